@@ -1,0 +1,102 @@
+//! Serving HTTP/1.1 on a listener: connections, limits against slow clients, and draining at the stop.
+
+use std::{convert::Infallible, future::Future, io::Write, pin::pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use http_body_util::Full;
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tracing::{debug, warn};
+
+/// An answer whose body is known in full.
+pub type Answer = Response<Full<Bytes>>;
+
+/// A client that has not sent a whole request head by then is cut off; it is also how long an idle connection lives.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// How many connections are open at most; the next ones wait in the listener's queue.
+const MAX_CONNECTIONS: usize = 512;
+/// How long requests under way may take after the stop was asked for.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Serves `answer` on `listener` until `shutdown` resolves, then drains for at most three seconds.
+pub async fn serve<H, R>(listener: TcpListener, answer: H, shutdown: impl Future<Output = ()>)
+where
+    H: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Answer> + Send + 'static,
+{
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place,
+            () = &mut shutdown => break,
+        };
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection; trying again in a moment");
+                    sleep(Duration::from_millis(200)).await;
+                    continue;
+                }
+            },
+            () = &mut shutdown => break,
+        };
+        let connection = graceful.watch(connection(stream, answer.clone()));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(%error, "connection ended early");
+            }
+            drop(place);
+        });
+    }
+    if timeout(DRAIN, graceful.shutdown()).await.is_err() {
+        warn!("requests still under way after {DRAIN:?}; leaving them");
+    }
+}
+
+fn connection<H, R>(
+    stream: TcpStream,
+    answer: H,
+) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send
+where
+    H: Fn(Request<Incoming>) -> R + Send + Sync + 'static,
+    R: Future<Output = Answer> + Send + 'static,
+{
+    let service = service_fn(move |request| {
+        let answer = answer(request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service)
+}
+
+/// Whether the client takes gzip, by its Accept-Encoding.
+pub fn accepts_gzip(headers: &hyper::HeaderMap) -> bool {
+    headers.get_all(hyper::header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(|value| {
+        value.split(',').any(|coding| {
+            let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
+            let refused = parameters.replace(' ', "").strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()) == Some(0.0);
+            name.trim().eq_ignore_ascii_case("gzip") && !refused
+        })
+    })
+}
+
+/// `body` as one gzip member, at the fastest level.
+pub fn gzip(body: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+    let written = encoder.write_all(body).and_then(|()| encoder.finish());
+    written.expect("writing to memory does not fail").into()
+}
