@@ -88,7 +88,8 @@ pub fn accepts_gzip(headers: &hyper::HeaderMap) -> bool {
     headers.get_all(hyper::header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(|value| {
         value.split(',').any(|coding| {
             let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
-            let refused = parameters.replace(' ', "").strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()) == Some(0.0);
+            let refused =
+                parameters.replace(' ', "").strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()) == Some(0.0);
             name.trim().eq_ignore_ascii_case("gzip") && !refused
         })
     })

@@ -1,0 +1,98 @@
+//! Every metric there is, in one list, and METRICS.md made of it.
+
+use std::fmt::Write as _;
+
+use crate::{
+    documents::KINDS,
+    latest::{ACCOUNT_METRICS, BOARD_METRICS},
+    metric::{Definition, Metric},
+};
+
+/// The label that every series about a wearer has.
+pub const ACCOUNT_LABEL: &str = "account";
+
+/// A metric and where it belongs.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The collection it comes from; none for what the exporter says of itself.
+    pub collection: Option<&'static str>,
+    /// Whether it is told apart by account.
+    pub by_account: bool,
+    /// What it is called and means.
+    pub definition: Definition,
+}
+
+impl Entry {
+    /// All its label names, the account first.
+    pub fn labels(&self) -> Vec<&'static str> {
+        let account = self.by_account.then_some(ACCOUNT_LABEL);
+        account.into_iter().chain(self.definition.labels.iter().map(|(name, _)| *name)).collect()
+    }
+}
+
+/// The metrics of the wearer, kind by kind.
+pub fn of_the_wearer() -> Vec<Entry> {
+    let entry = |collection, definition| Entry { collection: Some(collection), by_account: true, definition };
+    KINDS.iter().flat_map(|kind| kind.definitions().into_iter().map(move |d| entry(kind.name, d))).collect()
+}
+
+/// All metrics that the board shows: the wearer's, and whether they can be trusted.
+pub fn of_the_board() -> Vec<Entry> {
+    let entry = |by_account, definition| Entry { collection: None, by_account, definition };
+    let accounts = ACCOUNT_METRICS.iter().map(Metric::definition).map(|d| entry(true, d));
+    let board = BOARD_METRICS.iter().map(Metric::definition).map(|d| entry(false, d));
+    of_the_wearer().into_iter().chain(accounts).chain(board).collect()
+}
+
+/// The exporter's counters, which the `prometheus` crate keeps: name, labels, help.
+const COUNTERS: &[(&str, &str, &str)] = &[
+    ("oura_api_requests_total", "collection, code", "Requests to Oura by HTTP status; `none`: no answer came."),
+    ("oura_api_request_duration_seconds", "", "Time from a request to the last byte of its answer (histogram)."),
+    (
+        "oura_api_errors_total",
+        "account, collection, reason",
+        "Failures of a collection, from the first one on. Reasons: token, scope, membership, rate_limit, server, timeout, \
+         network, unreadable, document, paging, request.",
+    ),
+    ("oura_exporter_build_info", "version, revision", "The exporter that made the page, always 1."),
+    ("process_*", "", "The exporter's process: CPU, memory, file descriptors, start time (Linux)."),
+];
+
+/// METRICS.md.
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "# Metrics\n\nMade from the source by `UPDATE_DOCS=1 cargo test --test catalogue`; do not edit by hand.\n\n\
+         All are gauges unless they end in `_total` or say histogram. Every series about a wearer has the label \
+         `account`. What a document does not say has no series. State sets have one series per state, 1 for the one \
+         that holds; a state newer than this build shows as `unknown`.\n",
+    );
+    for kind in KINDS {
+        let _ = write!(
+            text,
+            "\n## {}\n\nScope `{}`. Shown while at most {} days old.\n",
+            kind.name, kind.scope, kind.keep_days
+        );
+        table(&mut text, &kind.definitions());
+    }
+    text.push_str("\n## Can the page be trusted\n");
+    table(&mut text, &ACCOUNT_METRICS.iter().map(Metric::definition).collect::<Vec<_>>());
+    text.push_str("\n## The exporter\n");
+    table(&mut text, &BOARD_METRICS.iter().map(Metric::definition).collect::<Vec<_>>());
+    for (name, labels, help) in COUNTERS {
+        let _ = writeln!(text, "| `{name}` | {labels} | {help} |");
+    }
+    text
+}
+
+fn table(text: &mut String, definitions: &[Definition]) {
+    text.push_str("\n| metric | labels | meaning |\n| --- | --- | --- |\n");
+    for definition in definitions {
+        let labels: Vec<_> = definition.labels.iter().map(|(name, values)| one_label(name, values)).collect();
+        let set = if definition.is_state_set { " State set." } else { "" };
+        let _ = writeln!(text, "| `{}` | {} | {}{set} |", definition.name, labels.join("; "), definition.help);
+    }
+}
+
+fn one_label(name: &str, values: &[&str]) -> String {
+    if values.is_empty() { format!("`{name}`") } else { format!("`{name}`: {}", values.join(", ")) }
+}

@@ -1,0 +1,70 @@
+//! `daily_resilience`: the ability to withstand stress and recover from it over time.
+
+use chrono::NaiveDate;
+use serde::Deserialize;
+
+use super::{
+    Dated, Document, Pace,
+    kind::last_of_each_day,
+    values::{or_empty, states},
+};
+use crate::{
+    metric::{Metric, help},
+    observation::Moment,
+};
+
+states! {
+    /// Long-term resilience, from the lowest to the highest.
+    Level {
+        Limited = "limited",
+        Adequate = "adequate",
+        Solid = "solid",
+        Strong = "strong",
+        Exceptional = "exceptional",
+    }
+}
+
+/// A day's resilience.
+#[derive(Debug, Deserialize)]
+pub(super) struct DailyResilience {
+    day: NaiveDate,
+    level: Option<Level>,
+    #[serde(default, deserialize_with = "or_empty")]
+    contributors: Contributors,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Contributors {
+    sleep_recovery: Option<f64>,
+    daytime_recovery: Option<f64>,
+    stress: Option<f64>,
+}
+
+impl Document for DailyResilience {
+    type View = Self;
+    const NAME: &'static str = "daily_resilience";
+    const SCOPE: &'static str = "stress";
+    const PACE: Pace = Pace::HalfHour;
+    const SELECTS_FIELDS: bool = false;
+    const METRICS: &'static [Metric<Self>] = &[
+        help("Level of resilience, 1 for the level that holds, from daily_resilience.level.").states(
+            "oura_resilience_level",
+            "level",
+            Level::WORDS,
+            |d| d.level.map(Level::word),
+        ),
+        help("Points that each contributor gives to resilience, 0 to 100, from daily_resilience.contributors.").parts(
+            "oura_resilience_contributor_score",
+            "contributor",
+            &[
+                ("sleep_recovery", |d| d.contributors.sleep_recovery),
+                ("daytime_recovery", |d| d.contributors.daytime_recovery),
+                ("stress", |d| d.contributors.stress),
+            ],
+        ),
+    ];
+
+    fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<Self>> {
+        last_of_each_day(documents, |d| d.day)
+    }
+}

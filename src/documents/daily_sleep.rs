@@ -1,0 +1,56 @@
+//! `daily_sleep`: the score of the day's sleep; its durations are in `sleep`.
+
+use chrono::NaiveDate;
+use serde::Deserialize;
+
+use super::{Dated, Document, kind::last_of_each_day, values::or_empty};
+use crate::{
+    metric::{Metric, help},
+    observation::Moment,
+};
+
+/// A day's sleep score.
+#[derive(Debug, Deserialize)]
+pub(super) struct DailySleep {
+    day: NaiveDate,
+    score: Option<f64>,
+    #[serde(default, deserialize_with = "or_empty")]
+    contributors: Contributors,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Contributors {
+    deep_sleep: Option<f64>,
+    efficiency: Option<f64>,
+    latency: Option<f64>,
+    rem_sleep: Option<f64>,
+    restfulness: Option<f64>,
+    timing: Option<f64>,
+    total_sleep: Option<f64>,
+}
+
+impl Document for DailySleep {
+    type View = Self;
+    const NAME: &'static str = "daily_sleep";
+    const SCOPE: &'static str = "daily";
+    const METRICS: &'static [Metric<Self>] = &[
+        help("Sleep score of the day, 1 to 100, from daily_sleep.score.").gauge("oura_sleep_score", |d| d.score),
+        help("Points that each contributor gives to the sleep score, 1 to 100, from daily_sleep.contributors.").parts(
+            "oura_sleep_contributor_score",
+            "contributor",
+            &[
+                ("deep_sleep", |d| d.contributors.deep_sleep),
+                ("efficiency", |d| d.contributors.efficiency),
+                ("latency", |d| d.contributors.latency),
+                ("rem_sleep", |d| d.contributors.rem_sleep),
+                ("restfulness", |d| d.contributors.restfulness),
+                ("timing", |d| d.contributors.timing),
+                ("total_sleep", |d| d.contributors.total_sleep),
+            ],
+        ),
+    ];
+
+    fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<Self>> {
+        last_of_each_day(documents, |d| d.day)
+    }
+}

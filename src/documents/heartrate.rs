@@ -1,0 +1,104 @@
+//! `heartrate`: the newest sample and the 24 hours up to it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+
+use super::{Dated, Document, Query, values::states};
+use crate::{
+    metric::{Metric, help},
+    observation::{Date, Moment},
+};
+
+/// How long a sample speaks for at most: Oura samples every five minutes at rest and every five seconds in a workout.
+const LONGEST_STEP: TimeDelta = TimeDelta::minutes(5);
+/// A sample further ahead of our clock than this is no sample.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::hours(1);
+
+states! {
+    /// What the wearer did when the sample was taken.
+    Source {
+        Awake = "awake",
+        Workout = "workout",
+        Rest = "rest",
+        Sleep = "sleep",
+        Live = "live",
+        Session = "session",
+    }
+}
+
+/// A sample of the heart rate.
+#[derive(Debug, Deserialize)]
+pub(super) struct HeartRate {
+    timestamp: DateTime<Utc>,
+    bpm: Option<f64>,
+    source: Option<Source>,
+}
+
+/// The samples of the 24 hours up to the newest, oldest first; never empty.
+pub(super) struct LastDay {
+    samples: Vec<(DateTime<Utc>, f64)>,
+    source: Option<Source>,
+}
+
+impl LastDay {
+    fn of(documents: Vec<HeartRate>, now: DateTime<Utc>) -> Option<Self> {
+        let mut rows: Vec<_> = documents.into_iter().filter(|row| row.timestamp <= now + CLOCK_TOLERANCE).collect();
+        rows.retain(|row| row.bpm.is_some());
+        rows.sort_by_key(|row| row.timestamp);
+        let newest = rows.last()?;
+        let (source, since) = (newest.source, newest.timestamp - TimeDelta::days(1));
+        let samples = rows.iter().filter(|row| row.timestamp > since).filter_map(|row| Some((row.timestamp, row.bpm?)));
+        Some(Self { samples: samples.collect(), source })
+    }
+
+    fn newest(&self) -> Option<(DateTime<Utc>, f64)> {
+        self.samples.last().copied()
+    }
+
+    fn bpm(&self) -> impl Iterator<Item = f64> {
+        self.samples.iter().map(|(_, bpm)| *bpm)
+    }
+
+    /// The average over time: a sample speaks until the next one, and for five minutes at most, so that the hundreds of
+    /// samples of a workout do not outweigh the hours of rest.
+    fn average(&self) -> Option<f64> {
+        let ends = self.samples.iter().skip(1).map(|(time, _)| *time);
+        let last = self.newest()?.0 + LONGEST_STEP;
+        let steps = self.samples.iter().zip(ends.chain([last]));
+        let (sum, time) = steps.fold((0.0, 0.0), |(sum, time), ((start, bpm), end)| {
+            let step = (end - start).min(LONGEST_STEP).as_seconds_f64();
+            (sum + bpm * step, time + step)
+        });
+        Some(sum / time)
+    }
+}
+
+impl Document for HeartRate {
+    type View = LastDay;
+    const NAME: &'static str = "heartrate";
+    const SCOPE: &'static str = "heartrate";
+    const QUERY: Query = Query::LastDay;
+    const METRICS: &'static [Metric<LastDay>] = &[
+        help("Newest heart rate, from heartrate.bpm.").gauge("oura_heart_rate_bpm", |d| d.newest().map(|(_, bpm)| bpm)),
+        help("When the newest heart rate was taken, from heartrate.timestamp.")
+            .gauge("oura_heart_rate_timestamp_seconds", |d| d.newest().map(|(time, _)| time.timestamp() as f64)),
+        help("What the wearer did then, 1 for what holds, from heartrate.source.").states(
+            "oura_heart_rate_source",
+            "source",
+            Source::WORDS,
+            |d| d.source.map(Source::word),
+        ),
+        help("Lowest heart rate of the 24 hours up to the newest sample, from heartrate.bpm.")
+            .gauge("oura_heart_rate_day_minimum_bpm", |d| d.bpm().reduce(f64::min)),
+        help("Heart rate of those 24 hours on average over time, from heartrate.bpm.")
+            .gauge("oura_heart_rate_day_average_bpm", LastDay::average),
+        help("Highest heart rate of those 24 hours, from heartrate.bpm.")
+            .gauge("oura_heart_rate_day_maximum_bpm", |d| d.bpm().reduce(f64::max)),
+    ];
+
+    fn views(documents: Vec<Self>, moment: &Moment) -> Vec<Dated<LastDay>> {
+        let view = LastDay::of(documents, moment.now);
+        let dated = |view: LastDay| Some(Dated { date: Date::Instant(view.newest()?.0), view });
+        view.and_then(dated).into_iter().collect()
+    }
+}

@@ -1,0 +1,205 @@
+//! What every kind of document has: its name, how it is asked for, its metrics, and how its newest view is chosen.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use serde::de::DeserializeOwned;
+use serde_aux::serde_introspection::serde_introspect;
+use serde_json::value::RawValue;
+
+use crate::{
+    metric::{Definition, Metric},
+    observation::{Date, Moment, Observation, Sighting},
+};
+
+/// A kind of document as Oura sends it, and what the page makes of it.
+pub trait Document: DeserializeOwned + 'static {
+    /// What the metrics are read from: the document itself, or what several documents of one day say together.
+    type View: 'static;
+    /// The collection, as Oura spells it in its routes.
+    const NAME: &'static str;
+    /// The OAuth scope that opens it.
+    const SCOPE: &'static str;
+    /// How its route is asked.
+    const QUERY: Query = Query::Days { back: 2 };
+    /// How often it is asked.
+    const PACE: Pace = Pace::Poll;
+    /// How many days a value may lie behind the wearer's today and still be shown.
+    const KEEP_DAYS: i64 = 2;
+    /// Whether its route honours `fields`, so that only what is read here is sent.
+    const SELECTS_FIELDS: bool = true;
+    /// Its metrics, in the order of the documentation.
+    const METRICS: &'static [Metric<Self::View>];
+
+    /// The views that `documents` give, each with its date; the newest is the one that the page shows.
+    fn views(documents: Vec<Self>, moment: &Moment) -> Vec<Dated<Self::View>>;
+
+    /// The wearer's offset from UTC, where the document tells it.
+    fn sighting(&self) -> Option<Sighting> {
+        None
+    }
+}
+
+/// A view and what dates it.
+pub struct Dated<V> {
+    /// What dates it.
+    pub date: Date,
+    /// What the metrics are read from.
+    pub view: V,
+}
+
+/// How a collection's route is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// `start_date` and `end_date`, from that many days before today.
+    Days {
+        /// Days before today.
+        back: i64,
+    },
+    /// A time series: the 24 hours up to the newest sample.
+    LastDay,
+    /// A time series: the newest sample only.
+    Newest,
+    /// Every document there is.
+    All,
+    /// One bare document without an envelope.
+    Single,
+}
+
+/// How often a collection is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// At each poll.
+    Poll,
+    /// Every quarter of an hour.
+    Quarter,
+    /// Twice an hour.
+    HalfHour,
+    /// Every hour.
+    Hour,
+    /// Every six hours.
+    QuarterDay,
+}
+
+/// What a collection's answer came to.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// The newest view's values; none where no document gives one.
+    pub shown: Option<Shown>,
+    /// The documents that could not be read.
+    pub unreadable: Vec<Unreadable>,
+    /// The newest offset from UTC that the documents show.
+    pub sighting: Option<Sighting>,
+}
+
+/// The values of one view, all from the same document or day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown {
+    /// What dates them.
+    pub date: Date,
+    /// The values.
+    pub observations: Vec<Observation>,
+}
+
+/// A document that could not be read: where and in what manner, never what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The path to the field within the document.
+    pub field: String,
+}
+
+/// A kind of document with its type erased, so that one list can hold them all.
+pub struct Kind {
+    /// The collection, as Oura spells it in its routes.
+    pub name: &'static str,
+    /// The OAuth scope that opens it.
+    pub scope: &'static str,
+    /// How its route is asked.
+    pub query: Query,
+    /// How often it is asked.
+    pub pace: Pace,
+    /// How many days a value may lie behind the wearer's today and still be shown.
+    pub keep_days: i64,
+    fields: Option<fn() -> &'static [&'static str]>,
+    definitions: fn() -> Vec<Definition>,
+    read: fn(&[Box<RawValue>], &Moment) -> Reading,
+}
+
+impl Kind {
+    /// The kind of `D`.
+    pub const fn of<D: Document>() -> Self {
+        Self {
+            name: D::NAME,
+            scope: D::SCOPE,
+            query: D::QUERY,
+            pace: D::PACE,
+            keep_days: D::KEEP_DAYS,
+            fields: if D::SELECTS_FIELDS { Some(serde_introspect::<D>) } else { None },
+            definitions: || D::METRICS.iter().map(Metric::definition).collect(),
+            read: read::<D>,
+        }
+    }
+
+    /// The fields to ask for, where the route honours that: exactly those that are read here.
+    pub fn fields(&self) -> Option<&'static [&'static str]> {
+        self.fields.map(|fields| fields())
+    }
+
+    /// What its metrics are called and mean.
+    pub fn definitions(&self) -> Vec<Definition> {
+        (self.definitions)()
+    }
+
+    /// Reads an answer's documents, each on its own, and picks the newest view.
+    pub fn read(&self, documents: &[Box<RawValue>], moment: &Moment) -> Reading {
+        (self.read)(documents, moment)
+    }
+}
+
+fn read<D: Document>(raw: &[Box<RawValue>], moment: &Moment) -> Reading {
+    let mut documents = Vec::with_capacity(raw.len());
+    let mut unreadable = Vec::new();
+    for raw in raw {
+        match serde_json::from_str::<D>(raw.get()) {
+            Ok(document) => documents.push(document),
+            Err(_) => unreadable.push(Unreadable { field: unreadable_field::<D>(raw) }),
+        }
+    }
+    let seen = documents.iter().filter_map(D::sighting).filter(|sighting| sighting.at <= moment.now);
+    let sighting = seen.max_by_key(|sighting| sighting.at);
+    Reading { shown: newest::<D>(documents, moment), unreadable, sighting }
+}
+
+fn newest<D: Document>(documents: Vec<D>, moment: &Moment) -> Option<Shown> {
+    let possible = |date: &Date| date.day(moment.zone).is_none_or(|day| day <= moment.last_possible_day());
+    let views = D::views(documents, moment).into_iter().filter(|dated| possible(&dated.date));
+    let Dated { date, view } = views.max_by_key(|dated| dated.date)?;
+    let observations = D::METRICS.iter().flat_map(|metric| metric.observe(&view)).collect();
+    Some(Shown { date, observations })
+}
+
+/// Where a document cannot be read; the parser's own message may quote the value, so it is left out.
+fn unreadable_field<D: Document>(raw: &RawValue) -> String {
+    let mut json = serde_json::Deserializer::from_str(raw.get());
+    let error = serde_path_to_error::deserialize::<_, D>(&mut json).err();
+    error.map_or_else(String::new, |error| error.path().to_string())
+}
+
+/// One view for each day: what `view` makes of that day's documents, in the order of the answer.
+pub(super) fn each_day<D, V>(
+    documents: Vec<D>,
+    day: impl Fn(&D) -> NaiveDate,
+    view: impl Fn(NaiveDate, Vec<D>) -> Option<V>,
+) -> Vec<Dated<V>> {
+    let mut days = BTreeMap::<NaiveDate, Vec<D>>::new();
+    for document in documents {
+        days.entry(day(&document)).or_default().push(document);
+    }
+    let dated = |(day, documents)| view(day, documents).map(|view| Dated { date: Date::Day(day), view });
+    days.into_iter().filter_map(dated).collect()
+}
+
+/// The usual case: one document a day is its own view; of several, the last.
+pub(super) fn last_of_each_day<D>(documents: Vec<D>, day: impl Fn(&D) -> NaiveDate) -> Vec<Dated<D>> {
+    each_day(documents, day, |_, mut documents| documents.pop())
+}

@@ -1,0 +1,53 @@
+//! The kinds of documents that Oura has, one file a kind, and the one list that names them all.
+
+mod daily_activity;
+mod daily_cardiovascular_age;
+mod daily_readiness;
+mod daily_resilience;
+mod daily_sleep;
+mod daily_spo2;
+mod daily_stress;
+mod enhanced_tag;
+mod heartrate;
+mod kind;
+mod personal_info;
+mod rest_mode_period;
+mod ring_battery_level;
+mod ring_configuration;
+mod session;
+mod sleep;
+mod sleep_time;
+mod tag;
+mod values;
+mod vo2_max;
+mod workout;
+
+pub use kind::{Dated, Document, Kind, Pace, Query, Reading, Shown, Unreadable};
+
+/// Every kind of document, in the order in which they are asked for.
+pub static KINDS: &[Kind] = &[
+    Kind::of::<daily_readiness::DailyReadiness>(),
+    Kind::of::<daily_sleep::DailySleep>(),
+    Kind::of::<sleep::Sleep>(),
+    Kind::of::<daily_activity::DailyActivity>(),
+    Kind::of::<heartrate::HeartRate>(),
+    Kind::of::<daily_stress::DailyStress>(),
+    Kind::of::<daily_resilience::DailyResilience>(),
+    Kind::of::<daily_spo2::DailySpo2>(),
+    Kind::of::<daily_cardiovascular_age::DailyCardiovascularAge>(),
+    Kind::of::<vo2_max::Vo2Max>(),
+    Kind::of::<sleep_time::SleepTime>(),
+    Kind::of::<workout::Workout>(),
+    Kind::of::<session::Session>(),
+    Kind::of::<enhanced_tag::EnhancedTag>(),
+    Kind::of::<tag::Tag>(),
+    Kind::of::<rest_mode_period::RestModePeriod>(),
+    Kind::of::<ring_battery_level::RingBatteryLevel>(),
+    Kind::of::<ring_configuration::RingConfiguration>(),
+    Kind::of::<personal_info::PersonalInfo>(),
+];
+
+/// The kind of that name, as Oura spells it.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name == name)
+}

@@ -1,0 +1,39 @@
+//! `rest_mode_period`: whether the wearer has told Oura to let them rest.
+
+use chrono::NaiveDate;
+use serde::Deserialize;
+
+use super::{Dated, Document, Pace, Query};
+use crate::{
+    metric::{Metric, help},
+    observation::{Date, Moment},
+};
+
+/// A period of rest mode; one that is still on has no end.
+#[derive(Debug, Deserialize)]
+pub(super) struct RestModePeriod {
+    start_day: NaiveDate,
+    end_day: Option<NaiveDate>,
+}
+
+impl RestModePeriod {
+    fn holds(&self, today: NaiveDate) -> bool {
+        self.end_day.is_none_or(|end| (self.start_day..=end).contains(&today))
+    }
+}
+
+impl Document for RestModePeriod {
+    type View = bool;
+    const NAME: &'static str = "rest_mode_period";
+    const SCOPE: &'static str = "daily";
+    const QUERY: Query = Query::Days { back: 365 };
+    const PACE: Pace = Pace::HalfHour;
+    const METRICS: &'static [Metric<bool>] =
+        &[help("Whether rest mode is on, 0 or 1, from rest_mode_period.start_day and end_day.")
+            .gauge("oura_rest_mode", |on| Some(f64::from(u8::from(*on))))];
+
+    fn views(documents: Vec<Self>, moment: &Moment) -> Vec<Dated<bool>> {
+        let on = documents.iter().any(|period| period.holds(moment.today()));
+        vec![Dated { date: Date::Standing, view: on }]
+    }
+}

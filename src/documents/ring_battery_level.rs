@@ -1,0 +1,44 @@
+//! `ring_battery_level`: how full the ring's battery is.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use super::{
+    Dated, Document, Pace, Query,
+    values::{PERCENT, flag},
+};
+use crate::{
+    metric::{Metric, help},
+    observation::{Date, Moment},
+};
+
+/// A reading of the battery.
+#[derive(Debug, Deserialize)]
+pub(super) struct RingBatteryLevel {
+    timestamp: DateTime<Utc>,
+    level: Option<f64>,
+    charging: Option<bool>,
+    in_charger: Option<bool>,
+}
+
+impl Document for RingBatteryLevel {
+    type View = Self;
+    const NAME: &'static str = "ring_battery_level";
+    const SCOPE: &'static str = "ring_configuration";
+    const QUERY: Query = Query::Newest;
+    const PACE: Pace = Pace::Quarter;
+    const METRICS: &'static [Metric<Self>] = &[
+        help("How full the ring's battery is, 0 to 1, from ring_battery_level.level.")
+            .gauge("oura_ring_battery_ratio", |d| d.level.map(|percent| percent / PERCENT)),
+        help("When the battery was read, from ring_battery_level.timestamp.")
+            .gauge("oura_ring_battery_timestamp_seconds", |d| Some(d.timestamp.timestamp() as f64)),
+        help("Whether the ring was charging then, 0 or 1, from ring_battery_level.charging.")
+            .gauge("oura_ring_charging", |d| flag(d.charging)),
+        help("Whether the ring was in its charger then, 0 or 1, from ring_battery_level.in_charger.")
+            .gauge("oura_ring_in_charger", |d| flag(d.in_charger)),
+    ];
+
+    fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<Self>> {
+        documents.into_iter().map(|d| Dated { date: Date::Instant(d.timestamp), view: d }).collect()
+    }
+}

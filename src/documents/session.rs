@@ -1,0 +1,105 @@
+//! `session`: breathing, meditation and other moments, the newest and all of the newest day that has one.
+
+use chrono::{DateTime, FixedOffset, NaiveDate};
+use serde::Deserialize;
+
+use super::{
+    Dated, Document, Pace, Query,
+    kind::each_day,
+    values::{count, states},
+};
+use crate::{
+    metric::{Metric, Row, help, label},
+    observation::Moment,
+};
+
+states! {
+    /// What was done.
+    Type {
+        Breathing = "breathing",
+        Meditation = "meditation",
+        Nap = "nap",
+        Relaxation = "relaxation",
+        Rest = "rest",
+        BodyStatus = "body_status",
+    }
+}
+
+states! {
+    /// How the wearer felt after it.
+    Mood { Bad = "bad", Worse = "worse", Same = "same", Good = "good", Great = "great" }
+}
+
+/// A session.
+#[derive(Debug, Deserialize)]
+pub(super) struct Session {
+    day: NaiveDate,
+    #[serde(rename = "type")]
+    kind: Option<Type>,
+    mood: Option<Mood>,
+    start_datetime: Option<DateTime<FixedOffset>>,
+    end_datetime: Option<DateTime<FixedOffset>>,
+}
+
+impl Session {
+    fn kind(&self) -> &'static str {
+        self.kind.map_or("", Type::word)
+    }
+
+    fn info(&self) -> Row {
+        (vec![self.kind().into(), self.mood.map_or("", Mood::word).into()], 1.0)
+    }
+
+    fn seconds(&self) -> Option<f64> {
+        Some((self.end_datetime? - self.start_datetime?).num_seconds() as f64)
+    }
+}
+
+/// The sessions of one day, in the order in which they began.
+pub(super) struct SessionDay(Vec<Session>);
+
+impl SessionDay {
+    fn of(mut sessions: Vec<Session>) -> Self {
+        sessions.sort_by_key(|session| session.start_datetime);
+        Self(sessions)
+    }
+
+    fn newest(&self, value: impl Fn(&Session) -> Option<f64>) -> Option<f64> {
+        self.0.last().and_then(value)
+    }
+}
+
+impl Document for Session {
+    type View = SessionDay;
+    const NAME: &'static str = "session";
+    const SCOPE: &'static str = "session";
+    const QUERY: Query = Query::Days { back: 30 };
+    const PACE: Pace = Pace::HalfHour;
+    const KEEP_DAYS: i64 = 30;
+    const METRICS: &'static [Metric<SessionDay>] = &[
+        help("What the newest session was, always 1, from session.type and mood.").rows(
+            "oura_session_last_info",
+            &[label("kind", Type::WORDS), label("mood", Mood::WORDS)],
+            |d| d.0.last().map(Session::info).into_iter().collect(),
+        ),
+        help("When the newest session began, from session.start_datetime.")
+            .gauge("oura_session_last_start_timestamp_seconds", |d| {
+                d.newest(|s| s.start_datetime.map(|start| start.timestamp() as f64))
+            }),
+        help("When the newest session ended, from session.end_datetime.")
+            .gauge("oura_session_last_end_timestamp_seconds", |d| {
+                d.newest(|s| s.end_datetime.map(|end| end.timestamp() as f64))
+            }),
+        help("How long the newest session took, from session.start_datetime and end_datetime.")
+            .gauge("oura_session_last_duration_seconds", |d| d.newest(Session::seconds)),
+        help("Sessions of the newest day that has one, from session.type.").rows(
+            "oura_day_sessions",
+            &[label("kind", Type::WORDS)],
+            |d| count(d.0.iter().map(|session| session.kind().to_owned())),
+        ),
+    ];
+
+    fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<SessionDay>> {
+        each_day(documents, |d| d.day, |_, sessions| Some(SessionDay::of(sessions)))
+    }
+}

@@ -1,0 +1,173 @@
+//! `sleep`: the periods of sleep; which of them is the night, and what the rest of the day adds.
+
+use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
+use serde::Deserialize;
+
+use super::{
+    Dated, Document,
+    kind::each_day,
+    values::{MILLISECONDS_PER_SECOND, PERCENT, flag},
+};
+use crate::{
+    metric::{Metric, help},
+    observation::{Moment, Sighting},
+};
+
+/// What Oura's short records write as lowest heart rate where they have none.
+const NO_HEART_RATE: f64 = 255.0;
+
+/// What a period of sleep counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Type {
+    LongSleep,
+    Sleep,
+    LateNap,
+    /// Rest, deleted, and what this build does not know: they count as no sleep.
+    #[serde(other)]
+    NoSleep,
+}
+
+/// A period of sleep; one that is still under way has no end.
+#[derive(Debug, Deserialize)]
+pub(super) struct Sleep {
+    day: NaiveDate,
+    #[serde(rename = "type")]
+    kind: Option<Type>,
+    bedtime_start: Option<DateTime<FixedOffset>>,
+    bedtime_end: Option<DateTime<FixedOffset>>,
+    deep_sleep_duration: Option<f64>,
+    light_sleep_duration: Option<f64>,
+    rem_sleep_duration: Option<f64>,
+    awake_time: Option<f64>,
+    total_sleep_duration: Option<f64>,
+    time_in_bed: Option<f64>,
+    latency: Option<f64>,
+    efficiency: Option<f64>,
+    average_heart_rate: Option<f64>,
+    lowest_heart_rate: Option<f64>,
+    average_hrv: Option<f64>,
+    average_breath: Option<f64>,
+    restless_periods: Option<f64>,
+    low_battery_alert: Option<bool>,
+}
+
+impl Sleep {
+    fn ended(&self, now: DateTime<Utc>) -> bool {
+        self.bedtime_end.is_some_and(|end| end <= now)
+    }
+
+    fn is_long(&self) -> bool {
+        self.kind == Some(Type::LongSleep)
+    }
+
+    fn is_nap(&self) -> bool {
+        matches!(self.kind, Some(Type::Sleep | Type::LateNap))
+    }
+
+    /// Orders long periods: the one with the most sleep is the night, of equals the later.
+    fn length(&self) -> (u64, Option<DateTime<FixedOffset>>) {
+        (self.total_sleep_duration.unwrap_or_default().max(0.0) as u64, self.bedtime_end)
+    }
+}
+
+/// A day of sleep: its night and what else was slept.
+pub(super) struct SleepDay {
+    night: Option<Sleep>,
+    others: Vec<Sleep>,
+}
+
+impl SleepDay {
+    /// The day as its finished periods tell it. Without a night it waits until the day is over: the night may only not
+    /// have been synced yet.
+    fn of(day: NaiveDate, periods: Vec<Sleep>, moment: &Moment) -> Option<Self> {
+        let counts = |period: &Sleep| period.ended(moment.now) && (period.is_long() || period.is_nap());
+        let mut others: Vec<_> = periods.into_iter().filter(counts).collect();
+        let night = (0..others.len()).filter(|i| others[*i].is_long()).max_by_key(|i| others[*i].length());
+        let night = night.map(|i| others.swap_remove(i));
+        let over = day < moment.today() && !others.is_empty();
+        (night.is_some() || over).then_some(Self { night, others })
+    }
+
+    fn night(&self, value: impl Fn(&Sleep) -> Option<f64>) -> Option<f64> {
+        self.night.as_ref().and_then(value)
+    }
+
+    fn naps(&self) -> impl Iterator<Item = &Sleep> {
+        self.others.iter().filter(|period| period.is_nap())
+    }
+
+    /// The seconds slept in all naps; none if one of them does not say.
+    fn nap_seconds(&self) -> Option<f64> {
+        self.naps().map(|nap| nap.total_sleep_duration).sum()
+    }
+
+    /// The seconds slept in all that counts; none if one period does not say.
+    fn total_seconds(&self) -> Option<f64> {
+        self.night.iter().chain(&self.others).map(|period| period.total_sleep_duration).sum()
+    }
+}
+
+fn seconds(time: Option<DateTime<FixedOffset>>) -> Option<f64> {
+    time.map(|time| time.timestamp() as f64)
+}
+
+impl Document for Sleep {
+    type View = SleepDay;
+    const NAME: &'static str = "sleep";
+    const SCOPE: &'static str = "daily";
+    const METRICS: &'static [Metric<SleepDay>] = &[
+        help("Time of the night in each stage, from sleep.*_sleep_duration and sleep.awake_time.").parts(
+            "oura_night_stage_seconds",
+            "stage",
+            &[
+                ("deep", |d| d.night(|n| n.deep_sleep_duration)),
+                ("light", |d| d.night(|n| n.light_sleep_duration)),
+                ("rem", |d| d.night(|n| n.rem_sleep_duration)),
+                ("awake", |d| d.night(|n| n.awake_time)),
+            ],
+        ),
+        help("Time slept in the night, from sleep.total_sleep_duration.")
+            .gauge("oura_night_total_sleep_seconds", |d| d.night(|n| n.total_sleep_duration)),
+        help("Time in bed in the night, from sleep.time_in_bed.")
+            .gauge("oura_night_time_in_bed_seconds", |d| d.night(|n| n.time_in_bed)),
+        help("Time until the wearer fell asleep, from sleep.latency.")
+            .gauge("oura_night_latency_seconds", |d| d.night(|n| n.latency)),
+        help("Share of the time in bed that was slept, 0 to 1, from sleep.efficiency.")
+            .gauge("oura_night_efficiency_ratio", |d| d.night(|n| n.efficiency.map(|percent| percent / PERCENT))),
+        help("Heart rate of the night on average, from sleep.average_heart_rate.")
+            .gauge("oura_night_average_heart_rate_bpm", |d| d.night(|n| n.average_heart_rate)),
+        help("Lowest heart rate of the night, from sleep.lowest_heart_rate.")
+            .gauge("oura_night_lowest_heart_rate_bpm", |d| {
+                d.night(|n| n.lowest_heart_rate.filter(|bpm| *bpm != NO_HEART_RATE))
+            }),
+        help("Heart rate variability (RMSSD) of the night on average, from sleep.average_hrv.")
+            .gauge("oura_night_average_hrv_seconds", |d| {
+                d.night(|n| n.average_hrv.map(|milliseconds| milliseconds / MILLISECONDS_PER_SECOND))
+            }),
+        help("Breaths per minute of the night on average, from sleep.average_breath.")
+            .gauge("oura_night_average_breaths_per_minute", |d| d.night(|n| n.average_breath)),
+        help("Restless periods of the night, from sleep.restless_periods.")
+            .gauge("oura_night_restless_periods", |d| d.night(|n| n.restless_periods)),
+        help("When the wearer went to bed, from sleep.bedtime_start.")
+            .gauge("oura_night_bedtime_start_timestamp_seconds", |d| d.night(|n| seconds(n.bedtime_start))),
+        help("When the wearer got up, from sleep.bedtime_end.")
+            .gauge("oura_night_bedtime_end_timestamp_seconds", |d| d.night(|n| seconds(n.bedtime_end))),
+        help("Whether the ring ran low in the night, 0 or 1, from sleep.low_battery_alert.")
+            .gauge("oura_night_low_battery", |d| d.night(|n| flag(n.low_battery_alert))),
+        help("Naps of the night's day, from sleep records of type sleep or late_nap.")
+            .gauge("oura_day_naps", |d| Some(d.naps().count() as f64)),
+        help("Time slept in naps on the night's day, from sleep.total_sleep_duration.")
+            .gauge("oura_day_nap_seconds", SleepDay::nap_seconds),
+        help("Time slept on that day in all: night, second long sleep and naps, from sleep.total_sleep_duration.")
+            .gauge("oura_day_total_sleep_seconds", SleepDay::total_seconds),
+    ];
+
+    fn views(documents: Vec<Self>, moment: &Moment) -> Vec<Dated<SleepDay>> {
+        each_day(documents, |d| d.day, |day, periods| SleepDay::of(day, periods, moment))
+    }
+
+    fn sighting(&self) -> Option<Sighting> {
+        self.bedtime_end.or(self.bedtime_start).map(Sighting::from)
+    }
+}

@@ -1,0 +1,45 @@
+//! `tag`: the tags that Oura has replaced by `enhanced_tag`; read only when named in `OURA_COLLECTIONS`.
+
+use chrono::NaiveDate;
+use serde::Deserialize;
+
+use super::{
+    Dated, Document, Pace,
+    kind::each_day,
+    values::{TEXT_ONLY, Word, count, or_empty},
+};
+use crate::{
+    metric::{Metric, help, label},
+    observation::Moment,
+};
+
+/// A note with tags; its text stays unread.
+#[derive(Debug, Deserialize)]
+pub(super) struct Tag {
+    day: NaiveDate,
+    #[serde(default, deserialize_with = "or_empty")]
+    tags: Vec<Word>,
+}
+
+impl Tag {
+    fn codes(&self) -> Vec<String> {
+        if self.tags.is_empty() { vec![TEXT_ONLY.to_owned()] } else { self.tags.iter().map(Word::as_label).collect() }
+    }
+}
+
+impl Document for Tag {
+    type View = Vec<Self>;
+    const NAME: &'static str = "tag";
+    const SCOPE: &'static str = "tag";
+    const PACE: Pace = Pace::HalfHour;
+    const SELECTS_FIELDS: bool = false;
+    const METRICS: &'static [Metric<Vec<Self>>] = &[help("Tags of the newest day that has one, from tag.tags.").rows(
+        "oura_day_legacy_tags",
+        &[label("tag", &[])],
+        |tags| count(tags.iter().flat_map(Self::codes)),
+    )];
+
+    fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<Vec<Self>>> {
+        each_day(documents, |d| d.day, |_, tags| Some(tags))
+    }
+}

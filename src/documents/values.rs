@@ -1,0 +1,124 @@
+//! Values as Oura sends them: null where an object should be, enums with states to come, words that may become labels.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+use crate::metric::Row;
+
+/// Joules in a kilocalorie.
+pub(super) const JOULES_PER_KILOCALORIE: f64 = 4184.0;
+/// Seconds in a minute.
+pub(super) const SECONDS_PER_MINUTE: f64 = 60.0;
+/// Milliseconds in a second.
+pub(super) const MILLISECONDS_PER_SECOND: f64 = 1000.0;
+/// Percent in a whole.
+pub(super) const PERCENT: f64 = 100.0;
+/// Grams in a kilogram.
+pub(super) const GRAMS_PER_KILOGRAM: f64 = 1000.0;
+
+/// The label of a tag that has no code, only the wearer's words.
+pub(super) const TEXT_ONLY: &str = "text_only";
+/// The label of a word that is not fit to be one.
+const OTHER: &str = "other";
+/// The longest word that becomes a label's value.
+const LONGEST_WORD: usize = 48;
+/// The longest version that becomes a label's value.
+const LONGEST_VERSION: usize = 24;
+
+/// Reads null as the empty value: a parent that is null has no parts.
+pub(super) fn or_empty<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// 1 for true, 0 for false.
+pub(super) fn flag(value: Option<bool>) -> Option<f64> {
+    value.map(|value| f64::from(u8::from(value)))
+}
+
+/// How often each label occurs, as rows of one label.
+pub(super) fn count(labels: impl IntoIterator<Item = String>) -> Vec<Row> {
+    let mut counts = BTreeMap::<String, f64>::new();
+    for label in labels {
+        *counts.entry(label).or_default() += 1.0;
+    }
+    counts.into_iter().map(|(label, count)| (vec![label.into()], count)).collect()
+}
+
+/// A version as a label: short, of letters, digits, dots, dashes and underscores, or `other`.
+pub(super) fn version_label(version: &str) -> String {
+    let fits = version.len() <= LONGEST_VERSION
+        && version.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+    if fits { version.to_owned() } else { OTHER.to_owned() }
+}
+
+/// A word that Oura chose from a list of its own which grows: fit to be a label, unlike what a person typed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Word(String);
+
+impl Word {
+    /// The word in lower case with underscores, or `other` for what does not look like a word of a list.
+    pub(super) fn as_label(&self) -> String {
+        self.0.clone()
+    }
+
+    fn new(text: &str) -> Self {
+        let word: String = text.trim().to_ascii_lowercase().replace([' ', '-'], "_");
+        let fits = (1..=LONGEST_WORD).contains(&word.len())
+            && word.starts_with(|first: char| first.is_ascii_lowercase())
+            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+            && word.chars().filter(char::is_ascii_digit).count() <= 4;
+        Self(if fits { word } else { OTHER.to_owned() })
+    }
+}
+
+impl<'de> Deserialize<'de> for Word {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(Self::new(&String::deserialize(from)?))
+    }
+}
+
+/// Declares an enum of Oura's: its states in the order of the specification, and `Unknown` for those to come.
+macro_rules! states {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub(super) enum $name { $($variant,)* Unknown }
+
+        impl $name {
+            /// The states that this build knows, as Oura writes them.
+            pub(super) const WORDS: &'static [&'static str] = &[$($word),*];
+
+            /// The state as Oura writes it.
+            pub(super) const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* Self::Unknown => crate::metric::UNKNOWN }
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let word = <String as serde::Deserialize>::deserialize(from)?;
+                Ok(match word.as_str() { $($word => Self::$variant,)* _ => Self::Unknown })
+            }
+        }
+    };
+}
+pub(super) use states;
+
+#[cfg(test)]
+mod tests {
+    use super::Word;
+
+    #[test]
+    fn words_of_a_list_become_labels_and_what_a_person_typed_does_not() {
+        let label = |text| Word::new(text).as_label();
+        assert_eq!(label("walking"), "walking");
+        assert_eq!(label("Strength training"), "strength_training");
+        assert_eq!(label("tag_generic_nocaffeine"), "tag_generic_nocaffeine");
+        for private in
+            ["anna@example.com", "", "0a1b2c3d", "b3f1c9d2-8e7a-4c1d-9f00-1234567890ab", "päivä", "run, 5 km!"]
+        {
+            assert_eq!(label(private), "other", "{private}");
+        }
+    }
+}

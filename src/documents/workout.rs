@@ -1,0 +1,144 @@
+//! `workout`: the newest workout, and all of the newest day that has one.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, FixedOffset, NaiveDate};
+use serde::Deserialize;
+
+use super::{
+    Dated, Document, Pace, Query,
+    kind::each_day,
+    values::{JOULES_PER_KILOCALORIE, Word, states},
+};
+use crate::{
+    metric::{Metric, Row, help, label},
+    observation::Moment,
+};
+
+states! {
+    /// How hard it was.
+    Intensity { Easy = "easy", Moderate = "moderate", Hard = "hard" }
+}
+
+states! {
+    /// How Oura came to know of it.
+    Source {
+        Manual = "manual",
+        Autodetected = "autodetected",
+        Confirmed = "confirmed",
+        WorkoutHeartRate = "workout_heart_rate",
+        LiveThirdPartyHeartRate = "live_third_party_heart_rate",
+        LiveOuraHeartRate = "live_oura_heart_rate",
+    }
+}
+
+/// A workout.
+#[derive(Debug, Deserialize)]
+pub(super) struct Workout {
+    day: NaiveDate,
+    activity: Option<Word>,
+    intensity: Option<Intensity>,
+    source: Option<Source>,
+    start_datetime: Option<DateTime<FixedOffset>>,
+    end_datetime: Option<DateTime<FixedOffset>>,
+    calories: Option<f64>,
+    distance: Option<f64>,
+}
+
+impl Workout {
+    fn activity(&self) -> String {
+        self.activity.as_ref().map_or_else(String::new, Word::as_label)
+    }
+
+    fn seconds(&self) -> Option<f64> {
+        Some((self.end_datetime? - self.start_datetime?).num_seconds() as f64)
+    }
+
+    fn joules(&self) -> Option<f64> {
+        self.calories.map(|kilocalories| kilocalories * JOULES_PER_KILOCALORIE)
+    }
+
+    fn info(&self) -> Row {
+        let intensity = self.intensity.map_or("", Intensity::word);
+        let source = self.source.map_or("", Source::word);
+        (vec![self.activity().into(), intensity.into(), source.into()], 1.0)
+    }
+}
+
+/// The workouts of one day, in the order in which they began.
+pub(super) struct WorkoutDay(Vec<Workout>);
+
+impl WorkoutDay {
+    fn of(mut workouts: Vec<Workout>) -> Self {
+        workouts.sort_by_key(|workout| workout.start_datetime);
+        Self(workouts)
+    }
+
+    fn newest(&self, value: impl Fn(&Workout) -> Option<f64>) -> Option<f64> {
+        self.0.last().and_then(value)
+    }
+
+    /// The sum of `value` for each activity; none for an activity of which one workout does not say.
+    fn by_activity(&self, value: impl Fn(&Workout) -> Option<f64>) -> Vec<Row> {
+        let mut sums = BTreeMap::<String, Option<f64>>::new();
+        for workout in &self.0 {
+            let sum = sums.entry(workout.activity()).or_insert(Some(0.0));
+            *sum = sum.zip(value(workout)).map(|(sum, value)| sum + value);
+        }
+        sums.into_iter().filter_map(|(activity, sum)| Some((vec![activity.into()], sum?))).collect()
+    }
+}
+
+impl Document for Workout {
+    type View = WorkoutDay;
+    const NAME: &'static str = "workout";
+    const SCOPE: &'static str = "workout";
+    const QUERY: Query = Query::Days { back: 30 };
+    const PACE: Pace = Pace::Quarter;
+    const KEEP_DAYS: i64 = 30;
+    const METRICS: &'static [Metric<WorkoutDay>] = &[
+        help("What the newest workout was, always 1, from workout.activity, intensity and source.").rows(
+            "oura_workout_last_info",
+            &[label("activity", &[]), label("intensity", Intensity::WORDS), label("source", Source::WORDS)],
+            |d| d.0.last().map(Workout::info).into_iter().collect(),
+        ),
+        help("When the newest workout began, from workout.start_datetime.")
+            .gauge("oura_workout_last_start_timestamp_seconds", |d| {
+                d.newest(|w| w.start_datetime.map(|start| start.timestamp() as f64))
+            }),
+        help("When the newest workout ended, from workout.end_datetime.")
+            .gauge("oura_workout_last_end_timestamp_seconds", |d| {
+                d.newest(|w| w.end_datetime.map(|end| end.timestamp() as f64))
+            }),
+        help("How long the newest workout took, from workout.start_datetime and end_datetime.")
+            .gauge("oura_workout_last_duration_seconds", |d| d.newest(Workout::seconds)),
+        help("Energy spent in the newest workout, from workout.calories.")
+            .gauge("oura_workout_last_energy_joules", |d| d.newest(Workout::joules)),
+        help("Distance of the newest workout, from workout.distance.")
+            .gauge("oura_workout_last_distance_meters", |d| d.newest(|w| w.distance)),
+        help("Workouts of the newest day that has one, from workout.activity.").rows(
+            "oura_day_workouts",
+            &[label("activity", &[])],
+            |d| d.by_activity(|_| Some(1.0)),
+        ),
+        help("Time of that day's workouts, from workout.start_datetime and end_datetime.").rows(
+            "oura_day_workout_duration_seconds",
+            &[label("activity", &[])],
+            |d| d.by_activity(Workout::seconds),
+        ),
+        help("Energy of that day's workouts, from workout.calories.").rows(
+            "oura_day_workout_energy_joules",
+            &[label("activity", &[])],
+            |d| d.by_activity(Workout::joules),
+        ),
+        help("Distance of that day's workouts, from workout.distance.").rows(
+            "oura_day_workout_distance_meters",
+            &[label("activity", &[])],
+            |d| d.by_activity(|w| w.distance),
+        ),
+    ];
+
+    fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<WorkoutDay>> {
+        each_day(documents, |d| d.day, |_, workouts| Some(WorkoutDay::of(workouts)))
+    }
+}

@@ -1,0 +1,61 @@
+//! Whether the page can be trusted: the metrics of the accounts and their collections.
+
+use super::{AccountState, CollectionState};
+use crate::metric::{Metric, Row, help, label};
+
+fn each(account: &AccountState, value: impl Fn(&CollectionState) -> Option<f64>) -> Vec<Row> {
+    let row = |collection| Some((vec![CollectionState::name(collection).into()], value(collection)?));
+    account.collections.iter().filter_map(row).collect()
+}
+
+fn flag(value: Option<bool>) -> Option<f64> {
+    value.map(|value| f64::from(u8::from(value)))
+}
+
+impl CollectionState {
+    fn name(&self) -> &'static str {
+        self.kind.name
+    }
+
+    fn day_seconds(&self, account: &AccountState) -> Option<f64> {
+        let day = self.shown.as_ref()?.date.day(account.zone)?;
+        Some(day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp() as f64)
+    }
+}
+
+/// The metrics of an account.
+pub const ACCOUNT_METRICS: &[Metric<AccountState>] = &[
+    help("Whether the last poll got every collection that the account may read, 0 or 1.")
+        .gauge("oura_up", |a| flag(Some(a.is_up()))),
+    help("Whether the last attempt at the collection succeeded, 0 or 1.").rows(
+        "oura_collection_up",
+        &[label("collection", &[])],
+        |a| each(a, |c| flag(c.up)),
+    ),
+    help("When the collection was last read.").rows(
+        "oura_collection_last_success_timestamp_seconds",
+        &[label("collection", &[])],
+        |a| each(a, |c| c.last_success.map(|time| time.timestamp() as f64)),
+    ),
+    help("Whether Oura accepts the account's token, 0 or 1; 0: a person must sign in again.")
+        .gauge("oura_account_authorized", |a| flag(a.authorized)),
+    help("Whether the account may read the collection, 0 or 1; 0: the scope or the membership is missing.").rows(
+        "oura_collection_permitted",
+        &[label("collection", &[])],
+        |a| each(a, |c| flag(c.permitted)),
+    ),
+    help("00:00 UTC of the day whose document is shown.").rows(
+        "oura_document_day_timestamp_seconds",
+        &[label("collection", &[])],
+        |a| each(a, |c| c.day_seconds(a)),
+    ),
+];
+
+/// The metrics of all accounts together.
+pub const BOARD_METRICS: &[Metric<Vec<AccountState>>] = &[help(
+    "Until when Oura asked for no requests after a 429, from the first one on.",
+)
+.gauge("oura_api_rate_limited_until_timestamp_seconds", |accounts| {
+    let until = accounts.iter().filter_map(|account| account.rate_limited_until).max();
+    until.map(|until| until.timestamp() as f64)
+})];

@@ -1,0 +1,161 @@
+//! Metrics as data: a definition is a help text, a name and how to read the value, and the same rows make page and docs.
+
+use crate::observation::{LabelValue, Observation};
+
+/// Reads a number from a document; none where the document does not say.
+pub type Number<V> = fn(&V) -> Option<f64>;
+/// One series of a metric whose label values come from the documents: its label values and its value.
+pub type Row = (Vec<LabelValue>, f64);
+
+/// A label whose values come from the documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Its name.
+    pub name: &'static str,
+    /// The values that Oura's specification lists; empty for a growing list of Oura's.
+    pub values: &'static [&'static str],
+}
+
+/// A label with the values that Oura's specification lists.
+pub const fn label(name: &'static str, values: &'static [&'static str]) -> Label {
+    Label { name, values }
+}
+
+/// The state of an enum that this build does not know.
+pub const UNKNOWN: &str = "unknown";
+
+/// A metric read from views `V`.
+pub struct Metric<V: 'static> {
+    name: &'static str,
+    help: &'static str,
+    shape: Shape<V>,
+}
+
+enum Shape<V: 'static> {
+    Gauge(Number<V>),
+    Parts { label: &'static str, parts: &'static [(&'static str, Number<V>)] },
+    States { label: &'static str, states: &'static [&'static str], current: fn(&V) -> Option<&'static str> },
+    Rows { labels: &'static [Label], rows: fn(&V) -> Vec<Row> },
+}
+
+/// What a metric is called and means, apart from where it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// Full name, unit last.
+    pub name: &'static str,
+    /// HELP text: meaning, range and source.
+    pub help: &'static str,
+    /// Label names without the account, each with its values where they are known beforehand.
+    pub labels: Vec<(&'static str, Vec<&'static str>)>,
+    /// Whether the series are the states of one thing, of which one is 1.
+    pub is_state_set: bool,
+}
+
+/// A help text on its way to becoming a metric.
+pub struct Help(&'static str);
+
+/// Begins a metric with its help: meaning, range, and `from collection.field`.
+pub const fn help(text: &'static str) -> Help {
+    Help(text)
+}
+
+impl Help {
+    /// A metric with one series.
+    pub const fn gauge<V>(self, name: &'static str, value: Number<V>) -> Metric<V> {
+        Metric::new(name, self.0, Shape::Gauge(value))
+    }
+
+    /// A metric with one series for each part, told apart by `label`.
+    pub const fn parts<V>(
+        self,
+        name: &'static str,
+        label: &'static str,
+        parts: &'static [(&'static str, Number<V>)],
+    ) -> Metric<V> {
+        Metric::new(name, self.0, Shape::Parts { label, parts })
+    }
+
+    /// A state set: 1 for the current state and 0 for the others; `unknown` shows only while it holds.
+    pub const fn states<V>(
+        self,
+        name: &'static str,
+        label: &'static str,
+        states: &'static [&'static str],
+        current: fn(&V) -> Option<&'static str>,
+    ) -> Metric<V> {
+        Metric::new(name, self.0, Shape::States { label, states, current })
+    }
+
+    /// A metric whose label values come from the documents.
+    pub const fn rows<V>(self, name: &'static str, labels: &'static [Label], rows: fn(&V) -> Vec<Row>) -> Metric<V> {
+        Metric::new(name, self.0, Shape::Rows { labels, rows })
+    }
+}
+
+impl<V> Metric<V> {
+    const fn new(name: &'static str, help: &'static str, shape: Shape<V>) -> Self {
+        assert!(legal(name), "a metric name is oura_ and then lower-case letters, digits and single underscores");
+        assert!(!help.is_empty(), "a metric needs a help text");
+        Self { name, help, shape }
+    }
+
+    /// Its definition.
+    pub fn definition(&self) -> Definition {
+        let labels = match &self.shape {
+            Shape::Gauge(_) => vec![],
+            Shape::Parts { label, parts } => vec![(*label, parts.iter().map(|(part, _)| *part).collect())],
+            Shape::States { label, states, .. } => vec![(*label, states.to_vec())],
+            Shape::Rows { labels, .. } => labels.iter().map(|label| (label.name, label.values.to_vec())).collect(),
+        };
+        let is_state_set = matches!(self.shape, Shape::States { .. });
+        Definition { name: self.name, help: self.help, labels, is_state_set }
+    }
+
+    /// Its series as `view` has them.
+    pub fn observe(&self, view: &V) -> Vec<Observation> {
+        let series = |labels, value| Observation { name: self.name, labels, value };
+        match &self.shape {
+            Shape::Gauge(value) => value(view).map(|value| series(vec![], value)).into_iter().collect(),
+            Shape::Parts { label, parts } => parts
+                .iter()
+                .filter_map(|(part, value)| Some(series(vec![(*label, (*part).into())], value(view)?)))
+                .collect(),
+            Shape::States { label, states, current } => current(view)
+                .map(|current| state_set(states, current))
+                .into_iter()
+                .flatten()
+                .map(|(state, value)| series(vec![(*label, state.into())], value))
+                .collect(),
+            Shape::Rows { labels, rows } => rows(view)
+                .into_iter()
+                .map(|(row, value)| series(labels.iter().map(|label| label.name).zip(row).collect(), value))
+                .collect(),
+        }
+    }
+}
+
+fn state_set(states: &'static [&'static str], current: &'static str) -> impl Iterator<Item = (&'static str, f64)> {
+    let unknown = (!states.contains(&current)).then_some((UNKNOWN, 1.0));
+    states.iter().map(move |state| (*state, f64::from(u8::from(*state == current)))).chain(unknown)
+}
+
+const fn legal(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let prefix = b"oura_";
+    if bytes.len() <= prefix.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < bytes.len() {
+        let fits = if i < prefix.len() {
+            bytes[i] == prefix[i]
+        } else {
+            bytes[i].is_ascii_lowercase() || bytes[i].is_ascii_digit() || (bytes[i] == b'_' && bytes[i - 1] != b'_')
+        };
+        if !fits {
+            return false;
+        }
+        i += 1;
+    }
+    bytes[bytes.len() - 1] != b'_'
+}

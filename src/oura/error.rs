@@ -1,0 +1,72 @@
+//! What can go wrong with a request, as far as the answer itself tells.
+
+use std::{error::Error as _, time::Duration};
+
+use chrono::{DateTime, Utc};
+
+/// Why a request gave no documents. No variant holds what the answer said: it may be private.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApiError {
+    /// 401: the token, or the scope of this collection.
+    #[error("Oura answered 401, the token or its scope is not enough")]
+    Unauthorized,
+    /// 403: the membership, or the permission for this collection.
+    #[error("Oura answered 403, the membership or a permission is missing")]
+    Forbidden,
+    /// 429, or an earlier 429 whose time is not over.
+    #[error("Oura asks for no requests until {}", until.format("%H:%M:%S UTC"))]
+    RateLimited {
+        /// When requests are welcome again.
+        until: DateTime<Utc>,
+    },
+    /// 5xx.
+    #[error("Oura's server answered {0}")]
+    Server(u16),
+    /// Any other status that is no success.
+    #[error("Oura rejected the request with {0}")]
+    Rejected(u16),
+    /// No answer in time.
+    #[error("no answer within {} s", .0.as_secs_f32())]
+    Timeout(Duration),
+    /// No connection, or one that broke.
+    #[error("cannot reach Oura: {0}")]
+    Network(String),
+    /// A success whose body is not what the API promises.
+    #[error("the answer cannot be read: {0}")]
+    Unreadable(String),
+    /// The same page again.
+    #[error("paging does not end: the same next_token came twice")]
+    EndlessPages,
+}
+
+impl ApiError {
+    /// Whether the same request may well succeed a moment later.
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(self, Self::Server(_) | Self::Timeout(_) | Self::Network(_))
+    }
+
+    /// What the HTTP client reports, with its causes and without the URL.
+    pub(super) fn of_transport(error: reqwest::Error, timeout: Duration) -> Self {
+        if error.is_timeout() {
+            return Self::Timeout(timeout);
+        }
+        let error = error.without_url();
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        Self::Network(text)
+    }
+
+    /// What the JSON parser reports: where and of which kind, but not the value it may quote.
+    pub(super) fn of_json(error: &serde_json::Error) -> Self {
+        let kind = match error.classify() {
+            serde_json::error::Category::Eof => "the JSON is cut off",
+            serde_json::error::Category::Data => "the JSON has another shape than documented",
+            _ => "it is not JSON",
+        };
+        Self::Unreadable(format!("{kind} (line {}, column {})", error.line(), error.column()))
+    }
+}

@@ -1,0 +1,140 @@
+//! The way to Oura that all accounts share: one connection pool, one send, and the counting of requests.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use backon::{ExponentialBuilder, Retryable};
+use bytes::{Bytes, BytesMut};
+use reqwest::{Response, StatusCode, redirect};
+use secrecy::{ExposeSecret, SecretString};
+use tracing::debug;
+
+use super::{ApiError, gate::Gate};
+use crate::{clock::Clock, status::ApiStats};
+
+/// The name that every request bears: Oura answers 403 to requests without one.
+pub const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// The largest answer that is read; a month of everything is far below it.
+const LARGEST_BODY: usize = 32 * 1024 * 1024;
+/// How long an idle connection is kept: longer than the usual poll interval.
+const IDLE: Duration = Duration::from_secs(15 * 60);
+
+/// How long is waited for an answer, and how often is asked again.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// The longest time from request to the last byte of the answer.
+    pub timeout: Duration,
+    /// How often a request that failed in passing is repeated.
+    pub retries: usize,
+    /// The first wait before a repetition; the next ones are twice as long each, and all vary at random.
+    pub wait: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(30), retries: 2, wait: Duration::from_secs(1) }
+    }
+}
+
+/// The way to Oura.
+pub struct Transport {
+    http: reqwest::Client,
+    url: String,
+    sandbox: bool,
+    patience: Patience,
+    pub(super) clock: Clock,
+    stats: Arc<ApiStats>,
+}
+
+/// One request: the collection it is counted for, the path below the collections' root, and the parameters.
+pub(super) struct Get<'a> {
+    pub(super) collection: &'static str,
+    pub(super) path: &'a str,
+    pub(super) query: &'a [(&'static str, String)],
+}
+
+impl Transport {
+    /// The way to the API at `url`, to its sandbox if asked for.
+    ///
+    /// # Errors
+    /// Where the system has no certificate authorities to trust.
+    pub fn new(
+        url: &str,
+        sandbox: bool,
+        patience: Patience,
+        clock: Clock,
+        stats: Arc<ApiStats>,
+    ) -> Result<Self, reqwest::Error> {
+        // Another part of the process may have chosen a provider before; it serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .timeout(patience.timeout)
+            .redirect(redirect::Policy::none())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(1)
+            .build()?;
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), sandbox, patience, clock, stats })
+    }
+
+    /// Whether it leads to Oura's sandbox, which has no `personal_info`.
+    pub(super) fn is_sandbox(&self) -> bool {
+        self.sandbox
+    }
+
+    /// Sends one request, again if it fails in passing, and gives the body of a success.
+    pub(super) async fn send(&self, get: &Get<'_>, token: &SecretString, gate: &Gate) -> Result<Bytes, ApiError> {
+        let waits = ExponentialBuilder::default()
+            .with_min_delay(self.patience.wait)
+            .with_max_times(self.patience.retries)
+            .with_jitter();
+        (|| self.attempt(get, token, gate)).retry(waits).when(ApiError::is_transient).await
+    }
+
+    async fn attempt(&self, get: &Get<'_>, token: &SecretString, gate: &Gate) -> Result<Bytes, ApiError> {
+        gate.pass(self.clock.now())?;
+        let started = Instant::now();
+        let root = if self.sandbox { "sandbox/usercollection" } else { "usercollection" };
+        let request = self.http.get(format!("{}/v2/{root}/{}", self.url, get.path)).query(get.query);
+        let answer = request.bearer_auth(token.expose_secret()).send().await;
+        let code = answer.as_ref().ok().map(Response::status);
+        let body = match answer {
+            Ok(answer) => self.body(answer, gate).await,
+            Err(error) => Err(self.broken(error)),
+        };
+        self.stats.request(get.collection, code.map(|code| code.as_u16()), started.elapsed());
+        body
+    }
+
+    async fn body(&self, mut answer: Response, gate: &Gate) -> Result<Bytes, ApiError> {
+        let status = answer.status();
+        if !status.is_success() {
+            let trace = answer.headers().get("x-trace-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+            debug!(%status, trace, "Oura answered with an error");
+        }
+        match status {
+            StatusCode::UNAUTHORIZED => Err(ApiError::Unauthorized),
+            StatusCode::FORBIDDEN => Err(ApiError::Forbidden),
+            StatusCode::TOO_MANY_REQUESTS => Err(gate.close(answer.headers(), self.clock.now())),
+            status if status.is_server_error() => Err(ApiError::Server(status.as_u16())),
+            status if !status.is_success() => Err(ApiError::Rejected(status.as_u16())),
+            _ => {
+                let mut body = BytesMut::new();
+                while let Some(chunk) = answer.chunk().await.map_err(|error| self.broken(error))? {
+                    if body.len() + chunk.len() > LARGEST_BODY {
+                        return Err(ApiError::Unreadable(format!("it is larger than {LARGEST_BODY} bytes")));
+                    }
+                    body.extend_from_slice(&chunk);
+                }
+                Ok(body.freeze())
+            }
+        }
+    }
+
+    fn broken(&self, error: reqwest::Error) -> ApiError {
+        ApiError::of_transport(error, self.patience.timeout)
+    }
+}

@@ -1,0 +1,115 @@
+//! One collection's turn: the windows that are asked for, and what a refusal means.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Days, SecondsFormat, TimeDelta, Utc};
+use serde_json::value::RawValue;
+
+use super::series::{KEPT, OVERLAP, Series, time};
+use crate::{
+    documents::{Kind, Query},
+    oura::{ApiError, Client, Standing},
+    problem::Problem,
+};
+
+/// Days asked for beyond what is shown, on both sides: Oura filters some collections by UTC, some by the time they
+/// began, and takes some end dates as exclusive; what counts is each document's own day.
+const PADDING: u64 = 2;
+/// The wearer's date may be one ahead of UTC's.
+const AHEAD: u64 = 1;
+/// The longest window that Oura allows for a time series is 30 days.
+const LONGEST_WINDOW: TimeDelta = TimeDelta::days(29);
+
+type Parameters = Vec<(&'static str, String)>;
+
+/// One collection's turn.
+pub(super) struct Fetch {
+    pub(super) client: Arc<Client>,
+    pub(super) kind: &'static Kind,
+    pub(super) now: DateTime<Utc>,
+    /// The token was refused at the last turn, so it is tried elsewhere first.
+    pub(super) is_doubtful: bool,
+}
+
+impl Fetch {
+    /// Gets the collection's documents; for a time series together with those kept from before.
+    pub(super) async fn run(self, series: &mut Option<Series>) -> Result<Vec<Box<RawValue>>, Problem> {
+        if self.is_doubtful && self.client.standing(self.kind.name).await == Ok(Standing::TokenRefused) {
+            return Err(Problem::of_refusal(Standing::TokenRefused, self.kind.scope));
+        }
+        match self.documents(series).await {
+            Ok(documents) => Ok(documents),
+            Err(error @ (ApiError::Unauthorized | ApiError::Forbidden)) => Err(self.explain(error).await),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn documents(&self, series: &mut Option<Series>) -> Result<Vec<Box<RawValue>>, ApiError> {
+        match self.kind.query {
+            Query::Single => Ok(vec![self.client.single(self.kind.name).await?]),
+            Query::All => self.ask(vec![]).await,
+            Query::Days { back } => self.ask(self.days(back)).await,
+            Query::Newest => self.ask(latest()).await,
+            Query::LastDay => self.last_day(series).await,
+        }
+    }
+
+    /// What is new since the last poll; or the whole day, once an hour.
+    async fn last_day(&self, kept: &mut Option<Series>) -> Result<Vec<Box<RawValue>>, ApiError> {
+        let series = match kept.take().and_then(|series| Some((series.continues_from(self.now)?, series))) {
+            Some((newest, mut series)) => {
+                let rows = self.ask(self.instants(newest - OVERLAP)).await;
+                let rows = match rows {
+                    Ok(rows) => rows,
+                    Err(error) => {
+                        *kept = Some(series);
+                        return Err(error);
+                    }
+                };
+                series.add(rows);
+                series
+            }
+            None => {
+                let mut rows = self.ask(latest()).await?;
+                if let Some(newest) = rows.iter().filter_map(|row| time(row)).max() {
+                    rows.extend(self.ask(self.instants(newest - KEPT)).await?);
+                }
+                Series::new(rows, self.now)
+            }
+        };
+        Ok(kept.insert(series).documents())
+    }
+
+    async fn ask(&self, mut query: Parameters) -> Result<Vec<Box<RawValue>>, ApiError> {
+        if let Some(fields) = self.kind.fields() {
+            query.push(("fields", fields.join(",")));
+        }
+        self.client.documents(self.kind.name, &query).await
+    }
+
+    fn days(&self, back: i64) -> Parameters {
+        let today = self.now.date_naive();
+        let start = today - TimeDelta::days(back) - Days::new(PADDING);
+        let end = today + Days::new(AHEAD + PADDING);
+        vec![("start_date", start.to_string()), ("end_date", end.to_string())]
+    }
+
+    fn instants(&self, start: DateTime<Utc>) -> Parameters {
+        let end = (self.now + TimeDelta::days(1)).min(start + LONGEST_WINDOW);
+        let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+        vec![("start_datetime", text(start)), ("end_datetime", text(end))]
+    }
+
+    /// What a 401 or 403 means depends on how the account stands elsewhere.
+    async fn explain(&self, refusal: ApiError) -> Problem {
+        match self.client.standing(self.kind.name).await {
+            Ok(standing) => Problem::of_refusal(standing, self.kind.scope),
+            Err(ApiError::Unauthorized | ApiError::Forbidden) => refusal.into(),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+fn latest() -> Parameters {
+    vec![("latest", "true".to_owned())]
+}

@@ -1,0 +1,120 @@
+//! When the next collection is asked: one after the other, unless one takes long.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::documents::Pace;
+
+/// A collection waits that long for the one before it. One connection then serves a whole poll, and one that hangs
+/// delays the others by no more than this.
+const STAGGER: Duration = Duration::from_millis(500);
+
+/// When each collection is due, by its place in the list.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    places: Vec<Place>,
+    last_start: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Due(Instant),
+    Running,
+}
+
+/// What is to be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Ask the collection in this place.
+    Start(usize),
+    /// Look again then.
+    At(Instant),
+    /// All are under way.
+    AllRunning,
+}
+
+impl Schedule {
+    /// All of `count` collections are due at `now`.
+    pub(super) fn new(count: usize, now: Instant) -> Self {
+        Self { places: vec![Place::Due(now); count], last_start: None }
+    }
+
+    /// What is to be done at `now`.
+    pub(super) fn next(&self, now: Instant) -> Next {
+        let due = self.places.iter().enumerate().filter_map(|(place, state)| match state {
+            Place::Due(due) => Some((*due, place)),
+            Place::Running => None,
+        });
+        let Some((due, place)) = due.min() else { return Next::AllRunning };
+        let any_running = self.places.iter().any(|state| matches!(state, Place::Running));
+        let turn = self.last_start.filter(|_| any_running).map_or(due, |start| due.max(start + STAGGER));
+        if turn <= now { Next::Start(place) } else { Next::At(turn) }
+    }
+
+    /// The collection in `place` is being asked.
+    pub(super) fn started(&mut self, place: usize, now: Instant) {
+        self.places[place] = Place::Running;
+        self.last_start = Some(now);
+    }
+
+    /// The collection in `place` has answered or failed and is due again then.
+    pub(super) fn ended(&mut self, place: usize, due: Instant) {
+        self.places[place] = Place::Due(due);
+    }
+}
+
+/// How long after its last start a collection is asked again.
+pub(super) fn every(pace: Pace, interval: Duration) -> Duration {
+    const MINUTE: Duration = Duration::from_secs(60);
+    interval.max(match pace {
+        Pace::Poll => Duration::ZERO,
+        Pace::Quarter => 15 * MINUTE,
+        Pace::HalfHour => 30 * MINUTE,
+        Pace::Hour => 60 * MINUTE,
+        Pace::QuarterDay => 360 * MINUTE,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_after_the_other_and_past_one_that_hangs() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(3, start);
+        assert_eq!(schedule.next(start), Next::Start(0));
+        schedule.started(0, start);
+        assert_eq!(schedule.next(start), Next::At(start + STAGGER), "the second waits for the first");
+        assert_eq!(schedule.next(start + STAGGER), Next::Start(1), "but not for ever");
+        schedule.started(1, start + STAGGER);
+        schedule.ended(1, start + Duration::from_secs(300));
+        assert_eq!(schedule.next(start + STAGGER), Next::At(start + 2 * STAGGER), "the first still hangs");
+        schedule.ended(0, start + Duration::from_secs(60));
+        assert_eq!(schedule.next(start + STAGGER), Next::Start(2), "nothing under way: no wait");
+        schedule.started(2, start + STAGGER);
+        schedule.ended(2, start + Duration::from_secs(300));
+        assert_eq!(schedule.next(start + STAGGER), Next::At(start + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn all_under_way() {
+        let mut schedule = Schedule::new(1, Instant::now());
+        schedule.started(0, Instant::now());
+        assert_eq!(schedule.next(Instant::now()), Next::AllRunning);
+    }
+
+    #[test]
+    fn a_usual_account_costs_less_than_three_thousand_requests_a_day() {
+        let day = Duration::from_secs(24 * 3600);
+        let interval = Duration::from_secs(300);
+        let requests: u32 = crate::documents::KINDS
+            .iter()
+            .filter(|kind| kind.name != "tag")
+            .map(|kind| u32::try_from(day.as_secs() / every(kind.pace, interval).as_secs()).unwrap())
+            .sum();
+        // Reading the heart rate whole takes three requests instead of one, once an hour.
+        assert!(requests + 2 * 24 < 3000, "{requests}");
+    }
+}

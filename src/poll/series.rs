@@ -1,0 +1,88 @@
+//! The rows of a time series that are kept between polls, so that a poll asks only for what is new.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// How far back of its newest sample a series is kept.
+pub(super) const KEPT: TimeDelta = TimeDelta::hours(24);
+/// How far back of the newest sample is asked again: rows of the last sync may come in any order.
+pub(super) const OVERLAP: TimeDelta = TimeDelta::hours(1);
+/// How often the series is read whole, for rows that came later than the overlap.
+const WHOLE_EVERY: TimeDelta = TimeDelta::hours(1);
+
+/// Rows by their time.
+#[derive(Debug)]
+pub(super) struct Series {
+    rows: BTreeMap<DateTime<Utc>, Box<RawValue>>,
+    timeless: Vec<Box<RawValue>>,
+    whole: DateTime<Utc>,
+}
+
+#[derive(Deserialize)]
+struct Stamp {
+    timestamp: DateTime<Utc>,
+}
+
+/// When a row was taken, if it says so.
+pub(super) fn time(row: &RawValue) -> Option<DateTime<Utc>> {
+    serde_json::from_str::<Stamp>(row.get()).ok().map(|stamp| stamp.timestamp)
+}
+
+impl Series {
+    /// A series read whole at `now`.
+    pub(super) fn new(rows: Vec<Box<RawValue>>, now: DateTime<Utc>) -> Self {
+        let mut series = Self { rows: BTreeMap::new(), timeless: vec![], whole: now };
+        series.add(rows);
+        series
+    }
+
+    /// Its newest sample, unless it is time to read it whole again.
+    pub(super) fn continues_from(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let newest = self.rows.keys().next_back().copied();
+        newest.filter(|_| now - self.whole < WHOLE_EVERY)
+    }
+
+    /// Adds rows; one of the same time replaces the one before.
+    pub(super) fn add(&mut self, rows: Vec<Box<RawValue>>) {
+        self.timeless.clear();
+        for row in rows {
+            match time(&row) {
+                Some(time) => drop(self.rows.insert(time, row)),
+                None => self.timeless.push(row),
+            }
+        }
+        if let Some(newest) = self.rows.keys().next_back() {
+            self.rows = self.rows.split_off(&(*newest - KEPT));
+        }
+    }
+
+    /// All rows, those without a time of the last answer too: somebody has to count them.
+    pub(super) fn documents(&self) -> Vec<Box<RawValue>> {
+        self.rows.values().chain(&self.timeless).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(time: DateTime<Utc>, bpm: u32) -> Box<RawValue> {
+        RawValue::from_string(format!(r#"{{"timestamp":"{}","bpm":{bpm}}}"#, time.to_rfc3339())).unwrap()
+    }
+
+    #[test]
+    fn keeps_a_day_replaces_what_came_again_and_is_read_whole_each_hour() {
+        let now = Utc::now();
+        let mut series = Series::new(vec![row(now - TimeDelta::hours(20), 50), row(now, 60)], now);
+        let odd = RawValue::from_string(r#"{"bpm":1}"#.to_owned()).unwrap();
+        series.add(vec![row(now, 61), row(now + TimeDelta::hours(5), 70), odd]);
+        let texts: Vec<_> = series.documents().iter().map(|row| row.get().to_owned()).collect();
+        assert_eq!(texts.len(), 3, "{texts:?}");
+        assert!(texts[0].ends_with("61}") && texts[1].ends_with("70}") && texts[2] == r#"{"bpm":1}"#);
+        assert_eq!(series.continues_from(now + TimeDelta::minutes(59)), Some(now + TimeDelta::hours(5)));
+        assert_eq!(series.continues_from(now + TimeDelta::hours(1)), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! The exporter's own metrics: its requests to Oura, its errors, its build and its process.
+
+use std::time::Duration;
+
+use prometheus::{
+    Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+
+use crate::{documents::Kind, problem::Reason};
+
+/// Request durations are sorted into these, in seconds: a fast answer, a usual one, a slow one, the timeout.
+const BUCKETS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// The revision this was built from, where the build was told.
+const REVISION: Option<&str> = option_env!("OURA_EXPORTER_REVISION");
+
+/// Counters of the requests to Oura.
+#[derive(Clone)]
+pub struct ApiStats {
+    requests: IntCounterVec,
+    errors: IntCounterVec,
+    duration: Histogram,
+    build: IntGaugeVec,
+}
+
+impl ApiStats {
+    /// Counters at zero.
+    ///
+    /// # Errors
+    /// None in practice: the names are constants.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let duration = HistogramOpts::new(
+            "oura_api_request_duration_seconds",
+            "Time from a request to Oura to the last byte of its answer.",
+        );
+        let build = IntGaugeVec::new(
+            Opts::new("oura_exporter_build_info", "The exporter that made this page, always 1."),
+            &["version", "revision"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION.unwrap_or("unknown")]).set(1);
+        Ok(Self {
+            requests: IntCounterVec::new(
+                Opts::new("oura_api_requests_total", "Requests to Oura by HTTP status; code none: no answer came."),
+                &["collection", "code"],
+            )?,
+            errors: IntCounterVec::new(
+                Opts::new("oura_api_errors_total", "Failures of a collection by reason, from the first one on."),
+                &["account", "collection", "reason"],
+            )?,
+            duration: Histogram::with_opts(duration.buckets(BUCKETS.to_vec()))?,
+            build,
+        })
+    }
+
+    /// Shows the requests of these collections from the start, at zero.
+    pub fn expect(&self, kinds: &[&'static Kind]) {
+        for kind in kinds {
+            self.requests.with_label_values(&[kind.name, "200"]);
+        }
+    }
+
+    /// Counts a request and how long it took; `code` is none where no answer came.
+    pub fn request(&self, collection: &str, code: Option<u16>, took: Duration) {
+        let code = code.map_or_else(|| "none".to_owned(), |code| code.to_string());
+        self.requests.with_label_values(&[collection, code.as_str()]).inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    /// Counts failures of a collection.
+    pub fn errors(&self, account: &str, collection: &str, reason: Reason, count: u64) {
+        self.errors.with_label_values(&[account, collection, reason.label()]).inc_by(count);
+    }
+
+    fn parts(&self) -> [&dyn Collector; 4] {
+        [&self.requests, &self.errors, &self.duration, &self.build]
+    }
+}
+
+impl Collector for ApiStats {
+    fn desc(&self) -> Vec<&Desc> {
+        self.parts().into_iter().flat_map(Collector::desc).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.parts().into_iter().flat_map(Collector::collect).collect()
+    }
+}
+
+/// A registry of the process's own metrics (`process_*`), which change with every look; empty but on Linux.
+///
+/// # Errors
+/// None in practice: the names are constants.
+pub fn process_registry() -> Result<Registry, prometheus::Error> {
+    let registry = Registry::new();
+    #[cfg(target_os = "linux")]
+    registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+    Ok(registry)
+}
