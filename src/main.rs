@@ -1,1 +1,7 @@
-fn main() {}
+//! The `oura-exporter` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    oura_exporter::cli::main()
+}

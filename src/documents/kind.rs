@@ -1,6 +1,6 @@
 //! What every kind of document has: its name, how it is asked for, its metrics, and how its newest view is chosen.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use chrono::NaiveDate;
 use serde::de::DeserializeOwned;
@@ -123,6 +123,12 @@ pub struct Kind {
     fields: Option<fn() -> &'static [&'static str]>,
     definitions: fn() -> Vec<Definition>,
     read: fn(&[Box<RawValue>], &Moment) -> Reading,
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
 }
 
 impl Kind {

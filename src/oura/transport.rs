@@ -1,9 +1,6 @@
 //! The way to Oura that all accounts share: one connection pool, one send, and the counting of requests.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::{Bytes, BytesMut};
@@ -46,7 +43,7 @@ pub struct Transport {
     sandbox: bool,
     patience: Patience,
     pub(super) clock: Clock,
-    stats: Arc<ApiStats>,
+    stats: ApiStats,
 }
 
 /// One request: the collection it is counted for, the path below the collections' root, and the parameters.
@@ -66,7 +63,7 @@ impl Transport {
         sandbox: bool,
         patience: Patience,
         clock: Clock,
-        stats: Arc<ApiStats>,
+        stats: ApiStats,
     ) -> Result<Self, reqwest::Error> {
         // Another part of the process may have chosen a provider before; it serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -1,0 +1,163 @@
+//! The command line: which command, with which flags, and which exit code.
+
+use std::{env, process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use tokio::{
+    net::TcpListener,
+    runtime,
+    signal::unix::{SignalKind, signal},
+};
+use tracing::{Level, error, info, warn};
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::{
+    clock::Clock,
+    config::{self, AccountConfig, Config, Flags, LogConfig, Mistakes},
+    exporter,
+    oura::Patience,
+    simulator::{Settings, Simulator},
+};
+
+/// Wrong use or configuration.
+const MISUSE: u8 = 2;
+/// How long the health check waits for the answer.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+const NO_ACCOUNT: &str = "no account: set OURA_ACCESS_TOKEN (or OURA_ACCESS_TOKEN_FILE) to an Oura access token, or run \
+                          `oura-exporter demo` to look at made-up data";
+
+/// Prometheus exporter for Oura Ring.
+#[derive(Parser)]
+#[command(version, about, after_help = config::help())]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    flags: WebFlags,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum Command {
+    /// Polls the account and serves the page; the default
+    Serve,
+    /// Serves made-up data of two people: no account, no network
+    Demo,
+    /// Exits with 0 when the exporter on this machine is ready
+    Healthcheck,
+}
+
+#[derive(clap::Args)]
+struct WebFlags {
+    /// Where the page is served; wins over `OURA_LISTEN_ADDRESS`
+    #[arg(long = "web.listen-address", global = true, value_name = "ADDRESS")]
+    listen_address: Option<String>,
+    /// error, warn, info, debug or trace; wins over `OURA_LOG`
+    #[arg(long = "log.level", global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// text or json; wins over `OURA_LOG_FORMAT`
+    #[arg(long = "log.format", global = true, value_name = "FORMAT")]
+    log_format: Option<String>,
+}
+
+impl From<WebFlags> for Flags {
+    fn from(flags: WebFlags) -> Self {
+        Self { listen_address: flags.listen_address, log_level: flags.log_level, log_format: flags.log_format }
+    }
+}
+
+/// Runs the command that the arguments name, and says how the process is to end.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let config = match Config::from_environment(env::vars_os(), cli.flags.into()) {
+        Ok(config) => config,
+        Err(mistakes) => return misuse(&mistakes),
+    };
+    let command = cli.command.unwrap_or(Command::Serve);
+    if matches!(command, Command::Serve) && config.accounts.is_empty() {
+        return misuse(&Mistakes(vec![NO_ACCOUNT.to_owned()]));
+    }
+    start_logging(config.log);
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    match on_runtime(command, config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            error!("{failure:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn misuse(mistakes: &Mistakes) -> ExitCode {
+    for mistake in &mistakes.0 {
+        eprintln!("oura-exporter: {mistake}");
+    }
+    ExitCode::from(MISUSE)
+}
+
+fn start_logging(log: LogConfig) {
+    let filter = Targets::new().with_target(env!("CARGO_CRATE_NAME"), log.level).with_default(Level::WARN);
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    if log.json { registry.with(layer.json()).init() } else { registry.with(layer.with_target(false)).init() }
+}
+
+fn on_runtime(command: Command, config: Config) -> anyhow::Result<()> {
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let ended = runtime.block_on(async {
+        match command {
+            Command::Serve => serve(config).await,
+            Command::Demo => demo(config).await,
+            Command::Healthcheck => healthcheck(&config.listen_address).await,
+        }
+    });
+    // What is still under way, a request to Oura at most, is of no use any more.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let stop = asked_to_stop()?;
+    let listener = TcpListener::bind(&config.listen_address).await.with_context(|| {
+        format!("cannot listen on {}; stop what listens there or set OURA_LISTEN_ADDRESS", config.listen_address)
+    })?;
+    exporter::run(config, listener, Clock::system(), Patience::default(), stop).await
+}
+
+async fn demo(mut config: Config) -> anyhow::Result<()> {
+    let simulator = Simulator::start(Settings::default()).await.context("cannot start the simulator")?;
+    let account = |wearer: crate::simulator::Wearer| AccountConfig {
+        name: wearer.name.to_owned(),
+        token: wearer.token.into(),
+    };
+    config.accounts = simulator.people().into_iter().map(account).collect();
+    config.api_url = simulator.url();
+    config.sandbox = false;
+    info!("demo: two people who do not exist, from an Oura Cloud on this machine");
+    serve(config).await
+}
+
+/// Resolves when the process is told to end; the handlers are in place when this returns.
+fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("stopping");
+    })
+}
+
+async fn healthcheck(listen_address: &str) -> anyhow::Result<()> {
+    let address = listen_address.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
+    let http = reqwest::Client::builder().tls_certs_only([]).no_proxy().timeout(HEALTH_TIMEOUT).build()?;
+    let url = format!("http://{address}/-/ready");
+    let answer = http.get(&url).send().await.with_context(|| format!("no answer from {url}"))?;
+    let status = answer.status();
+    let words = answer.text().await.unwrap_or_default();
+    anyhow::ensure!(status.is_success(), "{}", words.trim());
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! The environment variables: one table that help, README check and the search for misspelt names read.
+
+/// A variable as a user meets it.
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What holds where it is not set; empty: nothing.
+    pub default: &'static str,
+    /// What it is for.
+    pub help: &'static str,
+}
+
+const fn variable(name: &'static str, default: &'static str, help: &'static str) -> Variable {
+    Variable { name, default, help }
+}
+
+/// Every variable.
+pub const VARIABLES: &[Variable] = &[
+    variable("OURA_ACCESS_TOKEN", "", "access token of one account"),
+    variable("OURA_ACCESS_TOKEN_FILE", "", "file that holds it instead, for container secrets"),
+    variable("OURA_ACCOUNT", "default", "that account's name, the label `account` of all its series"),
+    variable("OURA_LISTEN_ADDRESS", "127.0.0.1:10058", "where the page is served; :10058 means all interfaces"),
+    variable("OURA_POLL_INTERVAL", "5m", "how often Oura is asked; below 60s works and warns"),
+    variable("OURA_STALE_AFTER", "36h", "how long the values of a failing collection stay"),
+    variable("OURA_COLLECTIONS", "all but tag", "which collections are asked for, by name, separated by commas"),
+    variable("OURA_SANDBOX", "false", "true: Oura's sandbox with made-up data, which takes any token"),
+    variable("OURA_API_URL", "https://api.ouraring.com", "where the API is, for proxies and tests"),
+    variable("OURA_LOG", "info", "error, warn, info, debug or trace"),
+    variable("OURA_LOG_FORMAT", "text", "text, or json for machines"),
+];
+
+/// The section of `--help` about them.
+pub fn help() -> String {
+    let width = VARIABLES.iter().map(|variable| variable.name.len()).max().unwrap_or(0);
+    let line = |variable: &Variable| {
+        let default =
+            if variable.default.is_empty() { String::new() } else { format!(" [default: {}]", variable.default) };
+        format!("  {:width$}  {}{default}\n", variable.name, variable.help)
+    };
+    format!("Environment:\n{}", VARIABLES.iter().map(line).collect::<String>())
+}
+
+/// What a variable that does not exist was probably meant to be.
+pub(super) fn meant(name: &str) -> Option<&'static str> {
+    const FAR: usize = 3;
+    let near = VARIABLES.iter().map(|variable| (strsim::damerau_levenshtein(name, variable.name), variable.name));
+    near.filter(|(distance, _)| *distance > 0 && *distance < FAR).min().map(|(_, name)| name)
+}

@@ -1,0 +1,93 @@
+//! What the exporter answers over HTTP: the page, its health, and a landing page for people.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, VARY},
+};
+use tracing::error;
+
+use crate::{
+    http::{Answer, accepts_gzip},
+    landing,
+    latest::{Board, Page},
+};
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+/// The landing page loads nothing and runs nothing.
+const NOTHING_BUT_STYLE: HeaderValue = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'");
+
+/// What answers are made from.
+pub struct Server {
+    /// The accounts, for the landing page and readiness.
+    pub board: std::sync::Arc<Board>,
+    /// The page.
+    pub page: Page,
+}
+
+impl Server {
+    /// Answers one request.
+    pub fn answer<B>(&self, request: &Request<B>) -> Answer {
+        let known = matches!(request.uri().path(), "/" | "/metrics" | "/-/healthy" | "/-/ready");
+        if !known {
+            return text(StatusCode::NOT_FOUND, "not found; see / for what is here\n");
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return answer;
+        }
+        match request.uri().path() {
+            "/metrics" => self.metrics(request),
+            "/-/healthy" => text(StatusCode::OK, "healthy\n"),
+            "/-/ready" => self.ready(),
+            _ => self.landing(),
+        }
+    }
+
+    fn metrics<B>(&self, request: &Request<B>) -> Answer {
+        let page = match self.page.current() {
+            Ok(page) => page,
+            Err(error) => {
+                error!(%error, "the page cannot be encoded");
+                return text(StatusCode::INTERNAL_SERVER_ERROR, "the page cannot be encoded; see the log\n");
+            }
+        };
+        let gzip = accepts_gzip(request.headers());
+        let mut answer = body(METRICS, if gzip { page.gzipped.clone() } else { page.plain.clone() });
+        answer.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
+        if gzip {
+            answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        answer
+    }
+
+    fn ready(&self) -> Answer {
+        match self.board.ready() {
+            Ok(()) => text(StatusCode::OK, "ready\n"),
+            Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+        }
+    }
+
+    fn landing(&self) -> Answer {
+        let mut answer = body(HTML, landing::page(&self.board.accounts(), self.board.now()));
+        answer.headers_mut().insert(CONTENT_SECURITY_POLICY, NOTHING_BUT_STYLE);
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        answer
+    }
+}
+
+fn text(status: StatusCode, words: impl Into<Bytes>) -> Answer {
+    let mut answer = body(TEXT, words);
+    *answer.status_mut() = status;
+    answer
+}
+
+fn body(kind: HeaderValue, bytes: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(bytes.into()));
+    answer.headers_mut().insert(CONTENT_TYPE, kind);
+    answer
+}

@@ -1,0 +1,92 @@
+//! The rows of heart rate: five minutes apart asleep, five seconds in sport, irregular in between.
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Timelike, Utc};
+use serde_json::{Value, json};
+
+use super::{
+    doings::{Doing, doing, spans, workouts},
+    life::{View, shifted},
+    noise::Noise,
+};
+
+/// How long rows take from the ring to the service.
+const LAG: TimeDelta = TimeDelta::minutes(10);
+
+/// The rows of the person's `day`, oldest first, as far as they have arrived.
+pub(super) fn rows(view: &View, day: NaiveDate) -> Vec<Value> {
+    let life = &view.life;
+    if day < life.first {
+        return Vec::new();
+    }
+    let (spans, noise) = (spans(life, day), life.chance("heart", day));
+    let end = life.midnight(shifted(day, 1)).min(view.now - LAG);
+    let pause = if workouts(life, day).is_empty() { 40.0 } else { 100.0 };
+    let mut rows = Vec::new();
+    let mut at = life.midnight(day) + TimeDelta::seconds(noise.whole(1, 40));
+    for number in 0.. {
+        if at >= end {
+            break;
+        }
+        let here = noise.at(number);
+        let doing = doing(&spans, at);
+        if let Some((bpm, source)) = beat(&doing, at, here) {
+            rows.push(row(at, bpm, source));
+            if here.of("again").chance(0.0004) {
+                rows.push(row(at, bpm + 1, source));
+            }
+        }
+        at += step(&doing, at, pause, here);
+    }
+    rows
+}
+
+/// How long until the next row.
+fn step(doing: &Doing, at: DateTime<Utc>, pause: f64, noise: Noise) -> TimeDelta {
+    match doing {
+        Doing::Asleep(sleep) => TimeDelta::seconds(300 - (at - sleep.start).num_seconds().rem_euclid(300)),
+        Doing::Charging => TimeDelta::seconds(300),
+        Doing::Sport(_) | Doing::Resting(_) => TimeDelta::seconds(5),
+        Doing::Awake if noise.of("gap").chance(0.004) => TimeDelta::seconds(noise.of("long").whole(900, 3530)),
+        Doing::Awake => {
+            let stretch = noise.of("stretch").unit().powi(3) * 4.0;
+            TimeDelta::seconds((pause * stretch) as i64 + noise.of("pause").whole(4, 19))
+        }
+    }
+}
+
+/// Beats a minute and where they come from; nothing where the ring saw none.
+fn beat(doing: &Doing, at: DateTime<Utc>, noise: Noise) -> Option<(i64, &'static str)> {
+    let (bpm, source) = match doing {
+        Doing::Charging => return None,
+        Doing::Asleep(sleep) => {
+            let source = if sleep.kind == "long_sleep" { "sleep" } else { "rest" };
+            (sleep.pulse((at - sleep.start).num_seconds() / 300)?, source)
+        }
+        Doing::Sport(sport) => {
+            let into = (at - sport.start).num_seconds() as f64 / (sport.end - sport.start).num_seconds().max(1) as f64;
+            let warm = (into * 8.0).min(1.0) * 0.3 + 0.7;
+            let wave = (at.timestamp() as f64 / 90.0).sin() * 7.0;
+            (sport.pulse * warm + wave + noise.bell() * 5.0, "workout")
+        }
+        Doing::Resting(rest) => (66.0 + rest.noise.of("level").bell() * 6.0 + noise.bell() * 4.0, "session"),
+        Doing::Awake => {
+            let day_long = (f64::from(at.hour()) / 24.0 * std::f64::consts::TAU).sin() * 3.0;
+            let source = if noise.of("live").chance(0.004) { "live" } else { "awake" };
+            (79.0 + day_long + noise.bell() * 24.0, source)
+        }
+    };
+    Some((bpm.round().clamp(38.0, 203.0) as i64, source))
+}
+
+fn row(at: DateTime<Utc>, bpm: i64, source: &str) -> Value {
+    let mut row = json!({
+        "timestamp": at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+        "bpm": bpm,
+        "source": source,
+        "producer_timestamp": (at + TimeDelta::seconds(2)).format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+    });
+    if at.timestamp() % 16 != 0 {
+        row["timestamp_unix"] = json!(at.timestamp_millis());
+    }
+    row
+}

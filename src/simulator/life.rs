@@ -1,0 +1,174 @@
+//! A person's life as it concerns a ring: when each day begins, journeys, illness, bad weeks, forgotten rings.
+
+use chrono::{DateTime, Datelike, Days, FixedOffset, NaiveDate, TimeDelta, Utc, Weekday};
+
+use super::{
+    ids::{self, Key},
+    noise::Noise,
+    people::{PEOPLE, Person},
+    zone::Zone,
+};
+
+/// A person's life, from which everything about any day follows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Life {
+    pub(super) person: &'static Person,
+    pub(super) noise: Noise,
+    /// The day on which the simulator was started; around it nothing is missing, so that a demo is full.
+    pub(super) anchor: NaiveDate,
+    /// The first day of which anything is known.
+    pub(super) first: NaiveDate,
+    number: u8,
+    seed: u64,
+}
+
+/// A life seen at some moment: what lies later is not known yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View {
+    pub(super) life: Life,
+    pub(super) now: DateTime<Utc>,
+}
+
+/// How long a bad week's rhythm is: there is always one in the last six weeks.
+const BAD_WEEK_EVERY: i64 = 42;
+/// In each such stretch of days there is one illness.
+const ILLNESS_EVERY: i64 = 120;
+/// How far the temperature rises on the days of an illness, in degrees Celsius.
+const FEVER: [f64; 5] = [0.52, 1.46, 1.21, 0.83, 0.41];
+/// In each such stretch of days the ring is once left on the charger for two days.
+const FORGOTTEN_EVERY: i64 = 75;
+
+impl Life {
+    /// The life of the person with this index, with `years` of history before `start`.
+    pub(super) fn new(number: u8, seed: u64, start: DateTime<Utc>, years: u32) -> Self {
+        let person = &PEOPLE[usize::from(number) % PEOPLE.len()];
+        let anchor = start.with_timezone(&person.home.offset(start)).date_naive();
+        let first = anchor.checked_sub_days(Days::new(u64::from(years) * 365)).unwrap_or(anchor);
+        Self { person, noise: Noise::new(seed).of(person.name), anchor, first, number, seed }
+    }
+
+    /// The noise called `what` on `day`.
+    pub(super) fn chance(&self, what: &str, day: NaiveDate) -> Noise {
+        self.noise.of(what).at(day.num_days_from_ce().into())
+    }
+
+    /// The identifier of a document of `day`.
+    pub(super) fn id(&self, kind: u8, day: NaiveDate, index: u16) -> String {
+        ids::id(Key { kind, person: self.number, index, day: day.num_days_from_ce() }, self.seed)
+    }
+
+    /// The day of the document with this identifier, if it is one of this person and kind.
+    pub(super) fn day_of(&self, kind: u8, id: &str) -> Option<NaiveDate> {
+        let key = ids::key(id, self.seed).filter(|key| key.kind == kind && key.person == self.number)?;
+        NaiveDate::from_num_days_from_ce_opt(key.day)
+    }
+
+    /// How many days the yearly journey has lasted on `day`: 0 on its first, nothing when at home.
+    pub(super) fn days_away(&self, day: NaiveDate) -> Option<i64> {
+        let (month, first) = self.person.leaves;
+        let left = NaiveDate::from_ymd_opt(day.year(), month, first)?;
+        Some((day - left).num_days()).filter(|days| (0..self.person.away_days).contains(days))
+    }
+
+    /// The zone that the person's day begins in.
+    pub(super) fn zone(&self, day: NaiveDate) -> Zone {
+        if self.days_away(day).is_some() { self.person.abroad } else { self.person.home }
+    }
+
+    /// When `day` begins for the person.
+    pub(super) fn midnight(&self, day: NaiveDate) -> DateTime<Utc> {
+        self.zone(day).midnight(day)
+    }
+
+    /// The moment so many minutes into `day`.
+    pub(super) fn at(&self, day: NaiveDate, minutes: f64) -> DateTime<Utc> {
+        self.midnight(day) + TimeDelta::seconds((minutes * 60.0).round() as i64)
+    }
+
+    /// `moment` as the person's clock shows it.
+    pub(super) fn local(&self, moment: DateTime<Utc>) -> DateTime<FixedOffset> {
+        let abroad = moment.with_timezone(&self.person.abroad.offset(moment));
+        let is_abroad = [-1, 0, 1].into_iter().any(|shift| {
+            let day = shifted(abroad.date_naive(), shift);
+            self.days_away(day).is_some() && (self.midnight(day)..self.midnight(shifted(day, 1))).contains(&moment)
+        });
+        if is_abroad { abroad } else { moment.with_timezone(&self.person.home.offset(moment)) }
+    }
+
+    /// The day that the person is in at `moment`.
+    pub(super) fn day(&self, moment: DateTime<Utc>) -> NaiveDate {
+        let day = self.local(moment).date_naive();
+        if moment < self.midnight(day) { shifted(day, -1) } else { day }
+    }
+
+    /// Whether `day` is one on which the demo must have everything.
+    pub(super) fn is_shown(&self, day: NaiveDate) -> bool {
+        day >= shifted(self.anchor, -3)
+    }
+
+    /// How far the temperature is raised by illness, in degrees; nothing when well.
+    pub(super) fn fever(&self, day: NaiveDate) -> Option<f64> {
+        FEVER.get(usize::try_from(self.days_into("illness", day, ILLNESS_EVERY)).ok()?).copied()
+    }
+
+    /// Whether an illness begins on `day`.
+    pub(super) fn falls_ill(&self, day: NaiveDate) -> bool {
+        self.days_into("illness", day, ILLNESS_EVERY) == 0
+    }
+
+    /// How many days ago the stretch's event called `what` began; negative: it comes yet.
+    fn days_into(&self, what: &str, day: NaiveDate, every: i64) -> i64 {
+        let number = i64::from(day.num_days_from_ce());
+        let begin = self.noise.of(what).at(number.div_euclid(every)).whole(4, every - 14);
+        number.rem_euclid(every) - begin
+    }
+
+    /// How bad the week is, from 0 (an ordinary one) to 1.
+    pub(super) fn strain(&self, day: NaiveDate) -> f64 {
+        let phase = self.noise.of("bad week").whole(0, BAD_WEEK_EVERY - 1);
+        match (i64::from(day.num_days_from_ce()) + phase).rem_euclid(BAD_WEEK_EVERY) {
+            into @ 0..7 => [0.5, 0.8, 1.0, 1.0, 0.9, 0.7, 0.4][into as usize],
+            _ => 0.0,
+        }
+    }
+
+    /// How much the clock of the body lags after a flight, from 0 to 1.
+    pub(super) fn jet_lag(&self, day: NaiveDate) -> f64 {
+        let home_again = (1..4).find(|&back| {
+            self.days_away(day).is_none() && self.days_away(shifted(day, -back)) == Some(self.person.away_days - 1)
+        });
+        self.days_away(day).or(home_again).map_or(0.0, |days| (1.0 - days as f64 * 0.25).max(0.0))
+    }
+
+    /// Whether the ring lies on the charger all day, the night before included.
+    pub(super) fn is_forgotten(&self, day: NaiveDate) -> bool {
+        !self.is_shown(day) && (0..2).contains(&self.days_into("forgotten", day, FORGOTTEN_EVERY))
+    }
+
+    /// From -1 in the middle of January to 1 in the middle of July.
+    pub(super) fn season(&self, day: NaiveDate) -> f64 {
+        -((f64::from(day.ordinal()) - 15.0) / 365.25 * std::f64::consts::TAU).cos()
+    }
+
+    /// Whether nobody has to get up on `day`.
+    pub(super) fn is_free(&self, day: NaiveDate) -> bool {
+        matches!(day.weekday(), Weekday::Sat | Weekday::Sun)
+    }
+}
+
+impl View {
+    /// The person's day now.
+    pub(super) fn today(&self) -> NaiveDate {
+        self.life.day(self.now)
+    }
+}
+
+/// The day so many days after `day`; at the end of the calendar, `day` itself.
+pub(super) fn shifted(day: NaiveDate, days: i64) -> NaiveDate {
+    day.checked_add_signed(TimeDelta::days(days)).unwrap_or(day)
+}
+
+/// A moment as the service writes local time.
+pub(super) fn written(moment: DateTime<FixedOffset>) -> String {
+    moment.format("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}

@@ -1,0 +1,151 @@
+//! An Oura Cloud on loopback, for demo and tests: two made-up people with years of data, and faults on demand.
+//!
+//! A request goes through `server` (connections), `cloud` (who asks, and what is to go wrong), `routes`, `query` and
+//! `window` (which documents, in which page). Documents are made when they are asked for: `people` and `life` say who
+//! somebody is and what happens to them, `night` and `doings` what they do on a day, and `sleep`, `scores`, `activity`,
+//! `heart`, `battery`, `wellbeing` and `events` how the service tells of it. All of it follows from a seed, so any day
+//! can be asked for at any time.
+
+mod activity;
+mod battery;
+mod cloud;
+mod collections;
+mod cursor;
+mod doings;
+mod events;
+mod faults;
+mod heart;
+mod ids;
+mod life;
+mod night;
+mod noise;
+mod people;
+mod query;
+mod replies;
+mod routes;
+mod sandbox;
+mod scores;
+mod server;
+mod sleep;
+mod wellbeing;
+mod window;
+mod zone;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use chrono::{DateTime, Utc};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::clock::Clock;
+use cloud::Cloud;
+pub use collections::{COLLECTIONS, Collection, Kind};
+pub use faults::{Fault, Faults, Scope};
+
+/// A running Oura Cloud; it stops when it is dropped.
+#[derive(Debug)]
+pub struct Simulator {
+    cloud: Arc<Cloud>,
+    address: SocketAddr,
+    server: JoinHandle<()>,
+}
+
+/// What a simulator is like.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What time it is there.
+    pub clock: Clock,
+    /// What all data follow from.
+    pub seed: u64,
+    /// How many years of history everybody has.
+    pub years: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { clock: Clock::system(), seed: 1, years: 5 }
+    }
+}
+
+/// Somebody who wears a ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wearer {
+    /// What they are called.
+    pub name: &'static str,
+    /// The access token that opens their data.
+    pub token: String,
+}
+
+/// A request that the simulator got.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The path as it was sent.
+    pub path: String,
+    /// The parameters, decoded, in their order.
+    pub query: Vec<(String, String)>,
+    /// The User-Agent header.
+    pub user_agent: Option<String>,
+    /// Whose token it bore.
+    pub person: Option<&'static str>,
+    /// The status of the answer; 0 while there is none.
+    pub status: u16,
+    /// The size of the answer's body as sent, that is, compressed, in bytes.
+    pub body_bytes: usize,
+    /// When it came, by the simulator's clock.
+    pub at: DateTime<Utc>,
+    /// Which TCP connection it came over, counted from 1.
+    pub connection: u64,
+}
+
+impl Simulator {
+    /// Starts on 127.0.0.1 at a free port.
+    pub async fn start(settings: Settings) -> std::io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let cloud = Arc::new(Cloud::new(settings));
+        let server = tokio::spawn(server::run(listener, Arc::clone(&cloud)));
+        Ok(Self { cloud, address, server })
+    }
+
+    /// Where it is: `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Everybody who wears a ring.
+    pub fn people(&self) -> Vec<Wearer> {
+        self.cloud.tokens().map(|(name, token)| Wearer { name, token }).collect()
+    }
+
+    /// What goes wrong; it can be switched at any time.
+    pub fn faults(&self) -> &Faults {
+        &self.cloud.faults
+    }
+
+    /// Every request so far, in order.
+    pub fn requests(&self) -> Vec<Recorded> {
+        self.cloud.recorded()
+    }
+
+    /// Forgets the requests so far.
+    pub fn forget_requests(&self) {
+        self.cloud.forget();
+    }
+
+    /// Stops; returns when the port is closed.
+    pub async fn stop(mut self) {
+        self.server.abort();
+        let _aborted = (&mut self.server).await;
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}

@@ -1,0 +1,237 @@
+//! One stretch of sleep: when it was, its phases, and the pulse through it.
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use super::{
+    life::{Life, shifted},
+    noise::Noise,
+};
+
+/// A stretch of sleep of the day on which it counts; durations in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sleep {
+    pub(super) day: NaiveDate,
+    /// Its place among the day's records; the main night is 0.
+    pub(super) index: u16,
+    pub(super) kind: &'static str,
+    pub(super) start: DateTime<Utc>,
+    pub(super) end: DateTime<Utc>,
+    pub(super) deep: i64,
+    pub(super) light: i64,
+    pub(super) rem: i64,
+    pub(super) latency: i64,
+    pub(super) restless: i64,
+    /// Beats a minute at the lowest point, and on average.
+    pub(super) lowest: f64,
+    pub(super) average: f64,
+    pub(super) hrv: f64,
+    pub(super) breath: f64,
+    /// Whether the ring saw a pulse at all.
+    pub(super) has_pulse: bool,
+    pub(super) noise: Noise,
+}
+
+impl Sleep {
+    /// How long the person lay in bed.
+    pub(super) fn in_bed(&self) -> i64 {
+        (self.end - self.start).num_seconds()
+    }
+
+    /// How long the person slept.
+    pub(super) fn total(&self) -> i64 {
+        self.deep + self.light + self.rem
+    }
+
+    /// How long the person lay awake.
+    pub(super) fn awake(&self) -> i64 {
+        self.in_bed() - self.total()
+    }
+
+    /// The share of the time in bed that was sleep, in percent.
+    pub(super) fn efficiency(&self) -> i64 {
+        self.total() * 100 / self.in_bed().max(1)
+    }
+
+    /// How many samples of five minutes it has.
+    pub(super) fn samples(&self) -> i64 {
+        self.in_bed() / 300
+    }
+
+    /// Beats a minute in the sample with this number; nothing where the ring saw no pulse.
+    pub(super) fn pulse(&self, sample: i64) -> Option<f64> {
+        let noise = self.noise.of("pulse").at(sample);
+        let begins = sample < 2 && self.noise.of("late").chance(0.7);
+        if !self.has_pulse || begins || noise.of("lost").chance(0.07) {
+            return None;
+        }
+        let bottom = (self.samples() as f64 * self.noise.of("bottom").between(0.5, 0.8)) as i64;
+        if sample == bottom.max(2) {
+            return Some(self.lowest);
+        }
+        let slope = (sample - bottom).abs() as f64 / self.samples().max(1) as f64;
+        let shaped = self.lowest + (self.average - self.lowest) * (0.45 + 1.3 * slope);
+        Some((shaped + noise.bell() * 4.0).round().max(self.lowest))
+    }
+
+    /// Heart-rate variability in milliseconds in the sample with this number.
+    pub(super) fn variability(&self, sample: i64) -> Option<f64> {
+        self.pulse(sample)?;
+        Some((self.hrv * (1.0 + 0.7 * self.noise.of("hrv").at(sample).bell())).round().max(5.0))
+    }
+}
+
+/// The night before `day`, if the ring was worn and there was one.
+pub(super) fn main_night(life: &Life, day: NaiveDate) -> Option<Sleep> {
+    if life.is_forgotten(day) || day < life.first {
+        return None;
+    }
+    let lost_in_flight = life.midnight(day) - life.midnight(shifted(day, -1)) < TimeDelta::hours(12);
+    if lost_in_flight {
+        return None;
+    }
+    let noise = life.chance("night", day);
+    let (start, end) = bed(life, day, noise);
+    let slept = slept(life, day, noise, (end - start).num_seconds());
+    Some(pulse(life, day, Sleep { start, end, ..slept }))
+}
+
+/// When the person lay down and got up.
+fn bed(life: &Life, day: NaiveDate, noise: Noise) -> (DateTime<Utc>, DateTime<Utc>) {
+    let (strain, lag) = (life.strain(day), life.jet_lag(day));
+    let free = f64::from(u8::from(life.is_free(day)));
+    let late = if life.days_away(day).is_some() { 75.0 } else { -90.0 };
+    let down = life.person.bedtime_minutes + 85.0 * free + 50.0 * strain + late * lag - 10.0 * life.season(day)
+        + noise.of("down").bell() * 45.0;
+    let sick = if life.fever(day).is_some() { 35.0 } else { 0.0 };
+    let minutes = life.person.in_bed_minutes + 25.0 * free - 105.0 * strain - 110.0 * lag + sick
+        - 8.0 * life.season(day)
+        + noise.of("minutes").bell() * 50.0;
+    let start = life.at(day, down);
+    let flight = life.midnight(shifted(day, 1)) - TimeDelta::minutes(45);
+    (start, (start + TimeDelta::seconds((minutes.clamp(230.0, 590.0) * 60.0) as i64)).min(flight))
+}
+
+/// The phases of a night with so many seconds in bed.
+fn slept(life: &Life, day: NaiveDate, noise: Noise, in_bed: i64) -> Sleep {
+    let unrest = life.strain(day).max(life.jet_lag(day)).max(life.fever(day).map_or(0.0, |fever| fever * 0.6));
+    let awake = (noise.of("awake").between(0.085, 0.16) + 0.06 * unrest) * in_bed as f64;
+    let total = in_bed as f64 - awake;
+    let epochs = |share: f64| (total * share / 30.0).round() as i64 * 30;
+    let (deep, rem) = (noise.of("deep").between(0.14, 0.24), noise.of("rem").between(0.18, 0.26));
+    let (deep, rem) = (epochs(deep * (1.0 - 0.3 * unrest)), epochs(rem * (1.0 - 0.25 * unrest)));
+    Sleep {
+        day,
+        index: 0,
+        kind: "long_sleep",
+        start: DateTime::UNIX_EPOCH,
+        end: DateTime::UNIX_EPOCH,
+        deep,
+        light: epochs(1.0) - deep - rem,
+        rem,
+        latency: 150 + (noise.of("latency").unit().powi(2) * (700.0 + 600.0 * unrest)) as i64 / 30 * 30,
+        restless: noise.of("restless").whole(170, 260) + (150.0 * unrest) as i64,
+        lowest: 0.0,
+        average: 0.0,
+        hrv: 0.0,
+        breath: 0.0,
+        has_pulse: true,
+        noise,
+    }
+}
+
+/// The same with what heart and lungs did.
+fn pulse(life: &Life, day: NaiveDate, sleep: Sleep) -> Sleep {
+    let (noise, person) = (sleep.noise, life.person);
+    let fever = life.fever(day).unwrap_or(0.0);
+    let load = life.strain(day) * 4.0 + life.jet_lag(day) * 3.0 + fever * 7.5;
+    let lowest = (person.lowest_pulse + load - 1.2 * life.season(day) + noise.of("lowest").bell() * 3.5).round();
+    let hrv = person.hrv_milliseconds - load * 1.7 + 2.0 * life.season(day) + noise.of("base").bell() * 12.0;
+    let breath = person.breaths_per_minute + fever * 1.4 + noise.of("breath").bell() * 0.6;
+    Sleep {
+        lowest,
+        average: lowest + noise.of("average").between(4.0, 9.0),
+        hrv: hrv.max(12.0),
+        breath: (breath * 8.0).round() / 8.0,
+        ..sleep
+    }
+}
+
+/// Every stretch of sleep that counts on `day`: the night first, then naps and what the ring took for sleep.
+pub(super) fn sleeps(life: &Life, day: NaiveDate) -> Vec<Sleep> {
+    let Some(night) = main_night(life, day) else { return Vec::new() };
+    let noise = life.chance("naps", day);
+    let restless_day = noise.of("many").chance(0.03);
+    let mut sleeps = vec![night];
+    for (number, nap) in (1..).zip(&NAPS) {
+        let here = noise.at(number);
+        if here.of("there").chance(nap.share) || restless_day && nap.kind == "sleep" {
+            let start = night.day_moment(life, nap) + TimeDelta::seconds(here.of("start").whole(0, 1800));
+            let minutes = here.of("minutes").between(nap.minutes.0, nap.minutes.1);
+            sleeps.push(short(&night, nap, here, number as u16, (start, minutes)));
+        }
+    }
+    let next_day = life.midnight(shifted(day, 1));
+    sleeps.retain(|sleep| sleep.index == 0 || sleep.end < next_day);
+    sleeps
+}
+
+/// A kind of sleep beside the main night.
+struct Nap {
+    kind: &'static str,
+    /// In which share of days it happens.
+    share: f64,
+    /// When it may begin, in minutes from the day's beginning, or after getting up.
+    from: From,
+    /// How long it may last.
+    minutes: (f64, f64),
+}
+
+enum From {
+    Midnight(f64),
+    GettingUp(f64),
+}
+
+const NAPS: [Nap; 8] = [
+    Nap { kind: "late_nap", share: 0.05, from: From::Midnight(-325.0), minutes: (20.0, 55.0) },
+    Nap { kind: "sleep", share: 0.30, from: From::Midnight(840.0), minutes: (16.0, 80.0) },
+    Nap { kind: "sleep", share: 0.22, from: From::Midnight(1000.0), minutes: (5.0, 17.0) },
+    Nap { kind: "sleep", share: 0.16, from: From::Midnight(720.0), minutes: (5.0, 12.0) },
+    Nap { kind: "long_sleep", share: 0.04, from: From::GettingUp(35.0), minutes: (182.0, 205.0) },
+    Nap { kind: "rest", share: 0.05, from: From::Midnight(915.0), minutes: (20.0, 45.0) },
+    Nap { kind: "deleted", share: 0.04, from: From::Midnight(965.0), minutes: (16.0, 32.0) },
+    Nap { kind: "sleep", share: 0.06, from: From::Midnight(780.0), minutes: (4.0, 9.0) },
+];
+
+impl Sleep {
+    fn day_moment(&self, life: &Life, nap: &Nap) -> DateTime<Utc> {
+        match nap.from {
+            From::Midnight(minutes) => life.at(self.day, minutes),
+            From::GettingUp(minutes) => self.end + TimeDelta::seconds((minutes * 60.0) as i64),
+        }
+    }
+}
+
+/// A short stretch that is like `night` in what the body does.
+fn short(night: &Sleep, nap: &Nap, noise: Noise, index: u16, (start, minutes): (DateTime<Utc>, f64)) -> Sleep {
+    let end = start + TimeDelta::seconds((minutes * 60.0) as i64);
+    let total = ((minutes * noise.of("asleep").between(0.3, 0.9)) as i64 * 60).max(30);
+    let is_tiny = minutes < 20.0;
+    let deep = if is_tiny { 0 } else { total / 300 * 30 };
+    let rem = if is_tiny { 0 } else { total / 600 * 60 };
+    Sleep {
+        index,
+        kind: nap.kind,
+        start,
+        end,
+        deep,
+        light: total - deep - rem,
+        rem,
+        latency: noise.of("latency").whole(0, 8) * 30,
+        restless: noise.of("restless").whole(0, minutes as i64 / 3),
+        lowest: night.lowest + noise.of("lowest").whole(3, 9) as f64,
+        average: night.average + noise.of("average").between(6.0, 14.0),
+        has_pulse: !is_tiny,
+        noise,
+        ..*night
+    }
+}

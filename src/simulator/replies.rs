@@ -1,0 +1,90 @@
+//! What the service answers: JSON, errors in its several shapes, and pages of HTML from the edge.
+
+use hyper::{Response, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+
+use crate::http::{Answer, accepts_gzip, gzip};
+
+/// An answer before it is encoded.
+#[derive(Clone, Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    content_type: &'static str,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    /// An answer of JSON.
+    pub(super) fn json(status: u16, value: &Value) -> Self {
+        Self { status, content_type: "application/json", headers: Vec::new(), body: value.to_string().into_bytes() }
+    }
+
+    /// An error with a sentence about it.
+    pub(super) fn detail(status: u16, detail: &str) -> Self {
+        Self::json(status, &json!({ "detail": detail }))
+    }
+
+    /// An error in the longer shape that sign-in and permissions use.
+    pub(super) fn problem(status: u16, title: &str, detail: &str) -> Self {
+        Self::json(status, &json!({ "status": status, "title": title, "detail": detail }))
+    }
+
+    /// A page as the servers in front of the service make it.
+    pub(super) fn html(status: u16) -> Self {
+        let title = if status == 200 { "Just a moment..." } else { "ERROR: The request could not be satisfied" };
+        let body = format!(
+            "<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{status}</h1></body></html>\n"
+        );
+        Self { status, content_type: "text/html", headers: Vec::new(), body: body.into_bytes() }
+    }
+
+    /// The answer to a method that the route does not know.
+    pub(super) fn method_not_allowed() -> Self {
+        Self::detail(405, "Method Not Allowed").with("allow", "GET".to_owned())
+    }
+
+    /// The body that comes with a status that no request of its own caused.
+    pub(super) fn of_status(status: u16) -> Self {
+        match status {
+            401 => Self::problem(401, "Unauthorized", "The access token is expired, malformed or revoked."),
+            500.. => Self::html(status),
+            _ => {
+                let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+                Self::detail(status, reason.unwrap_or("Unknown"))
+            }
+        }
+    }
+
+    /// The same with one more header.
+    pub(super) fn with(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The same with only the first half of its body.
+    pub(super) fn cut(mut self) -> Self {
+        self.body.truncate(self.body.len() / 2);
+        self
+    }
+
+    /// The answer as it goes out to a client that sent `asked`, and how long its body is then, in bytes.
+    pub(super) fn encode(self, asked: &HeaderMap, trace: u64) -> (Answer, usize) {
+        let compressed = accepts_gzip(asked);
+        let body = if compressed { gzip(&self.body) } else { self.body.into() };
+        let length = body.len();
+        let mut answer = Response::builder()
+            .status(self.status)
+            .header("content-type", self.content_type)
+            .header("cache-control", "no-cache")
+            .header("x-trace-id", format!("{trace:032x}"));
+        if compressed {
+            answer = answer.header("content-encoding", "gzip").header("vary", "accept-encoding");
+        }
+        for (name, value) in self.headers {
+            answer = answer.header(name, value);
+        }
+        let answer = answer.body(body.into()).expect("names and values of our own are valid");
+        (answer, length)
+    }
+}

@@ -1,0 +1,139 @@
+//! The data: the same for the same seed, consistent in themselves, and appearing as a day goes by.
+
+use chrono::DateTime;
+use serde_json::Value;
+
+use super::{Bench, NOON};
+use crate::simulator::{COLLECTIONS, Kind};
+
+const LAST_QUARTER: &str = "start_date=2026-05-19&end_date=2026-08-21";
+
+#[tokio::test]
+async fn the_same_seed_gives_the_same_data() {
+    let (one, other) = (Bench::at(NOON).await, Bench::at(NOON).await);
+    for collection in COLLECTIONS.iter().filter(|collection| collection.kind == Kind::Dates) {
+        let path = format!("{}?start_date=2026-07-01&end_date=2026-08-18", collection.name);
+        assert_eq!(one.data("alice", &path).await, other.data("alice", &path).await, "{path}");
+        assert_ne!(one.data("alice", &path).await, one.data("bob", &path).await, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn durations_of_a_night_add_up() {
+    let bench = Bench::at(NOON).await;
+    for person in ["alice", "bob"] {
+        for night in bench.data(person, &format!("sleep?{LAST_QUARTER}")).await {
+            let seconds = |field: &str| night[field].as_i64().unwrap();
+            let phases = night["sleep_phase_30_sec"].as_str().unwrap();
+            let count = |phase: char| phases.chars().filter(|&other| other == phase).count() as i64 * 30;
+            let parts = ["deep_sleep_duration", "light_sleep_duration", "rem_sleep_duration"].map(seconds);
+            assert_eq!(parts.iter().sum::<i64>(), seconds("total_sleep_duration"));
+            assert_eq!(parts, [count('1'), count('2'), count('3')]);
+            assert_eq!(seconds("total_sleep_duration") + seconds("awake_time"), seconds("time_in_bed"));
+            assert_eq!(night["sleep_phase_5_min"].as_str().unwrap().len() as i64, (seconds("time_in_bed") + 299) / 300);
+            assert!(parts.iter().all(|seconds| *seconds >= 0) && seconds("awake_time") >= 0, "{night}");
+            let is_night = night["type"] == "long_sleep";
+            assert!(
+                !is_night || (48..95).contains(&seconds("efficiency")) && seconds("lowest_heart_rate") < 80,
+                "{night}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn activity_adds_up_to_a_day() {
+    let bench = Bench::at(NOON).await;
+    let days = bench.data("alice", &format!("daily_activity?{LAST_QUARTER}")).await;
+    let times = [
+        "non_wear_time",
+        "resting_time",
+        "sedentary_time",
+        "low_activity_time",
+        "medium_activity_time",
+        "high_activity_time",
+    ];
+    let (today, past) = days.split_last().unwrap();
+    for day in past {
+        assert_eq!(times.iter().map(|time| day[time].as_i64().unwrap()).sum::<i64>(), 86_400);
+        assert_eq!(day["met"]["items"].as_array().unwrap().len(), 1440);
+        assert_eq!(day["class_5_min"].as_str().unwrap().len(), 288);
+        let (steps, calories) = (day["steps"].as_i64().unwrap(), day["total_calories"].as_i64().unwrap());
+        assert!(steps < 35_000 && (1_300..4_500).contains(&calories), "{steps} steps, {calories} kcal");
+    }
+    assert_eq!(today["day"], "2026-08-19");
+    assert_eq!(today["met"]["items"].as_array().unwrap().len(), 13 * 60 + 30, "since four in the morning");
+}
+
+#[tokio::test]
+async fn a_night_runs_then_is_found_then_revised() {
+    let night = async |moment: &str| {
+        let bench = Bench::at(moment).await;
+        let nights = bench.data("alice", "sleep?start_date=2026-08-17&end_date=2026-08-21").await;
+        let night = nights.into_iter().find(|night| night["day"] == "2026-08-19" && night["type"] == "long_sleep");
+        (night.unwrap_or_default(), bench.each("alice", "daily_sleep", "score").await.len(), bench)
+    };
+    let (before, _, _) = night("2026-08-18T19:00:00Z").await;
+    assert!(before.is_null());
+    let (running, scores, _) = night("2026-08-19T00:30:00Z").await;
+    assert_eq!((&running["bedtime_end"], scores), (&Value::Null, 1));
+    let (revised, scores, _) = night(NOON).await;
+    assert_eq!((&revised["id"], scores), (&running["id"], 2));
+    let end = DateTime::parse_from_rfc3339(revised["bedtime_end"].as_str().unwrap()).unwrap();
+    let (found, _, bench) = night(&(end + chrono::TimeDelta::minutes(20)).to_utc().to_rfc3339()).await;
+    assert_eq!(found["sleep_analysis_reason"], "background_sleep_analysis");
+    assert_eq!(found["id"], revised["id"]);
+    assert!(found["total_sleep_duration"].as_i64() < revised["total_sleep_duration"].as_i64());
+    let first = bench.data("alice", "daily_sleep").await.pop().unwrap();
+    let later = Bench::at(NOON).await.data("alice", "daily_sleep").await.pop().unwrap();
+    assert_eq!(first["id"], later["id"]);
+    assert_ne!(first["score"], later["score"]);
+}
+
+#[tokio::test]
+async fn a_quarter_has_every_trap() {
+    let bench = Bench::at(NOON).await;
+    let nights = [
+        bench.data("alice", &format!("sleep?{LAST_QUARTER}")).await,
+        bench.data("bob", &format!("sleep?{LAST_QUARTER}")).await,
+    ]
+    .concat();
+    for kind in ["long_sleep", "sleep", "late_nap", "rest", "deleted"] {
+        assert!(nights.iter().any(|night| night["type"] == kind), "no {kind}");
+    }
+    let unseen = nights.iter().find(|night| night["lowest_heart_rate"] == 255).unwrap();
+    assert!(unseen["hrv"].is_null() && unseen["average_heart_rate"].is_number());
+    let readiness = bench.data("alice", "daily_readiness?start_date=2025-08-19&end_date=2026-08-19").await;
+    let warmest = readiness.iter().filter_map(|day| day["temperature_deviation"].as_f64()).fold(0.0, f64::max);
+    assert!(warmest > 1.2, "no illness: {warmest}");
+    assert!(readiness.len() < 365, "the ring was never forgotten");
+    assert!(readiness.iter().any(|day| day["contributors"]["hrv_balance"].is_null()));
+    let old = bench.data("alice", "daily_cardiovascular_age?start_date=2023-01-01&end_date=2023-03-01").await;
+    assert!(!old.is_empty() && old.iter().all(|document| document.get("id").is_none()));
+    let old = bench.data("alice", "daily_readiness?start_date=2023-01-01&end_date=2023-03-01").await;
+    assert!(old.iter().all(|document| document["contributors"].get("sleep_regularity").is_none()));
+}
+
+#[tokio::test]
+async fn a_demo_is_full_at_any_time_of_any_day() {
+    for hour in 0..24 {
+        let bench = Bench::at(&format!("2026-{:02}-{:02}T{hour:02}:10:00Z", hour % 12 + 1, hour + 1)).await;
+        for person in ["alice", "bob"] {
+            for collection in &COLLECTIONS {
+                let rare = ["rest_mode_period", "tag"].contains(&collection.name);
+                let weekly = ["vO2_max", "daily_cardiovascular_age"].contains(&collection.name);
+                let days = if weekly { 30 } else { 2 };
+                let back = bench.simulator.cloud.recorded().len();
+                if collection.kind == Kind::Dates && !rare {
+                    let now: DateTime<chrono::Utc> =
+                        format!("2026-{:02}-{:02}T{hour:02}:10:00Z", hour % 12 + 1, hour + 1).parse().unwrap();
+                    let day = |back: i64| (now - chrono::TimeDelta::days(back)).format("%Y-%m-%d").to_string();
+                    let data = bench
+                        .data(person, &format!("{}?start_date={}&end_date={}", collection.name, day(days), day(-2)))
+                        .await;
+                    assert!(!data.is_empty(), "{person} has no {} at {now} ({back})", collection.name);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The slower documents of a day: blood oxygen, stress, resilience, bedtime advice, vessels and fitness.
+
+use chrono::{Datelike, NaiveDate};
+use serde_json::{Value, json};
+
+use super::{
+    collections::{RESILIENCE, SLEEP_TIME, SPO2, STRESS, VASCULAR_AGE, VO2_MAX},
+    life::{View, shifted},
+    scores::finished,
+};
+
+/// The service counts stress in quarters of an hour.
+const QUARTER_SECONDS: i64 = 900;
+/// Before so many days the documents of vascular age had no identifier.
+const NO_ID_BEFORE: i64 = -700;
+
+/// Blood oxygen of the night before `day`.
+pub(super) fn daily_spo2(view: &View, day: NaiveDate) -> Vec<Value> {
+    let Some(night) = finished(view, day) else { return Vec::new() };
+    let noise = night.noise.of("spo2");
+    let is_blank = noise.of("blank").chance(0.006) && !view.life.is_shown(day);
+    let average = if is_blank { 0.0 } else { (noise.between(94.6, 98.4) * 1000.0).round() / 1000.0 };
+    let disturbance = (!is_blank).then(|| 1 + (noise.of("disturbance").unit().powi(3) * 25.0) as i64);
+    vec![json!({
+        "id": view.life.id(SPO2, day, 0),
+        "breathing_disturbance_index": disturbance,
+        "day": day,
+        "spo2_percentage": { "average": average },
+    })]
+}
+
+/// Stress and recovery of `day` so far, from getting up on.
+pub(super) fn daily_stress(view: &View, day: NaiveDate) -> Vec<Value> {
+    let Some(night) = finished(view, day) else { return Vec::new() };
+    let (life, noise) = (&view.life, view.life.chance("stress", day));
+    let awake = ((view.now - night.end).num_minutes() as f64 / 900.0).min(1.0);
+    let blank = if noise.of("blank").chance(0.004) { 0.0 } else { 1.0 };
+    let quarters = |most: f64| (most * awake * blank).max(0.0) as i64 * QUARTER_SECONDS;
+    let stress = quarters(6.0 + 20.0 * life.strain(day) + 6.0 * noise.of("high").bell());
+    let recovery = quarters(7.0 - 5.0 * life.strain(day) + 6.0 * noise.of("low").bell());
+    let summary = match stress - recovery {
+        _ if stress == 0 && recovery == 0 => None,
+        ..=-3600 => Some("restored"),
+        7200.. => Some("stressful"),
+        _ => Some("normal"),
+    };
+    vec![json!({
+        "id": life.id(STRESS, day, 0),
+        "day": day,
+        "day_summary": summary,
+        "recovery_high": recovery,
+        "stress_high": stress,
+    })]
+}
+
+/// Resilience as of `day`.
+pub(super) fn daily_resilience(view: &View, day: NaiveDate) -> Vec<Value> {
+    if finished(view, day).is_none() {
+        return Vec::new();
+    }
+    let (life, noise) = (&view.life, view.life.chance("resilience", day));
+    let recent = (0..14).map(|back| life.strain(shifted(day, -back))).sum::<f64>() / 14.0;
+    let points = |name: &str, most: f64| {
+        let points = most - 45.0 * recent + 7.0 * noise.of(name).bell();
+        (points.clamp(14.0, 72.0) * 10.0).round() / 10.0
+    };
+    let (sleep, daytime, stress) = (points("sleep", 66.0), points("daytime", 48.0), points("stress", 58.0));
+    let level = match (sleep + daytime + stress) / 3.0 {
+        ..34.0 => "limited",
+        ..44.0 => "adequate",
+        ..57.0 => "solid",
+        _ => "strong",
+    };
+    vec![json!({
+        "id": life.id(RESILIENCE, day, 0),
+        "contributors": { "sleep_recovery": sleep, "daytime_recovery": daytime, "stress": stress },
+        "day": day,
+        "level": level,
+    })]
+}
+
+/// When to go to bed, which the service seldom says.
+pub(super) fn sleep_time(view: &View, day: NaiveDate) -> Vec<Value> {
+    let Some(night) = finished(view, day) else { return Vec::new() };
+    let (life, noise) = (&view.life, night.noise.of("advice"));
+    let zone = life.local(night.end).offset().local_minus_utc();
+    let start = (life.person.bedtime_minutes as i64 * 60).div_euclid(QUARTER_SECONDS) * QUARTER_SECONDS;
+    let window = json!({ "day_tz": zone, "start_offset": start, "end_offset": start + 3 * QUARTER_SECONDS });
+    let is_found = noise.chance(0.1);
+    let advice = ["improve_efficiency", "earlier_bedtime", "earlier_wake_up_time"];
+    vec![json!({
+        "id": life.id(SLEEP_TIME, day, 0),
+        "day": day,
+        "optimal_bedtime": is_found.then_some(window),
+        "recommendation": if is_found { "follow_optimal_bedtime" } else { noise.of("which").pick(&advice) },
+        "status": if is_found { "optimal_found" } else { "only_recommended_found" },
+    })]
+}
+
+/// The age of the vessels, once a week.
+pub(super) fn daily_cardiovascular_age(view: &View, day: NaiveDate) -> Vec<Value> {
+    let (life, noise) = (&view.life, view.life.chance("vessels", day));
+    if !is_weekly(day, 2) || day < life.first || view.now < life.at(day, 480.0) {
+        return Vec::new();
+    }
+    let mut document = json!({
+        "day": day,
+        "vascular_age": life.person.age - 3 + noise.of("age").whole(-1, 1) + (life.strain(day) * 2.0) as i64,
+    });
+    if day >= shifted(life.anchor, NO_ID_BEFORE) {
+        document["id"] = json!(life.id(VASCULAR_AGE, day, 0));
+        document["pulse_wave_velocity"] = json!((noise.of("wave").between(6.4, 7.9) * 100.0).round() / 100.0);
+    }
+    vec![document]
+}
+
+/// The oxygen that the person can use, once a week.
+pub(super) fn vo2_max(view: &View, day: NaiveDate) -> Vec<Value> {
+    let life = &view.life;
+    let known_at = life.at(day, 0.0);
+    if !is_weekly(day, 5) || day < life.first || view.now < known_at {
+        return Vec::new();
+    }
+    let trained = f64::from(day.year() - 2020) * 0.3 + life.season(day);
+    let value = life.person.vo2_max + trained + life.chance("vo2", day).bell() * 1.5;
+    vec![json!({
+        "id": life.id(VO2_MAX, day, 0),
+        "day": day,
+        "timestamp": super::life::written(life.local(known_at)),
+        "vo2_max": value.round() as i64,
+    })]
+}
+
+fn is_weekly(day: NaiveDate, phase: i32) -> bool {
+    day.num_days_from_ce().rem_euclid(7) == phase
+}
