@@ -1,6 +1,11 @@
 //! The command line: which command, with which flags, and which exit code.
 
-use std::{env, process::ExitCode, time::Duration};
+use std::{
+    env,
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -18,6 +23,7 @@ use crate::{
     exporter,
     oura::Patience,
     simulator::{Settings, Simulator},
+    tls,
 };
 
 /// Wrong use or configuration.
@@ -100,7 +106,7 @@ fn misuse(mistakes: &Mistakes) -> ExitCode {
 fn start_logging(log: LogConfig) {
     let filter = Targets::new().with_target(env!("CARGO_CRATE_NAME"), log.level).with_default(Level::WARN);
     let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     if log.json { registry.with(layer.json()).init() } else { registry.with(layer.with_target(false)).init() }
 }
 
@@ -128,10 +134,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 
 async fn demo(mut config: Config) -> anyhow::Result<()> {
     let simulator = Simulator::start(Settings::default()).await.context("cannot start the simulator")?;
-    let account = |wearer: crate::simulator::Wearer| AccountConfig {
-        name: wearer.name.to_owned(),
-        token: wearer.token.into(),
-    };
+    let account =
+        |wearer: crate::simulator::Wearer| AccountConfig { name: wearer.name.to_owned(), token: wearer.token.into() };
     config.accounts = simulator.people().into_iter().map(account).collect();
     config.api_url = simulator.url();
     config.sandbox = false;
@@ -153,6 +157,7 @@ fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
 
 async fn healthcheck(listen_address: &str) -> anyhow::Result<()> {
     let address = listen_address.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
+    tls::choose_provider();
     let http = reqwest::Client::builder().tls_certs_only([]).no_proxy().timeout(HEALTH_TIMEOUT).build()?;
     let url = format!("http://{address}/-/ready");
     let answer = http.get(&url).send().await.with_context(|| format!("no answer from {url}"))?;

@@ -17,3 +17,4 @@ pub mod problem;
 pub mod server;
 pub mod simulator;
 pub mod status;
+pub mod tls;

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing::debug;
 
 use super::{ApiError, gate::Gate};
-use crate::{clock::Clock, status::ApiStats};
+use crate::{clock::Clock, status::ApiStats, tls};
 
 /// The name that every request bears: Oura answers 403 to requests without one.
 pub const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
@@ -65,8 +65,7 @@ impl Transport {
         clock: Clock,
         stats: ApiStats,
     ) -> Result<Self, reqwest::Error> {
-        // Another part of the process may have chosen a provider before; it serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        tls::choose_provider();
         let http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .timeout(patience.timeout)

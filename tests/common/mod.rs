@@ -1,0 +1,190 @@
+//! An exporter in this process against a simulator in this process, and its page as a reader sees it.
+#![allow(dead_code, clippy::expect_used)] // each test file uses its own part of this
+
+use std::{collections::BTreeMap, ffi::OsString, time::Duration};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use oura_exporter::{
+    clock::Clock,
+    config::{AccountConfig, Config, Flags},
+    exporter,
+    oura::Patience,
+    simulator::{Settings, Simulator},
+    tls,
+};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+/// Noon UTC of a Sunday: alice (Helsinki) has been up for hours, bob (New York) wakes up.
+pub(crate) const NOON: &str = "2026-11-22T12:00:00Z";
+
+/// How long a condition may take to come true before a test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) fn moment(text: &str) -> DateTime<Utc> {
+    text.parse().expect("a moment")
+}
+
+pub(crate) fn day(text: &str) -> NaiveDate {
+    text.parse().expect("a day")
+}
+
+/// The value of `oura_document_day_timestamp_seconds` for that day.
+pub(crate) fn day_seconds(text: &str) -> Option<f64> {
+    Some(day(text).and_hms_opt(0, 0, 0).expect("midnight").and_utc().timestamp() as f64)
+}
+
+pub(crate) async fn simulator_at(now: &str) -> Simulator {
+    let settings = Settings { clock: Clock::at(moment(now)), ..Settings::default() };
+    Simulator::start(settings).await.expect("a free port on loopback")
+}
+
+/// Waits until `condition` gives a value.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while tokio::time::Instant::now() < deadline {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not in {PATIENCE:?}: {what}");
+}
+
+/// How an exporter is to be started.
+pub(crate) struct Plan {
+    pub(crate) now: &'static str,
+    pub(crate) people: &'static [&'static str],
+    pub(crate) patience: Patience,
+    pub(crate) variables: Vec<(&'static str, String)>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        let patience = Patience { timeout: Duration::from_secs(2), retries: 2, wait: Duration::from_millis(5) };
+        Self { now: NOON, people: &["alice"], patience, variables: vec![] }
+    }
+}
+
+impl Plan {
+    pub(crate) fn set(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.push((name, value.to_owned()));
+        self
+    }
+
+    pub(crate) fn at(self, now: &'static str) -> Self {
+        Self { now, ..self }
+    }
+
+    /// Starts an exporter on the data of `simulator`.
+    pub(crate) async fn start(self, simulator: &Simulator) -> Exporter {
+        let mut variables = self.variables;
+        variables.push(("OURA_API_URL", simulator.url()));
+        let variables = variables.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let mut config = Config::from_environment(variables, Flags::default()).expect("a good configuration");
+        let wearers = simulator.people().into_iter().filter(|wearer| self.people.contains(&wearer.name));
+        config.accounts =
+            wearers.map(|wearer| AccountConfig { name: wearer.name.to_owned(), token: wearer.token.into() }).collect();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        tls::choose_provider();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let shutdown = async move {
+            let _ = stopped.await;
+        };
+        let clock = Clock::at(moment(self.now));
+        let running = tokio::spawn(exporter::run(config, listener, clock, self.patience, shutdown));
+        Exporter { url, running, stop }
+    }
+
+    /// Starts an exporter and waits for the end of its first poll.
+    pub(crate) async fn ready(self, simulator: &Simulator) -> Exporter {
+        let exporter = self.start(simulator).await;
+        exporter.ready().await;
+        exporter
+    }
+}
+
+/// A running exporter.
+pub(crate) struct Exporter {
+    pub(crate) url: String,
+    running: JoinHandle<anyhow::Result<()>>,
+    stop: oneshot::Sender<()>,
+}
+
+impl Exporter {
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
+        let answer = reqwest::get(format!("{}{path}", self.url)).await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a body"))
+    }
+
+    pub(crate) async fn ready(&self) {
+        eventually("the first poll ends", async || (self.get("/-/ready").await.0 == 200).then_some(())).await;
+    }
+
+    pub(crate) async fn page(&self) -> Page {
+        let (status, text) = self.get("/metrics").await;
+        assert_eq!(status, 200, "{text}");
+        Page::parse(&text)
+    }
+
+    /// Waits until the page shows what `condition` looks for.
+    pub(crate) async fn page_where(&self, what: &str, condition: impl Fn(&Page) -> bool) -> Page {
+        eventually(what, async || Some(self.page().await).filter(|page| condition(page))).await
+    }
+
+    pub(crate) async fn stop(self) {
+        drop(self.stop);
+        self.running.await.expect("no panic").expect("a good end");
+    }
+}
+
+/// A page as a reader sees it: series and their values.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) text: String,
+    series: BTreeMap<String, f64>,
+}
+
+impl Page {
+    pub(crate) fn parse(text: &str) -> Self {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let sample = |line: &str| {
+            let (series, value) = line.rsplit_once(' ').expect("a sample");
+            (series.to_owned(), value.parse().expect("a number"))
+        };
+        Self { text: text.to_owned(), series: lines.map(sample).collect() }
+    }
+
+    /// The value of a series written as on the page, without the account if it is alice's.
+    pub(crate) fn get(&self, series: &str) -> Option<f64> {
+        let with_account = match series.split_once('{') {
+            Some((name, labels)) => format!("{name}{{account=\"alice\",{labels}"),
+            None => format!("{series}{{account=\"alice\"}}"),
+        };
+        self.series.get(series).or_else(|| self.series.get(&with_account)).copied()
+    }
+
+    /// Every series whose name begins like that.
+    pub(crate) fn starting_with(&self, prefix: &str) -> Vec<&str> {
+        self.series.keys().filter(|series| series.starts_with(prefix)).map(String::as_str).collect()
+    }
+
+    pub(crate) fn collection(&self, metric: &str, collection: &str) -> Option<f64> {
+        self.get(&format!("{metric}{{collection=\"{collection}\"}}"))
+    }
+
+    /// Whether the collection's last attempt succeeded.
+    pub(crate) fn is_up(&self, collection: &str) -> Option<f64> {
+        self.collection("oura_collection_up", collection)
+    }
+
+    /// The day that the collection shows.
+    pub(crate) fn day(&self, collection: &str) -> Option<f64> {
+        self.collection("oura_document_day_timestamp_seconds", collection)
+    }
+
+    /// How often the collection failed for that reason.
+    pub(crate) fn errors(&self, collection: &str, reason: &str) -> f64 {
+        self.get(&format!("oura_api_errors_total{{collection=\"{collection}\",reason=\"{reason}\"}}")).unwrap_or(0.0)
+    }
+}
