@@ -7,14 +7,14 @@ use tokio::time::Instant;
 use crate::documents::Pace;
 
 /// A collection waits that long for the one before it. One connection then serves a whole poll, and one that hangs
-/// delays the others by no more than this.
+/// delays the others by this much, once.
 const STAGGER: Duration = Duration::from_millis(500);
 
 /// When each collection is due, by its place in the list.
 #[derive(Debug)]
 pub(super) struct Schedule {
     places: Vec<Place>,
-    last_start: Option<Instant>,
+    last: Option<(usize, Instant)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ pub(super) enum Next {
 impl Schedule {
     /// All of `count` collections are due at `now`.
     pub(super) fn new(count: usize, now: Instant) -> Self {
-        Self { places: vec![Place::Due(now); count], last_start: None }
+        Self { places: vec![Place::Due(now); count], last: None }
     }
 
     /// What is to be done at `now`.
@@ -47,15 +47,15 @@ impl Schedule {
             Place::Running => None,
         });
         let Some((due, place)) = due.min() else { return Next::AllRunning };
-        let any_running = self.places.iter().any(|state| matches!(state, Place::Running));
-        let turn = self.last_start.filter(|_| any_running).map_or(due, |start| due.max(start + STAGGER));
+        let before = self.last.filter(|(last, _)| matches!(self.places[*last], Place::Running));
+        let turn = before.map_or(due, |(_, start)| due.max(start + STAGGER));
         if turn <= now { Next::Start(place) } else { Next::At(turn) }
     }
 
     /// The collection in `place` is being asked.
     pub(super) fn started(&mut self, place: usize, now: Instant) {
         self.places[place] = Place::Running;
-        self.last_start = Some(now);
+        self.last = Some((place, now));
     }
 
     /// The collection in `place` has answered or failed and is due again then.
@@ -90,9 +90,12 @@ mod tests {
         assert_eq!(schedule.next(start + STAGGER), Next::Start(1), "but not for ever");
         schedule.started(1, start + STAGGER);
         schedule.ended(1, start + Duration::from_secs(300));
-        assert_eq!(schedule.next(start + STAGGER), Next::At(start + 2 * STAGGER), "the first still hangs");
+        assert_eq!(
+            schedule.next(start + STAGGER),
+            Next::Start(2),
+            "the first still hangs, and is not waited for again"
+        );
         schedule.ended(0, start + Duration::from_secs(60));
-        assert_eq!(schedule.next(start + STAGGER), Next::Start(2), "nothing under way: no wait");
         schedule.started(2, start + STAGGER);
         schedule.ended(2, start + Duration::from_secs(300));
         assert_eq!(schedule.next(start + STAGGER), Next::At(start + Duration::from_secs(60)));

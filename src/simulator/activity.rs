@@ -44,8 +44,8 @@ pub(super) fn daily_activity(view: &View, day: NaiveDate) -> Vec<Value> {
     let slot = |slot: i64| begin + TimeDelta::minutes(slot * SLOT);
     let classes: Vec<u8> =
         (0..gone).map(|number| class(&doing(&spans, slot(number)), life, noise.at(number), number)).collect();
-    let minutes = classes.iter().flat_map(|&class| (0..SLOT).map(move |_| class));
-    let mets: Vec<f64> = (0..).zip(minutes).map(|(minute, class)| met(class, noise.of("met").at(minute))).collect();
+    let (minutes, effort) = (classes.iter().flat_map(|&class| (0..SLOT).map(move |_| class)), noise.of("met"));
+    let mets: Vec<f64> = (0..).zip(minutes).map(|(minute, class)| met(class, effort.at(minute))).collect();
     let mut document = document(view, day, noise, &Tally { classes: &classes, mets: &mets });
     document["met"] = json!({
         "interval": 60.0,

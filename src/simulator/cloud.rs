@@ -1,6 +1,7 @@
 //! One request, from its headers to its answer: who asks, for what, what is to go wrong, and the record of it.
 
 use std::{
+    collections::VecDeque,
     future::pending,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -35,6 +36,9 @@ const RATE_LIMIT: u32 = 5000;
 /// For how long the rate limit counts, in seconds.
 const RATE_WINDOW_SECONDS: u32 = 300;
 
+/// How many requests are remembered, so that a demo that runs for weeks does not grow.
+const MOST_RECORDS: usize = 20_000;
+
 /// The connection is closed instead of answering.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is dropped on purpose")]
@@ -53,7 +57,7 @@ pub(super) struct Cloud {
 #[derive(Debug, Default)]
 struct Records {
     next: u64,
-    kept: Vec<(u64, Recorded)>,
+    kept: VecDeque<(u64, Recorded)>,
 }
 
 impl Cloud {
@@ -83,13 +87,13 @@ impl Cloud {
         let status = reply.status;
         let trace = Noise::new(self.seed).of("trace").at(number.cast_signed()).bits();
         let (answer, body_bytes) = reply.encode(request.headers(), trace);
-        if let Some((_, record)) = self.records().kept.iter_mut().find(|(other, _)| *other == number) {
+        if let Some((_, record)) = self.records().kept.iter_mut().rfind(|(other, _)| *other == number) {
             (record.status, record.body_bytes) = (status, body_bytes);
         }
         Ok(answer)
     }
 
-    /// Every request so far.
+    /// The requests so far, oldest first.
     pub(super) fn recorded(&self) -> Vec<Recorded> {
         self.records().kept.iter().map(|(_, record)| record.clone()).collect()
     }
@@ -117,7 +121,10 @@ impl Cloud {
         let mut records = self.records();
         let number = records.next;
         records.next += 1;
-        records.kept.push((number, record));
+        records.kept.push_back((number, record));
+        if records.kept.len() > MOST_RECORDS {
+            records.kept.pop_front();
+        }
         number
     }
 

@@ -54,6 +54,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn rows_of_the_same_moment_may_be_on_two_pages() {
+        let time = |row: &Value| row.as_str()?.parse().ok();
+        let [early, late] = ["2026-08-01T00:00:00Z", "2026-08-01T00:05:00Z"];
+        let cursor = Cursor { from: early.parse().unwrap(), skip: 0, until: late.parse().unwrap() };
+        let after = cursor.after(&[early.into(), late.into(), late.into()], time);
+        assert_eq!(after, Cursor { from: late.parse().unwrap(), skip: 2, ..cursor });
+        assert_eq!(after.after(&[late.into()], time).skip, 3);
+    }
+
+    #[test]
     fn a_token_says_where_it_goes_on_and_for_what() {
         let from = "2026-08-01T00:00:00Z".parse().unwrap();
         let cursor = Cursor { from, skip: 2, until: "2026-08-02T00:00:00Z".parse().unwrap() };

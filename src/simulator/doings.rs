@@ -49,7 +49,7 @@ pub(super) struct Span {
     pub(super) doing: Doing,
 }
 
-/// How many hours a charge of the ring lasts before it goes on the charger again.
+/// After how many days the ring goes on its charger again.
 const CHARGED_EVERY_DAYS: i64 = 5;
 
 /// The workouts of `day`: perhaps a walk at noon, perhaps sport after work.
@@ -84,7 +84,7 @@ fn workout(
     let effort = match activity {
         "walking" | "yoga" => 46.0,
         "strength_training" | "swimming" => 66.0,
-        _ => 84.0,
+        _ => 92.0,
     };
     Workout {
         day,

@@ -61,8 +61,9 @@ fn session_document(view: &View, session: &Moment) -> Value {
     let count = (session.end - session.start).num_seconds() / 5;
     let series = |name: &str, level: f64, spread: f64, blind: i64| {
         let noise = noise.of(name);
-        let items: Vec<Option<f64>> =
-            (0..count).map(|item| (item >= blind).then(|| (level + spread * noise.at(item).bell()).round())).collect();
+        let items: Vec<Option<f64>> = (0..count)
+            .map(|item| (item >= blind).then(|| (level + spread * noise.at(item).bell()).round().abs()))
+            .collect();
         let timestamp = start.format("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string();
         json!({ "interval": 5.0, "items": items, "timestamp": timestamp })
     };

@@ -4,13 +4,20 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Timelike, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    doings::{Doing, doing, spans, workouts},
+    doings::{Doing, Span, doing, spans},
     life::{View, shifted},
     noise::Noise,
 };
 
 /// How long rows take from the ring to the service.
 const LAG: TimeDelta = TimeDelta::minutes(10);
+
+/// How many rows a day comes to, about.
+const ROWS_A_DAY: f64 = 1160.0;
+/// How many of them are of the night.
+const NIGHT_ROWS: f64 = 95.0;
+/// Which share of a day is spent awake, without long gaps between the rows.
+const AWAKE_SHARE: f64 = 0.57;
 
 /// The rows of the person's `day`, oldest first, as far as they have arrived.
 pub(super) fn rows(view: &View, day: NaiveDate) -> Vec<Value> {
@@ -20,7 +27,7 @@ pub(super) fn rows(view: &View, day: NaiveDate) -> Vec<Value> {
     }
     let (spans, noise) = (spans(life, day), life.chance("heart", day));
     let end = life.midnight(shifted(day, 1)).min(view.now - LAG);
-    let pause = if workouts(life, day).is_empty() { 40.0 } else { 100.0 };
+    let pause = pause(&spans, (life.midnight(shifted(day, 1)) - life.midnight(day)).num_seconds() as f64);
     let mut rows = Vec::new();
     let mut at = life.midnight(day) + TimeDelta::seconds(noise.whole(1, 40));
     for number in 0.. {
@@ -40,6 +47,15 @@ pub(super) fn rows(view: &View, day: NaiveDate) -> Vec<Value> {
     rows
 }
 
+/// The usual gap between two rows of somebody awake for which the day comes to about the same number of rows, in seconds.
+fn pause(spans: &[Span], day_seconds: f64) -> f64 {
+    let seconds = |span: &Span| (span.end - span.start).num_seconds() as f64;
+    let dense = |span: &&Span| matches!(span.doing, Doing::Sport(_) | Doing::Resting(_));
+    let dense_rows = spans.iter().filter(dense).map(seconds).sum::<f64>() / 5.0;
+    let sparse_rows = (ROWS_A_DAY * day_seconds / 86_400.0 - NIGHT_ROWS - dense_rows).max(420.0);
+    day_seconds * AWAKE_SHARE / sparse_rows
+}
+
 /// How long until the next row.
 fn step(doing: &Doing, at: DateTime<Utc>, pause: f64, noise: Noise) -> TimeDelta {
     match doing {
@@ -49,7 +65,7 @@ fn step(doing: &Doing, at: DateTime<Utc>, pause: f64, noise: Noise) -> TimeDelta
         Doing::Awake if noise.of("gap").chance(0.004) => TimeDelta::seconds(noise.of("long").whole(900, 3530)),
         Doing::Awake => {
             let stretch = noise.of("stretch").unit().powi(3) * 4.0;
-            TimeDelta::seconds((pause * stretch) as i64 + noise.of("pause").whole(4, 19))
+            TimeDelta::seconds(((pause - 11.0).max(1.0) * stretch) as i64 + noise.of("pause").whole(4, 19))
         }
     }
 }
@@ -72,7 +88,7 @@ fn beat(doing: &Doing, at: DateTime<Utc>, noise: Noise) -> Option<(i64, &'static
         Doing::Awake => {
             let day_long = (f64::from(at.hour()) / 24.0 * std::f64::consts::TAU).sin() * 3.0;
             let source = if noise.of("live").chance(0.004) { "live" } else { "awake" };
-            (79.0 + day_long + noise.bell() * 24.0, source)
+            (79.0 + day_long + noise.bell() * 30.0, source)
         }
     };
     Some((bpm.round().clamp(38.0, 203.0) as i64, source))

@@ -127,7 +127,7 @@ impl Simulator {
         &self.cloud.faults
     }
 
-    /// Every request so far, in order.
+    /// Every request so far, in order; after 20,000 of them the oldest are forgotten.
     pub fn requests(&self) -> Vec<Recorded> {
         self.cloud.recorded()
     }

@@ -160,18 +160,20 @@ fn pulse(life: &Life, day: NaiveDate, sleep: Sleep) -> Sleep {
 pub(super) fn sleeps(life: &Life, day: NaiveDate) -> Vec<Sleep> {
     let Some(night) = main_night(life, day) else { return Vec::new() };
     let noise = life.chance("naps", day);
-    let restless_day = noise.of("many").chance(0.03);
+    let is_sleepy = noise.of("many").chance(0.03);
+    let next_day = life.midnight(shifted(day, 1));
     let mut sleeps = vec![night];
-    for (number, nap) in (1..).zip(&NAPS) {
-        let here = noise.at(number);
-        if here.of("there").chance(nap.share) || restless_day && nap.kind == "sleep" {
-            let start = night.day_moment(life, nap) + TimeDelta::seconds(here.of("start").whole(0, 1800));
-            let minutes = here.of("minutes").between(nap.minutes.0, nap.minutes.1);
-            sleeps.push(short(&night, nap, here, number as u16, (start, minutes)));
+    for (index, nap) in (1..).zip(&NAPS) {
+        let here = noise.at(i64::from(index));
+        if here.of("there").chance(nap.share) || is_sleepy && nap.kind == "sleep" {
+            let sleep = short(life, &night, nap, here, index);
+            let is_apart = |other: &Sleep| sleep.end < other.start || sleep.start > other.end;
+            if sleep.end < next_day && sleeps.iter().all(is_apart) {
+                sleeps.push(sleep);
+            }
         }
     }
-    let next_day = life.midnight(shifted(day, 1));
-    sleeps.retain(|sleep| sleep.index == 0 || sleep.end < next_day);
+    sleeps.truncate(MOST_SLEEPS);
     sleeps
 }
 
@@ -185,6 +187,9 @@ struct Nap {
     /// How long it may last.
     minutes: (f64, f64),
 }
+
+/// How many stretches of sleep a day has at most.
+const MOST_SLEEPS: usize = 6;
 
 enum From {
     Midnight(f64),
@@ -202,19 +207,16 @@ const NAPS: [Nap; 8] = [
     Nap { kind: "sleep", share: 0.06, from: From::Midnight(780.0), minutes: (4.0, 9.0) },
 ];
 
-impl Sleep {
-    fn day_moment(&self, life: &Life, nap: &Nap) -> DateTime<Utc> {
-        match nap.from {
-            From::Midnight(minutes) => life.at(self.day, minutes),
-            From::GettingUp(minutes) => self.end + TimeDelta::seconds((minutes * 60.0) as i64),
-        }
-    }
-}
-
-/// A short stretch that is like `night` in what the body does.
-fn short(night: &Sleep, nap: &Nap, noise: Noise, index: u16, (start, minutes): (DateTime<Utc>, f64)) -> Sleep {
-    let end = start + TimeDelta::seconds((minutes * 60.0) as i64);
-    let total = ((minutes * noise.of("asleep").between(0.3, 0.9)) as i64 * 60).max(30);
+/// A short stretch of the day after `night`, much like it in what the body does.
+fn short(life: &Life, night: &Sleep, nap: &Nap, noise: Noise, index: u16) -> Sleep {
+    let minutes = noise.of("minutes").between(nap.minutes.0, nap.minutes.1);
+    let after = noise.of("start").between(0.0, 30.0);
+    let start = match nap.from {
+        From::Midnight(earliest) => life.at(night.day, earliest + after),
+        From::GettingUp(pause) => night.end + TimeDelta::seconds(((pause + after) * 60.0) as i64),
+    };
+    let least_asleep = if nap.kind == "long_sleep" { 0.78 } else { 0.3 };
+    let total = ((minutes * noise.of("asleep").between(least_asleep, 0.9)) as i64 * 60).max(30);
     let is_tiny = minutes < 20.0;
     let deep = if is_tiny { 0 } else { total / 300 * 30 };
     let rem = if is_tiny { 0 } else { total / 600 * 60 };
@@ -222,14 +224,14 @@ fn short(night: &Sleep, nap: &Nap, noise: Noise, index: u16, (start, minutes): (
         index,
         kind: nap.kind,
         start,
-        end,
+        end: start + TimeDelta::seconds((minutes * 60.0) as i64),
         deep,
         light: total - deep - rem,
         rem,
         latency: noise.of("latency").whole(0, 8) * 30,
         restless: noise.of("restless").whole(0, minutes as i64 / 3),
         lowest: night.lowest + noise.of("lowest").whole(3, 9) as f64,
-        average: night.average + noise.of("average").between(6.0, 14.0),
+        average: ((night.average + noise.of("average").between(6.0, 14.0)) * 8.0).round() / 8.0,
         has_pulse: !is_tiny,
         noise,
         ..*night

@@ -74,7 +74,7 @@ impl Reply {
         let body = if compressed { gzip(&self.body) } else { self.body.into() };
         let length = body.len();
         let mut answer = Response::builder()
-            .status(self.status)
+            .status(StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
             .header("content-type", self.content_type)
             .header("cache-control", "no-cache")
             .header("x-trace-id", format!("{trace:032x}"));

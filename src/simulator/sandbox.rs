@@ -1,6 +1,6 @@
 //! The sandbox: constant documents made up for whatever is asked, without regard to any rule of the real routes.
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::{
@@ -30,7 +30,9 @@ pub(super) fn list(view: &View, collection: &Collection, parameters: &Parameters
 pub(super) fn document(view: &View, collection: &Collection, id: &str) -> Result<Value, Reply> {
     let parts = id.strip_prefix(collection.name).and_then(|rest| rest.strip_prefix("-1-"));
     let day = parts.and_then(|day| NaiveDate::parse_from_str(day, "%Y-%m-%d").ok());
-    let made = day.filter(|_| collection.kind == Kind::Dates).and_then(|day| made_up(view, collection, day, day));
+    let made = day
+        .filter(|_| collection.kind == Kind::Dates)
+        .and_then(|day| made_up(collection, newest(view, collection)?, day, day));
     made.ok_or_else(|| Reply::detail(404, "Document not found."))
 }
 
@@ -38,15 +40,16 @@ pub(super) fn document(view: &View, collection: &Collection, id: &str) -> Result
 fn documents(view: &View, collection: &Collection, parameters: &Parameters) -> Result<Vec<Value>, Reply> {
     let today = Bound::Clock(view.today().and_time(NaiveTime::MIN));
     let end = bound(parameters, "end_date")?.unwrap_or(today).as_utc();
-    let start = bound(parameters, "start_date")?.map_or(end - TimeDelta::days(1), Bound::as_utc);
+    let start = bound(parameters, "start_date")?
+        .map_or_else(|| end.checked_sub_days(Days::new(1)).unwrap_or(end), Bound::as_utc);
     let days = (end - start).num_days().clamp(0, MOST_DAYS);
-    let first = start.date_naive();
-    Ok((0..days).filter_map(|day| made_up(view, collection, first, shifted(first, day))).collect())
+    let (first, model) = (start.date_naive(), newest(view, collection));
+    let made = |day: i64| made_up(collection, model.clone()?, first, shifted(first, day));
+    Ok((0..days).filter_map(made).collect())
 }
 
-/// A document of `day`: one of the simulator's own, with nothing personal left in what is shown of it.
-fn made_up(view: &View, collection: &Collection, first: NaiveDate, day: NaiveDate) -> Option<Value> {
-    let mut model = newest(view, collection)?;
+/// A document of `day` after `model`, with one of two scores.
+fn made_up(collection: &Collection, mut model: Value, first: NaiveDate, day: NaiveDate) -> Option<Value> {
     let model_day: NaiveDate = model["day"].as_str().or(model["start_day"].as_str())?.parse().ok()?;
     move_days(&mut model, (day - model_day).num_days());
     let place = (day - first).num_days().rem_euclid(2) as usize;

@@ -26,7 +26,7 @@ pub(super) fn daily_sleep(view: &View, day: NaiveDate) -> Vec<Value> {
         "contributors": shown(&contributors),
         "day": day,
         "score": score(&contributors),
-        "timestamp": format!("{day}T00:00:00+00:00"),
+        "timestamp": timestamp(&view.life, day),
     })]
 }
 
@@ -36,8 +36,14 @@ pub(super) fn daily_readiness(view: &View, day: NaiveDate) -> Vec<Value> {
     let mut document = readiness(&view.life, &night);
     document["id"] = json!(view.life.id(READINESS, day, 0));
     document["day"] = json!(day);
-    document["timestamp"] = json!(format!("{day}T00:00:00+00:00"));
+    document["timestamp"] = json!(timestamp(&view.life, day));
     vec![document]
+}
+
+/// The timestamp of a score: midnight in UTC, of `day` or now and then of the day before.
+fn timestamp(life: &Life, day: NaiveDate) -> String {
+    let is_off = life.chance("timestamp", day).chance(0.02) && !life.is_shown(day);
+    format!("{}T00:00:00+00:00", if is_off { shifted(day, -1) } else { day })
 }
 
 /// The main night before `day` as the service knows it now, if it is over.
@@ -76,7 +82,7 @@ pub(super) fn readiness(life: &Life, night: &Sleep) -> Value {
 
 /// How far the skin was from its usual temperature, in degrees Celsius.
 fn deviation(life: &Life, day: NaiveDate) -> f64 {
-    life.fever(day).unwrap_or(0.0) + 0.3 * life.chance("temperature", day).bell()
+    life.fever(day).unwrap_or(0.0) + 0.6 * life.chance("temperature", day).bell()
 }
 
 fn rounded(degrees: f64) -> f64 {
@@ -113,15 +119,14 @@ fn readiness_contributors(life: &Life, night: &Sleep) -> [Contributor; 9] {
     let (noise, person, day) = (night.noise.of("readiness"), life.person, night.day);
     let recent = (1..8).map(|back| life.strain(shifted(day, -back))).sum::<f64>() / 7.0;
     let sport = |name: &str| {
-        along(noise.of(name).bell() * 30.0 - 12.0 * life.strain(day), &[(-40.0, 40.0), (0.0, 82.0), (20.0, 98.0)])
+        along(noise.of(name).bell() * 36.0 - 14.0 * life.strain(day) - 4.0, &[(-40.0, 40.0), (0.0, 82.0), (20.0, 98.0)])
     };
     let or_null =
         |name: &str, share: f64, points: Option<f64>| points.filter(|_| !noise.of(name).of("null").chance(share));
-    let warmth = along(deviation(life, day).abs(), &[(0.0, 100.0), (0.35, 84.0), (0.7, 45.0), (1.5, 4.0)]);
+    let warmth = along(deviation(life, day).abs(), &[(0.0, 98.0), (0.35, 78.0), (0.7, 42.0), (1.5, 4.0)]);
     let slow = night.lowest - person.lowest_pulse;
-    let variability =
-        along(night.hrv / person.hrv_milliseconds, &[(0.4, 12.0), (0.8, 62.0), (1.0, 84.0), (1.25, 99.0)]);
-    let regularity = 88.0 - 30.0 * recent - 40.0 * life.jet_lag(day) + 8.0 * noise.of("regular").bell();
+    let variability = along(night.hrv / person.hrv_milliseconds, &[(0.4, 8.0), (0.8, 58.0), (1.0, 80.0), (1.25, 98.0)]);
+    let regularity = 84.0 - 30.0 * recent - 40.0 * life.jet_lag(day) + 8.0 * noise.of("regular").bell();
     [
         ("activity_balance", or_null("activity_balance", 0.0014, sport("balance")), 0.1),
         ("body_temperature", or_null("body_temperature", 0.0028, warmth), 0.2),
@@ -132,9 +137,9 @@ fn readiness_contributors(life: &Life, night: &Sleep) -> [Contributor; 9] {
             or_null("previous_night", 0.0037, score(&sleep_contributors(life, night)).map(f64::from)),
             0.15,
         ),
-        ("recovery_index", Some(88.0 - slow * 4.0 + 14.0 * noise.of("index").bell()), 0.1),
-        ("resting_heart_rate", along(slow, &[(-3.0, 99.0), (0.0, 88.0), (4.0, 62.0), (11.0, 6.0)]), 0.2),
-        ("sleep_balance", Some(90.0 - 55.0 * recent + 8.0 * noise.of("debt").bell()), 0.1),
+        ("recovery_index", Some(80.0 - slow * 4.5 + 40.0 * noise.of("index").bell()), 0.1),
+        ("resting_heart_rate", along(slow, &[(-3.0, 98.0), (0.0, 82.0), (4.0, 50.0), (10.0, 4.0)]), 0.2),
+        ("sleep_balance", Some(84.0 - 60.0 * recent + 16.0 * noise.of("debt").bell()), 0.1),
         ("sleep_regularity", Some(regularity), 0.05),
     ]
 }

@@ -51,45 +51,55 @@ fn record(view: &View, sleep: &Sleep, period: usize) -> Value {
     let is_night = sleep.index == 0;
     let revised = is_revised(sleep.end, view.now);
     let sleep = &if is_night && !revised { first_look(sleep) } else { *sleep };
-    let pulses: Vec<f64> = (0..sleep.samples()).filter_map(|sample| sleep.pulse(sample)).collect();
-    let phases = phases(sleep);
-    let five_minutes: String =
-        phases.chars().skip(5).step_by(10).chain(phases.chars().last()).take(five_minutes(sleep)).collect();
-    let counts = is_night.then_some(0);
-    json!({
+    let delta = is_night.then_some(0);
+    let mut record = json!({
         "id": life.id(SLEEP, sleep.day, sleep.index),
         "average_breath": sleep.breath,
-        "average_heart_rate": average(&pulses).unwrap_or(sleep.average),
-        "average_hrv": sleep.has_pulse.then(|| sleep.hrv.round() as i64),
         "awake_time": sleep.awake(),
         "bedtime_end": local(life, sleep.end),
         "bedtime_start": local(life, sleep.start),
         "day": sleep.day,
         "deep_sleep_duration": sleep.deep,
         "efficiency": sleep.efficiency(),
-        "heart_rate": samples(life, sleep, |sample| sleep.pulse(sample)),
-        "hrv": samples(life, sleep, |sample| sleep.variability(sample)),
         "latency": sleep.latency,
         "light_sleep_duration": sleep.light,
         "low_battery_alert": sleep.noise.of("battery").chance(0.02),
-        "lowest_heart_rate": pulses.iter().copied().reduce(f64::min).map_or(NO_LOWEST_PULSE, |pulse| pulse as i64),
         "movement_30_sec": movement(sleep),
         "period": period,
         "readiness": is_night.then(|| readiness(life, sleep)),
-        "readiness_score_delta": counts,
+        "readiness_score_delta": delta,
         "rem_sleep_duration": sleep.rem,
         "restless_periods": sleep.restless,
+        "ring_id": null,
         "sleep_algorithm_version": "v2",
         "sleep_analysis_reason": reason(sleep, is_night, revised),
-        "sleep_phase_30_sec": phases,
-        "sleep_phase_5_min": five_minutes,
-        "sleep_score_delta": counts,
+        "sleep_score_delta": delta,
         "time_in_bed": sleep.in_bed(),
         "total_sleep_duration": sleep.total(),
         "type": sleep.kind,
-        "ring_id": null,
-        "app_sleep_phase_5_min": five_minutes,
-    })
+    });
+    add_heart(&mut record, life, sleep);
+    add_phases(&mut record, sleep);
+    record
+}
+
+fn add_heart(record: &mut Value, life: &Life, sleep: &Sleep) {
+    let pulses: Vec<f64> = (0..sleep.samples()).filter_map(|sample| sleep.pulse(sample)).collect();
+    let lowest = pulses.iter().copied().reduce(f64::min);
+    record["average_heart_rate"] = json!(average(&pulses).unwrap_or(sleep.average));
+    record["average_hrv"] = json!(sleep.has_pulse.then(|| sleep.hrv.round() as i64));
+    record["lowest_heart_rate"] = json!(lowest.map_or(NO_LOWEST_PULSE, |pulse| pulse as i64));
+    record["heart_rate"] = json!(samples(life, sleep, |sample| sleep.pulse(sample)));
+    record["hrv"] = json!(samples(life, sleep, |sample| sleep.variability(sample)));
+}
+
+fn add_phases(record: &mut Value, sleep: &Sleep) {
+    let phases = phases(sleep);
+    let middles = phases.chars().skip(5).step_by(10).chain(phases.chars().last());
+    let coarse: String = middles.take(five_minutes(sleep)).collect();
+    record["app_sleep_phase_5_min"] = json!(coarse);
+    record["sleep_phase_5_min"] = json!(coarse);
+    record["sleep_phase_30_sec"] = json!(phases);
 }
 
 fn reason(sleep: &Sleep, is_night: bool, revised: bool) -> &'static str {

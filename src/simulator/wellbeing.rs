@@ -37,7 +37,7 @@ pub(super) fn daily_stress(view: &View, day: NaiveDate) -> Vec<Value> {
     let blank = if noise.of("blank").chance(0.004) { 0.0 } else { 1.0 };
     let quarters = |most: f64| (most * awake * blank).max(0.0) as i64 * QUARTER_SECONDS;
     let stress = quarters(6.0 + 20.0 * life.strain(day) + 6.0 * noise.of("high").bell());
-    let recovery = quarters(7.0 - 5.0 * life.strain(day) + 6.0 * noise.of("low").bell());
+    let recovery = quarters(8.0 - 6.0 * life.strain(day) + 18.0 * noise.of("low").bell());
     let summary = match stress - recovery {
         _ if stress == 0 && recovery == 0 => None,
         ..=-3600 => Some("restored"),
@@ -66,10 +66,11 @@ pub(super) fn daily_resilience(view: &View, day: NaiveDate) -> Vec<Value> {
     };
     let (sleep, daytime, stress) = (points("sleep", 66.0), points("daytime", 48.0), points("stress", 58.0));
     let level = match (sleep + daytime + stress) / 3.0 {
-        ..34.0 => "limited",
-        ..44.0 => "adequate",
+        ..39.0 => "limited",
+        ..46.0 => "adequate",
         ..57.0 => "solid",
-        _ => "strong",
+        ..60.0 => "strong",
+        _ => "exceptional",
     };
     vec![json!({
         "id": life.id(RESILIENCE, day, 0),

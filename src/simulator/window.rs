@@ -16,6 +16,8 @@ use super::{
 const PAGE_ROWS: usize = 1000;
 /// How long a time series may be asked for at once.
 const LONGEST_SERIES: TimeDelta = TimeDelta::days(30);
+/// How old the newest row of a time series may be.
+const LATEST_WITHIN: TimeDelta = TimeDelta::days(3);
 /// How far beyond the window documents are made before the window is cut.
 const MARGIN_DAYS: i64 = 3;
 
@@ -34,7 +36,7 @@ impl Shelf<'_> {
                 let documents = self.edited(self.near(self.view.today(), self.view.today()).collect());
                 return documents.into_iter().next().ok_or_else(|| Reply::detail(404, "Document not found."));
             }
-            Kind::List => (self.edited((self.collection.documents)(&self.view, self.view.today())), None),
+            Kind::List => (self.edited(self.near(self.view.today(), self.view.today()).collect()), None),
             Kind::Dates => (self.dates(parameters)?, None),
             Kind::Series => self.series(parameters)?,
         };
@@ -46,7 +48,7 @@ impl Shelf<'_> {
     pub(super) fn document(&self, id: &str) -> Result<Value, Reply> {
         let day = self.view.life.day_of(self.collection.number, id);
         let documents = match (self.collection.kind, day) {
-            (Kind::List, _) => self.edited((self.collection.documents)(&self.view, self.view.today())),
+            (Kind::List, _) => self.edited(self.near(self.view.today(), self.view.today()).collect()),
             (Kind::Dates, Some(day)) => self.edited(self.near(day, day).collect()),
             _ => Vec::new(),
         };
@@ -56,7 +58,11 @@ impl Shelf<'_> {
 
     /// The documents of these days and some around them; day by day, made when they are reached.
     fn near(&self, first: NaiveDate, last: NaiveDate) -> impl Iterator<Item = Value> {
-        let margin = if self.collection.kind == Kind::Single { 0 } else { MARGIN_DAYS };
+        let margin = match self.collection.kind {
+            Kind::Single | Kind::List => 0,
+            Kind::Series => 1,
+            Kind::Dates => MARGIN_DAYS,
+        };
         let (view, make) = (self.view, self.collection.documents);
         let first = shifted(first, -margin).max(shifted(view.life.first, -margin));
         let last = shifted(last, margin).min(shifted(view.today(), margin));
@@ -101,16 +107,16 @@ impl Shelf<'_> {
             None => self.first_page(parameters)?,
         };
         let mut rows = self.rows(cursor.from, cursor.until);
-        let mut page: Vec<Value> = rows.by_ref().skip(cursor.skip).take(PAGE_ROWS).collect();
+        let page: Vec<Value> = rows.by_ref().skip(cursor.skip).take(PAGE_ROWS).collect();
         let has_more = rows.next().is_some();
-        page.shrink_to_fit();
         let next = has_more.then(|| cursor.after(&page, |row| self.stamp(row).map(|(_, moment)| moment)).write(number));
         Ok((page, next))
     }
 
     fn first_page(&self, parameters: &Parameters) -> Result<Cursor, Reply> {
         let until = bound(parameters, "end_datetime")?.map_or(self.view.now, Bound::as_utc);
-        let from = bound(parameters, "start_datetime")?.map_or(until - TimeDelta::hours(24), Bound::as_utc);
+        let from = bound(parameters, "start_datetime")?
+            .map_or_else(|| until.checked_sub_days(Days::new(1)).unwrap_or(until), Bound::as_utc);
         if from > until {
             return Err(Reply::detail(400, "Start datetime is after end datetime"));
         }
@@ -132,7 +138,7 @@ impl Shelf<'_> {
 
     /// The newest row of the last days, without the field that such an answer lacks.
     fn latest(&self) -> Vec<Value> {
-        let newest = self.rows(self.view.now - TimeDelta::days(MARGIN_DAYS), self.view.now).last();
+        let newest = self.rows(self.view.now - LATEST_WITHIN, self.view.now).last();
         newest.into_iter().map(|row| without(row, "timestamp_unix")).collect()
     }
 

@@ -1,5 +1,7 @@
 //! The data: the same for the same seed, consistent in themselves, and appearing as a day goes by.
 
+use std::collections::BTreeSet;
+
 use chrono::DateTime;
 use serde_json::Value;
 
@@ -62,7 +64,11 @@ async fn activity_adds_up_to_a_day() {
         assert!(steps < 35_000 && (1_300..4_500).contains(&calories), "{steps} steps, {calories} kcal");
     }
     assert_eq!(today["day"], "2026-08-19");
+    assert!(today["score"].is_number());
     assert_eq!(today["met"]["items"].as_array().unwrap().len(), 13 * 60 + 30, "since four in the morning");
+    let early = Bench::at("2026-08-19T06:00:00Z").await.data("alice", "daily_activity?end_date=2026-08-20").await;
+    assert_eq!((&early[0]["day"], &early[0]["score"]), (&today["day"], &Value::Null), "no score before ten");
+    assert!(early[0]["steps"].as_i64() < today["steps"].as_i64());
 }
 
 #[tokio::test]
@@ -103,6 +109,10 @@ async fn a_quarter_has_every_trap() {
     }
     let unseen = nights.iter().find(|night| night["lowest_heart_rate"] == 255).unwrap();
     assert!(unseen["hrv"].is_null() && unseen["average_heart_rate"].is_number());
+    for person in ["alice", "bob"] {
+        let scores = bench.data(person, "daily_sleep?start_date=2026-07-08&end_date=2026-08-19").await;
+        assert!(scores.iter().any(|day| day["score"].as_i64() < Some(60)), "{person} had no bad week in six weeks");
+    }
     let readiness = bench.data("alice", "daily_readiness?start_date=2025-08-19&end_date=2026-08-19").await;
     let warmest = readiness.iter().filter_map(|day| day["temperature_deviation"].as_f64()).fold(0.0, f64::max);
     assert!(warmest > 1.2, "no illness: {warmest}");
@@ -115,24 +125,54 @@ async fn a_quarter_has_every_trap() {
 }
 
 #[tokio::test]
+async fn stretches_of_sleep_do_not_overlap_even_when_travelling() {
+    let time = |night: &Value, field: &str| DateTime::parse_from_rfc3339(night[field].as_str().unwrap()).unwrap();
+    for (seed, person) in [(1, "alice"), (1, "bob"), (2, "alice"), (3, "bob")] {
+        let bench = Bench::seeded(NOON, seed).await;
+        let nights = bench.data(person, "sleep?start_date=2025-08-01&end_date=2026-08-21").await;
+        for pair in nights.windows(2) {
+            assert!(time(&pair[0], "bedtime_end") <= time(&pair[1], "bedtime_start"), "{person}: {pair:#?}");
+        }
+        let offsets: BTreeSet<i32> =
+            nights.iter().map(|night| time(night, "bedtime_start").offset().local_minus_utc() / 3600).collect();
+        assert_eq!(offsets.len(), 3, "summer, winter and the journey");
+    }
+}
+
+#[tokio::test]
+async fn rest_mode_is_open_while_it_lasts() {
+    let periods = Bench::at(NOON).await.data("alice", "rest_mode_period?start_date=2026-01-01").await;
+    assert!(periods.iter().any(|period| period["start_day"] == period["end_day"]));
+    let illness = periods.iter().find(|period| period["episodes"][0].is_object()).unwrap();
+    let start = DateTime::parse_from_rfc3339(illness["start_time"].as_str().unwrap()).unwrap();
+    let bench = Bench::at(&(start + chrono::TimeDelta::days(2)).to_utc().to_rfc3339()).await;
+    let open = bench.data("alice", "rest_mode_period?start_date=2026-01-01").await.pop().unwrap();
+    assert_eq!((&open["id"], &open["end_day"]), (&illness["id"], &Value::Null));
+}
+
+#[tokio::test]
+async fn in_auckland_the_day_is_ahead_of_utc() {
+    let bench = Bench::at("2026-11-10T21:30:00Z").await;
+    assert_eq!(bench.each("bob", "daily_readiness", "day").await, ["2026-11-10", "2026-11-11"]);
+    assert_eq!(bench.data("bob", "daily_activity?start_date=2026-11-11&end_date=2026-11-12").await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_demo_is_full_at_any_time_of_any_day() {
-    for hour in 0..24 {
-        let bench = Bench::at(&format!("2026-{:02}-{:02}T{hour:02}:10:00Z", hour % 12 + 1, hour + 1)).await;
-        for person in ["alice", "bob"] {
-            for collection in &COLLECTIONS {
-                let rare = ["rest_mode_period", "tag"].contains(&collection.name);
-                let weekly = ["vO2_max", "daily_cardiovascular_age"].contains(&collection.name);
-                let days = if weekly { 30 } else { 2 };
-                let back = bench.simulator.cloud.recorded().len();
-                if collection.kind == Kind::Dates && !rare {
-                    let now: DateTime<chrono::Utc> =
-                        format!("2026-{:02}-{:02}T{hour:02}:10:00Z", hour % 12 + 1, hour + 1).parse().unwrap();
-                    let day = |back: i64| (now - chrono::TimeDelta::days(back)).format("%Y-%m-%d").to_string();
-                    let data = bench
-                        .data(person, &format!("{}?start_date={}&end_date={}", collection.name, day(days), day(-2)))
-                        .await;
-                    assert!(!data.is_empty(), "{person} has no {} at {now} ({back})", collection.name);
-                }
+    for hour in 0..24_u64 {
+        let moment = format!("2026-{:02}-{:02}T{hour:02}:10:00Z", hour % 12 + 1, hour + 1);
+        let bench = Bench::seeded(&moment, hour).await;
+        let now: DateTime<chrono::Utc> = moment.parse().unwrap();
+        let day = |back: i64| (now - chrono::TimeDelta::days(back)).format("%Y-%m-%d").to_string();
+        for collection in COLLECTIONS.iter().filter(|collection| collection.kind == Kind::Dates) {
+            let back = match collection.name {
+                "rest_mode_period" | "tag" => continue,
+                "vO2_max" | "daily_cardiovascular_age" => 30,
+                _ => 2,
+            };
+            let path = format!("{}?start_date={}&end_date={}", collection.name, day(back), day(-2));
+            for person in ["alice", "bob"] {
+                assert!(!bench.data(person, &path).await.is_empty(), "{person} has no {} at {now}", collection.name);
             }
         }
     }

@@ -24,7 +24,11 @@ pub(super) type Got = (u16, Value);
 
 impl Bench {
     pub(super) async fn at(moment: &str) -> Self {
-        let settings = Settings { clock: Clock::at(moment.parse().unwrap()), ..Settings::default() };
+        Self::seeded(moment, 1).await
+    }
+
+    pub(super) async fn seeded(moment: &str, seed: u64) -> Self {
+        let settings = Settings { clock: Clock::at(moment.parse().unwrap()), seed, ..Settings::default() };
         let _already = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().user_agent("bench/1").build().unwrap();
         Self { simulator: Simulator::start(settings).await.unwrap(), client }
