@@ -21,7 +21,7 @@ impl Document for DailyCardiovascularAge {
     type View = Self;
     const NAME: &'static str = "daily_cardiovascular_age";
     const SCOPE: &'static str = "heart_health";
-    const QUERY: Query = Query::Days { back: 30 };
+    const QUERY: Query = Query::Newest { within: 30 };
     const PACE: Pace = Pace::Hour;
     const KEEP_DAYS: i64 = 30;
     const METRICS: &'static [Metric<Self>] = &[

@@ -56,10 +56,15 @@ pub enum Query {
         /// Days before today.
         back: i64,
     },
+    /// The same, a week first and all of the days only if the week has nothing: what counts is the newest.
+    Newest {
+        /// Days before today.
+        within: i64,
+    },
     /// A time series: the 24 hours up to the newest sample.
     LastDay,
     /// A time series: the newest sample only.
-    Newest,
+    LastSample,
     /// Every document there is.
     All,
     /// One bare document without an envelope.

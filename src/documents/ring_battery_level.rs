@@ -25,7 +25,7 @@ impl Document for RingBatteryLevel {
     type View = Self;
     const NAME: &'static str = "ring_battery_level";
     const SCOPE: &'static str = "ring_configuration";
-    const QUERY: Query = Query::Newest;
+    const QUERY: Query = Query::LastSample;
     const PACE: Pace = Pace::Quarter;
     const METRICS: &'static [Metric<Self>] = &[
         help("How full the ring's battery is, 0 to 1, from ring_battery_level.level.")

@@ -73,7 +73,7 @@ impl Document for Session {
     type View = SessionDay;
     const NAME: &'static str = "session";
     const SCOPE: &'static str = "session";
-    const QUERY: Query = Query::Days { back: 30 };
+    const QUERY: Query = Query::Newest { within: 30 };
     const PACE: Pace = Pace::HalfHour;
     const KEEP_DAYS: i64 = 30;
     const METRICS: &'static [Metric<SessionDay>] = &[

@@ -20,7 +20,7 @@ impl Document for Vo2Max {
     type View = Self;
     const NAME: &'static str = "vO2_max";
     const SCOPE: &'static str = "heart_health";
-    const QUERY: Query = Query::Days { back: 30 };
+    const QUERY: Query = Query::Newest { within: 30 };
     const PACE: Pace = Pace::Hour;
     const KEEP_DAYS: i64 = 30;
     const METRICS: &'static [Metric<Self>] =

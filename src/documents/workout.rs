@@ -93,7 +93,7 @@ impl Document for Workout {
     type View = WorkoutDay;
     const NAME: &'static str = "workout";
     const SCOPE: &'static str = "workout";
-    const QUERY: Query = Query::Days { back: 30 };
+    const QUERY: Query = Query::Newest { within: 30 };
     const PACE: Pace = Pace::Quarter;
     const KEEP_DAYS: i64 = 30;
     const METRICS: &'static [Metric<WorkoutDay>] = &[

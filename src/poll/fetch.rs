@@ -17,6 +17,8 @@ use crate::{
 const PADDING: u64 = 2;
 /// The wearer's date may be one ahead of UTC's.
 const AHEAD: u64 = 1;
+/// Days asked for first where only the newest document counts.
+const WEEK: i64 = 7;
 /// The longest window that Oura allows for a time series is 30 days.
 const LONGEST_WINDOW: TimeDelta = TimeDelta::days(29);
 
@@ -49,9 +51,15 @@ impl Fetch {
             Query::Single => Ok(vec![self.client.single(self.kind.name).await?]),
             Query::All => self.ask(vec![]).await,
             Query::Days { back } => self.ask(self.days(back)).await,
-            Query::Newest => self.ask(latest()).await,
+            Query::Newest { within } => self.newest(within).await,
+            Query::LastSample => self.ask(latest()).await,
             Query::LastDay => self.last_day(series).await,
         }
+    }
+
+    async fn newest(&self, within: i64) -> Result<Vec<Box<RawValue>>, ApiError> {
+        let near = self.ask(self.days(WEEK)).await?;
+        if near.is_empty() { self.ask(self.days(within)).await } else { Ok(near) }
     }
 
     /// What is new since the last poll; or the whole day, once an hour.

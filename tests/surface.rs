@@ -1,0 +1,135 @@
+//! What the exporter answers over HTTP: paths, methods, compression, health, and clients that misbehave.
+
+mod common;
+
+use std::{io::Read as _, time::Duration};
+
+use common::{NOON, Plan, simulator_at};
+use flate2::read::GzDecoder;
+use oura_exporter::simulator::{Fault, Scope};
+use reqwest::{Client, Method, header};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+/// A client that shows answers as they were sent.
+fn plain_client() -> Client {
+    oura_exporter::tls::choose_provider();
+    Client::builder().no_gzip().build().expect("a client")
+}
+
+#[tokio::test]
+async fn the_page_says_what_it_is() {
+    let simulator = simulator_at(NOON).await;
+    let exporter = Plan::default().ready(&simulator).await;
+    let answer = plain_client().get(format!("{}/metrics", exporter.url)).send().await.expect("an answer");
+    assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/plain; version=0.0.4; charset=utf-8");
+    assert!(!answer.headers().contains_key(header::CONTENT_ENCODING), "nobody asked for gzip");
+    let text = answer.text().await.expect("a body");
+    assert!(text.ends_with('\n') && text.contains("\nprocess_start_time_seconds "), "{text}");
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn gzip_when_asked_and_the_same_page() {
+    let simulator = simulator_at(NOON).await;
+    let exporter = Plan::default().ready(&simulator).await;
+    let get = |accept: &'static str| {
+        plain_client().get(format!("{}/metrics", exporter.url)).header(header::ACCEPT_ENCODING, accept).send()
+    };
+    let answer = get("deflate, gzip;q=1.0, *;q=0.5").await.expect("an answer");
+    assert_eq!(answer.headers()[header::CONTENT_ENCODING], "gzip");
+    assert_eq!(answer.headers()[header::VARY], "accept-encoding");
+    let compressed = answer.bytes().await.expect("a body");
+    let mut text = String::new();
+    GzDecoder::new(&compressed[..]).read_to_string(&mut text).expect("one whole gzip member");
+    assert!(text.contains("oura_readiness_score{"));
+    assert!(compressed.len() < text.len() / 4);
+    let refused = get("gzip;q=0").await.expect("an answer");
+    assert!(!refused.headers().contains_key(header::CONTENT_ENCODING));
+}
+
+#[tokio::test]
+async fn unknown_paths_are_404_and_other_methods_405() {
+    let simulator = simulator_at(NOON).await;
+    let exporter = Plan::default().start(&simulator).await;
+    for path in ["/nope", "/metrics/", "/-/nope", "/metrics/samples"] {
+        assert_eq!(exporter.get(path).await.0, 404, "{path}");
+    }
+    for method in [Method::POST, Method::PUT, Method::DELETE] {
+        let answer = plain_client().request(method.clone(), format!("{}/metrics", exporter.url)).send().await;
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status(), 405, "{method}");
+        assert_eq!(answer.headers()[header::ALLOW], "GET, HEAD");
+    }
+    let head = plain_client().head(format!("{}/metrics", exporter.url)).send().await.expect("an answer");
+    assert_eq!(head.status(), 200);
+    assert!(head.bytes().await.expect("a body").is_empty());
+}
+
+#[tokio::test]
+async fn healthy_at_once_and_ready_after_the_first_poll() {
+    let simulator = simulator_at(NOON).await;
+    simulator.faults().set(Scope::collection("sleep"), Fault::Delay(Duration::from_millis(1_500)));
+    let exporter = Plan::default().start(&simulator).await;
+    assert_eq!(exporter.get("/-/healthy").await, (200, "healthy\n".to_owned()));
+    let (status, reason) = exporter.get("/-/ready").await;
+    assert_eq!(status, 503);
+    assert!(reason.starts_with("the first poll has not ended; waiting for account alice: "), "{reason}");
+    exporter.ready().await;
+    assert_eq!(exporter.get("/-/ready").await, (200, "ready\n".to_owned()));
+}
+
+#[tokio::test]
+async fn the_landing_page_tells_each_account_and_collection_in_words() {
+    let simulator = simulator_at(NOON).await;
+    simulator.faults().set(Scope::collection("workout"), Fault::Status(500));
+    let exporter = Plan::default().ready(&simulator).await;
+    let (status, html) = exporter.get("/").await;
+    assert_eq!(status, 200);
+    assert!(html.contains("<h2>alice</h2>"), "{html}");
+    assert!(html.contains("<td>daily_readiness<td>2026-11-22<td class=\"\">read just now"), "{html}");
+    assert!(html.contains("server answered 500; nothing to do, it is asked again at the next poll"), "{html}");
+    assert!(html.contains("href=\"/metrics\""));
+}
+
+#[tokio::test]
+async fn clients_that_misbehave_cost_nothing() {
+    let simulator = simulator_at(NOON).await;
+    let exporter = Plan::default().ready(&simulator).await;
+    let address = exporter.url.trim_start_matches("http://").to_owned();
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(&address).await.expect("a connection");
+        stream.write_all(b"GET /metr").await.expect("a few bytes");
+        slow.push(stream);
+    }
+    let mut deaf = TcpStream::connect(&address).await.expect("a connection");
+    deaf.write_all("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200).as_bytes()).await.expect("requests");
+    let mut odd = TcpStream::connect(&address).await.expect("a connection");
+    odd.write_all(b"\x16\x03\x01 this is no HTTP\r\n\r\n").await.expect("bytes");
+    let mut answer = Vec::new();
+    odd.read_to_end(&mut answer).await.expect("an end");
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 400"), "{answer:?}");
+    let page = exporter.page().await;
+    assert!(page.get("oura_readiness_score").is_some(), "the others are served");
+    drop((slow, deaf));
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn a_scrape_under_way_is_finished_before_the_stop() {
+    let simulator = simulator_at(NOON).await;
+    let exporter = Plan::default().ready(&simulator).await;
+    let address = exporter.url.trim_start_matches("http://").to_owned();
+    let mut scrape = TcpStream::connect(&address).await.expect("a connection");
+    scrape.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("a request");
+    let mut first = [0; 15];
+    scrape.read_exact(&mut first).await.expect("the answer has begun");
+    exporter.stop().await;
+    let mut rest = Vec::new();
+    scrape.read_to_end(&mut rest).await.expect("the whole answer");
+    let text = String::from_utf8_lossy(&rest).into_owned();
+    assert!(first.starts_with(b"HTTP/1.1 200 OK") && text.contains("oura_vo2_max"), "{text}");
+}
