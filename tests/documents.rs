@@ -213,6 +213,13 @@ async fn the_night_is_the_longest_finished_long_sleep_and_naps_stand_apart() {
 }
 
 #[tokio::test]
+async fn a_day_without_naps_has_none_of_them_and_no_minus() {
+    let page = page_with("sleep", |documents| documents.retain(|document| document["type"] == "long_sleep")).await;
+    assert_eq!(page.get("oura_day_naps"), Some(0.0));
+    assert!(page.text.contains("\noura_day_nap_seconds{account=\"alice\"} 0\n"), "{}", page.text);
+}
+
+#[tokio::test]
 async fn a_nap_alone_does_not_replace_last_night() {
     let page = page_with("sleep", |documents| {
         documents.retain(|document| document["day"] != TODAY);

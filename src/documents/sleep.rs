@@ -99,13 +99,18 @@ impl SleepDay {
 
     /// The seconds slept in all naps; none if one of them does not say.
     fn nap_seconds(&self) -> Option<f64> {
-        self.naps().map(|nap| nap.total_sleep_duration).sum()
+        slept(self.naps())
     }
 
     /// The seconds slept in all that counts; none if one period does not say.
     fn total_seconds(&self) -> Option<f64> {
-        self.night.iter().chain(&self.others).map(|period| period.total_sleep_duration).sum()
+        slept(self.night.iter().chain(&self.others))
     }
+}
+
+/// The seconds slept in all of `periods`; none if one of them does not say. (An empty sum of floats would be -0.)
+fn slept<'a>(mut periods: impl Iterator<Item = &'a Sleep>) -> Option<f64> {
+    periods.try_fold(0.0, |sum, period| Some(sum + period.total_sleep_duration?))
 }
 
 fn seconds(time: Option<DateTime<FixedOffset>>) -> Option<f64> {
