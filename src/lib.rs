@@ -1,5 +1,38 @@
-//! Oura Ring to Prometheus.
-#![allow(missing_docs)]
+//! Oura Ring to Prometheus: every number on the page is true, dated, and says when it cannot be trusted.
+//!
+//! # The way through
+//!
+//! Data goes one way. A document knows nothing of HTTP, and the page knows nothing of Oura.
+//!
+//! ```text
+//!  token ──► oura ──► documents ──► observations ──► latest ──► /metrics
+//!           (client)  (one file     (name, labels,   (what is
+//!            pages,    a kind)       value, date)     true now)
+//!            retries)
+//! ```
+//!
+//! 1. [`poll`] decides who is asked for what and when: each account on its own, each collection at its own pace.
+//! 2. [`oura`] is the client: one private send, pages, retries, the rate limit, and errors told apart.
+//! 3. [`documents`] has one file for each kind of document, with its fields, its enums and one table of metrics; the
+//!    list [`documents::KINDS`] names them all, and everything that concerns every kind loops over it.
+//! 4. [`metric`] is what such a table is made of; [`observation`] is what comes out of it: a value with name, labels
+//!    and date.
+//! 5. [`latest`] keeps what is true now, decides what is too old to show, and makes the page of it in a
+//!    `prometheus::Registry`; [`problem`] says why a collection cannot be trusted; [`status`] counts what the exporter
+//!    itself does.
+//! 6. [`server`] answers over [`http`]: the page, its health, and [`landing`] for people.
+//!
+//! # Around it
+//!
+//! [`cli`] reads the command line, [`config`] the environment; [`exporter`] puts the parts together. [`simulator`] is an
+//! Oura Cloud on loopback with the traps of the real one, for the demo and the tests. [`catalogue`] lists every metric
+//! there is and makes METRICS.md of it. [`clock`] and [`tls`] are what time and cryptography are asked of.
+//!
+//! # A new kind of document
+//!
+//! Write `documents/<kind>.rs` after its neighbours, add its line to [`documents::KINDS`], let the simulator have some,
+//! and run `UPDATE_DOCS=1 cargo test --test catalogue`.
+
 pub mod catalogue;
 pub mod cli;
 pub mod clock;
