@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{
     Dated, Document,
     kind::last_of_each_day,
-    values::{JOULES_PER_KILOCALORIE, SECONDS_PER_MINUTE, or_empty},
+    values::{SECONDS_PER_MINUTE, joules, or_empty},
 };
 use crate::{
     metric::{Metric, help},
@@ -50,10 +50,6 @@ struct Contributors {
     stay_active: Option<f64>,
     training_frequency: Option<f64>,
     training_volume: Option<f64>,
-}
-
-fn joules(kilocalories: Option<f64>) -> Option<f64> {
-    kilocalories.map(|kilocalories| kilocalories * JOULES_PER_KILOCALORIE)
 }
 
 fn met_seconds(met_minutes: Option<f64>) -> Option<f64> {

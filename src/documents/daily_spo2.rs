@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{
     Dated, Document, Pace,
     kind::last_of_each_day,
-    values::{PERCENT, or_empty},
+    values::{or_empty, ratio},
 };
 use crate::{
     metric::{Metric, help},
@@ -30,7 +30,7 @@ struct Percentage {
 impl DailySpo2 {
     /// The average as a ratio; Oura writes 0 where it has none.
     fn average_ratio(&self) -> Option<f64> {
-        self.spo2_percentage.average.filter(|percent| *percent > 0.0).map(|percent| percent / PERCENT)
+        ratio(self.spo2_percentage.average.filter(|percent| *percent > 0.0))
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     Dated, Document, Pace, Query,
-    values::{PERCENT, flag},
+    values::{flag, ratio},
 };
 use crate::{
     metric::{Metric, help},
@@ -29,7 +29,7 @@ impl Document for RingBatteryLevel {
     const PACE: Pace = Pace::Quarter;
     const METRICS: &'static [Metric<Self>] = &[
         help("How full the ring's battery is, 0 to 1, from ring_battery_level.level.")
-            .gauge("oura_ring_battery_ratio", |d| d.level.map(|percent| percent / PERCENT)),
+            .gauge("oura_ring_battery_ratio", |d| ratio(d.level)),
         help("When the battery was read, from ring_battery_level.timestamp.")
             .gauge("oura_ring_battery_timestamp_seconds", |d| Some(d.timestamp.timestamp() as f64)),
         help("Whether the ring was charging then, 0 or 1, from ring_battery_level.charging.")

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{
     Dated, Document, Pace, Query,
     kind::each_day,
-    values::{count, states},
+    values::{count, seconds, states, timestamp},
 };
 use crate::{
     metric::{Metric, Row, help, label},
@@ -51,7 +51,7 @@ impl Session {
     }
 
     fn seconds(&self) -> Option<f64> {
-        Some((self.end_datetime? - self.start_datetime?).num_seconds() as f64)
+        seconds(self.start_datetime, self.end_datetime)
     }
 }
 
@@ -83,13 +83,9 @@ impl Document for Session {
             |d| d.0.last().map(Session::info).into_iter().collect(),
         ),
         help("When the newest session began, from session.start_datetime.")
-            .gauge("oura_session_last_start_timestamp_seconds", |d| {
-                d.newest(|s| s.start_datetime.map(|start| start.timestamp() as f64))
-            }),
+            .gauge("oura_session_last_start_timestamp_seconds", |d| d.newest(|s| timestamp(s.start_datetime))),
         help("When the newest session ended, from session.end_datetime.")
-            .gauge("oura_session_last_end_timestamp_seconds", |d| {
-                d.newest(|s| s.end_datetime.map(|end| end.timestamp() as f64))
-            }),
+            .gauge("oura_session_last_end_timestamp_seconds", |d| d.newest(|s| timestamp(s.end_datetime))),
         help("How long the newest session took, from session.start_datetime and end_datetime.")
             .gauge("oura_session_last_duration_seconds", |d| d.newest(Session::seconds)),
         help("Sessions of the newest day that has one, from session.type.").rows(

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{
     Dated, Document,
     kind::each_day,
-    values::{MILLISECONDS_PER_SECOND, PERCENT, flag},
+    values::{MILLISECONDS_PER_SECOND, flag, ratio, timestamp},
 };
 use crate::{
     metric::{Metric, help},
@@ -113,10 +113,6 @@ fn slept<'a>(mut periods: impl Iterator<Item = &'a Sleep>) -> Option<f64> {
     periods.try_fold(0.0, |sum, period| Some(sum + period.total_sleep_duration?))
 }
 
-fn seconds(time: Option<DateTime<FixedOffset>>) -> Option<f64> {
-    time.map(|time| time.timestamp() as f64)
-}
-
 impl Document for Sleep {
     type View = SleepDay;
     const NAME: &'static str = "sleep";
@@ -139,7 +135,7 @@ impl Document for Sleep {
         help("Time until the wearer fell asleep, from sleep.latency.")
             .gauge("oura_night_latency_seconds", |d| d.night(|n| n.latency)),
         help("Share of the time in bed that was slept, 0 to 1, from sleep.efficiency.")
-            .gauge("oura_night_efficiency_ratio", |d| d.night(|n| n.efficiency.map(|percent| percent / PERCENT))),
+            .gauge("oura_night_efficiency_ratio", |d| d.night(|n| ratio(n.efficiency))),
         help("Heart rate of the night on average, from sleep.average_heart_rate.")
             .gauge("oura_night_average_heart_rate_bpm", |d| d.night(|n| n.average_heart_rate)),
         help("Lowest heart rate of the night, from sleep.lowest_heart_rate.")
@@ -155,9 +151,9 @@ impl Document for Sleep {
         help("Restless periods of the night, from sleep.restless_periods.")
             .gauge("oura_night_restless_periods", |d| d.night(|n| n.restless_periods)),
         help("When the wearer went to bed, from sleep.bedtime_start.")
-            .gauge("oura_night_bedtime_start_timestamp_seconds", |d| d.night(|n| seconds(n.bedtime_start))),
+            .gauge("oura_night_bedtime_start_timestamp_seconds", |d| d.night(|n| timestamp(n.bedtime_start))),
         help("When the wearer got up, from sleep.bedtime_end.")
-            .gauge("oura_night_bedtime_end_timestamp_seconds", |d| d.night(|n| seconds(n.bedtime_end))),
+            .gauge("oura_night_bedtime_end_timestamp_seconds", |d| d.night(|n| timestamp(n.bedtime_end))),
         help("Whether the ring ran low in the night, 0 or 1, from sleep.low_battery_alert.")
             .gauge("oura_night_low_battery", |d| d.night(|n| flag(n.low_battery_alert))),
         help("Naps of the night's day, from sleep records of type sleep or late_nap.")

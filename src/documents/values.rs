@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 use crate::metric::Row;
 
 /// Joules in a kilocalorie.
-pub(super) const JOULES_PER_KILOCALORIE: f64 = 4184.0;
+const JOULES_PER_KILOCALORIE: f64 = 4184.0;
 /// Seconds in a minute.
 pub(super) const SECONDS_PER_MINUTE: f64 = 60.0;
 /// Milliseconds in a second.
 pub(super) const MILLISECONDS_PER_SECOND: f64 = 1000.0;
 /// Percent in a whole.
-pub(super) const PERCENT: f64 = 100.0;
+const PERCENT: f64 = 100.0;
 /// Grams in a kilogram.
 pub(super) const GRAMS_PER_KILOGRAM: f64 = 1000.0;
 
@@ -29,6 +30,26 @@ const LONGEST_VERSION: usize = 24;
 /// Reads null as the empty value: a parent that is null has no parts.
 pub(super) fn or_empty<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(from: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// Kilocalories in joules.
+pub(super) fn joules(kilocalories: Option<f64>) -> Option<f64> {
+    kilocalories.map(|kilocalories| kilocalories * JOULES_PER_KILOCALORIE)
+}
+
+/// Percent as a ratio from 0 to 1.
+pub(super) fn ratio(percent: Option<f64>) -> Option<f64> {
+    percent.map(|percent| percent / PERCENT)
+}
+
+/// A time in seconds since 1970.
+pub(super) fn timestamp(time: Option<DateTime<FixedOffset>>) -> Option<f64> {
+    time.map(|time| time.timestamp() as f64)
+}
+
+/// The seconds from `start` to `end`.
+pub(super) fn seconds(start: Option<DateTime<FixedOffset>>, end: Option<DateTime<FixedOffset>>) -> Option<f64> {
+    Some((end? - start?).as_seconds_f64())
 }
 
 /// 1 for true, 0 for false.

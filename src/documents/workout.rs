@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     Dated, Document, Pace, Query,
     kind::each_day,
-    values::{JOULES_PER_KILOCALORIE, Word, states},
+    values::{Word, joules, seconds, states, timestamp},
 };
 use crate::{
     metric::{Metric, Row, help, label},
@@ -51,11 +51,11 @@ impl Workout {
     }
 
     fn seconds(&self) -> Option<f64> {
-        Some((self.end_datetime? - self.start_datetime?).num_seconds() as f64)
+        seconds(self.start_datetime, self.end_datetime)
     }
 
     fn joules(&self) -> Option<f64> {
-        self.calories.map(|kilocalories| kilocalories * JOULES_PER_KILOCALORIE)
+        joules(self.calories)
     }
 
     fn info(&self) -> Row {
@@ -103,13 +103,9 @@ impl Document for Workout {
             |d| d.0.last().map(Workout::info).into_iter().collect(),
         ),
         help("When the newest workout began, from workout.start_datetime.")
-            .gauge("oura_workout_last_start_timestamp_seconds", |d| {
-                d.newest(|w| w.start_datetime.map(|start| start.timestamp() as f64))
-            }),
+            .gauge("oura_workout_last_start_timestamp_seconds", |d| d.newest(|w| timestamp(w.start_datetime))),
         help("When the newest workout ended, from workout.end_datetime.")
-            .gauge("oura_workout_last_end_timestamp_seconds", |d| {
-                d.newest(|w| w.end_datetime.map(|end| end.timestamp() as f64))
-            }),
+            .gauge("oura_workout_last_end_timestamp_seconds", |d| d.newest(|w| timestamp(w.end_datetime))),
         help("How long the newest workout took, from workout.start_datetime and end_datetime.")
             .gauge("oura_workout_last_duration_seconds", |d| d.newest(Workout::seconds)),
         help("Energy spent in the newest workout, from workout.calories.")

@@ -34,7 +34,11 @@ pub(crate) fn day_seconds(text: &str) -> Option<f64> {
 }
 
 pub(crate) async fn simulator_at(now: &str) -> Simulator {
-    let settings = Settings { clock: Clock::at(moment(now)), ..Settings::default() };
+    simulator_with(Clock::at(moment(now))).await
+}
+
+pub(crate) async fn simulator_with(clock: Clock) -> Simulator {
+    let settings = Settings { clock, ..Settings::default() };
     Simulator::start(settings).await.expect("a free port on loopback")
 }
 
@@ -56,12 +60,13 @@ pub(crate) struct Plan {
     pub(crate) people: &'static [&'static str],
     pub(crate) patience: Patience,
     pub(crate) variables: Vec<(&'static str, String)>,
+    pub(crate) clock: fn(DateTime<Utc>) -> Clock,
 }
 
 impl Default for Plan {
     fn default() -> Self {
         let patience = Patience { timeout: Duration::from_secs(2), retries: 2, wait: Duration::from_millis(5) };
-        Self { now: NOON, people: &["alice"], patience, variables: vec![] }
+        Self { now: NOON, people: &["alice"], patience, variables: vec![], clock: Clock::at }
     }
 }
 
@@ -73,6 +78,11 @@ impl Plan {
 
     pub(crate) fn at(self, now: &'static str) -> Self {
         Self { now, ..self }
+    }
+
+    /// With a clock that stands still.
+    pub(crate) fn still(self) -> Self {
+        Self { clock: Clock::still_at, ..self }
     }
 
     /// Starts an exporter on the data of `simulator`.
@@ -91,7 +101,7 @@ impl Plan {
         let shutdown = async move {
             let _ = stopped.await;
         };
-        let clock = Clock::at(moment(self.now));
+        let clock = (self.clock)(moment(self.now));
         let running = tokio::spawn(exporter::run(config, listener, clock, self.patience, shutdown));
         Exporter { url, running, stop }
     }
