@@ -7,6 +7,9 @@ use chrono::{DateTime, Days, FixedOffset, NaiveDate, TimeDelta, Utc};
 /// A label's value: known words are static, words from Oura (an activity, a tag) are owned.
 pub type LabelValue = Cow<'static, str>;
 
+/// A sample further ahead of our clock than this is no sample.
+pub const CLOCK_TOLERANCE: TimeDelta = TimeDelta::hours(1);
+
 /// One series of one account at one moment; the account's own label is added by the page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {

@@ -44,7 +44,7 @@ impl Document for DailyResilience {
     type View = Self;
     const NAME: &'static str = "daily_resilience";
     const SCOPE: &'static str = "stress";
-    const PACE: Pace = Pace::HalfHour;
+    const PACE: Pace = Pace::Quarter;
     const SELECTS_FIELDS: bool = false;
     const METRICS: &'static [Metric<Self>] = &[
         help("Level of resilience, 1 for the level that holds, from daily_resilience.level.").states(

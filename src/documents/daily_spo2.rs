@@ -38,7 +38,7 @@ impl Document for DailySpo2 {
     type View = Self;
     const NAME: &'static str = "daily_spo2";
     const SCOPE: &'static str = "spo2";
-    const PACE: Pace = Pace::HalfHour;
+    const PACE: Pace = Pace::Quarter;
     const METRICS: &'static [Metric<Self>] = &[
         help("Blood oxygen saturation of the night on average, 0 to 1, from daily_spo2.spo2_percentage.average.")
             .gauge("oura_spo2_average_ratio", Self::average_ratio),

@@ -6,13 +6,11 @@ use serde::Deserialize;
 use super::{Dated, Document, Query, values::states};
 use crate::{
     metric::{Metric, help},
-    observation::{Date, Moment},
+    observation::{CLOCK_TOLERANCE, Date, Moment},
 };
 
 /// How long a sample speaks for at most: Oura samples every five minutes at rest and every five seconds in a workout.
 const LONGEST_STEP: TimeDelta = TimeDelta::minutes(5);
-/// A sample further ahead of our clock than this is no sample.
-const CLOCK_TOLERANCE: TimeDelta = TimeDelta::hours(1);
 
 states! {
     /// What the wearer did when the sample was taken.

@@ -18,7 +18,7 @@ pub(super) struct RestModePeriod {
 
 impl RestModePeriod {
     fn holds(&self, today: NaiveDate) -> bool {
-        self.end_day.is_none_or(|end| (self.start_day..=end).contains(&today))
+        self.start_day <= today && self.end_day.is_none_or(|end| today <= end)
     }
 }
 

@@ -56,7 +56,7 @@ impl Document for SleepTime {
     type View = Self;
     const NAME: &'static str = "sleep_time";
     const SCOPE: &'static str = "daily";
-    const PACE: Pace = Pace::HalfHour;
+    const PACE: Pace = Pace::Quarter;
     const METRICS: &'static [Metric<Self>] = &[
         help("Begin of the best bedtime, from midnight, negative before it, from sleep_time.optimal_bedtime.start_offset.")
             .gauge("oura_bedtime_optimal_start_offset_seconds", |d| d.optimal_bedtime.start_offset),

@@ -64,28 +64,25 @@ impl Fetch {
 
     /// What is new since the last poll; or the whole day, once an hour.
     async fn last_day(&self, kept: &mut Option<Series>) -> Result<Vec<Box<RawValue>>, ApiError> {
-        let series = match kept.take().and_then(|series| Some((series.continues_from(self.now)?, series))) {
-            Some((newest, mut series)) => {
-                let rows = self.ask(self.instants(newest - OVERLAP)).await;
-                let rows = match rows {
-                    Ok(rows) => rows,
-                    Err(error) => {
-                        *kept = Some(series);
-                        return Err(error);
-                    }
-                };
-                series.add(rows);
-                series
-            }
-            None => {
-                let mut rows = self.ask(latest()).await?;
-                if let Some(newest) = rows.iter().filter_map(|row| time(row)).max() {
-                    rows.extend(self.ask(self.instants(newest - KEPT)).await?);
-                }
-                Series::new(rows, self.now)
-            }
+        let known = kept.as_ref().and_then(|series| series.continues_from(self.now));
+        let new = match known {
+            Some(newest) => self.ask(self.instants(newest - OVERLAP)).await?,
+            None => self.whole_day().await?,
         };
-        Ok(kept.insert(series).documents())
+        let series = match kept {
+            Some(series) if known.is_some() => series,
+            _ => kept.insert(Series::new(self.now)),
+        };
+        series.add(new, self.now);
+        Ok(series.documents())
+    }
+
+    async fn whole_day(&self) -> Result<Vec<Box<RawValue>>, ApiError> {
+        let mut rows = self.ask(latest()).await?;
+        if let Some(newest) = rows.iter().filter_map(|row| time(row)).max() {
+            rows.extend(self.ask(self.instants(newest.min(self.now) - KEPT)).await?);
+        }
+        Ok(rows)
     }
 
     async fn ask(&self, mut query: Parameters) -> Result<Vec<Box<RawValue>>, ApiError> {

@@ -6,6 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::observation::CLOCK_TOLERANCE;
+
 /// How far back of its newest sample a series is kept.
 pub(super) const KEPT: TimeDelta = TimeDelta::hours(24);
 /// How far back of the newest sample is asked again: rows of the last sync may come in any order.
@@ -32,11 +34,9 @@ pub(super) fn time(row: &RawValue) -> Option<DateTime<Utc>> {
 }
 
 impl Series {
-    /// A series read whole at `now`.
-    pub(super) fn new(rows: Vec<Box<RawValue>>, now: DateTime<Utc>) -> Self {
-        let mut series = Self { rows: BTreeMap::new(), timeless: vec![], whole: now };
-        series.add(rows);
-        series
+    /// An empty series that is being read whole at `now`.
+    pub(super) fn new(now: DateTime<Utc>) -> Self {
+        Self { rows: BTreeMap::new(), timeless: vec![], whole: now }
     }
 
     /// Its newest sample, unless it is time to read it whole again.
@@ -45,11 +45,12 @@ impl Series {
         newest.filter(|_| now - self.whole < WHOLE_EVERY)
     }
 
-    /// Adds rows; one of the same time replaces the one before.
-    pub(super) fn add(&mut self, rows: Vec<Box<RawValue>>) {
+    /// Adds rows; one of the same time replaces the one before, and one from the future is no sample.
+    pub(super) fn add(&mut self, rows: Vec<Box<RawValue>>, now: DateTime<Utc>) {
         self.timeless.clear();
         for row in rows {
             match time(&row) {
+                Some(time) if time > now + CLOCK_TOLERANCE => {}
                 Some(time) => drop(self.rows.insert(time, row)),
                 None => self.timeless.push(row),
             }
@@ -76,13 +77,15 @@ mod tests {
     #[test]
     fn keeps_a_day_replaces_what_came_again_and_is_read_whole_each_hour() {
         let now = Utc::now();
-        let mut series = Series::new(vec![row(now - TimeDelta::hours(20), 50), row(now, 60)], now);
+        let mut series = Series::new(now);
+        series.add(vec![row(now - TimeDelta::hours(20), 50), row(now, 60)], now);
         let odd = RawValue::from_string(r#"{"bpm":1}"#.to_owned()).unwrap();
-        series.add(vec![row(now, 61), row(now + TimeDelta::hours(5), 70), odd]);
+        let (later, never) = (now + TimeDelta::hours(5), now + TimeDelta::days(900));
+        series.add(vec![row(now, 61), row(later, 70), row(never, 99), odd], later);
         let texts: Vec<_> = series.documents().iter().map(|row| row.get().to_owned()).collect();
         assert_eq!(texts.len(), 3, "{texts:?}");
         assert!(texts[0].ends_with("61}") && texts[1].ends_with("70}") && texts[2] == r#"{"bpm":1}"#);
-        assert_eq!(series.continues_from(now + TimeDelta::minutes(59)), Some(now + TimeDelta::hours(5)));
+        assert_eq!(series.continues_from(now + TimeDelta::minutes(59)), Some(later));
         assert_eq!(series.continues_from(now + TimeDelta::hours(1)), None);
     }
 }
