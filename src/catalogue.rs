@@ -6,6 +6,8 @@ use crate::{
     documents::KINDS,
     latest::{ACCOUNT_METRICS, BOARD_METRICS},
     metric::{Definition, Metric},
+    problem::Reason,
+    status::OWN,
 };
 
 /// The label that every series about a wearer has.
@@ -44,20 +46,6 @@ pub fn of_the_board() -> Vec<Entry> {
     of_the_wearer().into_iter().chain(accounts).chain(board).collect()
 }
 
-/// The exporter's counters, which the `prometheus` crate keeps: name, labels, help.
-const COUNTERS: &[(&str, &str, &str)] = &[
-    ("oura_api_requests_total", "collection, code", "Requests to Oura by HTTP status; `none`: no answer came."),
-    ("oura_api_request_duration_seconds", "", "Time from a request to the last byte of its answer (histogram)."),
-    (
-        "oura_api_errors_total",
-        "account, collection, reason",
-        "Failures of a collection, from the first one on. Reasons: token, scope, membership, rate_limit, server, timeout, \
-         network, unreadable, document, paging, request.",
-    ),
-    ("oura_exporter_build_info", "version, revision", "The exporter that made the page, always 1."),
-    ("process_*", "", "The exporter's process: CPU, memory, file descriptors, start time (Linux)."),
-];
-
 /// METRICS.md.
 pub fn markdown() -> String {
     let mut text = String::from(
@@ -67,20 +55,25 @@ pub fn markdown() -> String {
          that holds; a state newer than this build shows as `unknown`.\n",
     );
     for kind in KINDS {
-        let _ = write!(
-            text,
-            "\n## {}\n\nScope `{}`. Shown while at most {} days old.\n",
-            kind.name, kind.scope, kind.keep_days
-        );
+        let age = kind.keep_days.map_or_else(String::new, |days| format!(" Shown while at most {days} days old."));
+        let _ = write!(text, "\n## {}\n\nScope `{}`.{age}\n", kind.name, kind.scope);
         table(&mut text, &kind.definitions());
     }
     text.push_str("\n## Can the page be trusted\n");
     table(&mut text, &ACCOUNT_METRICS.iter().map(Metric::definition).collect::<Vec<_>>());
     text.push_str("\n## The exporter\n");
     table(&mut text, &BOARD_METRICS.iter().map(Metric::definition).collect::<Vec<_>>());
-    for (name, labels, help) in COUNTERS {
-        let _ = writeln!(text, "| `{name}` | {labels} | {help} |");
+    for own in OWN {
+        let labels: Vec<_> = own.labels.iter().map(|label| format!("`{label}`")).collect();
+        let _ = writeln!(text, "| `{}` | {} | {} |", own.name, labels.join(", "), own.help);
     }
+    let reasons: Vec<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();
+    let _ = write!(
+        text,
+        "| `process_*` | | The exporter's process: CPU, memory, file descriptors, start time (Linux). |\n\n\
+         `reason` is one of: {}.\n",
+        reasons.join(", ")
+    );
     text
 }
 

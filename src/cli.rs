@@ -19,7 +19,7 @@ use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::Subsc
 
 use crate::{
     clock::Clock,
-    config::{self, AccountConfig, Config, Flags, LogConfig, Mistakes},
+    config::{self, AccountConfig, Accounts, Config, Flags, LogConfig, Mistakes},
     exporter,
     oura::Patience,
     simulator::{Settings, Simulator},
@@ -30,8 +30,6 @@ use crate::{
 const MISUSE: u8 = 2;
 /// How long the health check waits for the answer.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
-const NO_ACCOUNT: &str = "no account: set OURA_ACCESS_TOKEN (or OURA_ACCESS_TOKEN_FILE) to an Oura access token, or run \
-                          `oura-exporter demo` to look at made-up data";
 
 /// Prometheus exporter for Oura Ring.
 #[derive(Parser)]
@@ -43,7 +41,7 @@ struct Cli {
     flags: WebFlags,
 }
 
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Clone, Copy, PartialEq, Eq, Subcommand)]
 enum Command {
     /// Polls the account and serves the page; the default
     Serve,
@@ -75,14 +73,12 @@ impl From<WebFlags> for Flags {
 /// Runs the command that the arguments name, and says how the process is to end.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let config = match Config::from_environment(env::vars_os(), cli.flags.into()) {
+    let command = cli.command.unwrap_or(Command::Serve);
+    let accounts = if command == Command::Serve { Accounts::Needed } else { Accounts::NotNeeded };
+    let config = match Config::from_environment(env::vars_os(), cli.flags.into(), accounts) {
         Ok(config) => config,
         Err(mistakes) => return misuse(&mistakes),
     };
-    let command = cli.command.unwrap_or(Command::Serve);
-    if matches!(command, Command::Serve) && config.accounts.is_empty() {
-        return misuse(&Mistakes(vec![NO_ACCOUNT.to_owned()]));
-    }
     start_logging(config.log);
     for warning in &config.warnings {
         warn!("{warning}");
@@ -97,7 +93,7 @@ pub fn main() -> ExitCode {
 }
 
 fn misuse(mistakes: &Mistakes) -> ExitCode {
-    for mistake in &mistakes.0 {
+    for mistake in mistakes.warnings.iter().chain(&mistakes.mistakes) {
         eprintln!("oura-exporter: {mistake}");
     }
     ExitCode::from(MISUSE)

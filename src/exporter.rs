@@ -41,7 +41,7 @@ pub async fn run(
         let client = Arc::new(Client::new(Arc::clone(&transport), account.token));
         Account { name: account.name, client }
     });
-    let poller = Poller { board: Arc::clone(&board), kinds, interval: config.poll_interval, clock, stats };
+    let poller = Poller { board: Arc::clone(&board), kinds, interval: config.poll_interval, patience, clock, stats };
     let server = Arc::new(Server { board, page });
     info!("serving http://{}/metrics", listener.local_addr()?);
     let answer = move |request| {

@@ -1,15 +1,22 @@
 //! Serving HTTP/1.1 on a listener: connections, limits against slow clients, and draining at the stop.
 
-use std::{convert::Infallible, future::Future, io::Write, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io::Write,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -20,10 +27,13 @@ use tracing::{debug, warn};
 /// An answer whose body is known in full.
 pub type Answer = Response<Full<Bytes>>;
 
-/// A client that has not sent a whole request head by then is cut off; it is also how long an idle connection lives.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// How often a connection is looked at; one that brought no whole request head since the last look is cut off, whether
+/// it sends nothing, sends slowly, or reads nothing of what it asked for.
+const LOOK: Duration = Duration::from_secs(30);
+/// How much of what a client sends ahead is kept.
+const MOST_READ_AHEAD: usize = 16 * 1024;
 /// How many connections are open at most; the next ones wait in the listener's queue.
-const MAX_CONNECTIONS: usize = 512;
+const MAX_CONNECTIONS: usize = 1024;
 /// How long requests under way may take after the stop was asked for.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -52,10 +62,15 @@ where
             },
             () = &mut shutdown => break,
         };
-        let connection = graceful.watch(connection(stream, answer.clone()));
+        let requests = Arc::default();
+        let connection = graceful.watch(connection(stream, answer.clone(), Arc::clone(&requests)));
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%error, "connection ended early");
+            tokio::select! {
+                biased;
+                ended = connection => if let Err(error) = ended {
+                    debug!(%error, "connection ended early");
+                },
+                () = silence(&requests) => debug!("connection brings no request; closing it"),
             }
             drop(place);
         });
@@ -68,19 +83,32 @@ where
 fn connection<H, R>(
     stream: TcpStream,
     answer: H,
+    requests: Arc<AtomicU64>,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send
 where
     H: Fn(Request<Incoming>) -> R + Send + Sync + 'static,
     R: Future<Output = Answer> + Send + 'static,
 {
     let service = service_fn(move |request| {
+        requests.fetch_add(1, Ordering::Relaxed);
         let answer = answer(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
+    http1::Builder::new().max_buf_size(MOST_READ_AHEAD).serve_connection(TokioIo::new(stream), service)
+}
+
+/// Resolves when the count of `requests` is the same at two looks. hyper's own timeout starts and stops a timer for each
+/// request, which costs more than all else that is done here for one.
+async fn silence(requests: &AtomicU64) {
+    let mut before = None;
+    loop {
+        let count = Some(requests.load(Ordering::Relaxed));
+        if count == before {
+            return;
+        }
+        before = count;
+        sleep(LOOK).await;
+    }
 }
 
 /// Whether the client takes gzip, by its Accept-Encoding.
@@ -100,4 +128,20 @@ pub fn gzip(body: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
     let written = encoder.write_all(body).and_then(|()| encoder.finish());
     written.expect("writing to memory does not fail").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_silent_after_a_look_without_a_new_request() {
+        let requests = AtomicU64::new(0);
+        let mut silence = pin!(silence(&requests));
+        for _ in 0..10 {
+            requests.fetch_add(1, Ordering::Relaxed);
+            assert!(timeout(LOOK / 2, &mut silence).await.is_err(), "requests keep it open");
+        }
+        assert!(timeout(LOOK * 2, &mut silence).await.is_ok());
+    }
 }

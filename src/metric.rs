@@ -24,6 +24,11 @@ pub const fn label(name: &'static str, values: &'static [&'static str]) -> Label
 /// The state of an enum that this build does not know.
 pub const UNKNOWN: &str = "unknown";
 
+/// 1 for true, 0 for false.
+pub(crate) fn flag(value: Option<bool>) -> Option<f64> {
+    value.map(|value| f64::from(u8::from(value)))
+}
+
 /// A metric read from views `V`.
 pub struct Metric<V: 'static> {
     name: &'static str,

@@ -42,6 +42,21 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The closed list.
+    pub const ALL: &'static [Self] = &[
+        Self::Token,
+        Self::Scope,
+        Self::Membership,
+        Self::RateLimit,
+        Self::Server,
+        Self::Timeout,
+        Self::Network,
+        Self::Unreadable,
+        Self::Document,
+        Self::Paging,
+        Self::Request,
+    ];
+
     /// The label's value.
     pub const fn label(self) -> &'static str {
         match self {
@@ -69,7 +84,7 @@ impl Reason {
             Self::Server | Self::Timeout => "nothing to do, it is asked again at the next poll",
             Self::Network => "check the network and OURA_API_URL; it is asked again at the next poll",
             Self::Unreadable | Self::Paging => "it is asked again at the next poll; if it stays, report it",
-            Self::Document => "the other documents are shown; if it stays, report it with the field's name",
+            Self::Document => "if it stays, report it with the field's name",
             Self::Request => "look for a newer version of this exporter, or report it",
         }
     }
@@ -105,7 +120,7 @@ impl From<ApiError> for Problem {
             ApiError::Forbidden => Reason::Membership,
             ApiError::RateLimited { .. } => Reason::RateLimit,
             ApiError::Server(_) => Reason::Server,
-            ApiError::Rejected(_) => Reason::Request,
+            ApiError::Rejected { .. } => Reason::Request,
             ApiError::Timeout(_) => Reason::Timeout,
             ApiError::Network(_) => Reason::Network,
             ApiError::Unreadable(_) => Reason::Unreadable,

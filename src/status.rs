@@ -15,7 +15,41 @@ const BUCKETS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// The revision this was built from, where the build was told.
 const REVISION: Option<&str> = option_env!("OURA_EXPORTER_REVISION");
 
-/// Counters of the requests to Oura.
+/// A metric of the exporter's own, kept by the `prometheus` crate.
+#[derive(Clone, Copy, Debug)]
+pub struct Own {
+    /// Full name.
+    pub name: &'static str,
+    /// HELP text.
+    pub help: &'static str,
+    /// Label names.
+    pub labels: &'static [&'static str],
+}
+
+const REQUESTS: Own = Own {
+    name: "oura_api_requests_total",
+    help: "Requests to Oura by HTTP status; code none: no answer came.",
+    labels: &["collection", "code"],
+};
+const ERRORS: Own = Own {
+    name: "oura_api_errors_total",
+    help: "Failures of a collection by reason, from the first one on.",
+    labels: &["account", "collection", "reason"],
+};
+const DURATION: Own = Own {
+    name: "oura_api_request_duration_seconds",
+    help: "Time from a request to Oura to the last byte of its answer, as a histogram.",
+    labels: &[],
+};
+const BUILD: Own = Own {
+    name: "oura_exporter_build_info",
+    help: "The exporter that made this page, always 1.",
+    labels: &["version", "revision"],
+};
+/// All of them.
+pub const OWN: &[Own] = &[REQUESTS, ERRORS, DURATION, BUILD];
+
+/// The exporter's own metrics.
 #[derive(Clone)]
 pub struct ApiStats {
     requests: IntCounterVec,
@@ -30,25 +64,13 @@ impl ApiStats {
     /// # Errors
     /// None in practice: the names are constants.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let duration = HistogramOpts::new(
-            "oura_api_request_duration_seconds",
-            "Time from a request to Oura to the last byte of its answer.",
-        );
-        let build = IntGaugeVec::new(
-            Opts::new("oura_exporter_build_info", "The exporter that made this page, always 1."),
-            &["version", "revision"],
-        )?;
+        let options = |own: &Own| Opts::new(own.name, own.help);
+        let build = IntGaugeVec::new(options(&BUILD), BUILD.labels)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION.unwrap_or("unknown")]).set(1);
         Ok(Self {
-            requests: IntCounterVec::new(
-                Opts::new("oura_api_requests_total", "Requests to Oura by HTTP status; code none: no answer came."),
-                &["collection", "code"],
-            )?,
-            errors: IntCounterVec::new(
-                Opts::new("oura_api_errors_total", "Failures of a collection by reason, from the first one on."),
-                &["account", "collection", "reason"],
-            )?,
-            duration: Histogram::with_opts(duration.buckets(BUCKETS.to_vec()))?,
+            requests: IntCounterVec::new(options(&REQUESTS), REQUESTS.labels)?,
+            errors: IntCounterVec::new(options(&ERRORS), ERRORS.labels)?,
+            duration: Histogram::with_opts(HistogramOpts::from(options(&DURATION)).buckets(BUCKETS.to_vec()))?,
             build,
         })
     }

@@ -2,8 +2,13 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{NOON, Plan, eventually, simulator_at};
-use oura_exporter::{oura::USER_AGENT, simulator::Recorded};
+use oura_exporter::{
+    oura::USER_AGENT,
+    simulator::{Recorded, Scope},
+};
 
 fn query<'a>(request: &'a Recorded, name: &str) -> Option<&'a str> {
     request.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -12,7 +17,10 @@ fn query<'a>(request: &'a Recorded, name: &str) -> Option<&'a str> {
 #[tokio::test]
 async fn a_poll_of_everything_costs_less_than_20_kb_over_one_connection() {
     let simulator = simulator_at(NOON).await;
-    let exporter = Plan::default().ready(&simulator).await;
+    let mut plan = Plan::default();
+    // However slow the machine, one collection waits for the other.
+    plan.patience.stagger = Duration::from_secs(60);
+    let exporter = plan.ready(&simulator).await;
     let requests = simulator.requests();
     let bytes: usize = requests.iter().map(|request| request.body_bytes).sum();
     let sizes: Vec<_> = requests.iter().map(|request| (request.path.as_str(), request.body_bytes)).collect();
@@ -50,7 +58,7 @@ async fn only_the_fields_that_are_read_are_asked_for() {
 #[tokio::test]
 async fn the_next_poll_asks_for_the_new_heart_rate_only() {
     let simulator = simulator_at(NOON).await;
-    let exporter = Plan::default().set("OURA_POLL_INTERVAL", "200ms").ready(&simulator).await;
+    let exporter = Plan::default().often().ready(&simulator).await;
     simulator.forget_requests();
     let heart_rate = async || {
         let requests = simulator.requests();
@@ -66,7 +74,7 @@ async fn the_next_poll_asks_for_the_new_heart_rate_only() {
 #[tokio::test]
 async fn slow_collections_are_not_asked_at_each_poll() {
     let simulator = simulator_at(NOON).await;
-    let exporter = Plan::default().set("OURA_POLL_INTERVAL", "100ms").ready(&simulator).await;
+    let exporter = Plan::default().often().ready(&simulator).await;
     let count = |name: &str| simulator.requests().iter().filter(|request| request.path.ends_with(name)).count();
     eventually("some polls", async || (count("/daily_readiness") > 5).then_some(())).await;
     for slow in ["/personal_info", "/ring_configuration", "/vO2_max", "/workout", "/session", "/ring_battery_level"] {
@@ -84,4 +92,17 @@ async fn the_sandbox_is_asked_on_its_own_routes_and_not_for_personal_info() {
     assert!(!requests.iter().any(|request| request.path.ends_with("personal_info")));
     assert_eq!(page.get("oura_up"), Some(1.0), "{}", page.text);
     assert!(page.get("oura_sleep_score").is_some());
+}
+
+#[tokio::test]
+async fn the_newest_of_rare_documents_is_looked_for_in_a_week_and_then_in_a_month() {
+    let simulator = simulator_at(NOON).await;
+    simulator.faults().edit(Scope::collection("workout"), |documents| {
+        documents.retain(|document| document["day"].as_str() <= Some("2026-10-25"));
+    });
+    let page = Plan::default().ready(&simulator).await.page().await;
+    assert_eq!(page.day("workout"), common::day_seconds("2026-10-25"), "four weeks old, and shown");
+    let asked: Vec<_> = simulator.requests().into_iter().filter(|request| request.path.ends_with("/workout")).collect();
+    let starts: Vec<_> = asked.iter().map(|request| query(request, "start_date")).collect();
+    assert_eq!(starts, [Some("2026-11-13"), Some("2026-10-21")]);
 }

@@ -10,11 +10,6 @@ use oura_exporter::{
     simulator::{Fault, Scope, Simulator},
 };
 
-/// Polls again at once, so that a test sees the second poll.
-fn often() -> Plan {
-    Plan::default().set("OURA_POLL_INTERVAL", "100ms")
-}
-
 fn requests(simulator: &Simulator, collection: &str) -> usize {
     simulator.requests().iter().filter(|request| request.path.ends_with(&format!("/{collection}"))).count()
 }
@@ -22,7 +17,7 @@ fn requests(simulator: &Simulator, collection: &str) -> usize {
 /// The page of an exporter whose readiness was read once and fails so from then on.
 async fn page_after(fault: Fault, reason: &str) -> Page {
     let simulator = simulator_at(NOON).await;
-    let exporter = often().ready(&simulator).await;
+    let exporter = Plan::default().often().ready(&simulator).await;
     assert!(exporter.page().await.get("oura_readiness_score").is_some());
     simulator.faults().set(Scope::collection("daily_readiness"), fault);
     let page = exporter.page_where("the failure shows", |page| page.errors("daily_readiness", reason) > 0.0).await;
@@ -91,7 +86,8 @@ async fn a_status_that_is_no_ones() {
 async fn a_call_that_hangs_delays_no_other() {
     let simulator = simulator_at(NOON).await;
     simulator.faults().set(Scope::collection("daily_readiness"), Fault::Hang);
-    let patience = Patience { timeout: Duration::from_secs(6), retries: 0, wait: Duration::from_millis(5) };
+    let (timeout, wait) = (Duration::from_secs(6), Duration::from_millis(5));
+    let patience = Patience { timeout, retries: 0, wait, stagger: Duration::from_millis(200) };
     let exporter = Plan { patience, ..Plan::default() }.start(&simulator).await;
     let others = |page: &Page| page.starting_with("oura_collection_up").len() == 17;
     let page = exporter.page_where("all others answer first", others).await;
@@ -121,10 +117,47 @@ async fn status_401_on_one_collection_is_a_missing_scope() {
 }
 
 #[tokio::test]
+async fn a_single_refusal_of_what_was_permitted_is_a_passing_fault() {
+    let simulator = simulator_at(NOON).await;
+    let exporter = Plan::default().often().ready(&simulator).await;
+    simulator.faults().set(Scope::collection("sleep"), Fault::Times(1, Box::new(Fault::Status(401))));
+    exporter.page_where("the refusal is counted", |page| page.errors("sleep", "scope") == 1.0).await;
+    let page = exporter.page_where("it works again", |page| page.is_up("sleep") == Some(1.0)).await;
+    assert_eq!(page.collection("oura_collection_permitted", "sleep"), Some(1.0));
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn personal_info_alone_refused_is_no_dead_token() {
+    let simulator = simulator_at(NOON).await;
+    simulator.faults().set(Scope::collection("personal_info"), Fault::Status(401));
+    let page = Plan::default().ready(&simulator).await.page().await;
+    assert_eq!(page.get("oura_account_authorized"), Some(1.0));
+    assert_eq!(page.collection("oura_collection_permitted", "personal_info"), Some(0.0));
+}
+
+#[tokio::test]
+async fn a_rate_limit_that_is_over_is_forgotten() {
+    let simulator = simulator_at(NOON).await;
+    let limited = Fault::Times(1, Box::new(Fault::RateLimited { retry_after_seconds: 1 }));
+    simulator.faults().set(Scope::collection("sleep"), limited);
+    let exporter = Plan::default().often().ready(&simulator).await;
+    assert!(exporter.page().await.errors("sleep", "rate_limit") > 0.0);
+    exporter.page_where("all is well again", |page| page.get("oura_up") == Some(1.0)).await;
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn pages_without_end_end_with_an_error() {
+    let page = page_after(Fault::EndlessPages, "paging").await;
+    assert_stands_alone(&page);
+}
+
+#[tokio::test]
 async fn what_may_not_be_read_is_asked_again_rarely() {
     let simulator = simulator_at(NOON).await;
     simulator.faults().set(Scope::collection("daily_readiness"), Fault::ScopeMissing);
-    let exporter = often().ready(&simulator).await;
+    let exporter = Plan::default().often().ready(&simulator).await;
     eventually("more polls", async || (requests(&simulator, "daily_sleep") > 5).then_some(())).await;
     assert_eq!(requests(&simulator, "daily_readiness"), 1);
     exporter.stop().await;
@@ -133,7 +166,7 @@ async fn what_may_not_be_read_is_asked_again_rarely() {
 #[tokio::test]
 async fn status_401_everywhere_is_a_dead_token_and_keeps_the_values() {
     let simulator = simulator_at(NOON).await;
-    let exporter = often().ready(&simulator).await;
+    let exporter = Plan::default().often().ready(&simulator).await;
     simulator.faults().set(Scope::all(), Fault::TokenDead);
     let page =
         exporter.page_where("the token is refused", |page| page.get("oura_account_authorized") == Some(0.0)).await;
@@ -173,7 +206,7 @@ async fn status_403_on_one_collection_is_a_missing_permission() {
 #[tokio::test]
 async fn status_429_silences_the_whole_account_for_as_long_as_it_says() {
     let simulator = simulator_at(NOON).await;
-    let exporter = often().ready(&simulator).await;
+    let exporter = Plan::default().often().ready(&simulator).await;
     simulator.faults().set(Scope::collection("sleep"), Fault::RateLimited { retry_after_seconds: 300 });
     let shows = |page: &Page| page.get("oura_api_rate_limited_until_timestamp_seconds").is_some();
     let page = exporter.page_where("the limit shows", shows).await;
@@ -192,7 +225,7 @@ async fn status_429_silences_the_whole_account_for_as_long_as_it_says() {
 #[tokio::test]
 async fn values_of_a_failing_collection_leave_the_page_after_a_while() {
     let simulator = simulator_at(NOON).await;
-    let exporter = often().set("OURA_STALE_AFTER", "300ms").ready(&simulator).await;
+    let exporter = Plan::default().often().set("OURA_STALE_AFTER", "300ms").ready(&simulator).await;
     simulator.faults().set(Scope::collection("daily_readiness"), Fault::Status(500));
     let gone = |page: &Page| page.get("oura_readiness_score").is_none();
     let page = exporter.page_where("the values are dropped", gone).await;
@@ -218,7 +251,7 @@ async fn one_account_fails_and_the_other_does_not_notice() {
 #[tokio::test]
 async fn a_document_that_is_revised_is_shown_anew() {
     let simulator = simulator_at(NOON).await;
-    let exporter = often().ready(&simulator).await;
+    let exporter = Plan::default().often().ready(&simulator).await;
     simulator.faults().edit(Scope::collection("daily_readiness"), |documents| {
         documents.iter_mut().for_each(|document| document["score"] = 13.into());
     });

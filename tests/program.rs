@@ -5,12 +5,11 @@ mod common;
 use std::{
     fs,
     process::{Output, Stdio},
-    time::Duration,
 };
 
-use common::{eventually, simulator_at};
-use oura_exporter::simulator::{Fault, Scope};
-use tokio::{net::TcpListener, process::Command, time::timeout};
+use common::{Program, eventually, simulator_at};
+use oura_exporter::simulator::{Fault, Scope, Settings, Simulator};
+use tokio::{net::TcpListener, process::Command};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oura-exporter"));
@@ -21,11 +20,6 @@ fn program() -> Command {
 async fn run(command: &mut Command) -> (Option<i32>, String) {
     let Output { status, stdout, stderr } = command.output().await.expect("the program starts");
     (status.code(), String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr))
-}
-
-async fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    listener.local_addr().expect("an address").to_string()
 }
 
 #[tokio::test]
@@ -65,6 +59,16 @@ async fn all_mistakes_are_named_at_once() {
 }
 
 #[tokio::test]
+async fn a_missing_account_is_named_with_the_other_mistakes_and_with_what_may_explain_it() {
+    let mut command = program();
+    command.env("OURA_POLL_INTERVAL", "1ms").env("OURA_ACESS_TOKEN", "x");
+    let (code, text) = run(&mut command).await;
+    assert_eq!(code, Some(2));
+    assert!(text.contains("OURA_ACESS_TOKEN: there is no such variable; did you mean OURA_ACCESS_TOKEN?"), "{text}");
+    assert!(text.contains(r#"OURA_POLL_INTERVAL: "1ms" is too often"#) && text.contains("no account: "), "{text}");
+}
+
+#[tokio::test]
 async fn a_flag_wins_over_its_variable_and_is_named_in_its_mistake() {
     let mut command = program();
     command.env("OURA_LOG", "info").args(["demo", "--log.level", "loud"]);
@@ -84,6 +88,8 @@ async fn a_token_may_come_from_a_file_but_not_from_two_places() {
     let (code, text) = run(command.env("OURA_ACCESS_TOKEN", "secret")).await;
     assert_eq!(code, Some(2));
     assert!(text.contains("both are set; unset one") && !text.contains("secret\""), "{text}");
+    let (_, text) = run(program().env("OURA_ACCESS_TOKEN_FILE", "_0XBPWQQ_in_the_wrong_place")).await;
+    assert!(text.contains("write a whole path, not the token") && !text.contains("_0XB"), "{text}");
     let (code, text) = run(program().env("OURA_ACCESS_TOKEN_FILE", "/nowhere/token")).await;
     assert_eq!(code, Some(2));
     assert!(text.contains(r#"OURA_ACCESS_TOKEN_FILE: "/nowhere/token" cannot be read"#), "{text}");
@@ -114,55 +120,65 @@ async fn a_misspelt_variable_is_warned_of() {
 async fn sigterm_in_mid_poll_ends_it_well() {
     let simulator = simulator_at(common::NOON).await;
     simulator.faults().set(Scope::all(), Fault::Hang);
-    let address = free_address().await;
+    let token = simulator.people()[0].token.clone();
     let mut command = program();
-    command.env("OURA_API_URL", simulator.url()).env("OURA_LISTEN_ADDRESS", &address);
-    let child = command.env("OURA_ACCESS_TOKEN", &simulator.people()[0].token).spawn().expect("the program starts");
+    command.env("OURA_API_URL", simulator.url()).env("OURA_ACCESS_TOKEN", token);
+    let program = Program::start(&mut command).await;
     eventually("a request hangs", async || (!simulator.requests().is_empty()).then_some(())).await;
-    let pid = child.id().expect("it runs").to_string();
-    let killed = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs");
-    assert!(killed.success());
-    let ended = timeout(Duration::from_secs(5), child.wait_with_output()).await.expect("it stops within 5 s");
-    let ended = ended.expect("an end");
-    assert_eq!(ended.status.code(), Some(0));
-    let log = String::from_utf8_lossy(&ended.stderr).into_owned();
+    let (code, log) = program.terminate().await;
+    assert_eq!(code, Some(0));
     assert!(log.contains("stopping"), "{log}");
 }
 
 #[tokio::test]
 async fn the_health_check_follows_readiness() {
-    let address = free_address().await;
-    let check = async || run(program().args(["healthcheck", "--web.listen-address", &address])).await;
-    let (code, text) = check().await;
+    let check = async |address: &str| run(program().args(["healthcheck", "--web.listen-address", address])).await;
+    let (code, text) = check("127.0.0.1:1").await;
     assert_eq!(code, Some(1));
-    assert!(text.contains(&format!("no answer from http://{address}/-/ready")), "{text}");
-    let _demo = program().args(["demo", "--web.listen-address", &address]).spawn().expect("the program starts");
-    eventually("it becomes ready", async || (check().await.0 == Some(0)).then_some(())).await;
+    assert!(text.contains("no answer from http://127.0.0.1:1/-/ready"), "{text}");
+    let demo = Program::start(program().arg("demo")).await;
+    eventually("it becomes ready", async || (check(&demo.address).await.0 == Some(0)).then_some(())).await;
 }
 
 #[tokio::test]
-async fn neither_log_nor_page_holds_a_token_a_name_or_an_address() {
-    let simulator = simulator_at(common::NOON).await;
-    simulator.faults().set(Scope::collection("daily_readiness"), Fault::Html);
-    simulator.faults().set(Scope::collection("sleep"), Fault::ScopeMissing);
+async fn the_demo_needs_no_network_and_no_proxy() {
+    let mut command = program();
+    command.env("HTTP_PROXY", "http://127.0.0.1:9").env("http_proxy", "http://127.0.0.1:9").arg("demo");
+    let demo = Program::start(&mut command).await;
+    demo.ready().await;
+    let page = demo.get("/metrics").await.expect("a page");
+    assert!(page.contains("oura_up{account=\"alice\"} 1"), "{page}");
+}
+
+#[tokio::test]
+async fn neither_log_nor_page_holds_what_is_private() {
+    let simulator = Simulator::start(Settings::default()).await.expect("a free port on loopback");
+    simulator.faults().set(Scope::collection("daily_stress"), Fault::Html);
+    simulator.faults().set(Scope::collection("daily_spo2"), Fault::ScopeMissing);
+    let private = ["alice@example.com", "private-id", "with Anna", "slept badly", "my own tag", "_0XB", "_1XB"];
+    simulator.faults().edit(Scope::all(), |documents| {
+        for document in documents.iter_mut().filter_map(serde_json::Value::as_object_mut) {
+            for (key, words) in [("id", "private-id"), ("label", "with Anna"), ("comment", "slept badly")] {
+                document.insert(key.to_owned(), words.into());
+            }
+            document.insert("custom_name".to_owned(), "my own tag".into());
+        }
+    });
     simulator.faults().edit(Scope::collection("daily_sleep"), |documents| {
         documents.iter_mut().for_each(|document| document["score"] = "alice@example.com".into());
     });
-    let address = free_address().await;
     let mut command = program();
-    command.env("OURA_API_URL", simulator.url()).env("OURA_LISTEN_ADDRESS", &address).env("OURA_LOG", "trace");
-    let token = simulator.people()[0].token.clone();
-    let child = command.env("OURA_ACCESS_TOKEN", &token).spawn().expect("the program starts");
-    let get = async |path: &str| reqwest::get(format!("http://{address}{path}")).await.ok()?.text().await.ok();
-    oura_exporter::tls::choose_provider();
-    eventually("it is ready", async || get("/-/ready").await.filter(|text| text == "ready\n")).await;
-    let shown = get("/metrics").await.expect("a page") + &get("/").await.expect("a landing page");
-    let pid = child.id().expect("it runs").to_string();
-    Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs");
-    let log = child.wait_with_output().await.expect("an end");
-    let all = shown + &String::from_utf8_lossy(&log.stdout) + &String::from_utf8_lossy(&log.stderr);
-    for private in [token.as_str(), "example.com", "_0XB"] {
-        assert!(!all.contains(private), "{private} in {all}");
+    command.env("OURA_API_URL", simulator.url()).env("OURA_LOG", "trace");
+    let program = Program::start(command.env("OURA_ACCESS_TOKEN", &simulator.people()[0].token)).await;
+    program.ready().await;
+    let page = program.get("/metrics").await.expect("a page");
+    let broken = r#"oura_api_errors_total{account="default",collection="daily_sleep",reason="document"}"#;
+    assert!(page.contains(broken), "the private value was met: {page}");
+    assert!(page.contains("oura_workout_last_info") && page.contains("oura_day_tags"), "{page}");
+    let landing = program.get("/").await.expect("a landing page");
+    let (_, log) = program.terminate().await;
+    for words in private {
+        assert!(![&page, &landing, &log].iter().any(|text| text.contains(words)), "{words} in {page}{landing}{log}");
     }
 }
 

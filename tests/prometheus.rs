@@ -9,7 +9,7 @@ use std::{
     process::{Command as StdCommand, Stdio},
 };
 
-use common::{Page, eventually};
+use common::{Page, Program, eventually};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
@@ -24,7 +24,7 @@ fn server(program: &str, test: &str) -> Option<String> {
         return Some(program.to_owned());
     }
     assert!(std::env::var_os("OURA_TEST_ALL").is_none(), "{test} needs {program}: apt-get install prometheus");
-    eprintln!("left out: {test} needs {program}, which is not installed");
+    common::left_out(test, &format!("needs {program}, which is not installed"));
     None
 }
 
@@ -34,23 +34,10 @@ async fn free_address() -> String {
 }
 
 /// The demo on a free port, ready.
-async fn demo() -> (Child, String) {
-    oura_exporter::tls::choose_provider();
-    let address = free_address().await;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_oura-exporter"));
-    command.args(["demo", "--web.listen-address", &address]).stderr(Stdio::null()).kill_on_drop(true);
-    let child = command.spawn().expect("the program starts");
-    let url = format!("http://{address}/-/ready");
-    eventually("the demo is ready", async || {
-        Some(reqwest::get(&url).await.ok()?.status().is_success()).filter(|ok| *ok)
-    })
-    .await;
-    (child, address)
-}
-
-async fn page(address: &str) -> String {
-    let answer = reqwest::get(format!("http://{address}/metrics")).await.expect("an answer");
-    answer.text().await.expect("a page")
+async fn demo() -> Program {
+    let demo = Program::start(Command::new(env!("CARGO_BIN_EXE_oura-exporter")).arg("demo")).await;
+    demo.ready().await;
+    demo
 }
 
 /// What promtool says of `input`, which it is given on standard input.
@@ -72,8 +59,8 @@ fn promtool(arguments: &[&str], input: &str) -> String {
 #[tokio::test]
 async fn promtool_has_nothing_to_say_of_the_page() {
     let Some(_) = server("promtool", "promtool_has_nothing_to_say_of_the_page") else { return };
-    let (_demo, address) = demo().await;
-    assert_eq!(promtool(&["check", "metrics"], &page(&address).await), "");
+    let page = demo().await.get("/metrics").await.expect("a page");
+    assert_eq!(promtool(&["check", "metrics"], &page), "");
 }
 
 /// A Prometheus that scrapes `target` every second, as the README shows it otherwise.
@@ -131,12 +118,12 @@ fn the_scrape_block_of_the_readme_is_good() {
 #[tokio::test]
 async fn a_real_prometheus_takes_every_series_of_the_page() {
     let Some(_) = server("prometheus", "a_real_prometheus_takes_every_series_of_the_page") else { return };
-    let (_demo, address) = demo().await;
-    let prometheus = Prometheus::scraping(&address).await;
+    let demo = demo().await;
+    let prometheus = Prometheus::scraping(&demo.address).await;
     let scrapes = async || prometheus.value("count_over_time(up[1h])").await.filter(|count| *count >= 5.0);
     eventually("five scrapes", scrapes).await;
     assert_eq!(prometheus.value("min_over_time(up[1h])").await, Some(1.0), "up all the time");
-    let page = page(&address).await;
+    let page = demo.get("/metrics").await.expect("a page");
     let samples = Page::parse(&page).starting_with("").len() as f64;
     assert_eq!(prometheus.value("scrape_samples_scraped").await, Some(samples));
     assert_eq!(prometheus.value("scrape_samples_post_metric_relabeling").await, Some(samples));

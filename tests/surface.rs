@@ -4,13 +4,14 @@ mod common;
 
 use std::{io::Read as _, time::Duration};
 
-use common::{NOON, Plan, simulator_at};
+use common::{NOON, Plan, Program, simulator_at};
 use flate2::read::GzDecoder;
 use oura_exporter::simulator::{Fault, Scope};
 use reqwest::{Client, Method, header};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    process::Command,
 };
 
 /// A client that shows answers as they were sent.
@@ -94,19 +95,28 @@ async fn the_landing_page_tells_each_account_and_collection_in_words() {
     assert!(html.contains("href=\"/metrics\""));
 }
 
+/// Clients that send half a request, that read nothing of what they asked for, and that speak another language.
+async fn nuisances(address: &str) -> Vec<TcpStream> {
+    let mut clients = Vec::new();
+    for number in 0..120 {
+        let mut client = TcpStream::connect(address).await.expect("a connection");
+        let words = match number % 3 {
+            0 => "GET /metr".to_owned(),
+            1 => "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200),
+            _ => "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+        };
+        client.write_all(words.as_bytes()).await.expect("a few bytes");
+        clients.push(client);
+    }
+    clients
+}
+
 #[tokio::test]
 async fn clients_that_misbehave_cost_nothing() {
     let simulator = simulator_at(NOON).await;
     let exporter = Plan::default().ready(&simulator).await;
     let address = exporter.url.trim_start_matches("http://").to_owned();
-    let mut slow = Vec::new();
-    for _ in 0..100 {
-        let mut stream = TcpStream::connect(&address).await.expect("a connection");
-        stream.write_all(b"GET /metr").await.expect("a few bytes");
-        slow.push(stream);
-    }
-    let mut deaf = TcpStream::connect(&address).await.expect("a connection");
-    deaf.write_all("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200).as_bytes()).await.expect("requests");
+    let _nuisances = nuisances(&address).await;
     let mut odd = TcpStream::connect(&address).await.expect("a connection");
     odd.write_all(b"\x16\x03\x01 this is no HTTP\r\n\r\n").await.expect("bytes");
     let mut answer = Vec::new();
@@ -114,22 +124,15 @@ async fn clients_that_misbehave_cost_nothing() {
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 400"), "{answer:?}");
     let page = exporter.page().await;
     assert!(page.get("oura_readiness_score").is_some(), "the others are served");
-    drop((slow, deaf));
     exporter.stop().await;
 }
 
 #[tokio::test]
-async fn a_scrape_under_way_is_finished_before_the_stop() {
-    let simulator = simulator_at(NOON).await;
-    let exporter = Plan::default().ready(&simulator).await;
-    let address = exporter.url.trim_start_matches("http://").to_owned();
-    let mut scrape = TcpStream::connect(&address).await.expect("a connection");
-    scrape.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("a request");
-    let mut first = [0; 15];
-    scrape.read_exact(&mut first).await.expect("the answer has begun");
-    exporter.stop().await;
-    let mut rest = Vec::new();
-    scrape.read_to_end(&mut rest).await.expect("the whole answer");
-    let text = String::from_utf8_lossy(&rest).into_owned();
-    assert!(first.starts_with(b"HTTP/1.1 200 OK") && text.contains("oura_vo2_max"), "{text}");
+async fn clients_that_misbehave_do_not_keep_it_from_stopping() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oura-exporter"));
+    let program = Program::start(command.arg("demo")).await;
+    program.ready().await;
+    let _nuisances = nuisances(&program.address).await;
+    let (code, log) = program.terminate().await;
+    assert_eq!(code, Some(0), "{log}");
 }

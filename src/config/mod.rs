@@ -3,7 +3,7 @@
 mod parse;
 mod variables;
 
-use std::{ffi::OsString, fmt, time::Duration};
+use std::{ffi::OsString, time::Duration};
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
@@ -12,7 +12,10 @@ use tracing::Level;
 
 use self::parse::Setting;
 pub use self::variables::{VARIABLES, help};
-use crate::documents::{KINDS, Kind};
+use crate::{
+    documents::{KINDS, Kind},
+    oura,
+};
 
 const PREFIX: &str = "OURA_";
 /// The port is 10058 as long as nobody else claims it in Prometheus' list.
@@ -24,6 +27,10 @@ const API_URL: &str = "https://api.ouraring.com";
 const FAST: Duration = Duration::from_secs(60);
 /// The collection that Oura has replaced; it is asked for by name only.
 const DEPRECATED: &str = "tag";
+/// The collection that Oura's sandbox lacks.
+const NOT_IN_SANDBOX: &str = "personal_info";
+const NO_ACCOUNT: &str = "no account: set OURA_ACCESS_TOKEN (or OURA_ACCESS_TOKEN_FILE) to an Oura access token, or run \
+                          `oura-exporter demo` to look at made-up data";
 
 /// What the program needs to run.
 #[derive(Debug)]
@@ -77,17 +84,23 @@ pub struct Flags {
     pub log_format: Option<String>,
 }
 
-/// Everything that is wrong with the configuration.
+/// Everything that is wrong with the configuration, and what is odd about it besides.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Mistakes(pub Vec<String>);
-
-impl fmt::Display for Mistakes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
+pub struct Mistakes {
+    /// What is wrong.
+    pub mistakes: Vec<String>,
+    /// What is odd: it may be what makes something wrong.
+    pub warnings: Vec<String>,
 }
 
-impl std::error::Error for Mistakes {}
+/// Whether the program can do without an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accounts {
+    /// It shows somebody's data.
+    Needed,
+    /// It has others, or needs none.
+    NotNeeded,
+}
 
 /// The variables as texts; what they mean is settled after all of them are known.
 #[derive(Default, Deserialize)]
@@ -109,6 +122,7 @@ struct Environment {
 #[derive(Default)]
 struct Reader {
     mistakes: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Reader {
@@ -148,19 +162,30 @@ impl Config {
     pub fn from_environment(
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         flags: Flags,
+        accounts: Accounts,
     ) -> Result<Self, Mistakes> {
         let mut reader = Reader::default();
-        let (variables, warnings) = own_variables(variables, &mut reader);
-        let env = envy::prefixed(PREFIX).from_iter(variables).unwrap_or_default();
-        let config = Self::read(env, flags, warnings, &mut reader);
-        if reader.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(reader.mistakes)) }
+        let variables = own_variables(variables, &mut reader);
+        let env = envy::prefixed(PREFIX).from_iter(variables).unwrap_or_else(|error| {
+            reader.mistakes.push(format!("the environment cannot be read: {error}"));
+            Environment::default()
+        });
+        let token_is_set = env.access_token.is_some() || env.access_token_file.is_some();
+        let mut config = Self::read(env, flags, &mut reader);
+        config.judge(&mut reader);
+        if accounts == Accounts::Needed && !token_is_set {
+            reader.mistakes.push(NO_ACCOUNT.to_owned());
+        }
+        let Reader { mistakes, warnings } = reader;
+        config.warnings.clone_from(&warnings);
+        if mistakes.is_empty() { Ok(config) } else { Err(Mistakes { mistakes, warnings }) }
     }
 
-    fn read(env: Environment, flags: Flags, warnings: Vec<String>, reader: &mut Reader) -> Self {
+    fn read(env: Environment, flags: Flags, reader: &mut Reader) -> Self {
         let address = either("--web.listen-address", flags.listen_address, "OURA_LISTEN_ADDRESS", env.listen_address);
         let level = either("--log.level", flags.log_level, "OURA_LOG", env.log);
         let format = either("--log.format", flags.log_format, "OURA_LOG_FORMAT", env.log_format);
-        let interval = reader.take(setting("OURA_POLL_INTERVAL", env.poll_interval), Setting::duration);
+        let interval = reader.take(setting("OURA_POLL_INTERVAL", env.poll_interval), Setting::interval);
         let stale_after = reader.take(setting("OURA_STALE_AFTER", env.stale_after), Setting::time_delta);
         let collections = reader.take(setting("OURA_COLLECTIONS", env.collections), Setting::collections);
         let api_url = reader.take(setting("OURA_API_URL", env.api_url), Setting::url);
@@ -173,7 +198,7 @@ impl Config {
             level: reader.take(level, Setting::level).unwrap_or(Level::INFO),
             json: reader.take(format, Setting::is_json).unwrap_or(false),
         };
-        let mut config = Self {
+        Self {
             listen_address: reader.take(address, Setting::address).unwrap_or_else(|| LISTEN_ADDRESS.to_owned()),
             poll_interval: interval.unwrap_or(POLL_INTERVAL),
             stale_after: stale_after.unwrap_or(STALE_AFTER),
@@ -182,18 +207,23 @@ impl Config {
             sandbox: sandbox.unwrap_or(false),
             accounts: token.map(account).into_iter().collect(),
             log,
-            warnings,
-        };
-        config.leave_out_what_the_sandbox_lacks();
-        if config.poll_interval < FAST {
-            config.warnings.push("OURA_POLL_INTERVAL: below 60s; the ring does not sync that often".to_owned());
+            warnings: vec![],
         }
-        config
     }
 
-    fn leave_out_what_the_sandbox_lacks(&mut self) {
+    /// What is wrong or odd about settings that are good each by itself.
+    fn judge(&mut self, reader: &mut Reader) {
         if self.sandbox {
-            self.collections.retain(|kind| kind.name != "personal_info");
+            self.collections.retain(|kind| kind.name != NOT_IN_SANDBOX);
+        }
+        if self.collections.is_empty() {
+            reader.mistakes.push(format!("OURA_COLLECTIONS: the sandbox has no {NOT_IN_SANDBOX}; name another"));
+        }
+        if self.poll_interval < FAST {
+            reader.warnings.push("OURA_POLL_INTERVAL: below 60s; the ring does not sync that often".to_owned());
+        }
+        if self.api_url.starts_with("http:") && !oura::is_loopback(&self.api_url) {
+            reader.warnings.push("OURA_API_URL: http; the token crosses the network unencrypted".to_owned());
         }
     }
 }
@@ -202,13 +232,12 @@ fn all_but_deprecated() -> Vec<&'static Kind> {
     KINDS.iter().filter(|kind| kind.name != DEPRECATED).collect()
 }
 
-/// Our variables that say something, and warnings of those that are probably misspelt.
+/// Our variables that say something; of those that are probably misspelt is warned.
 fn own_variables(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     reader: &mut Reader,
-) -> (Vec<(String, String)>, Vec<String>) {
+) -> Vec<(String, String)> {
     let mut own = Vec::new();
-    let mut warnings = Vec::new();
     for (name, value) in variables {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
         let Ok(value) = value.into_string() else {
@@ -217,11 +246,11 @@ fn own_variables(
         };
         let known = VARIABLES.iter().any(|variable| variable.name == name);
         if let Some(meant) = variables::meant(name).filter(|_| !known) {
-            warnings.push(format!("{name}: there is no such variable; did you mean {meant}?"));
+            reader.warnings.push(format!("{name}: there is no such variable; did you mean {meant}?"));
         }
         if known && !value.trim().is_empty() {
             own.push((name.to_owned(), value));
         }
     }
-    (own, warnings)
+    own
 }

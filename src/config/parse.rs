@@ -10,6 +10,8 @@ use crate::documents::{KINDS, Kind, kind};
 
 /// The longest duration that makes sense anywhere here.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+/// Faster polling would exceed Oura's limit.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest name of an account.
 const LONGEST_NAME: usize = 64;
 
@@ -31,6 +33,13 @@ impl Setting {
             Ok(duration) => Ok(duration),
             Err(_) => Err(self.mistake("is not a duration; write 5m")),
         }
+    }
+
+    pub(super) fn interval(&self) -> Result<Duration, String> {
+        self.duration().and_then(|interval| match interval {
+            interval if interval < SHORTEST_INTERVAL => Err(self.mistake("is too often; write 5m")),
+            interval => Ok(interval),
+        })
     }
 
     pub(super) fn time_delta(&self) -> Result<TimeDelta, String> {
@@ -56,10 +65,13 @@ impl Setting {
     }
 
     pub(super) fn url(&self) -> Result<String, String> {
-        let url = reqwest::Url::parse(self.text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let plain = |url: &reqwest::Url| {
+            matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
+        };
         // The text may hold a password, so it is not repeated.
-        url.map(String::from)
-            .ok_or_else(|| format!("{}: not an http or https URL; write https://api.ouraring.com", self.name))
+        reqwest::Url::parse(self.text.trim()).ok().filter(plain).map(String::from).ok_or_else(|| {
+            format!("{}: not an http or https URL without a password; write https://api.ouraring.com", self.name)
+        })
     }
 
     pub(super) fn level(&self) -> Result<Level, String> {
@@ -109,8 +121,12 @@ impl Setting {
     }
 
     pub(super) fn secret_file(&self) -> Result<SecretString, String> {
-        let text = fs::read_to_string(self.text.trim())
-            .map_err(|error| self.mistake(&format!("cannot be read ({error}); check path and rights")))?;
+        let path = self.text.trim();
+        let text = fs::read_to_string(path).map_err(|error| match path.contains('/') {
+            true => self.mistake(&format!("cannot be read ({error}); check path and rights")),
+            // It is not repeated: the likeliest mistake is the token itself in place of the path.
+            false => format!("{}: there is no such file ({error}); write a whole path, not the token", self.name),
+        })?;
         Setting { name: self.name, text }.secret()
     }
 }

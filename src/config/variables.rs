@@ -19,7 +19,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("OURA_ACCESS_TOKEN", "", "access token of one account"),
     variable("OURA_ACCESS_TOKEN_FILE", "", "file that holds it instead, for container secrets"),
     variable("OURA_ACCOUNT", "default", "that account's name, the label `account` of all its series"),
-    variable("OURA_LISTEN_ADDRESS", "127.0.0.1:10058", "where the page is served; :10058 means all interfaces"),
+    variable("OURA_LISTEN_ADDRESS", "127.0.0.1:10058", "where the page is served; 0.0.0.0:10058 means all interfaces"),
     variable("OURA_POLL_INTERVAL", "5m", "how often Oura is asked; below 60s works and warns"),
     variable("OURA_STALE_AFTER", "36h", "how long the values of a failing collection stay"),
     variable("OURA_COLLECTIONS", "all but tag", "which collections are asked for, by name, separated by commas"),

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{
     Dated, Document,
     kind::last_of_each_day,
-    values::{SECONDS_PER_MINUTE, joules, or_empty},
+    values::{SECONDS_PER_MINUTE, hint, joules, or_empty},
 };
 use crate::{
     metric::{Metric, help},
@@ -17,6 +17,7 @@ use crate::{
 #[derive(Debug, Deserialize)]
 pub(super) struct DailyActivity {
     day: NaiveDate,
+    #[serde(default, deserialize_with = "hint")]
     timestamp: Option<DateTime<FixedOffset>>,
     score: Option<f64>,
     #[serde(default, deserialize_with = "or_empty")]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{
     Dated, Document, Pace,
     kind::each_day,
-    values::{TEXT_ONLY, Word, count},
+    values::{TEXT_ONLY, TagCode, count},
 };
 use crate::{
     metric::{Metric, help, label},
@@ -17,12 +17,12 @@ use crate::{
 #[derive(Debug, Deserialize)]
 pub(super) struct EnhancedTag {
     start_day: NaiveDate,
-    tag_type_code: Option<Word>,
+    tag_type_code: Option<TagCode>,
 }
 
 impl EnhancedTag {
     fn code(&self) -> String {
-        self.tag_type_code.as_ref().map_or_else(|| TEXT_ONLY.to_owned(), Word::as_label)
+        self.tag_type_code.as_ref().map_or_else(|| TEXT_ONLY.to_owned(), TagCode::as_label)
     }
 }
 

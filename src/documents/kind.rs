@@ -24,8 +24,8 @@ pub trait Document: DeserializeOwned + 'static {
     const QUERY: Query = Query::Days { back: 2 };
     /// How often it is asked.
     const PACE: Pace = Pace::Poll;
-    /// How many days a value may lie behind the wearer's today and still be shown.
-    const KEEP_DAYS: i64 = 2;
+    /// How many days a value may lie behind the wearer's today and still be shown; none for what is not dated.
+    const KEEP_DAYS: Option<i64> = Some(2);
     /// Whether its route honours `fields`, so that only what is read here is sent.
     const SELECTS_FIELDS: bool = true;
     /// Its metrics, in the order of the documentation.
@@ -123,8 +123,8 @@ pub struct Kind {
     pub query: Query,
     /// How often it is asked.
     pub pace: Pace,
-    /// How many days a value may lie behind the wearer's today and still be shown.
-    pub keep_days: i64,
+    /// How many days a value may lie behind the wearer's today and still be shown; none for what is not dated.
+    pub keep_days: Option<i64>,
     fields: Option<fn() -> &'static [&'static str]>,
     definitions: fn() -> Vec<Definition>,
     read: fn(&[Box<RawValue>], &Moment) -> Reading,

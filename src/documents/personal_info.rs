@@ -22,6 +22,7 @@ impl Document for PersonalInfo {
     const SCOPE: &'static str = "personal";
     const QUERY: Query = Query::Single;
     const PACE: Pace = Pace::QuarterDay;
+    const KEEP_DAYS: Option<i64> = None;
     const SELECTS_FIELDS: bool = false;
     const METRICS: &'static [Metric<Self>] = &[
         help("Age as the wearer told Oura, from personal_info.age.").gauge("oura_personal_age_years", |d| d.age),

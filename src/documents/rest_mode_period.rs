@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{Dated, Document, Pace, Query};
 use crate::{
-    metric::{Metric, help},
+    metric::{Metric, flag, help},
     observation::{Date, Moment},
 };
 
@@ -28,9 +28,11 @@ impl Document for RestModePeriod {
     const SCOPE: &'static str = "daily";
     const QUERY: Query = Query::Days { back: 365 };
     const PACE: Pace = Pace::HalfHour;
-    const METRICS: &'static [Metric<bool>] =
-        &[help("Whether rest mode is on, 0 or 1, from rest_mode_period.start_day and end_day.")
-            .gauge("oura_rest_mode", |on| Some(f64::from(u8::from(*on))))];
+    const KEEP_DAYS: Option<i64> = None;
+    const METRICS: &'static [Metric<bool>] = &[help(
+        "Whether rest mode was on when Oura was last asked, 0 or 1, from rest_mode_period.start_day and end_day.",
+    )
+    .gauge("oura_rest_mode", |on| flag(Some(*on)))];
 
     fn views(documents: Vec<Self>, moment: &Moment) -> Vec<Dated<bool>> {
         let on = documents.iter().any(|period| period.holds(moment.today()));

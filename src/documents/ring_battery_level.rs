@@ -3,12 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use super::{
-    Dated, Document, Pace, Query,
-    values::{flag, ratio},
-};
+use super::{Dated, Document, Pace, Query, values::ratio};
 use crate::{
-    metric::{Metric, help},
+    metric::{Metric, flag, help},
     observation::{Date, Moment},
 };
 

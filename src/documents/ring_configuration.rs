@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     Dated, Document, Pace, Query,
-    values::{states, version_label},
+    values::{hint, states, version_label},
 };
 use crate::{
     metric::{Metric, Row, help, label},
@@ -58,6 +58,7 @@ pub(super) struct RingConfiguration {
     color: Option<Color>,
     size: Option<f64>,
     firmware_version: Option<String>,
+    #[serde(default, deserialize_with = "hint")]
     set_up_at: Option<DateTime<FixedOffset>>,
 }
 
@@ -85,6 +86,7 @@ impl Document for RingConfiguration {
     const SCOPE: &'static str = "ring_configuration";
     const QUERY: Query = Query::All;
     const PACE: Pace = Pace::QuarterDay;
+    const KEEP_DAYS: Option<i64> = None;
     const METRICS: &'static [Metric<Self>] = &[
         help("The ring that was set up last, always 1, from ring_configuration.").rows(
             "oura_ring_info",

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     metric::{Metric, Row, help, label},
-    observation::Moment,
+    observation::{Moment, Sighting},
 };
 
 states! {
@@ -75,7 +75,7 @@ impl Document for Session {
     const SCOPE: &'static str = "session";
     const QUERY: Query = Query::Newest { within: 30 };
     const PACE: Pace = Pace::HalfHour;
-    const KEEP_DAYS: i64 = 30;
+    const KEEP_DAYS: Option<i64> = Some(30);
     const METRICS: &'static [Metric<SessionDay>] = &[
         help("What the newest session was, always 1, from session.type and mood.").rows(
             "oura_session_last_info",
@@ -94,6 +94,10 @@ impl Document for Session {
             |d| count(d.0.iter().map(|session| session.kind().to_owned())),
         ),
     ];
+
+    fn sighting(&self) -> Option<Sighting> {
+        self.end_datetime.map(Sighting::from)
+    }
 
     fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<SessionDay>> {
         each_day(documents, |d| d.day, |_, sessions| Some(SessionDay::of(sessions)))

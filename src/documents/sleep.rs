@@ -6,26 +6,26 @@ use serde::Deserialize;
 use super::{
     Dated, Document,
     kind::each_day,
-    values::{MILLISECONDS_PER_SECOND, flag, ratio, timestamp},
+    values::{MILLISECONDS_PER_SECOND, ratio, timestamp},
 };
 use crate::{
-    metric::{Metric, help},
+    metric::{Metric, flag, help},
     observation::{Moment, Sighting},
 };
 
 /// What Oura's short records write as lowest heart rate where they have none.
 const NO_HEART_RATE: f64 = 255.0;
 
-/// What a period of sleep counts as.
+/// What a period of sleep counts as. One that this build does not know makes the record unreadable, so that it is
+/// counted and logged: it may be a night.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Type {
     LongSleep,
     Sleep,
     LateNap,
-    /// Rest, deleted, and what this build does not know: they count as no sleep.
-    #[serde(other)]
-    NoSleep,
+    Rest,
+    Deleted,
 }
 
 /// A period of sleep; one that is still under way has no end.

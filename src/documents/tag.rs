@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{
     Dated, Document, Pace,
     kind::each_day,
-    values::{TEXT_ONLY, Word, count, or_empty},
+    values::{TEXT_ONLY, TagCode, count, or_empty},
 };
 use crate::{
     metric::{Metric, help, label},
@@ -18,12 +18,16 @@ use crate::{
 pub(super) struct Tag {
     day: NaiveDate,
     #[serde(default, deserialize_with = "or_empty")]
-    tags: Vec<Word>,
+    tags: Vec<TagCode>,
 }
 
 impl Tag {
     fn codes(&self) -> Vec<String> {
-        if self.tags.is_empty() { vec![TEXT_ONLY.to_owned()] } else { self.tags.iter().map(Word::as_label).collect() }
+        if self.tags.is_empty() {
+            vec![TEXT_ONLY.to_owned()]
+        } else {
+            self.tags.iter().map(TagCode::as_label).collect()
+        }
     }
 }
 

@@ -32,6 +32,11 @@ pub(super) fn or_empty<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
+/// Reads what the document can do without: a value of another shape is like none.
+pub(super) fn hint<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(serde_json::Value::deserialize(from)?).ok())
+}
+
 /// Kilocalories in joules.
 pub(super) fn joules(kilocalories: Option<f64>) -> Option<f64> {
     kilocalories.map(|kilocalories| kilocalories * JOULES_PER_KILOCALORIE)
@@ -50,11 +55,6 @@ pub(super) fn timestamp(time: Option<DateTime<FixedOffset>>) -> Option<f64> {
 /// The seconds from `start` to `end`.
 pub(super) fn seconds(start: Option<DateTime<FixedOffset>>, end: Option<DateTime<FixedOffset>>) -> Option<f64> {
     Some((end? - start?).as_seconds_f64())
-}
-
-/// 1 for true, 0 for false.
-pub(super) fn flag(value: Option<bool>) -> Option<f64> {
-    value.map(|value| f64::from(u8::from(value)))
 }
 
 /// How often each label occurs, as rows of one label.
@@ -96,6 +96,18 @@ impl Word {
 impl<'de> Deserialize<'de> for Word {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Ok(Self::new(&String::deserialize(from)?))
+    }
+}
+
+/// A tag's code: Oura's all begin with `tag_`, and one of the wearer's own is `custom`.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct TagCode(Word);
+
+impl TagCode {
+    /// The code, or `other` for what is none.
+    pub(super) fn as_label(&self) -> String {
+        let word = self.0.as_label();
+        if word.starts_with("tag_") || word == "custom" { word } else { OTHER.to_owned() }
     }
 }
 

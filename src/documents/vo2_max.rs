@@ -22,7 +22,7 @@ impl Document for Vo2Max {
     const SCOPE: &'static str = "heart_health";
     const QUERY: Query = Query::Newest { within: 30 };
     const PACE: Pace = Pace::Hour;
-    const KEEP_DAYS: i64 = 30;
+    const KEEP_DAYS: Option<i64> = Some(30);
     const METRICS: &'static [Metric<Self>] =
         &[help("Cardio capacity in ml/kg/min, from vO2_max.vo2_max.").gauge("oura_vo2_max", |d| d.vo2_max)];
 

@@ -95,7 +95,7 @@ impl Document for Workout {
     const SCOPE: &'static str = "workout";
     const QUERY: Query = Query::Newest { within: 30 };
     const PACE: Pace = Pace::Quarter;
-    const KEEP_DAYS: i64 = 30;
+    const KEEP_DAYS: Option<i64> = Some(30);
     const METRICS: &'static [Metric<WorkoutDay>] = &[
         help("What the newest workout was, always 1, from workout.activity, intensity and source.").rows(
             "oura_workout_last_info",

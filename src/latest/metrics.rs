@@ -1,15 +1,11 @@
 //! Whether the page can be trusted: the metrics of the accounts and their collections.
 
 use super::{AccountState, CollectionState};
-use crate::metric::{Metric, Row, help, label};
+use crate::metric::{Metric, Row, flag, help, label};
 
 fn each(account: &AccountState, value: impl Fn(&CollectionState) -> Option<f64>) -> Vec<Row> {
     let row = |collection| Some((vec![CollectionState::name(collection).into()], value(collection)?));
     account.collections.iter().filter_map(row).collect()
-}
-
-fn flag(value: Option<bool>) -> Option<f64> {
-    value.map(|value| f64::from(u8::from(value)))
 }
 
 impl CollectionState {

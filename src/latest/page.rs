@@ -59,7 +59,7 @@ impl Page {
         Ok(Self { board, registry, process, newest: ArcSwapOption::empty(), making: Mutex::default() })
     }
 
-    /// The page as of now. Of several readers one makes it; the others get the one before, if there is one.
+    /// The page as of now. Of several readers one makes it; the others get the one before, if it is not old.
     ///
     /// # Errors
     /// Where the encoder fails, which it does only for metrics that are not legal.
@@ -74,7 +74,7 @@ impl Page {
         }
         let making = match (self.making.try_lock(), newest) {
             (Ok(making), _) => making,
-            (Err(TryLockError::WouldBlock), Some(page)) => return Ok(page),
+            (Err(TryLockError::WouldBlock), Some(page)) if page.made.elapsed() < QUIET_AGE => return Ok(page),
             (Err(_), _) => self.making.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
         };
         self.make(making, version)

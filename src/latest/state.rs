@@ -36,6 +36,8 @@ pub struct CollectionState {
     pub permitted: Option<bool>,
     /// When it was last read.
     pub last_success: Option<DateTime<Utc>>,
+    /// How often in a row it failed.
+    pub failures: u32,
     /// What is wrong with it.
     pub problem: Option<Problem>,
     /// The documents of the last answer that could not be read.
@@ -87,7 +89,16 @@ impl AccountState {
 
 impl CollectionState {
     fn new(kind: &'static Kind) -> Self {
-        Self { kind, up: None, permitted: None, last_success: None, problem: None, unreadable: vec![], shown: None }
+        Self {
+            kind,
+            up: None,
+            permitted: None,
+            last_success: None,
+            failures: 0,
+            problem: None,
+            unreadable: vec![],
+            shown: None,
+        }
     }
 
     /// Takes note of an answer.
@@ -95,15 +106,20 @@ impl CollectionState {
         self.up = Some(true);
         self.permitted = Some(true);
         self.last_success = Some(now);
+        self.failures = 0;
         self.problem = None;
         self.unreadable = unreadable;
         self.shown = shown.map(Arc::new);
     }
 
-    /// Takes note of a failure; the values stay, for as long as they may.
+    /// Takes note of a failure; the values stay, for as long as they may. What was permitted before counts as forbidden
+    /// only after a second refusal: a single one may be a passing fault.
     pub fn failed(&mut self, problem: Problem) {
         self.up = Some(false);
-        if matches!(problem.reason, Reason::Scope | Reason::Membership) {
+        self.failures = self.failures.saturating_add(1);
+        let again = self.problem.as_ref().is_some_and(|before| before.reason == problem.reason);
+        let refused = matches!(problem.reason, Reason::Scope | Reason::Membership);
+        if refused && (again || self.permitted != Some(true)) {
             self.permitted = Some(false);
         }
         self.problem = Some(problem);
@@ -112,8 +128,8 @@ impl CollectionState {
     fn is_fresh(&self, moment: &Moment, stale_after: TimeDelta) -> bool {
         let failing_too_long =
             self.up == Some(false) && self.last_success.is_none_or(|success| success + stale_after < moment.now);
-        let oldest = moment.today() - TimeDelta::days(self.kind.keep_days);
         let day = self.shown.as_ref().and_then(|shown| shown.date.day(moment.zone));
-        !failing_too_long && day.is_none_or(|day| day >= oldest)
+        let age = day.map(|day| (moment.today() - day).num_days());
+        !failing_too_long && age.zip(self.kind.keep_days).is_none_or(|(age, most)| age <= most)
     }
 }

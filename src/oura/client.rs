@@ -1,14 +1,14 @@
 //! One account at Oura: its token, its rate limit, and whether Oura still knows it.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
-use tokio::sync::Mutex;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 
 use super::{
     ApiError,
@@ -18,13 +18,17 @@ use super::{
 
 /// How long the answer to "does Oura still know this account" holds: the collections of one poll ask together.
 const STANDING_HOLDS: Duration = Duration::from_secs(20);
+/// How long is waited for it: others wait for it too.
+const STANDING_TIMEOUT: Duration = Duration::from_secs(10);
+/// The collection that is open to any token.
+const OPEN_TO_ALL: &str = "personal_info";
 
 /// One account at Oura.
 pub struct Client {
     transport: Arc<Transport>,
     token: SecretString,
     gate: Gate,
-    standing: Mutex<Option<(Instant, Standing)>>,
+    standing: Mutex<Option<(Instant, Result<Standing, ApiError>)>>,
 }
 
 /// How an account stands with Oura, apart from any one collection.
@@ -49,28 +53,43 @@ impl Client {
         self.gate.until()
     }
 
-    /// How the account stands, asked of a route other than `collection`, which was refused: `personal_info` is open to
-    /// any token. Askers at the same time share one request.
+    /// When the next request may pass the rate limit.
+    pub fn passes_at(&self) -> Option<Instant> {
+        self.gate.opens()
+    }
+
+    /// How the account stands, given that `collection` was refused with `refusal`. Askers at the same time share one
+    /// request and its answer, good or bad.
     ///
     /// # Errors
     /// Where the question itself fails, so that nothing can be said.
-    pub async fn standing(&self, collection: &str) -> Result<Standing, ApiError> {
-        let mut known = self.standing.lock().await;
-        if let Some((asked, standing)) = *known
-            && asked.elapsed() < STANDING_HOLDS
-        {
-            return Ok(standing);
+    pub async fn standing(&self, collection: &str, refusal: &ApiError) -> Result<Standing, ApiError> {
+        let is_open = collection == OPEN_TO_ALL;
+        if is_open && *refusal == ApiError::Forbidden {
+            return Ok(Standing::MembershipLapsed);
         }
-        let elsewhere = self.transport.is_sandbox() || collection == "personal_info";
-        let path = if elsewhere { "ring_configuration" } else { "personal_info" };
-        let standing = match self.send(&Get { collection: path, path, query: &[] }).await {
-            Err(ApiError::Unauthorized) => Standing::TokenRefused,
-            Err(ApiError::Forbidden) => Standing::MembershipLapsed,
-            Ok(_) => Standing::Good,
-            Err(error) => return Err(error),
-        };
-        *known = Some((Instant::now(), standing));
-        Ok(standing)
+        let mut known = self.standing.lock().await;
+        match &*known {
+            Some((asked, standing)) if asked.elapsed() < STANDING_HOLDS => standing.clone(),
+            _ => {
+                let standing = self.ask_elsewhere(is_open).await;
+                *known = Some((Instant::now(), standing.clone()));
+                standing
+            }
+        }
+    }
+
+    /// Asks what is open to any token; if that was what refused, or the sandbox lacks it, a second route decides.
+    async fn ask_elsewhere(&self, open_refused: bool) -> Result<Standing, ApiError> {
+        let path = if open_refused || self.transport.is_sandbox() { "daily_sleep" } else { OPEN_TO_ALL };
+        let get = Get { collection: path, path, query: &[] };
+        let asked = timeout(STANDING_TIMEOUT, self.transport.send_once(&get, &self.token, &self.gate)).await;
+        match asked.unwrap_or(Err(ApiError::Timeout(STANDING_TIMEOUT))) {
+            Err(ApiError::Unauthorized) => Ok(Standing::TokenRefused),
+            Err(ApiError::Forbidden) => Ok(Standing::MembershipLapsed),
+            Ok(_) => Ok(Standing::Good),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) async fn send(&self, get: &Get<'_>) -> Result<Bytes, ApiError> {

@@ -23,8 +23,11 @@ pub enum ApiError {
     #[error("Oura's server answered {0}")]
     Server(u16),
     /// Any other status that is no success.
-    #[error("Oura rejected the request with {0}")]
-    Rejected(u16),
+    #[error("Oura rejected the request with {status}{}", explained(*.status))]
+    Rejected {
+        /// The status.
+        status: u16,
+    },
     /// No answer in time.
     #[error("no answer within {} s", .0.as_secs_f32())]
     Timeout(Duration),
@@ -34,8 +37,8 @@ pub enum ApiError {
     /// A success whose body is not what the API promises.
     #[error("the answer cannot be read: {0}")]
     Unreadable(String),
-    /// The same page again.
-    #[error("paging does not end: the same next_token came twice")]
+    /// The same page again, or pages without end.
+    #[error("paging does not end: a next_token came twice, or too many came")]
     EndlessPages,
 }
 
@@ -45,19 +48,15 @@ impl ApiError {
         matches!(self, Self::Server(_) | Self::Timeout(_) | Self::Network(_))
     }
 
-    /// What the HTTP client reports, with its causes and without the URL.
+    /// What the HTTP client reports.
     pub(super) fn of_transport(error: reqwest::Error, timeout: Duration) -> Self {
         if error.is_timeout() {
             return Self::Timeout(timeout);
         }
-        let error = error.without_url();
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
+        if error.is_decode() {
+            return Self::Unreadable("its compression is broken".to_owned());
         }
-        Self::Network(text)
+        Self::Network(causes(error))
     }
 
     /// What the JSON parser reports: where and of which kind, but not the value it may quote.
@@ -69,4 +68,25 @@ impl ApiError {
         };
         Self::Unreadable(format!("{kind} (line {}, column {})", error.line(), error.column()))
     }
+}
+
+/// What little known statuses mean.
+const fn explained(status: u16) -> &'static str {
+    match status {
+        300..400 => ", a redirect: is OURA_API_URL right?",
+        426 => ": the Oura app on the phone is too old for these data; update it",
+        _ => "",
+    }
+}
+
+/// What the HTTP client reports, with its causes and without the URL.
+pub(crate) fn causes(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

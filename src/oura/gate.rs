@@ -1,60 +1,77 @@
 //! The rate limit: once Oura says 429, the whole account asks nothing until the time is over.
 
-use std::sync::Mutex;
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
+use tokio::time::Instant;
 
 use super::ApiError;
 
 /// The wait where a 429 names none.
-const UNNAMED: TimeDelta = TimeDelta::minutes(10);
-/// No wait is longer: a header beyond it is a mistake.
-const LONGEST: TimeDelta = TimeDelta::hours(24);
+const UNNAMED: Duration = Duration::from_secs(600);
+/// No wait is shorter or longer: a header beyond that is a mistake.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// Until when an account asks nothing.
 #[derive(Debug, Default)]
-pub(super) struct Gate(Mutex<Option<DateTime<Utc>>>);
+pub(super) struct Gate(Mutex<Option<Closed>>);
+
+/// A wait by the monotonic clock, which nobody sets, and by the wall clock, which people read.
+#[derive(Clone, Copy, Debug)]
+struct Closed {
+    opens: Instant,
+    until: DateTime<Utc>,
+}
 
 impl Gate {
     /// Lets a request pass, or says until when it may not.
     ///
     /// # Errors
     /// `RateLimited` while the wait lasts.
-    pub(super) fn pass(&self, now: DateTime<Utc>) -> Result<(), ApiError> {
-        match self.until() {
-            Some(until) if until > now => Err(ApiError::RateLimited { until }),
+    pub(super) fn pass(&self) -> Result<(), ApiError> {
+        match *self.lock() {
+            Some(Closed { opens, until }) if opens > Instant::now() => Err(ApiError::RateLimited { until }),
             _ => Ok(()),
         }
     }
 
     /// Until when requests were last asked to wait; none if they never were.
     pub(super) fn until(&self) -> Option<DateTime<Utc>> {
-        *self.lock()
+        self.lock().map(|closed| closed.until)
     }
 
-    /// Closes it for as long as the headers of a 429 say.
+    /// When the next request may pass.
+    pub(super) fn opens(&self) -> Option<Instant> {
+        self.lock().map(|closed| closed.opens)
+    }
+
+    /// Closes it for as long as the headers of a 429 say, or longer if it already is.
     pub(super) fn close(&self, headers: &HeaderMap, now: DateTime<Utc>) -> ApiError {
-        let until = wait_until(headers, now);
+        let wait = wait(headers, now);
+        let new = Closed { opens: Instant::now() + wait, until: now + wait };
         let mut slot = self.lock();
-        let until = slot.map_or(until, |before| before.max(until));
-        *slot = Some(until);
-        ApiError::RateLimited { until }
+        let closed = slot.filter(|before| before.opens > new.opens).unwrap_or(new);
+        *slot = Some(closed);
+        ApiError::RateLimited { until: closed.until }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<DateTime<Utc>>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Closed>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The later of `Retry-After` and `X-RateLimit-Reset`, between a second and a day from now.
-fn wait_until(headers: &HeaderMap, now: DateTime<Utc>) -> DateTime<Utc> {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
-    let after =
-        number(RETRY_AFTER.as_str()).and_then(|seconds| now.checked_add_signed(TimeDelta::try_seconds(seconds)?));
-    let reset = number("x-ratelimit-reset").and_then(|epoch| DateTime::from_timestamp(epoch, 0));
-    let named = after.into_iter().chain(reset).max().filter(|until| *until > now);
-    named.unwrap_or(now + UNNAMED).clamp(now + TimeDelta::seconds(1), now + LONGEST)
+/// What `Retry-After` says; without it, the time until `X-RateLimit-Reset`, which depends on our clock being right.
+fn wait(headers: &HeaderMap, now: DateTime<Utc>) -> Duration {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+    let after = number(RETRY_AFTER.as_str()).map(Duration::from_secs);
+    let reset =
+        || Some(Duration::from_secs(number("x-ratelimit-reset")?.checked_sub(now.timestamp().try_into().ok()?)?));
+    after.or_else(reset).unwrap_or(UNNAMED).clamp(SHORTEST, LONGEST)
 }
 
 #[cfg(test)]
@@ -66,26 +83,30 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_is_the_later_of_both_headers_within_bounds() {
+    fn retry_after_counts_and_the_reset_only_without_it() {
         let now = Utc::now();
-        let wait = |pairs: &[(&'static str, String)]| (wait_until(&headers(pairs), now) - now).num_seconds();
+        let seconds = |pairs: &[(&'static str, String)]| wait(&headers(pairs), now).as_secs();
         let reset = |seconds: i64| ("x-ratelimit-reset", (now.timestamp() + seconds).to_string());
-        assert_eq!(wait(&[("retry-after", "300".into())]), 300);
-        assert!((899..=900).contains(&wait(&[("retry-after", "300".into()), reset(900)])));
-        assert_eq!(wait(&[("retry-after", "300".into()), reset(-50)]), 300);
-        assert_eq!(wait(&[]), 600);
-        assert_eq!(wait(&[("retry-after", "soon".into())]), 600);
-        assert_eq!(wait(&[("retry-after", i64::MAX.to_string())]), 600);
-        assert_eq!(wait(&[("x-ratelimit-reset", (now.timestamp() * 1000).to_string())]), 86_400);
+        assert_eq!(seconds(&[("retry-after", "300".into())]), 300);
+        assert_eq!(seconds(&[("retry-after", "300".into()), reset(36_000)]), 300, "a clock may be hours wrong");
+        assert_eq!(seconds(&[reset(900)]), 900);
+        assert_eq!(seconds(&[reset(-50)]), 600);
+        assert_eq!(seconds(&[]), 600);
+        assert_eq!(seconds(&[("retry-after", "soon".into())]), 600);
+        assert_eq!(seconds(&[("retry-after", "0".into())]), 1);
+        assert_eq!(seconds(&[("retry-after", u64::MAX.to_string())]), 86_400);
+        assert_eq!(seconds(&[("x-ratelimit-reset", (now.timestamp() * 1000).to_string())]), 86_400);
     }
 
-    #[test]
-    fn a_later_and_shorter_wait_does_not_open_the_gate_early() {
-        let (gate, now) = (Gate::default(), Utc::now());
-        assert_eq!(gate.pass(now), Ok(()));
-        gate.close(&headers(&[("retry-after", "300".into())]), now);
-        gate.close(&headers(&[("retry-after", "10".into())]), now);
-        assert!(gate.pass(now + TimeDelta::seconds(299)).is_err());
-        assert_eq!(gate.pass(now + TimeDelta::seconds(300)), Ok(()));
+    #[tokio::test(start_paused = true)]
+    async fn a_later_and_shorter_wait_does_not_open_the_gate_early() {
+        let gate = Gate::default();
+        assert_eq!(gate.pass(), Ok(()));
+        gate.close(&headers(&[("retry-after", "300".into())]), Utc::now());
+        gate.close(&headers(&[("retry-after", "10".into())]), Utc::now());
+        tokio::time::advance(Duration::from_secs(299)).await;
+        assert!(gate.pass().is_err());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(gate.pass(), Ok(()));
     }
 }

@@ -8,4 +8,6 @@ mod transport;
 
 pub use client::{Client, Standing};
 pub use error::ApiError;
+pub(crate) use error::causes;
+pub(crate) use transport::is_loopback;
 pub use transport::{Patience, Transport, USER_AGENT};

@@ -14,11 +14,14 @@ struct Page {
     next_token: Option<String>,
 }
 
+/// No list has more pages: a hundred are three months of heart rate.
+const MOST_PAGES: usize = 100;
+
 impl Client {
     /// All documents of a list, in the order in which Oura sends them: oldest first.
     ///
     /// # Errors
-    /// That of the first page that fails; `EndlessPages` if a `next_token` comes twice.
+    /// That of the first page that fails; `EndlessPages` if a `next_token` comes twice or the pages do not end.
     pub async fn documents(
         &self,
         collection: &'static str,
@@ -33,7 +36,7 @@ impl Client {
             let page: Page = serde_json::from_slice(&body).map_err(|error| ApiError::of_json(&error))?;
             documents.extend(page.data);
             let Some(next) = page.next_token.filter(|next| !next.is_empty()) else { return Ok(documents) };
-            if !seen.insert(next.clone()) {
+            if !seen.insert(next.clone()) || seen.len() == MOST_PAGES {
                 return Err(ApiError::EndlessPages);
             }
             query.truncate(asked);
@@ -52,7 +55,7 @@ impl Client {
     /// One document of a collection by its id.
     ///
     /// # Errors
-    /// That of the request; `Rejected(404)` if there is no such document.
+    /// That of the request; `Rejected` with 404 if there is no such document.
     pub async fn document(&self, collection: &'static str, id: &str) -> Result<Box<RawValue>, ApiError> {
         let path = format!("{collection}/{id}");
         self.bare(&Get { collection, path: &path, query: &[] }).await

@@ -28,11 +28,19 @@ pub struct Patience {
     pub retries: usize,
     /// The first wait before a repetition; the next ones are twice as long each, and all vary at random.
     pub wait: Duration,
+    /// How long a collection waits for the one before it. One connection then serves a whole poll, and one that hangs
+    /// delays the others by this much, once.
+    pub stagger: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(30), retries: 2, wait: Duration::from_secs(1) }
+        Self {
+            timeout: Duration::from_secs(30),
+            retries: 2,
+            wait: Duration::from_secs(1),
+            stagger: Duration::from_millis(500),
+        }
     }
 }
 
@@ -66,7 +74,11 @@ impl Transport {
         stats: ApiStats,
     ) -> Result<Self, reqwest::Error> {
         tls::choose_provider();
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder();
+        if is_loopback(url) {
+            http = http.no_proxy();
+        }
+        let http = http
             .user_agent(USER_AGENT)
             .timeout(patience.timeout)
             .redirect(redirect::Policy::none())
@@ -87,11 +99,12 @@ impl Transport {
             .with_min_delay(self.patience.wait)
             .with_max_times(self.patience.retries)
             .with_jitter();
-        (|| self.attempt(get, token, gate)).retry(waits).when(ApiError::is_transient).await
+        (|| self.send_once(get, token, gate)).retry(waits).when(ApiError::is_transient).await
     }
 
-    async fn attempt(&self, get: &Get<'_>, token: &SecretString, gate: &Gate) -> Result<Bytes, ApiError> {
-        gate.pass(self.clock.now())?;
+    /// Sends one request, once.
+    pub(super) async fn send_once(&self, get: &Get<'_>, token: &SecretString, gate: &Gate) -> Result<Bytes, ApiError> {
+        gate.pass()?;
         let started = Instant::now();
         let root = if self.sandbox { "sandbox/usercollection" } else { "usercollection" };
         let request = self.http.get(format!("{}/v2/{root}/{}", self.url, get.path)).query(get.query);
@@ -116,7 +129,7 @@ impl Transport {
             StatusCode::FORBIDDEN => Err(ApiError::Forbidden),
             StatusCode::TOO_MANY_REQUESTS => Err(gate.close(answer.headers(), self.clock.now())),
             status if status.is_server_error() => Err(ApiError::Server(status.as_u16())),
-            status if !status.is_success() => Err(ApiError::Rejected(status.as_u16())),
+            status if !status.is_success() => Err(ApiError::Rejected { status: status.as_u16() }),
             _ => {
                 let mut body = BytesMut::new();
                 while let Some(chunk) = answer.chunk().await.map_err(|error| self.broken(error))? {
@@ -133,4 +146,11 @@ impl Transport {
     fn broken(&self, error: reqwest::Error) -> ApiError {
         ApiError::of_transport(error, self.patience.timeout)
     }
+}
+
+/// Whether `url` leads to this machine, where no proxy has a part.
+pub(crate) fn is_loopback(url: &str) -> bool {
+    let url = reqwest::Url::parse(url).ok();
+    let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
+    host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }

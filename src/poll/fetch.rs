@@ -1,9 +1,10 @@
 //! One collection's turn: the windows that are asked for, and what a refusal means.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Days, SecondsFormat, TimeDelta, Utc};
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 
 use super::series::{KEPT, OVERLAP, Series, time};
 use crate::{
@@ -22,6 +23,9 @@ const WEEK: i64 = 7;
 /// The longest window that Oura allows for a time series is 30 days.
 const LONGEST_WINDOW: TimeDelta = TimeDelta::days(29);
 
+/// The longest time for all pages and repetitions of one collection.
+const LONGEST_TURN: Duration = Duration::from_secs(300);
+
 type Parameters = Vec<(&'static str, String)>;
 
 /// One collection's turn.
@@ -36,13 +40,14 @@ pub(super) struct Fetch {
 impl Fetch {
     /// Gets the collection's documents; for a time series together with those kept from before.
     pub(super) async fn run(self, series: &mut Option<Series>) -> Result<Vec<Box<RawValue>>, Problem> {
-        if self.is_doubtful && self.client.standing(self.kind.name).await == Ok(Standing::TokenRefused) {
+        if self.is_doubtful && self.standing(&ApiError::Unauthorized).await == Ok(Standing::TokenRefused) {
             return Err(Problem::of_refusal(Standing::TokenRefused, self.kind.scope));
         }
-        match self.documents(series).await {
-            Ok(documents) => Ok(documents),
-            Err(error @ (ApiError::Unauthorized | ApiError::Forbidden)) => Err(self.explain(error).await),
-            Err(error) => Err(error.into()),
+        match timeout(LONGEST_TURN, self.documents(series)).await {
+            Ok(Ok(documents)) => Ok(documents),
+            Ok(Err(error @ (ApiError::Unauthorized | ApiError::Forbidden))) => Err(self.explain(error).await),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(ApiError::Timeout(LONGEST_TURN).into()),
         }
     }
 
@@ -107,11 +112,14 @@ impl Fetch {
 
     /// What a 401 or 403 means depends on how the account stands elsewhere.
     async fn explain(&self, refusal: ApiError) -> Problem {
-        match self.client.standing(self.kind.name).await {
+        match self.standing(&refusal).await {
             Ok(standing) => Problem::of_refusal(standing, self.kind.scope),
-            Err(ApiError::Unauthorized | ApiError::Forbidden) => refusal.into(),
             Err(error) => error.into(),
         }
+    }
+
+    async fn standing(&self, refusal: &ApiError) -> Result<Standing, ApiError> {
+        self.client.standing(self.kind.name, refusal).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod account;
 mod fetch;
+mod notes;
 mod schedule;
 mod series;
 
@@ -11,7 +12,7 @@ use tokio::task::JoinSet;
 
 pub use account::Account;
 
-use crate::{clock::Clock, documents::Kind, latest::Board, status::ApiStats};
+use crate::{clock::Clock, documents::Kind, latest::Board, oura::Patience, status::ApiStats};
 
 /// What all accounts share.
 #[derive(Clone)]
@@ -22,6 +23,8 @@ pub struct Poller {
     pub kinds: Arc<[&'static Kind]>,
     /// How often it is asked for, where a collection has no slower pace of its own.
     pub interval: Duration,
+    /// How long is waited between collections.
+    pub patience: Patience,
     /// What time it is.
     pub clock: Clock,
     /// Where failures are counted.
@@ -35,9 +38,8 @@ impl Poller {
     /// Where a task ends, which only a defect can bring about.
     pub async fn run(self, accounts: Vec<Account>) -> Result<(), tokio::task::JoinError> {
         let mut tasks = JoinSet::new();
-        for (place, account) in accounts.into_iter().enumerate() {
-            let poller = self.clone();
-            tasks.spawn(async move { poller.follow(place, account).await });
+        for (slot, account) in accounts.into_iter().enumerate() {
+            tasks.spawn(self.clone().follow(slot, account));
         }
         while let Some(ended) = tasks.join_next().await {
             ended?;

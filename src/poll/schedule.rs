@@ -6,15 +6,12 @@ use tokio::time::Instant;
 
 use crate::documents::Pace;
 
-/// A collection waits that long for the one before it. One connection then serves a whole poll, and one that hangs
-/// delays the others by this much, once.
-const STAGGER: Duration = Duration::from_millis(500);
-
 /// When each collection is due, by its place in the list.
 #[derive(Debug)]
 pub(super) struct Schedule {
     places: Vec<Place>,
     last: Option<(usize, Instant)>,
+    stagger: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,9 +32,9 @@ pub(super) enum Next {
 }
 
 impl Schedule {
-    /// All of `count` collections are due at `now`.
-    pub(super) fn new(count: usize, now: Instant) -> Self {
-        Self { places: vec![Place::Due(now); count], last: None }
+    /// All of `count` collections are due at `now`; each waits for the one before it, at most for `stagger`.
+    pub(super) fn new(count: usize, now: Instant, stagger: Duration) -> Self {
+        Self { places: vec![Place::Due(now); count], last: None, stagger }
     }
 
     /// What is to be done at `now`.
@@ -48,7 +45,7 @@ impl Schedule {
         });
         let Some((due, place)) = due.min() else { return Next::AllRunning };
         let before = self.last.filter(|(last, _)| matches!(self.places[*last], Place::Running));
-        let turn = before.map_or(due, |(_, start)| due.max(start + STAGGER));
+        let turn = before.map_or(due, |(_, start)| due.max(start + self.stagger));
         if turn <= now { Next::Start(place) } else { Next::At(turn) }
     }
 
@@ -76,15 +73,25 @@ pub(super) fn every(pace: Pace, interval: Duration) -> Duration {
     })
 }
 
+/// How long after its last start a collection that failed `failures` times in a row is asked again: sooner than usual
+/// if it is a slow one, later each time if it is a fast one.
+pub(super) fn after_failures(failures: u32, interval: Duration) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(15 * 60);
+    let growing = interval.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    growing.min(LONGEST.max(interval))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::documents::{KINDS, Kind, Query};
 
+    const STAGGER: Duration = Duration::from_millis(500);
+
     #[test]
     fn one_after_the_other_and_past_one_that_hangs() {
         let start = Instant::now();
-        let mut schedule = Schedule::new(3, start);
+        let mut schedule = Schedule::new(3, start, STAGGER);
         assert_eq!(schedule.next(start), Next::Start(0));
         schedule.started(0, start);
         assert_eq!(schedule.next(start), Next::At(start + STAGGER), "the second waits for the first");
@@ -103,8 +110,15 @@ mod tests {
     }
 
     #[test]
+    fn failures_are_asked_again_later_each_time() {
+        let minutes = |failures| after_failures(failures, Duration::from_secs(300)).as_secs() / 60;
+        assert_eq!([1, 2, 3, 99].map(minutes), [5, 10, 15, 15]);
+        assert_eq!(after_failures(9, Duration::from_secs(3600)), Duration::from_secs(3600));
+    }
+
+    #[test]
     fn all_under_way() {
-        let mut schedule = Schedule::new(1, Instant::now());
+        let mut schedule = Schedule::new(1, Instant::now(), STAGGER);
         schedule.started(0, Instant::now());
         assert_eq!(schedule.next(Instant::now()), Next::AllRunning);
     }

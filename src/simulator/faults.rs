@@ -69,6 +69,8 @@ pub enum Fault {
     Hang,
     /// Every page names the same next page.
     RepeatToken,
+    /// Every page names another next page, for ever.
+    EndlessPages,
     /// The connection is closed without an answer.
     Drop,
     /// The answer is right, and late.

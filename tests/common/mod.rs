@@ -1,18 +1,25 @@
 //! An exporter in this process against a simulator in this process, and its page as a reader sees it.
 #![allow(dead_code, clippy::expect_used)] // each test file uses its own part of this
 
-use std::{collections::BTreeMap, ffi::OsString, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, io::Write as _, process::Stdio, time::Duration};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use oura_exporter::{
     clock::Clock,
-    config::{AccountConfig, Config, Flags},
+    config::{AccountConfig, Accounts, Config, Flags},
     exporter,
     oura::Patience,
     simulator::{Settings, Simulator},
     tls,
 };
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    net::TcpListener,
+    process::{Child, Command},
+    sync::oneshot,
+    task::JoinHandle,
+    time::timeout,
+};
 
 /// Noon UTC of a Sunday: alice (Helsinki) has been up for hours, bob (New York) wakes up.
 pub(crate) const NOON: &str = "2026-11-22T12:00:00Z";
@@ -61,12 +68,21 @@ pub(crate) struct Plan {
     pub(crate) patience: Patience,
     pub(crate) variables: Vec<(&'static str, String)>,
     pub(crate) clock: fn(DateTime<Utc>) -> Clock,
+    pub(crate) interval: Duration,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        let patience = Patience { timeout: Duration::from_secs(2), retries: 2, wait: Duration::from_millis(5) };
-        Self { now: NOON, people: &["alice"], patience, variables: vec![], clock: Clock::at }
+        let (timeout, wait) = (Duration::from_secs(2), Duration::from_millis(5));
+        let patience = Patience { timeout, retries: 2, wait, stagger: Duration::from_millis(500) };
+        Self {
+            now: NOON,
+            people: &["alice"],
+            patience,
+            variables: vec![],
+            clock: Clock::at,
+            interval: Duration::from_secs(300),
+        }
     }
 }
 
@@ -74,6 +90,11 @@ impl Plan {
     pub(crate) fn set(mut self, name: &'static str, value: &str) -> Self {
         self.variables.push((name, value.to_owned()));
         self
+    }
+
+    /// Polls again at once, so that a test sees the second poll.
+    pub(crate) fn often(self) -> Self {
+        Self { interval: Duration::from_millis(100), ..self }
     }
 
     pub(crate) fn at(self, now: &'static str) -> Self {
@@ -90,7 +111,9 @@ impl Plan {
         let mut variables = self.variables;
         variables.push(("OURA_API_URL", simulator.url()));
         let variables = variables.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        let mut config = Config::from_environment(variables, Flags::default()).expect("a good configuration");
+        let mut config =
+            Config::from_environment(variables, Flags::default(), Accounts::NotNeeded).expect("a good configuration");
+        config.poll_interval = self.interval;
         let wearers = simulator.people().into_iter().filter(|wearer| self.people.contains(&wearer.name));
         config.accounts =
             wearers.map(|wearer| AccountConfig { name: wearer.name.to_owned(), token: wearer.token.into() }).collect();
@@ -197,4 +220,58 @@ impl Page {
     pub(crate) fn errors(&self, collection: &str, reason: &str) -> f64 {
         self.get(&format!("oura_api_errors_total{{collection=\"{collection}\",reason=\"{reason}\"}}")).unwrap_or(0.0)
     }
+}
+
+/// The program itself, running and logging.
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    pub(crate) address: String,
+    log: JoinHandle<String>,
+}
+
+impl Program {
+    /// Starts `command` on a free port; returns when it says on which.
+    pub(crate) async fn start(command: &mut Command) -> Self {
+        tls::choose_provider();
+        command.args(["--web.listen-address", "127.0.0.1:0"]).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().expect("the program starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let mut log = String::new();
+        let address = loop {
+            let line = lines.next_line().await.expect("a log").unwrap_or_else(|| panic!("it ended: {log}"));
+            log += &line;
+            if let Some((_, url)) = line.split_once("serving http://") {
+                break url.trim_end_matches("/metrics").to_owned();
+            }
+        };
+        let log = tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                log += &line;
+                log.push('\n');
+            }
+            log
+        });
+        Self { child, address, log }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Option<String> {
+        reqwest::get(format!("http://{}{path}", self.address)).await.ok()?.text().await.ok()
+    }
+
+    pub(crate) async fn ready(&self) {
+        eventually("it is ready", async || self.get("/-/ready").await.filter(|text| text == "ready\n")).await;
+    }
+
+    /// Asks it to end, and gives its exit code and log.
+    pub(crate) async fn terminate(mut self) -> (Option<i32>, String) {
+        let pid = self.child.id().expect("it runs").to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs").success());
+        let ended = timeout(Duration::from_secs(5), self.child.wait()).await.expect("it stops within 5 s");
+        (ended.expect("an end").code(), self.log.await.expect("a log"))
+    }
+}
+
+/// Names a test that is left out and says why, past the test runner, which hides what good tests print.
+pub(crate) fn left_out(test: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "left out: {test} {why}");
 }

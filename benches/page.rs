@@ -1,0 +1,130 @@
+//! What a poll and a scrape cost: reading answers, making the page of two people, and sending it again unchanged.
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use chrono::{FixedOffset, TimeDelta};
+use divan::{Bencher, black_box, counter::BytesCount};
+use hyper::{Request, header::ACCEPT_ENCODING};
+use oura_exporter::{
+    clock::Clock,
+    documents::{KINDS, Kind, kind},
+    http,
+    latest::{AccountState, Board, Page},
+    observation::Moment,
+    oura::{Client, Patience, Transport},
+    poll::{Account, Poller},
+    server::Server,
+    simulator::{Settings, Simulator, Wearer},
+    status::ApiStats,
+};
+use serde_json::value::RawValue;
+use tokio::{runtime::Runtime, time::sleep};
+
+/// Noon UTC of a Sunday.
+const NOON: &str = "2026-11-22T12:00:00Z";
+/// What a poll asks for at that time: the answers of a few days, and a whole day of heart rates.
+const ANSWERS: [(&str, [(&str, &str); 2]); 3] = [
+    ("daily_activity", [("start_date", "2026-11-18"), ("end_date", "2026-11-25")]),
+    ("sleep", [("start_date", "2026-11-18"), ("end_date", "2026-11-25")]),
+    ("heartrate", [("start_datetime", "2026-11-21T12:00:00Z"), ("end_datetime", "2026-11-22T12:00:00Z")]),
+];
+
+static SERVER: LazyLock<Server> = LazyLock::new(|| on_runtime(server()));
+
+fn on_runtime<T>(made: impl Future<Output = anyhow::Result<T>>) -> T {
+    Runtime::new().expect("a runtime").block_on(made).expect("what is to be measured")
+}
+
+fn clock() -> Clock {
+    Clock::at(NOON.parse().expect("a moment"))
+}
+
+async fn simulator() -> std::io::Result<Simulator> {
+    Simulator::start(Settings { clock: clock(), ..Settings::default() }).await
+}
+
+/// Everybody's way to their data.
+fn clients(simulator: &Simulator, stats: &ApiStats) -> anyhow::Result<Vec<Account>> {
+    let transport = Transport::new(&simulator.url(), false, Patience::default(), clock(), stats.clone())?;
+    let transport = Arc::new(transport);
+    let account = |Wearer { name, token }| {
+        let client = Arc::new(Client::new(Arc::clone(&transport), token.into()));
+        Account { name: name.to_owned(), client }
+    };
+    Ok(simulator.people().into_iter().map(account).collect())
+}
+
+/// A server whose board shows what everybody's first poll finds.
+async fn server() -> anyhow::Result<Server> {
+    let (simulator, stats) = (simulator().await?, ApiStats::new()?);
+    let accounts = clients(&simulator, &stats)?;
+    let kinds: Arc<[_]> = KINDS.iter().collect();
+    let states = accounts.iter().map(|account| AccountState::new(&account.name, &kinds)).collect();
+    let board = Arc::new(Board::new(states, clock(), TimeDelta::hours(36)));
+    let page = Page::new(Arc::clone(&board), stats.clone())?;
+    let poller = Poller {
+        board: Arc::clone(&board),
+        kinds,
+        interval: Duration::from_secs(300),
+        patience: Patience::default(),
+        clock: clock(),
+        stats,
+    };
+    let polling = tokio::spawn(poller.run(accounts));
+    while board.ready().is_err() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    polling.abort();
+    Ok(Server { board, page })
+}
+
+/// What one person's cloud answers, with the fields that the exporter asks for.
+async fn documents(kind: &'static Kind, window: [(&'static str, &str); 2]) -> anyhow::Result<Vec<Box<RawValue>>> {
+    let simulator = simulator().await?;
+    let account = clients(&simulator, &ApiStats::new()?)?.swap_remove(0);
+    let mut query: Vec<_> = window.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+    query.extend(kind.fields().map(|fields| ("fields", fields.join(","))));
+    Ok(account.client.documents(kind.name, &query).await?)
+}
+
+/// Reading an answer's documents, as each poll does.
+#[divan::bench(args = ANSWERS.map(|(name, _)| name))]
+fn read(bencher: Bencher<'_, '_>, name: &str) {
+    let (_, window) = ANSWERS.into_iter().find(|answer| answer.0 == name).expect("one of them");
+    let kind = kind(name).expect("a kind");
+    let documents = on_runtime(documents(kind, window));
+    let moment = Moment { now: clock().now(), zone: FixedOffset::east_opt(2 * 3600).expect("an offset") };
+    assert!(kind.read(&documents, &moment).shown.is_some(), "{name} shows nothing");
+    let bytes: usize = documents.iter().map(|document| document.get().len()).sum();
+    bencher.counter(BytesCount::new(bytes)).bench(|| kind.read(black_box(&documents), &moment));
+}
+
+/// A scrape after news: the page of two people, encoded and compressed anew.
+#[divan::bench]
+fn make(bencher: Bencher<'_, '_>) {
+    let news = || SERVER.board.post(0, SERVER.board.accounts().swap_remove(0));
+    let bytes = SERVER.page.current().expect("a page").plain.len();
+    bencher.counter(BytesCount::new(bytes)).with_inputs(news).bench_values(|()| SERVER.page.current());
+}
+
+/// The part of it that compresses.
+#[divan::bench]
+fn gzip(bencher: Bencher<'_, '_>) {
+    let page = SERVER.page.current().expect("a page").plain.clone();
+    bencher.counter(BytesCount::of_slice(&page)).bench(|| http::gzip(black_box(&page)));
+}
+
+/// A scrape without news.
+#[divan::bench(args = ["identity", "gzip"])]
+fn answer(bencher: Bencher<'_, '_>, coding: &str) {
+    let server = &*SERVER;
+    let request = Request::get("/metrics").header(ACCEPT_ENCODING, coding).body(()).expect("a request");
+    bencher.bench(|| server.answer(black_box(&request)));
+}
+
+fn main() {
+    divan::main();
+}
