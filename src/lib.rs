@@ -33,6 +33,7 @@
 //! Write `documents/<kind>.rs` after its neighbours, add its line to [`documents::KINDS`], let the simulator have some,
 //! and run `UPDATE_DOCS=1 cargo test --test catalogue`.
 
+pub mod auth;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;

@@ -6,10 +6,12 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use chrono::{DateTime, Utc};
+use http_body_util::{BodyExt, Limited};
 use hyper::{
     Method, Request,
-    header::{AUTHORIZATION, HeaderMap, USER_AGENT},
+    body::Incoming,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, USER_AGENT},
+    http::request::Parts,
 };
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -20,22 +22,22 @@ use super::{
     faults::{Fault, Faults},
     life::{Life, View},
     noise::Noise,
+    oauth::{Asked, Authorizations},
     people::PEOPLE,
     query::{Parameters, parameters},
     replies::Reply,
     routes::{Data, Route, route},
     sandbox,
+    visitor::Visitor,
     window::Shelf,
 };
 use crate::{clock::Clock, http::Answer};
 
-/// What every page names as the next one while [`Fault::RepeatToken`] is on.
+/// What every page names as the next one while [`Fault::RepeatToken`] is on, and begins with under
+/// [`Fault::EndlessPages`].
 const SAME_TOKEN: &str = "c2FtZSBhZ2Fpbg";
-/// What a token's rate limit says it is.
-const RATE_LIMIT: u32 = 5000;
-/// For how long the rate limit counts, in seconds.
-const RATE_WINDOW_SECONDS: u32 = 300;
-
+/// The longest form that is read, in bytes.
+const MOST_FORM: usize = 65_536;
 /// How many requests are remembered, so that a demo that runs for weeks does not grow.
 const MOST_RECORDS: usize = 20_000;
 
@@ -48,6 +50,7 @@ pub(super) struct Dropped;
 #[derive(Debug)]
 pub(super) struct Cloud {
     pub(super) faults: Faults,
+    pub(super) authorizations: Authorizations,
     clock: Clock,
     lives: Vec<Life>,
     seed: u64,
@@ -66,7 +69,14 @@ impl Cloud {
         let start = settings.clock.now();
         let lives = (0..).take(PEOPLE.len()).map(|number| Life::new(number, settings.seed, start, settings.years));
         let lives = lives.collect();
-        Self { faults: Faults::default(), clock: settings.clock, lives, seed: settings.seed, records: Mutex::default() }
+        Self {
+            faults: Faults::default(),
+            authorizations: Authorizations::new(settings.seed, settings.clock.clone()),
+            clock: settings.clock,
+            lives,
+            seed: settings.seed,
+            records: Mutex::default(),
+        }
     }
 
     /// The bearer token of each person.
@@ -79,14 +89,15 @@ impl Cloud {
     }
 
     /// Answers a request that came over the connection with this number, and records it.
-    pub(super) async fn answer<B>(&self, request: Request<B>, connection: u64) -> Result<Answer, Dropped> {
-        let parameters = parameters(request.uri().query().unwrap_or_default());
-        let life = self.life(request.headers());
-        let number = self.record(&request, &parameters, life, connection);
-        let reply = self.reply(request.method(), request.uri().path(), &parameters, request.headers()).await?;
+    pub(super) async fn answer(&self, request: Request<Incoming>, connection: u64) -> Result<Answer, Dropped> {
+        let (head, body) = request.into_parts();
+        let query = parameters(head.uri.query().unwrap_or_default());
+        let number = self.record(&head, &query, connection);
+        let form = form(&head.headers, body).await?;
+        let reply = self.reply(&head, &query, &form).await?;
         let status = reply.status;
         let trace = Noise::new(self.seed).of("trace").at(number.cast_signed()).bits();
-        let (answer, body_bytes) = reply.encode(request.headers(), trace);
+        let (answer, body_bytes) = reply.encode(&head.headers, trace);
         if let Some((_, record)) = self.records().kept.iter_mut().rfind(|(other, _)| *other == number) {
             (record.status, record.body_bytes) = (status, body_bytes);
         }
@@ -107,12 +118,12 @@ impl Cloud {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn record<B>(&self, request: &Request<B>, query: &Parameters, life: Option<&Life>, connection: u64) -> u64 {
+    fn record(&self, head: &Parts, query: &Parameters, connection: u64) -> u64 {
         let record = Recorded {
-            path: request.uri().path().to_owned(),
+            path: head.uri.path().to_owned(),
             query: query.to_vec(),
-            user_agent: header(request.headers(), USER_AGENT.as_str()).map(str::to_owned),
-            person: life.map(|life| life.person.name),
+            user_agent: header(&head.headers, USER_AGENT.as_str()).map(str::to_owned),
+            person: self.visitor(&head.headers).map(|visitor| visitor.life.person.name),
             status: 0,
             body_bytes: 0,
             at: self.clock.now(),
@@ -128,20 +139,23 @@ impl Cloud {
         number
     }
 
-    async fn reply(
-        &self,
-        method: &Method,
-        path: &str,
-        query: &Parameters,
-        headers: &HeaderMap,
-    ) -> Result<Reply, Dropped> {
+    async fn reply(&self, head: &Parts, query: &Parameters, form: &Parameters) -> Result<Reply, Dropped> {
+        let (route, headers) = (route(head.uri.path()), &head.headers);
+        let asked = Asked { query, form, headers };
         if header(headers, USER_AGENT.as_str()).is_none() {
+            if let Some(Route::SignIn(door)) = route {
+                self.authorizations.turned_away(door, asked, 403);
+            }
             return Ok(Reply::detail(403, "Forbidden"));
         }
-        match route(path) {
+        match route {
             None => Ok(Reply::detail(404, "Not Found")),
-            Some(_) if method != Method::GET => Ok(Reply::method_not_allowed()),
+            Some(route) if !route.methods().contains(&head.method) => {
+                let methods: Vec<&str> = route.methods().iter().map(Method::as_str).collect();
+                Ok(Reply::method_not_allowed(&methods.join(", ")))
+            }
             Some(Route::Data(data)) => self.data(&data, query, headers).await,
+            Some(Route::SignIn(door)) => self.authorizations.answer(door, asked).await,
         }
     }
 
@@ -150,17 +164,14 @@ impl Cloud {
         if bearer(headers).is_none() {
             return Ok(Reply::detail(400, "Token is missing from Request Authorization Heade"));
         }
-        let known = self.life(headers);
-        let person = known.map(|life| life.person.name);
+        let known = self.visitor(headers);
+        let person = known.as_ref().map(|visitor| visitor.life.person.name);
         let fault = self.faults.strike(person, data.collection.name);
         let fault = fault.filter(|fault| *fault != Fault::ScopeMissing || data.collection.kind != Kind::Single);
-        let life = if data.is_sandbox { self.lives.first() } else { known };
-        let view = life.map(|life| View { life: *life, now: self.clock.now() });
-        let sound = |query: &Parameters| match view {
-            None => Reply::of_status(401),
-            Some(view) => {
-                self.documents(view, data, query).map_or_else(|reply| reply, |value| Reply::json(200, &value))
-            }
+        let visitor = admitted(if data.is_sandbox { self.lives.first().map(anybody) } else { known }, data);
+        let sound = |query: &Parameters| {
+            let answer = visitor.clone().and_then(|visitor| self.documents(&visitor, data, query));
+            answer.map_or_else(|reply| reply, |value| Reply::json(200, &value))
         };
         match fault {
             None => Ok(sound(query)),
@@ -171,28 +182,35 @@ impl Cloud {
                 Ok(sound(query))
             }
             Some(Fault::CutJson) => Ok(sound(query).cut()),
-            Some(Fault::RepeatToken) => Ok(view.map_or_else(|| sound(query), |view| self.repeating(view, data, query))),
+            Some(fault @ (Fault::RepeatToken | Fault::EndlessPages)) => {
+                let another =
+                    if fault == Fault::EndlessPages { self.recorded().len().to_string() } else { String::new() };
+                let next = format!("{SAME_TOKEN}{another}");
+                Ok(visitor.map_or_else(|reply| reply, |visitor| self.repeating(&visitor, data, query, &next)))
+            }
             Some(fault) => Ok(self.failure(&fault, data)),
         }
     }
 
-    fn documents(&self, view: View, data: &Data, query: &Parameters) -> Result<Value, Reply> {
+    fn documents(&self, visitor: &Visitor, data: &Data, query: &Parameters) -> Result<Value, Reply> {
+        let view = View { life: visitor.life, now: self.clock.now() };
         let shelf = Shelf { view, collection: data.collection, faults: &self.faults };
-        match (data.is_sandbox, data.id) {
+        let answer = match (data.is_sandbox, data.id) {
             (false, None) => shelf.list(query),
             (false, Some(id)) => shelf.document(id),
             (true, None) => sandbox::list(&view, data.collection, query),
             (true, Some(id)) => sandbox::document(&view, data.collection, id),
-        }
+        };
+        answer.map(|answer| visitor.shown(data.collection, answer))
     }
 
-    /// The first page, which says that there is another, and that it is this one.
-    fn repeating(&self, view: View, data: &Data, query: &Parameters) -> Reply {
-        let query: Vec<_> = query.iter().filter(|(_, value)| value != SAME_TOKEN).cloned().collect();
-        match self.documents(view, data, &query) {
+    /// The first page, which says that there is another, named `next_token`, whatever was asked for.
+    fn repeating(&self, visitor: &Visitor, data: &Data, query: &Parameters, next_token: &str) -> Reply {
+        let query: Vec<_> = query.iter().filter(|(_, value)| !value.starts_with(SAME_TOKEN)).cloned().collect();
+        match self.documents(visitor, data, &query) {
             Ok(mut page) => {
                 if let Some(next) = page.get_mut("next_token") {
-                    *next = json!(SAME_TOKEN);
+                    *next = json!(next_token);
                 }
                 Reply::json(200, &page)
             }
@@ -204,40 +222,60 @@ impl Cloud {
     fn failure(&self, fault: &Fault, data: &Data) -> Reply {
         match fault {
             Fault::Status(status) => Reply::of_status(*status),
-            Fault::RateLimited { retry_after_seconds } => limited(self.clock.now(), *retry_after_seconds),
-            Fault::ScopeMissing => {
-                let detail = format!("The token lacks the scope: {}", data.collection.scope);
-                Reply::problem(401, "Missing scopes", &detail)
-            }
+            Fault::RateLimited { retry_after_seconds } => Reply::limited(self.clock.now(), *retry_after_seconds),
+            Fault::ScopeMissing => scope_missing(data),
             Fault::MembershipLapsed => Reply::of_status(403),
             Fault::Html => Reply::html(200),
             _ => Reply::of_status(401),
         }
     }
 
-    /// Whose token the request bears.
-    fn life(&self, headers: &HeaderMap) -> Option<&Life> {
+    /// Whose token the request bears, and what it opens.
+    fn visitor(&self, headers: &HeaderMap) -> Option<Visitor> {
         let bearer = bearer(headers)?;
-        self.tokens().zip(&self.lives).find(|((_, token), _)| token == bearer).map(|(_, life)| life)
+        let known = self.tokens().zip(&self.lives).find(|((_, token), _)| token == bearer);
+        known.map(|(_, life)| anybody(life)).or_else(|| {
+            let pass = self.authorizations.pass(bearer)?;
+            let life = self.lives.iter().find(|life| life.person.name == pass.person)?;
+            Some(Visitor { life: *life, scopes: Some(pass.scopes) })
+        })
     }
 }
 
-fn limited(now: DateTime<Utc>, seconds: u64) -> Reply {
-    let reset = now.timestamp().saturating_add_unsigned(seconds);
-    Reply::of_status(429)
-        .with("retry-after", seconds.to_string())
-        .with("x-ratelimit-limit", RATE_LIMIT.to_string())
-        .with("x-ratelimit-window", RATE_WINDOW_SECONDS.to_string())
-        .with("x-ratelimit-reset", reset.to_string())
-        .with("x-ratelimit-tier", "token".to_owned())
+/// A visitor to whom nothing of this life is closed.
+const fn anybody(life: &Life) -> Visitor {
+    Visitor { life: *life, scopes: None }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// The visitor, if their token is good for what they ask.
+fn admitted(visitor: Option<Visitor>, data: &Data) -> Result<Visitor, Reply> {
+    let visitor = visitor.ok_or_else(|| Reply::of_status(401))?;
+    if visitor.may_see(data.collection) { Ok(visitor) } else { Err(scope_missing(data)) }
+}
+
+fn scope_missing(data: &Data) -> Reply {
+    let detail = format!("The token lacks the scope: {}", data.collection.scope);
+    Reply::problem(401, "Missing scopes", &detail)
+}
+
+/// The fields of a form, if the request has one.
+async fn form(headers: &HeaderMap, body: Incoming) -> Result<Vec<(String, String)>, Dropped> {
+    let is_form = header(headers, CONTENT_TYPE.as_str())
+        .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
+    if !is_form {
+        return Ok(Vec::new());
+    }
+    let bytes = Limited::new(body, MOST_FORM).collect().await.map_err(|_| Dropped)?.to_bytes();
+    Ok(parameters(&String::from_utf8_lossy(&bytes)))
+}
+
+/// The value of a header, if it says anything.
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().filter(|value| !value.trim().is_empty())
 }
 
 /// The token in the request's Authorization header.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = header(headers, AUTHORIZATION.as_str())?.split_once(' ')?;
     (scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty()).then_some(token.trim())
 }

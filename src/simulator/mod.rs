@@ -1,10 +1,10 @@
-//! An Oura Cloud on loopback, for demo and tests: two made-up people with years of data, and faults on demand.
+//! An Oura Cloud on loopback, for demo and tests: sign-in, two made-up people with years of data, faults on demand.
 //!
 //! A request goes through `server` (connections), `cloud` (who asks, and what is to go wrong), `routes`, `query` and
 //! `window` (which documents, in which page). Documents are made when they are asked for: `people` and `life` say who
 //! somebody is and what happens to them, `night` and `doings` what they do on a day, and `sleep`, `scores`, `activity`,
 //! `heart`, `battery`, `wellbeing` and `events` how the service tells of it. All of it follows from a seed, so any day
-//! can be asked for at any time.
+//! can be asked for at any time. The authorization server is `oauth`; `visitor` is what a token of it opens.
 
 mod activity;
 mod battery;
@@ -19,6 +19,7 @@ mod ids;
 mod life;
 mod night;
 mod noise;
+mod oauth;
 mod people;
 mod query;
 mod replies;
@@ -27,6 +28,7 @@ mod sandbox;
 mod scores;
 mod server;
 mod sleep;
+mod visitor;
 mod wellbeing;
 mod window;
 mod zone;
@@ -46,6 +48,7 @@ use crate::clock::Clock;
 use cloud::Cloud;
 pub use collections::{COLLECTIONS, Collection, Kind};
 pub use faults::{Fault, Faults, Scope};
+pub use oauth::{Application, Authorizations, Exchange, Granted, Portal, TokenFault};
 
 /// A running Oura Cloud; it stops when it is dropped.
 #[derive(Debug)]
@@ -125,6 +128,16 @@ impl Simulator {
     /// What goes wrong; it can be switched at any time.
     pub fn faults(&self) -> &Faults {
         &self.cloud.faults
+    }
+
+    /// The applications registered with it: one of each portal.
+    pub fn applications(&self) -> Vec<Application> {
+        self.cloud.authorizations.applications().to_vec()
+    }
+
+    /// The authorization server: its switches, and what it has seen.
+    pub fn authorizations(&self) -> &Authorizations {
+        &self.cloud.authorizations
     }
 
     /// Every request so far, in order; after 20,000 of them the oldest are forgotten.

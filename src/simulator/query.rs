@@ -37,7 +37,7 @@ pub(super) fn parameters(query: &str) -> Vec<(String, String)> {
 }
 
 /// Without percent signs; a plus is a space.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {

@@ -1,9 +1,15 @@
 //! What the service answers: JSON, errors in its several shapes, and pages of HTML from the edge.
 
+use chrono::{DateTime, Utc};
 use hyper::{Response, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 
 use crate::http::{Answer, accepts_gzip, gzip};
+
+/// What a token's rate limit says it is.
+const RATE_LIMIT: u32 = 5000;
+/// For how long the rate limit counts, in seconds.
+const RATE_WINDOW_SECONDS: u32 = 300;
 
 /// An answer before it is encoded.
 #[derive(Clone, Debug)]
@@ -36,12 +42,33 @@ impl Reply {
         let body = format!(
             "<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{status}</h1></body></html>\n"
         );
-        Self { status, content_type: "text/html", headers: Vec::new(), body: body.into_bytes() }
+        Self::page(status, body)
+    }
+
+    /// A page of HTML.
+    pub(super) fn page(status: u16, html: String) -> Self {
+        Self { status, content_type: "text/html", headers: Vec::new(), body: html.into_bytes() }
+    }
+
+    /// An answer without a body.
+    pub(super) fn empty(status: u16) -> Self {
+        Self { status, content_type: "text/plain", headers: Vec::new(), body: Vec::new() }
     }
 
     /// The answer to a method that the route does not know.
-    pub(super) fn method_not_allowed() -> Self {
-        Self::detail(405, "Method Not Allowed").with("allow", "GET".to_owned())
+    pub(super) fn method_not_allowed(allowed: &str) -> Self {
+        Self::detail(405, "Method Not Allowed").with("allow", allowed.to_owned())
+    }
+
+    /// 429 with the five headers of the rate limit.
+    pub(super) fn limited(now: DateTime<Utc>, seconds: u64) -> Self {
+        let reset = now.timestamp().saturating_add_unsigned(seconds);
+        Self::of_status(429)
+            .with("retry-after", seconds.to_string())
+            .with("x-ratelimit-limit", RATE_LIMIT.to_string())
+            .with("x-ratelimit-window", RATE_WINDOW_SECONDS.to_string())
+            .with("x-ratelimit-reset", reset.to_string())
+            .with("x-ratelimit-tier", "token".to_owned())
     }
 
     /// The body that comes with a status that no request of its own caused.
@@ -70,7 +97,7 @@ impl Reply {
 
     /// The answer as it goes out to a client that sent `asked`, and how long its body is then, in bytes.
     pub(super) fn encode(self, asked: &HeaderMap, trace: u64) -> (Answer, usize) {
-        let compressed = accepts_gzip(asked);
+        let compressed = accepts_gzip(asked) && !self.body.is_empty();
         let body = if compressed { gzip(&self.body) } else { self.body.into() };
         let length = body.len();
         let mut answer = Response::builder()

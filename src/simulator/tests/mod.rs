@@ -1,7 +1,9 @@
 //! The simulator as its clients see it, over HTTP.
 
+mod auth;
 mod data;
 mod failing;
+mod office;
 mod schema;
 mod windows;
 

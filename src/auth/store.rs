@@ -1,0 +1,186 @@
+//! The token store: one file an account, never half written, never open to others, one writer at a time.
+
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use super::tokens::{Tokens, Unfit};
+
+const EXTENSION: &str = "json";
+/// Only the owner enters the directory, only the owner reads the files.
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// A directory of token files.
+#[derive(Clone, Debug)]
+pub struct Store {
+    directory: PathBuf,
+}
+
+/// What went wrong with which file, and what to do; the file is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The system refused.
+    #[error("cannot {what} {}: {source}; {advice}", path.display())]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The file is there and says nothing that can be used.
+    #[error("cannot use {}: {cause}", path.display())]
+    Unfit {
+        /// Which file.
+        path: PathBuf,
+        /// Why, and what to do.
+        cause: String,
+    },
+}
+
+/// Which writing of a file this is: it changes whenever the file is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edition {
+    inode: u64,
+    changed: (i64, i64),
+}
+
+/// The right to change an account's file, held against all other processes until it is dropped.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "closing the file is what releases the lock")] File);
+
+impl Store {
+    /// The store in `directory`, which need not exist yet.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into() }
+    }
+
+    /// The names of the accounts that have a file, in order.
+    ///
+    /// # Errors
+    /// Where the directory cannot be read; one that is not there has no accounts.
+    pub fn accounts(&self) -> Result<Vec<String>, StoreError> {
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+            Err(error) => return Err(failed("read", &self.directory, error)),
+        };
+        let name = |entry: io::Result<fs::DirEntry>| {
+            let path = entry.ok()?.path();
+            let is_tokens = path.extension()? == EXTENSION;
+            path.file_stem()?.to_str().filter(|name| is_tokens && !name.starts_with('.')).map(str::to_owned)
+        };
+        let mut names: Vec<_> = entries.filter_map(name).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The tokens of an account; none if it has no file.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or used; it stays as it is.
+    pub fn read(&self, account: &str) -> Result<Option<Tokens>, StoreError> {
+        let path = self.path(account);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed("read", &path, error)),
+        };
+        let unfit = |unfit: Unfit| StoreError::Unfit { path, cause: unfit.to_string() };
+        Tokens::from_json(&text).map(Some).map_err(unfit)
+    }
+
+    /// Which writing of the account's file is there; none if it has none.
+    pub fn edition(&self, account: &str) -> Option<Edition> {
+        let metadata = fs::metadata(self.path(account)).ok()?;
+        Some(Edition { inode: metadata.ino(), changed: (metadata.ctime(), metadata.ctime_nsec()) })
+    }
+
+    /// Replaces the account's tokens: written beside, synced, renamed, and the directory synced. When this returns they
+    /// are safe; if it fails, the file before is whole.
+    ///
+    /// # Errors
+    /// Where one of the steps fails; the error names the path.
+    pub fn write(&self, account: &str, tokens: &Tokens) -> Result<(), StoreError> {
+        self.create()?;
+        let path = self.path(account);
+        let text = tokens.to_json().map_err(|error| failed("write", &path, error.into()))?;
+        let written = || -> io::Result<()> {
+            let mut beside = tempfile::Builder::new()
+                .prefix(".new-")
+                .permissions(Permissions::from_mode(FILE_MODE))
+                .tempfile_in(&self.directory)?;
+            beside.write_all(text.as_bytes())?;
+            beside.as_file().sync_all()?;
+            beside.persist(&path)?;
+            File::open(&self.directory)?.sync_all()
+        };
+        written().map_err(|error| failed("write", &path, error))
+    }
+
+    /// Forgets the account.
+    ///
+    /// # Errors
+    /// Where the file cannot be removed.
+    pub fn remove(&self, account: &str) -> Result<(), StoreError> {
+        let path = self.path(account);
+        fs::remove_file(&path).map_err(|error| failed("remove", &path, error))
+    }
+
+    /// Waits for the right to change the account's file.
+    ///
+    /// # Errors
+    /// Where the lock file cannot be made.
+    pub fn lock(&self, account: &str) -> Result<Lock, StoreError> {
+        self.create()?;
+        let path = self.directory.join(format!(".{account}.lock"));
+        let locked = || -> io::Result<File> {
+            let file = OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        locked().map(Lock).map_err(|error| failed("lock", &path, error))
+    }
+
+    /// Whether tokens can be kept here, found out before Oura is asked for any.
+    ///
+    /// # Errors
+    /// Where a file cannot be made.
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.create()?;
+        let made = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.directory);
+        made.map(drop).map_err(|error| failed("write to", &self.directory, error))
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn create(&self) -> Result<(), StoreError> {
+        let made = fs::DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&self.directory);
+        made.map_err(|error| failed("create", &self.directory, error))
+    }
+
+    fn path(&self, account: &str) -> PathBuf {
+        self.directory.join(format!("{account}.{EXTENSION}"))
+    }
+}
+
+fn failed(what: &'static str, path: &Path, source: io::Error) -> StoreError {
+    let advice = match source.kind() {
+        io::ErrorKind::StorageFull => "make room; what was stored is whole",
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            "give this user the right to it, or set OURA_STATE_DIR to a directory it may write"
+        }
+        _ => "check OURA_STATE_DIR",
+    };
+    StoreError::System { what, path: path.to_owned(), source, advice }
+}

@@ -1,0 +1,141 @@
+//! A pair of tokens with what is known of it, and how it is written to a file.
+
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+/// The version of the file that this build writes; it reads no newer one.
+const VERSION: u32 = 1;
+/// The least and the most by which a token is renewed before it expires; between them, a tenth of its life.
+const EARLIEST: TimeDelta = TimeDelta::days(3);
+const LATEST: TimeDelta = TimeDelta::minutes(2);
+
+/// Where the OAuth application was registered: that decides which token URL knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Portal {
+    /// cloud.ouraring.com/oauth/applications
+    Legacy,
+    /// developer.ouraring.com
+    New,
+}
+
+/// A pair of tokens; `Debug` shows neither.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// Opens the API.
+    pub access: SecretString,
+    /// Buys the next pair, once.
+    pub refresh: Option<SecretString>,
+    /// When Oura issued the pair.
+    pub issued_at: DateTime<Utc>,
+    /// When the access token ends; none if Oura did not say.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// What the wearer granted, without prefixes; none if Oura never said.
+    pub scopes: Option<Vec<String>>,
+    /// Which portal's token URL gave it.
+    pub portal: Portal,
+    /// When the person signed in.
+    pub signed_in_at: DateTime<Utc>,
+}
+
+impl Tokens {
+    /// Whether it is time to renew the access token, well before it ends.
+    pub fn is_due(&self, now: DateTime<Utc>) -> bool {
+        self.expires_at.is_some_and(|end| {
+            let life = end - self.issued_at;
+            now >= end - (life / 10).clamp(LATEST.min(life / 2), EARLIEST)
+        })
+    }
+
+    /// Whether the access token has ended.
+    pub fn has_expired(&self, now: DateTime<Utc>) -> bool {
+        self.expires_at.is_some_and(|end| now >= end)
+    }
+
+    /// Whether both are the same pair.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.access.expose_secret() == other.access.expose_secret()
+    }
+
+    /// The file's text.
+    pub(super) fn to_json(&self) -> Result<String, serde_json::Error> {
+        let file = File {
+            version: VERSION,
+            access_token: self.access.expose_secret(),
+            refresh_token: self.refresh.as_ref().map(ExposeSecret::expose_secret),
+            issued_at: self.issued_at,
+            expires_at: self.expires_at,
+            scopes: self.scopes.as_deref(),
+            portal: self.portal,
+            signed_in_at: self.signed_in_at,
+        };
+        serde_json::to_string_pretty(&file).map(|text| text + "\n")
+    }
+
+    /// Reads a file's text.
+    pub(super) fn from_json(text: &str) -> Result<Self, Unfit> {
+        let Version { version } = serde_json::from_str(text).map_err(|_| Unfit::Damaged)?;
+        if version > VERSION {
+            return Err(Unfit::Newer(version));
+        }
+        let file: OwnedFile = serde_json::from_str(text).map_err(|_| Unfit::Damaged)?;
+        Ok(Self {
+            access: file.access_token.into(),
+            refresh: file.refresh_token.map(SecretString::from),
+            issued_at: file.issued_at,
+            expires_at: file.expires_at,
+            scopes: file.scopes,
+            portal: file.portal,
+            signed_in_at: file.signed_in_at,
+        })
+    }
+}
+
+/// Why a file's text is no pair of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unfit {
+    Damaged,
+    Newer(u32),
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged => f.write_str("it is cut short or damaged; sign in again, or restore it from a backup"),
+            Self::Newer(version) => {
+                write!(f, "a newer oura-exporter wrote it (version {version}); use that one, or sign in again")
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    version: u32,
+    access_token: &'a str,
+    refresh_token: Option<&'a str>,
+    issued_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+    scopes: Option<&'a [String]>,
+    portal: Portal,
+    signed_in_at: DateTime<Utc>,
+}
+
+#[derive(Deserialize)]
+struct OwnedFile {
+    access_token: String,
+    refresh_token: Option<String>,
+    issued_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+    scopes: Option<Vec<String>>,
+    portal: Portal,
+    signed_in_at: DateTime<Utc>,
+}
