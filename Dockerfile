@@ -7,10 +7,10 @@ WORKDIR /build
 # The dependencies, a layer of their own that changes with Cargo.toml and Cargo.lock only. What was built from the
 # stand-in sources is cleaned away, or cargo could take it for the program: it goes by the files' times.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src \
+RUN mkdir src benches \
     && echo '//! Stands in for the library.' > src/lib.rs \
     && echo '//! Stands in for the program.' > src/main.rs \
-    && echo 'fn main() {}' >> src/main.rs \
+    && echo 'fn main() {}' | tee -a src/main.rs > benches/page.rs \
     && cargo build --release --locked \
     && cargo clean --release --locked --package oura-exporter \
     && rm -r src

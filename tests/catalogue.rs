@@ -8,9 +8,11 @@ use std::{
     path::Path,
 };
 
-use common::{Plan, simulator_at};
+use chrono::TimeDelta;
+use common::{Plan, moment, simulator_at, simulator_with};
 use oura_exporter::{
     catalogue,
+    clock::Clock,
     config::VARIABLES,
     documents::{KINDS, Kind, Query},
     simulator::{COLLECTIONS, Scope},
@@ -222,4 +224,24 @@ fn every_collection_of_the_specification_is_a_kind() {
         paths.filter_map(|path| path.strip_prefix("/v2/usercollection/")).filter(|name| !name.contains('/')).collect();
     let known: BTreeSet<_> = KINDS.iter().map(|kind| kind.name).collect();
     assert_eq!(known, names);
+}
+
+/// The demo is worth looking at on whichever day it is run.
+#[tokio::test]
+async fn the_demo_shows_85_families_on_any_day_at_any_hour() {
+    let mut poor = Vec::new();
+    for number in 0..30 {
+        let now = moment(common::NOON) + TimeDelta::hours(number * 299);
+        let simulator = simulator_with(Clock::still_at(now)).await;
+        let plan = Plan { people: &["alice", "bob"], ..Plan::default() };
+        let page = plan.at_moment(now).ready(&simulator).await.page().await;
+        let families = page.text.lines().filter(|line| line.starts_with("# TYPE oura_")).count();
+        if families < 85 {
+            let names: Vec<_> = catalogue::of_the_board().iter().map(|entry| entry.definition.name).collect();
+            let missing: Vec<_> =
+                names.into_iter().filter(|name| !page.text.contains(&format!("# TYPE {name} "))).collect();
+            poor.push((now, families, missing));
+        }
+    }
+    assert!(poor.is_empty(), "{poor:#?}");
 }

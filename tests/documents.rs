@@ -3,7 +3,12 @@
 mod common;
 
 use common::{NOON, Page, Plan, day_seconds, simulator_at};
-use oura_exporter::simulator::{Scope, Simulator};
+use oura_exporter::{
+    clock::Clock,
+    oura::{ApiError, Client, Patience, Transport},
+    simulator::{Scope, Simulator},
+    status::ApiStats,
+};
 use serde_json::{Value, json};
 
 const TODAY: &str = "2026-11-22";
@@ -334,4 +339,47 @@ async fn the_newest_heart_rate_is_found_behind_pages_that_begin_with_the_oldest(
         page.get("oura_heart_rate_day_maximum_bpm").expect("a maximum"),
     );
     assert!(low < mean && mean < high, "{low} {mean} {high}");
+}
+
+#[tokio::test]
+async fn a_value_leaves_the_page_at_the_wearers_midnight_without_any_news() {
+    // Two seconds before midnight in Helsinki; nobody asks Oura again for five minutes.
+    let now = "2026-11-22T21:59:57Z";
+    let simulator = simulator_at(now).await;
+    simulator.faults().edit(Scope::collection("daily_readiness"), |documents| {
+        documents.retain(|document| document["day"].as_str() <= Some("2026-11-20"));
+    });
+    let exporter = Plan::default().at(now).ready(&simulator).await;
+    exporter.page_where("it is gone", |page| page.get("oura_readiness_score").is_none()).await;
+    let asked = simulator.requests().iter().filter(|request| request.path.ends_with("/daily_readiness")).count();
+    assert_eq!(asked, 1);
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn rare_documents_stay_for_thirty_days() {
+    for (last, shown) in [("2026-10-23", true), ("2026-10-22", false)] {
+        let page = page_with("vO2_max", move |documents| {
+            let mut document = documents.last().expect("some document").clone();
+            document["day"] = json!(last);
+            document["timestamp"] = json!(format!("{last}T00:00:00+00:00"));
+            *documents = vec![document];
+        });
+        assert_eq!(page.await.get("oura_vo2_max").is_some(), shown, "{last}");
+    }
+}
+
+#[tokio::test]
+async fn a_document_is_found_by_its_id() {
+    let simulator = simulator_at(NOON).await;
+    let stats = ApiStats::new().expect("good names");
+    let transport = Transport::new(&simulator.url(), false, Patience::default(), Clock::system(), stats);
+    let client = Client::new(transport.expect("a transport").into(), simulator.people()[0].token.clone().into());
+    let window = [("start_date", "2026-11-20".to_owned()), ("end_date", "2026-11-22".to_owned())];
+    let documents = client.documents("daily_sleep", &window).await.expect("documents");
+    let listed: Value = serde_json::from_str(documents[0].get()).expect("JSON");
+    let found = client.document("daily_sleep", listed["id"].as_str().expect("an id")).await.expect("the document");
+    assert_eq!(serde_json::from_str::<Value>(found.get()).expect("JSON"), listed);
+    let missing = client.document("daily_sleep", "none").await.map(|_| ());
+    assert_eq!(missing, Err(ApiError::Rejected { status: 404 }));
 }

@@ -18,7 +18,7 @@ use crate::{
 /// How old the process's own figures may be; looking them up costs more than serving the page.
 const PROCESS_AGE: Duration = Duration::from_secs(1);
 /// After that long the rest is encoded anew even without news, because values leave the page by growing old.
-const QUIET_AGE: Duration = Duration::from_secs(15);
+const QUIET_AGE: Duration = Duration::from_secs(5);
 
 /// The page, ready to send.
 pub struct Encoded {

@@ -34,7 +34,8 @@ pub(super) fn rows(view: &View, day: NaiveDate) -> Vec<Value> {
 
 fn row(life: &Life, day: NaiveDate, at: DateTime<Utc>) -> Value {
     let (level, is_on_charger) = level(life, day, at);
-    let is_told = at.timestamp() / HALF_AN_HOUR % 7 != 0;
+    // Now and then the service does not say; not of everybody at once, so that a demo is full.
+    let is_told = (at.timestamp() / HALF_AN_HOUR + life.person.name.len() as i64) % 7 != 0;
     json!({
         "timestamp": at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
         "timestamp_unix": at.timestamp_millis(),

@@ -63,7 +63,7 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut
 
 /// How an exporter is to be started.
 pub(crate) struct Plan {
-    pub(crate) now: &'static str,
+    pub(crate) now: DateTime<Utc>,
     pub(crate) people: &'static [&'static str],
     pub(crate) patience: Patience,
     pub(crate) variables: Vec<(&'static str, String)>,
@@ -76,7 +76,7 @@ impl Default for Plan {
         let (timeout, wait) = (Duration::from_secs(2), Duration::from_millis(5));
         let patience = Patience { timeout, retries: 2, wait, stagger: Duration::from_millis(500) };
         Self {
-            now: NOON,
+            now: moment(NOON),
             people: &["alice"],
             patience,
             variables: vec![],
@@ -97,7 +97,11 @@ impl Plan {
         Self { interval: Duration::from_millis(100), ..self }
     }
 
-    pub(crate) fn at(self, now: &'static str) -> Self {
+    pub(crate) fn at(self, now: &str) -> Self {
+        self.at_moment(moment(now))
+    }
+
+    pub(crate) fn at_moment(self, now: DateTime<Utc>) -> Self {
         Self { now, ..self }
     }
 
@@ -124,7 +128,7 @@ impl Plan {
         let shutdown = async move {
             let _ = stopped.await;
         };
-        let clock = (self.clock)(moment(self.now));
+        let clock = (self.clock)(self.now);
         let running = tokio::spawn(exporter::run(config, listener, clock, self.patience, shutdown));
         Exporter { url, running, stop }
     }
