@@ -9,6 +9,7 @@ use chrono::{FixedOffset, TimeDelta};
 use divan::{Bencher, black_box, counter::BytesCount};
 use hyper::{Request, header::ACCEPT_ENCODING};
 use oura_exporter::{
+    auth::TokenSource,
     clock::Clock,
     documents::{KINDS, Kind, kind},
     http,
@@ -51,7 +52,7 @@ fn clients(simulator: &Simulator, stats: &ApiStats) -> anyhow::Result<Vec<Accoun
     let transport = Transport::new(&simulator.url(), false, Patience::default(), clock(), stats.clone())?;
     let transport = Arc::new(transport);
     let account = |Wearer { name, token }| {
-        let client = Arc::new(Client::new(Arc::clone(&transport), token.into()));
+        let client = Arc::new(Client::new(Arc::clone(&transport), TokenSource::Fixed(token.into())));
         Account { name: name.to_owned(), client }
     };
     Ok(simulator.people().into_iter().map(account).collect())

@@ -1,6 +1,8 @@
 //! What time it is: the machine's own, or a moment that tests and the simulator choose.
 
-use chrono::{DateTime, Utc};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 /// A source of "now" that everything which judges age or day asks.
@@ -13,6 +15,18 @@ enum Source {
     System,
     From(DateTime<Utc>, Instant),
     Still(DateTime<Utc>),
+    Driven(Arc<Mutex<DateTime<Utc>>>),
+}
+
+/// Drives a clock by hand.
+#[derive(Clone, Debug)]
+pub struct Hand(Arc<Mutex<DateTime<Utc>>>);
+
+impl Hand {
+    /// Moves the clock on.
+    pub fn advance(&self, by: TimeDelta) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
+    }
 }
 
 impl Clock {
@@ -31,12 +45,19 @@ impl Clock {
         Self(Source::Still(moment))
     }
 
+    /// A clock that shows `moment` until its hand is moved.
+    pub fn driven_from(moment: DateTime<Utc>) -> (Self, Hand) {
+        let shared = Arc::new(Mutex::new(moment));
+        (Self(Source::Driven(Arc::clone(&shared))), Hand(shared))
+    }
+
     /// The moment it shows.
     pub fn now(&self) -> DateTime<Utc> {
-        match self.0 {
+        match &self.0 {
             Source::System => Utc::now(),
-            Source::From(moment, start) => moment + start.elapsed(),
-            Source::Still(moment) => moment,
+            Source::From(moment, start) => *moment + start.elapsed(),
+            Source::Still(moment) => *moment,
+            Source::Driven(moment) => *moment.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 }

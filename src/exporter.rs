@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use tracing::info;
 
 use crate::{
+    auth::{Authority, Keeper, TokenSource},
     clock::Clock,
     config::Config,
     http,
@@ -16,6 +17,8 @@ use crate::{
     server::Server,
     status::ApiStats,
 };
+
+const NO_HTTPS: &str = "no HTTPS client: the system has no CA certificates; install the package ca-certificates";
 
 /// Polls the configured accounts and serves the page on `listener` until `shutdown` resolves.
 ///
@@ -30,18 +33,13 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let stats = ApiStats::new()?;
     stats.expect(&config.collections);
-    let transport = Transport::new(&config.api_url, config.sandbox, patience, clock.clone(), stats.clone())
-        .context("no HTTPS client: the system has no CA certificates; install the package ca-certificates")?;
-    let transport = Arc::new(transport);
-    let kinds: Arc<[_]> = config.collections.into();
-    let states = config.accounts.iter().map(|account| AccountState::new(&account.name, &kinds)).collect();
-    let board = Arc::new(Board::new(states, clock.clone(), config.stale_after));
+    let kinds: Arc<[_]> = config.collections.clone().into();
+    let (interval, stale_after) = (config.poll_interval, config.stale_after);
+    let accounts = accounts(config, &stats, &clock, patience)?;
+    let states = accounts.iter().map(|account| AccountState::new(&account.name, &kinds)).collect();
+    let board = Arc::new(Board::new(states, clock.clone(), stale_after));
     let page = Page::new(Arc::clone(&board), stats.clone())?;
-    let accounts = config.accounts.into_iter().map(|account| {
-        let client = Arc::new(Client::new(Arc::clone(&transport), account.token));
-        Account { name: account.name, client }
-    });
-    let poller = Poller { board: Arc::clone(&board), kinds, interval: config.poll_interval, patience, clock, stats };
+    let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats };
     let server = Arc::new(Server { board, page });
     info!("serving http://{}/metrics", listener.local_addr()?);
     let answer = move |request| {
@@ -50,6 +48,33 @@ pub async fn run(
     };
     tokio::select! {
         () = http::serve(listener, answer, shutdown) => Ok(()),
-        ended = poller.run(accounts.collect()) => ended.context("polling ended by a defect"),
+        ended = poller.run(accounts) => ended.context("polling ended by a defect"),
     }
+}
+
+/// The accounts of the configuration, each with its way to Oura.
+///
+/// # Errors
+/// Where the system has no certificate authorities to trust.
+pub fn accounts(config: Config, stats: &ApiStats, clock: &Clock, patience: Patience) -> anyhow::Result<Vec<Account>> {
+    let transport = Transport::new(&config.api_url, config.sandbox, patience, clock.clone(), stats.clone());
+    let transport = Arc::new(transport.context(NO_HTTPS)?);
+    let account = |(name, source)| {
+        let client = Arc::new(Client::new(Arc::clone(&transport), source));
+        Account { name, client }
+    };
+    let kept = kept(&config, clock)?;
+    let fixed = config.accounts.into_iter().map(|account| (account.name, TokenSource::Fixed(account.token)));
+    Ok(fixed.chain(kept).map(account).collect())
+}
+
+/// Those whose tokens a sign-in gave.
+fn kept(config: &Config, clock: &Clock) -> anyhow::Result<Vec<(String, TokenSource)>> {
+    let sign_in = &config.sign_in;
+    let (Some(store), Some(application)) = (&sign_in.store, &sign_in.application) else { return Ok(vec![]) };
+    let authority = Authority::new(sign_in.legacy.clone(), sign_in.new.clone(), application.clone());
+    let authority = Arc::new(authority.context(NO_HTTPS)?);
+    let keeper = |name: &String| Keeper::new(name, store.clone(), Arc::clone(&authority), clock.clone());
+    let source = |name: &String| (name.clone(), TokenSource::Kept(Box::new(keeper(name))));
+    Ok(config.signed_in.iter().map(source).collect())
 }

@@ -9,7 +9,7 @@ use crate::{
     problem::Reason,
 };
 
-const STYLE: &str = "\
+pub(crate) const STYLE: &str = "\
     :root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}\
     body{max-width:60rem;margin:2rem auto;padding:0 1rem}\
     table{border-collapse:collapse;width:100%}\
@@ -42,7 +42,7 @@ fn paragraph(account: &AccountState, now: DateTime<Utc>) -> String {
     let limited = account.rate_limited_until.filter(|until| *until > now);
     let (class, words) = match (account.authorized, limited) {
         (None, _) => ("", "Oura has not answered yet.".to_owned()),
-        (Some(false), _) => ("bad", format!("Oura refuses the token: {}.", Reason::Token.advice())),
+        (Some(false), _) => ("bad", format!("A person must sign in again; {}.", account.advice(Reason::Token))),
         (_, Some(until)) => ("bad", format!("Oura asks for no requests until {}.", until.format("%H:%M:%S UTC"))),
         _ if account.is_up() => ("", "All is well.".to_owned()),
         _ => ("bad", "Some collections cannot be read.".to_owned()),
@@ -56,7 +56,7 @@ fn row(account: &AccountState, collection: &CollectionState, now: DateTime<Utc>)
         "<tr><td>{}<td>{}<td class=\"{class}\">{}",
         collection.kind.name,
         shows(account, collection),
-        Escaped(&state(collection, now))
+        Escaped(&state(account, collection, now))
     )
 }
 
@@ -67,11 +67,11 @@ fn shows(account: &AccountState, collection: &CollectionState) -> String {
     }
 }
 
-fn state(collection: &CollectionState, now: DateTime<Utc>) -> String {
+fn state(account: &AccountState, collection: &CollectionState, now: DateTime<Utc>) -> String {
     let read =
         collection.last_success.map_or_else(|| "never read".to_owned(), |time| format!("read {}", ago(now - time)));
     match (&collection.problem, collection.unreadable.first()) {
-        (Some(problem), _) => format!("{}; {} ({read})", problem.what, problem.reason.advice()),
+        (Some(problem), _) => format!("{}; {} ({read})", problem.what, account.advice(problem.reason)),
         (None, Some(document)) => {
             let count = collection.unreadable.len();
             format!("{read}; {count} of its documents cannot be read, the first fails at `{}`", document.field)
@@ -91,7 +91,7 @@ fn ago(age: TimeDelta) -> String {
 }
 
 /// A text as it may stand in HTML.
-struct Escaped<'a>(&'a str);
+pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,22 +5,23 @@
 //! Data goes one way. A document knows nothing of HTTP, and the page knows nothing of Oura.
 //!
 //! ```text
-//!  token ──► oura ──► documents ──► observations ──► latest ──► /metrics
-//!           (client)  (one file     (name, labels,   (what is
-//!            pages,    a kind)       value, date)     true now)
-//!            retries)
+//!  auth ──► oura ──► documents ──► observations ──► latest ──► /metrics
+//!  (sign-   (client:  (one file     (name, labels,   (what is
+//!   in,      pages,    a kind)       value, date)     true now)
+//!   tokens)  retries)
 //! ```
 //!
 //! 1. [`poll`] decides who is asked for what and when: each account on its own, each collection at its own pace.
-//! 2. [`oura`] is the client: one private send, pages, retries, the rate limit, and errors told apart.
-//! 3. [`documents`] has one file for each kind of document, with its fields, its enums and one table of metrics; the
+//! 2. [`auth`] signs people in and keeps them signed in; a token is never lost.
+//! 3. [`oura`] is the client: one private send, pages, retries, the rate limit, and errors told apart.
+//! 4. [`documents`] has one file for each kind of document, with its fields, its enums and one table of metrics; the
 //!    list [`documents::KINDS`] names them all, and everything that concerns every kind loops over it.
-//! 4. [`metric`] is what such a table is made of; [`observation`] is what comes out of it: a value with name, labels
+//! 5. [`metric`] is what such a table is made of; [`observation`] is what comes out of it: a value with name, labels
 //!    and date.
-//! 5. [`latest`] keeps what is true now, decides what is too old to show, and makes the page of it in a
+//! 6. [`latest`] keeps what is true now, decides what is too old to show, and makes the page of it in a
 //!    `prometheus::Registry`; [`problem`] says why a collection cannot be trusted; [`status`] counts what the exporter
 //!    itself does.
-//! 6. [`server`] answers over [`http`]: the page, its health, and [`landing`] for people.
+//! 7. [`server`] answers over [`http`]: the page, its health, and [`landing`] for people.
 //!
 //! # Around it
 //!

@@ -1,6 +1,7 @@
 //! Why a collection cannot be trusted, in words for a person and in a closed list for a label.
 
 use crate::{
+    auth::NoToken,
     documents::Unreadable,
     oura::{ApiError, Standing},
 };
@@ -77,7 +78,9 @@ impl Reason {
     /// What a person can do about it.
     pub const fn advice(self) -> &'static str {
         match self {
-            Self::Token => "put a new token into OURA_ACCESS_TOKEN and start again",
+            Self::Token => {
+                "put a new token into OURA_ACCESS_TOKEN and start again, or sign in with oura-exporter login"
+            }
             Self::Scope => "tick the scope in the Oura application, authorize it anew and use the new token",
             Self::Membership => "renew the Oura membership; it is asked again every hour",
             Self::RateLimit => "nothing to do, it goes on by itself; if it comes often, raise OURA_POLL_INTERVAL",
@@ -116,7 +119,8 @@ impl Problem {
 impl From<ApiError> for Problem {
     fn from(error: ApiError) -> Self {
         let reason = match &error {
-            ApiError::Unauthorized => Reason::Token,
+            ApiError::Unauthorized | ApiError::NoToken(NoToken::SignIn(_)) => Reason::Token,
+            ApiError::NoToken(NoToken::Later(_)) => Reason::Server,
             ApiError::Forbidden => Reason::Membership,
             ApiError::RateLimited { .. } => Reason::RateLimit,
             ApiError::Server(_) => Reason::Server,

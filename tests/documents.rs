@@ -4,6 +4,7 @@ mod common;
 
 use common::{NOON, Page, Plan, day_seconds, simulator_at};
 use oura_exporter::{
+    auth::TokenSource,
     clock::Clock,
     oura::{ApiError, Client, Patience, Transport},
     simulator::{Scope, Simulator},
@@ -374,7 +375,8 @@ async fn a_document_is_found_by_its_id() {
     let simulator = simulator_at(NOON).await;
     let stats = ApiStats::new().expect("good names");
     let transport = Transport::new(&simulator.url(), false, Patience::default(), Clock::system(), stats);
-    let client = Client::new(transport.expect("a transport").into(), simulator.people()[0].token.clone().into());
+    let token = TokenSource::Fixed(simulator.people()[0].token.clone().into());
+    let client = Client::new(transport.expect("a transport").into(), token);
     let window = [("start_date", "2026-11-20".to_owned()), ("end_date", "2026-11-22".to_owned())];
     let documents = client.documents("daily_sleep", &window).await.expect("documents");
     let listed: Value = serde_json::from_str(documents[0].get()).expect("JSON");

@@ -13,6 +13,8 @@ use super::tokens::{Portal, Tokens};
 use crate::{oura::USER_AGENT, tls};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// What is told where Oura gives no reason.
+const NO_REASON: &str = "no reason given";
 /// What a scope is called at the new portal: this before its name.
 const NEW_PREFIX: &str = "extapi:";
 /// Every scope that Oura gives to applications of their own wearers.
@@ -72,6 +74,14 @@ pub enum AuthorityError {
     /// A success that holds no access token.
     #[error("Oura's sign-in gave an answer without a token")]
     NoToken,
+}
+
+impl AuthorityError {
+    /// Whether it says more than that something is wrong: the legacy server tells applications of the new portal no more.
+    fn is_telling(&self) -> bool {
+        let Self::Refused { reason, .. } = self else { return true };
+        !reason.starts_with("invalid_request") && !reason.eq_ignore_ascii_case("invalid request") && reason != NO_REASON
+    }
 }
 
 /// Both authorization servers.
@@ -136,19 +146,23 @@ impl Authority {
         url.map_err(|error| AuthorityError::Unreachable(error.to_string()))
     }
 
-    /// Whether the portal shows its consent page for this request, or rejects it: then it does not know the application
-    /// or the redirect URI.
-    pub async fn knows(&self, url: reqwest::Url) -> bool {
-        match self.http.get(url).send().await {
-            Ok(answer) => !answer.status().is_client_error(),
-            Err(_) => false,
-        }
+    /// Why the portal rejects this request instead of showing its consent page: it does not know the application or the
+    /// redirect URI. None if it shows the page.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub async fn rejects(&self, url: reqwest::Url) -> Result<Option<String>, AuthorityError> {
+        let place = url.host_str().unwrap_or_default().to_owned();
+        let status = self.http.get(url).send().await.map_err(unreachable)?.status();
+        // Anything else may be a guard against programs, which lets browsers pass.
+        let rejected = matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED);
+        Ok(rejected.then(|| format!("{place} answered {}", status.as_u16())))
     }
 
     /// Tokens for a code: from the legacy server, or from the new one if that refuses.
     ///
     /// # Errors
-    /// The legacy server's refusal if both refuse, because it says more; otherwise what kept it from answering.
+    /// The more telling refusal if both refuse; otherwise what kept one of them from answering.
     pub async fn exchange(&self, code: &Code, now: DateTime<Utc>) -> Result<Tokens, AuthorityError> {
         let form = [
             ("grant_type", "authorization_code"),
@@ -196,7 +210,7 @@ impl Authority {
         match self.ask(Portal::Legacy, form).await {
             Err(legacy @ AuthorityError::Refused { .. }) => match self.ask(Portal::New, form).await {
                 Ok(reply) => Ok((Portal::New, reply)),
-                Err(AuthorityError::Refused { .. }) => Err(legacy),
+                Err(AuthorityError::Refused { .. }) if legacy.is_telling() => Err(legacy),
                 Err(new) => Err(new),
             },
             legacy => Ok((Portal::Legacy, legacy?)),
@@ -277,10 +291,10 @@ fn scopes(value: &Value) -> Option<Vec<String>> {
 
 /// What an error reply says, as far as it says anything: RFC 6749's fields or RFC 7807's, never a whole page.
 fn reason(body: &[u8]) -> String {
-    let Ok(reply) = serde_json::from_slice::<Value>(body) else { return "no reason given".to_owned() };
+    let Ok(reply) = serde_json::from_slice::<Value>(body) else { return NO_REASON.to_owned() };
     let texts = ["error", "error_description", "title", "detail"].iter().filter_map(|key| reply[*key].as_str());
     let text = texts.map(harmless).collect::<Vec<_>>().join(", ");
-    if text.is_empty() { "no reason given".to_owned() } else { text }
+    if text.is_empty() { NO_REASON.to_owned() } else { text }
 }
 
 /// A text of Oura's without words that might be a token or a code.

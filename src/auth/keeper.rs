@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use tokio::{sync::Mutex, task};
 use tracing::{info, warn};
 
 use super::{
     authority::{Authority, AuthorityError},
-    store::{Edition, Store, StoreError},
+    source::is_same,
+    store::{Edition, Store},
     tokens::Tokens,
 };
 use crate::clock::Clock;
@@ -30,8 +31,12 @@ pub struct Keeper {
 struct State {
     tokens: Option<Tokens>,
     edition: Option<Edition>,
-    /// The pair of which Oura will not renew; a new login replaces it.
-    refused: Option<Tokens>,
+    /// The pair could not be stored and is only here.
+    is_unsaved: bool,
+    /// The pair that Oura will not renew, and why; a new login replaces it.
+    refused: Option<(Tokens, NoToken)>,
+    /// What a person was last told to mend.
+    told: Option<NoToken>,
     not_before: Option<DateTime<Utc>>,
 }
 
@@ -59,15 +64,20 @@ impl Keeper {
     pub async fn access_token(&self) -> Result<SecretString, NoToken> {
         let mut state = self.state.lock().await;
         let now = self.clock.now();
-        let tokens = self.newest(&mut state)?;
-        if !tokens.is_due(now) {
-            return Ok(tokens.access);
+        let tokens = self.newest(&mut state);
+        if let (true, Ok(tokens)) = (state.is_unsaved, &tokens) {
+            let _lock = self.locked().await?;
+            self.keep(&mut state, tokens.clone()).await;
         }
-        match self.renew(&mut state, &tokens).await {
-            Ok(tokens) => Ok(tokens.access),
+        let renewed = match &tokens {
+            Ok(tokens) if tokens.is_due(now) => self.renew(&mut state, tokens).await,
+            tokens => tokens.clone(),
+        };
+        self.tell(&mut state, &renewed);
+        match (renewed, tokens) {
             // Renewal begins long before the end, so a failure of it is no failure yet.
-            Err(_) if !tokens.has_expired(now) => Ok(tokens.access),
-            Err(error) => Err(error),
+            (Err(_), Ok(tokens)) if !tokens.has_expired(now) => Ok(tokens.access),
+            (renewed, _) => renewed.map(|tokens| tokens.access),
         }
     }
 
@@ -78,16 +88,27 @@ impl Keeper {
     pub async fn replace(&self, token: &SecretString) -> Result<SecretString, NoToken> {
         let mut state = self.state.lock().await;
         let tokens = self.newest(&mut state)?;
-        if tokens.access.expose_secret() != token.expose_secret() {
+        if !is_same(&tokens.access, token) {
             return Ok(tokens.access);
         }
-        self.renew(&mut state, &tokens).await.map(|tokens| tokens.access)
+        let renewed = self.renew(&mut state, &tokens).await;
+        self.tell(&mut state, &renewed);
+        renewed.map(|tokens| tokens.access)
+    }
+
+    /// Logs once what only a person can mend.
+    fn tell(&self, state: &mut State, result: &Result<Tokens, NoToken>) {
+        let problem = result.as_ref().err().filter(|problem| matches!(problem, NoToken::SignIn(_)));
+        if let Some(problem) = problem.filter(|problem| state.told.as_ref() != Some(*problem)) {
+            warn!(account = self.account, "{problem}; run: oura-exporter login --account {}", self.account);
+            state.told = Some(problem.clone());
+        }
     }
 
     /// Whether a person must sign in again, although the present access token may still work for a while.
     pub async fn needs_sign_in(&self) -> bool {
         let state = self.state.lock().await;
-        state.is_refused()
+        state.refusal().is_some()
     }
 
     /// When the present access token ends.
@@ -98,18 +119,23 @@ impl Keeper {
     /// The tokens as the store has them now: another process may have replaced them.
     fn newest(&self, state: &mut State) -> Result<Tokens, NoToken> {
         let edition = self.store.edition(&self.account);
+        if edition != state.edition {
+            state.told = None;
+        }
         if edition != state.edition || state.tokens.is_none() {
             state.tokens = self.store.read(&self.account).map_err(|error| NoToken::SignIn(error.to_string()))?;
             state.edition = edition;
+            state.is_unsaved = false;
             state.not_before = None;
         }
         state.tokens.clone().ok_or_else(|| NoToken::SignIn(format!("account {} is not signed in", self.account)))
     }
 
-    /// Renews `old` under the lock that other processes see, and stores the new pair before anything uses it.
+    /// Renews `old` under the lock that other processes see, and stores the new pair before anything uses it. Oura is
+    /// not even asked while there is no place to store what it would give.
     async fn renew(&self, state: &mut State, old: &Tokens) -> Result<Tokens, NoToken> {
-        if state.is_refused() {
-            return Err(NoToken::SignIn("Oura no longer renews the sign-in".to_owned()));
+        if let Some(problem) = state.refusal() {
+            return Err(problem);
         }
         let now = self.clock.now();
         if state.not_before.is_some_and(|time| now < time) {
@@ -117,15 +143,19 @@ impl Keeper {
         }
         let _lock = self.locked().await?;
         let stored = self.newest_under_lock(state)?;
+        self.store.check().map_err(|error| NoToken::Later(error.to_string()))?;
         if !stored.is_same(old) {
             return Ok(stored);
         }
         match self.authority.refresh(&stored, now).await {
-            Ok(new) => self.keep(state, new).await,
+            Ok(new) => {
+                self.keep(state, new.clone()).await;
+                Ok(new)
+            }
             Err(error @ AuthorityError::Refused { .. }) => {
-                warn!(account = self.account, "{error}; run: oura-exporter login --account {}", self.account);
-                state.refused = Some(stored);
-                Err(NoToken::SignIn(error.to_string()))
+                let problem = NoToken::SignIn(error.to_string());
+                state.refused = Some((stored, problem.clone()));
+                Err(problem)
             }
             Err(error) => {
                 state.not_before = Some(now + PAUSE);
@@ -135,7 +165,9 @@ impl Keeper {
     }
 
     fn newest_under_lock(&self, state: &mut State) -> Result<Tokens, NoToken> {
-        state.edition = None;
+        if !state.is_unsaved {
+            state.tokens = None;
+        }
         self.newest(state)
     }
 
@@ -150,26 +182,28 @@ impl Keeper {
     }
 
     /// Stores the pair. If that fails it is kept in memory, where it still works, and stored at the next chance.
-    async fn keep(&self, state: &mut State, new: Tokens) -> Result<Tokens, NoToken> {
+    async fn keep(&self, state: &mut State, new: Tokens) {
         let (store, account, tokens) = (self.store.clone(), self.account.clone(), new.clone());
         let written = task::spawn_blocking(move || store.write(&account, &tokens)).await;
-        state.tokens = Some(new.clone());
+        state.tokens = Some(new);
         state.edition = self.store.edition(&self.account);
-        match written {
-            Ok(Ok(())) => info!(account = self.account, "the sign-in is renewed"),
-            Ok(Err(error)) => self.unsaved(&error),
-            Err(error) => warn!(account = self.account, %error, "the renewed sign-in is only in memory"),
+        let problem = match written {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        match &problem {
+            None => info!(account = self.account, "the sign-in is renewed"),
+            Some(problem) => warn!(account = self.account, "the renewed sign-in is only in memory: {problem}"),
         }
-        Ok(new)
-    }
-
-    fn unsaved(&self, error: &StoreError) {
-        warn!(account = self.account, "the renewed sign-in is only in memory: {error}");
+        state.is_unsaved = problem.is_some();
     }
 }
 
 impl State {
-    fn is_refused(&self) -> bool {
-        self.refused.as_ref().zip(self.tokens.as_ref()).is_some_and(|(refused, tokens)| refused.is_same(tokens))
+    /// Why Oura will not renew the present pair, if it has said so.
+    fn refusal(&self) -> Option<NoToken> {
+        let (refused, problem) = self.refused.as_ref()?;
+        self.tokens.as_ref().filter(|tokens| refused.is_same(tokens)).map(|_| problem.clone())
     }
 }

@@ -6,6 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use super::source::is_same;
+
 /// The version of the file that this build writes; it reads no newer one.
 const VERSION: u32 = 1;
 /// The least and the most by which a token is renewed before it expires; between them, a tenth of its life.
@@ -57,7 +59,7 @@ impl Tokens {
 
     /// Whether both are the same pair.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.access.expose_secret() == other.access.expose_secret()
+        is_same(&self.access, &other.access)
     }
 
     /// The file's text.

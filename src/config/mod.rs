@@ -1,9 +1,10 @@
 //! The configuration: from the environment through envy, flags before variables, every mistake reported at once.
 
 mod parse;
+mod sign_in;
 mod variables;
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
@@ -11,8 +12,13 @@ use serde::Deserialize;
 use tracing::Level;
 
 use self::parse::Setting;
-pub use self::variables::{VARIABLES, help};
+use self::sign_in::Places;
+pub use self::{
+    sign_in::SignIn,
+    variables::{VARIABLES, help},
+};
 use crate::{
+    auth::Store,
     documents::{KINDS, Kind},
     oura,
 };
@@ -29,8 +35,8 @@ const FAST: Duration = Duration::from_secs(60);
 const DEPRECATED: &str = "tag";
 /// The collection that Oura's sandbox lacks.
 const NOT_IN_SANDBOX: &str = "personal_info";
-const NO_ACCOUNT: &str = "no account: set OURA_ACCESS_TOKEN (or OURA_ACCESS_TOKEN_FILE) to an Oura access token, or run \
-                          `oura-exporter demo` to look at made-up data";
+const NO_ACCOUNT: &str = "no account: sign in with `oura-exporter login`, or set OURA_ACCESS_TOKEN, or run `oura-exporter \
+                          demo` to look at made-up data";
 
 /// What the program needs to run.
 #[derive(Debug)]
@@ -47,8 +53,12 @@ pub struct Config {
     pub api_url: String,
     /// Whether its sandbox is asked (`OURA_SANDBOX`).
     pub sandbox: bool,
-    /// Whose data are shown.
+    /// Whose data are shown, by a token from the environment.
     pub accounts: Vec<AccountConfig>,
+    /// Whose data are shown, by a sign-in whose tokens are stored.
+    pub signed_in: Vec<String>,
+    /// What a sign-in needs.
+    pub sign_in: SignIn,
     /// How it logs.
     pub log: LogConfig,
     /// What is odd but no mistake; to be logged.
@@ -116,6 +126,17 @@ struct Environment {
     api_url: Option<String>,
     log: Option<String>,
     log_format: Option<String>,
+    state_dir: Option<String>,
+    client_id: Option<String>,
+    client_id_file: Option<String>,
+    client_secret: Option<String>,
+    client_secret_file: Option<String>,
+    redirect_uri: Option<String>,
+    scopes: Option<String>,
+    authorize_url: Option<String>,
+    token_url: Option<String>,
+    fallback_authorize_url: Option<String>,
+    fallback_token_url: Option<String>,
 }
 
 /// Collects mistakes, so that all are reported at once.
@@ -136,9 +157,9 @@ impl Reader {
         }
     }
 
-    fn token(&mut self, direct: Option<Setting>, file: Option<Setting>) -> Option<SecretString> {
-        if direct.is_some() && file.is_some() {
-            self.mistakes.push("OURA_ACCESS_TOKEN, OURA_ACCESS_TOKEN_FILE: both are set; unset one".to_owned());
+    fn secret(&mut self, direct: Option<Setting>, file: Option<Setting>) -> Option<SecretString> {
+        if let (Some(direct), Some(file)) = (&direct, &file) {
+            self.mistakes.push(format!("{}, {}: both are set; unset one", direct.name, file.name));
             return None;
         }
         self.take(direct, Setting::secret).or_else(|| self.take(file, Setting::secret_file))
@@ -165,23 +186,26 @@ impl Config {
         accounts: Accounts,
     ) -> Result<Self, Mistakes> {
         let mut reader = Reader::default();
+        let variables: Vec<_> = variables.into_iter().collect();
+        let places = places(&variables);
         let variables = own_variables(variables, &mut reader);
-        let env = envy::prefixed(PREFIX).from_iter(variables).unwrap_or_else(|error| {
+        let env: Environment = envy::prefixed(PREFIX).from_iter(variables).unwrap_or_else(|error| {
             reader.mistakes.push(format!("the environment cannot be read: {error}"));
             Environment::default()
         });
         let token_is_set = env.access_token.is_some() || env.access_token_file.is_some();
-        let mut config = Self::read(env, flags, &mut reader);
+        let mut config = Self::read(env, flags, &places, &mut reader);
         config.judge(&mut reader);
-        if accounts == Accounts::Needed && !token_is_set {
-            reader.mistakes.push(NO_ACCOUNT.to_owned());
+        if accounts == Accounts::Needed {
+            config.find_accounts(token_is_set, &mut reader);
         }
         let Reader { mistakes, warnings } = reader;
         config.warnings.clone_from(&warnings);
         if mistakes.is_empty() { Ok(config) } else { Err(Mistakes { mistakes, warnings }) }
     }
 
-    fn read(env: Environment, flags: Flags, reader: &mut Reader) -> Self {
+    fn read(mut env: Environment, flags: Flags, places: &Places, reader: &mut Reader) -> Self {
+        let sign_in = SignIn::read(&mut env, places, reader);
         let address = either("--web.listen-address", flags.listen_address, "OURA_LISTEN_ADDRESS", env.listen_address);
         let level = either("--log.level", flags.log_level, "OURA_LOG", env.log);
         let format = either("--log.format", flags.log_format, "OURA_LOG_FORMAT", env.log_format);
@@ -192,7 +216,7 @@ impl Config {
         let sandbox = reader.take(setting("OURA_SANDBOX", env.sandbox), Setting::flag);
         let name = reader.take(setting("OURA_ACCOUNT", env.account), Setting::account);
         let token = setting("OURA_ACCESS_TOKEN", env.access_token);
-        let token = reader.token(token, setting("OURA_ACCESS_TOKEN_FILE", env.access_token_file));
+        let token = reader.secret(token, setting("OURA_ACCESS_TOKEN_FILE", env.access_token_file));
         let account = |token| AccountConfig { name: name.unwrap_or_else(|| "default".to_owned()), token };
         let log = LogConfig {
             level: reader.take(level, Setting::level).unwrap_or(Level::INFO),
@@ -206,8 +230,33 @@ impl Config {
             api_url: api_url.unwrap_or_else(|| API_URL.to_owned()),
             sandbox: sandbox.unwrap_or(false),
             accounts: token.map(account).into_iter().collect(),
+            signed_in: vec![],
+            sign_in,
             log,
             warnings: vec![],
+        }
+    }
+
+    /// Who is signed in, and whether that is enough to go by.
+    fn find_accounts(&mut self, token_is_set: bool, reader: &mut Reader) {
+        let stored = self.sign_in.store.as_ref().map_or(Ok(vec![]), Store::accounts);
+        match stored {
+            Ok(names) => self.signed_in = names,
+            Err(error) => reader.mistakes.push(error.to_string()),
+        }
+        let same = self.accounts.iter().find(|account| self.signed_in.contains(&account.name));
+        if let Some(account) = same {
+            let name = &account.name;
+            reader.mistakes.push(format!(
+                "OURA_ACCOUNT: {name} is signed in already; unset OURA_ACCESS_TOKEN or choose another name"
+            ));
+        }
+        if !token_is_set && self.signed_in.is_empty() {
+            reader.mistakes.push(NO_ACCOUNT.to_owned());
+        }
+        if !self.signed_in.is_empty() && self.sign_in.application.is_none() {
+            let mistake = "OURA_CLIENT_ID, OURA_CLIENT_SECRET: not set, so that no sign-in can be renewed; set both";
+            reader.mistakes.push(mistake.to_owned());
         }
     }
 
@@ -230,6 +279,23 @@ impl Config {
 
 fn all_but_deprecated() -> Vec<&'static Kind> {
     KINDS.iter().filter(|kind| kind.name != DEPRECATED).collect()
+}
+
+/// Reads an account's name from a flag.
+///
+/// # Errors
+/// Where it is none, in words.
+pub fn account_name(text: &str) -> Result<String, String> {
+    Setting { name: "--account", text: text.to_owned() }.account()
+}
+
+/// Where the system wants a user's state to be.
+fn places(variables: &[(OsString, OsString)]) -> Places {
+    let path = |name: &str| {
+        let (_, value) = variables.iter().find(|(known, value)| known == name && !value.is_empty())?;
+        Some(PathBuf::from(value))
+    };
+    Places { state_home: path("XDG_STATE_HOME"), home: path("HOME") }
 }
 
 /// Our variables that say something; of those that are probably misspelt is warned.

@@ -16,15 +16,46 @@ const fn variable(name: &'static str, default: &'static str, help: &'static str)
 
 /// Every variable.
 pub const VARIABLES: &[Variable] = &[
-    variable("OURA_ACCESS_TOKEN", "", "access token of one account"),
+    variable("OURA_CLIENT_ID", "", "the OAuth application's id (or OURA_CLIENT_ID_FILE)"),
+    variable("OURA_CLIENT_ID_FILE", "", "file that holds it instead"),
+    variable("OURA_CLIENT_SECRET", "", "the OAuth application's secret"),
+    variable("OURA_CLIENT_SECRET_FILE", "", "file that holds it instead"),
+    variable(
+        "OURA_REDIRECT_URI",
+        "http://localhost:10059/callback",
+        "where the browser comes back to; Oura compares it byte for byte with the registered one",
+    ),
+    variable("OURA_SCOPES", "all", "what is asked for at the sign-in, separated by blanks"),
+    variable(
+        "OURA_STATE_DIR",
+        "~/.local/state/oura-exporter",
+        "where tokens are kept; below $XDG_STATE_HOME if that is set",
+    ),
+    variable("OURA_ACCESS_TOKEN", "", "access token of one account, without a sign-in and so without renewal"),
     variable("OURA_ACCESS_TOKEN_FILE", "", "file that holds it instead, for container secrets"),
-    variable("OURA_ACCOUNT", "default", "that account's name, the label `account` of all its series"),
+    variable(
+        "OURA_ACCOUNT",
+        "default",
+        "the name of the account of OURA_ACCESS_TOKEN, the label `account` of all its series",
+    ),
     variable("OURA_LISTEN_ADDRESS", "127.0.0.1:10058", "where the page is served; 0.0.0.0:10058 means all interfaces"),
     variable("OURA_POLL_INTERVAL", "5m", "how often Oura is asked; below 60s works and warns"),
     variable("OURA_STALE_AFTER", "36h", "how long the values of a failing collection stay"),
     variable("OURA_COLLECTIONS", "all but tag", "which collections are asked for, by name, separated by commas"),
     variable("OURA_SANDBOX", "false", "true: Oura's sandbox with made-up data, which takes any token"),
     variable("OURA_API_URL", "https://api.ouraring.com", "where the API is, for proxies and tests"),
+    variable("OURA_AUTHORIZE_URL", "https://cloud.ouraring.com/oauth/authorize", "where one consents, legacy portal"),
+    variable("OURA_TOKEN_URL", "https://api.ouraring.com/oauth/token", "where tokens are given, legacy portal"),
+    variable(
+        "OURA_FALLBACK_AUTHORIZE_URL",
+        "https://moi.ouraring.com/oauth/v2/ext/oauth-authorize",
+        "where one consents, new portal",
+    ),
+    variable(
+        "OURA_FALLBACK_TOKEN_URL",
+        "https://moi.ouraring.com/oauth/v2/ext/oauth-token",
+        "where tokens are given, new portal",
+    ),
     variable("OURA_LOG", "info", "error, warn, info, debug or trace"),
     variable("OURA_LOG_FORMAT", "text", "text, or json for machines"),
 ];

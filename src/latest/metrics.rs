@@ -35,6 +35,8 @@ pub const ACCOUNT_METRICS: &[Metric<AccountState>] = &[
     ),
     help("Whether Oura accepts the account's token, 0 or 1; 0: a person must sign in again.")
         .gauge("oura_account_authorized", |a| flag(a.authorized)),
+    help("When the account's access token ends; it is renewed before.")
+        .gauge("oura_token_expiry_timestamp_seconds", |a| a.token_expires_at.map(|time| time.timestamp() as f64)),
     help("Whether the account may read the collection, 0 or 1; 0: the scope or the membership is missing.").rows(
         "oura_collection_permitted",
         &[label("collection", &[])],

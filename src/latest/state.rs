@@ -17,6 +17,10 @@ pub struct AccountState {
     pub name: String,
     /// Whether Oura accepts the token; none until it has said so.
     pub authorized: Option<bool>,
+    /// Whether a sign-in gives its tokens, and not the environment.
+    pub is_signed_in: bool,
+    /// When the access token ends; none if nobody knows.
+    pub token_expires_at: Option<DateTime<Utc>>,
     /// The wearer's offset from UTC, as the newest document tells it.
     pub zone: FixedOffset,
     /// Until when Oura last asked for no requests.
@@ -50,7 +54,15 @@ impl AccountState {
     /// An account of which nothing is known yet.
     pub fn new(name: &str, kinds: &[&'static Kind]) -> Self {
         let collections = kinds.iter().map(|kind| CollectionState::new(kind)).collect();
-        Self { name: name.to_owned(), authorized: None, zone: Utc.fix(), rate_limited_until: None, collections }
+        Self {
+            name: name.to_owned(),
+            authorized: None,
+            is_signed_in: false,
+            token_expires_at: None,
+            zone: Utc.fix(),
+            rate_limited_until: None,
+            collections,
+        }
     }
 
     /// Now, as the wearer lives it.
@@ -74,6 +86,14 @@ impl AccountState {
     pub fn is_up(&self) -> bool {
         let mut may_read = self.collections.iter().filter(|collection| collection.permitted != Some(false)).peekable();
         may_read.peek().is_some() && may_read.all(|collection| collection.up == Some(true))
+    }
+
+    /// What a person can do about a problem of that kind.
+    pub fn advice(&self, reason: Reason) -> String {
+        match reason {
+            Reason::Token if self.is_signed_in => format!("run: oura-exporter login --account {}", self.name),
+            reason => reason.advice().to_owned(),
+        }
     }
 
     /// The collections whose first attempt has not ended.

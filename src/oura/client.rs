@@ -15,6 +15,7 @@ use super::{
     gate::Gate,
     transport::{Get, Transport},
 };
+use crate::auth::{TokenSource, is_same};
 
 /// How long the answer to "does Oura still know this account" holds: the collections of one poll ask together.
 const STANDING_HOLDS: Duration = Duration::from_secs(20);
@@ -26,9 +27,16 @@ const OPEN_TO_ALL: &str = "personal_info";
 /// One account at Oura.
 pub struct Client {
     transport: Arc<Transport>,
-    token: SecretString,
+    source: TokenSource,
     gate: Gate,
-    standing: Mutex<Option<(Instant, Result<Standing, ApiError>)>>,
+    standing: Mutex<Option<Asked>>,
+}
+
+/// An answer to how the account stands, which was asked with this token.
+struct Asked {
+    at: Instant,
+    token: SecretString,
+    standing: Result<Standing, ApiError>,
 }
 
 /// How an account stands with Oura, apart from any one collection.
@@ -43,9 +51,14 @@ pub enum Standing {
 }
 
 impl Client {
-    /// The account that `token` opens.
-    pub fn new(transport: Arc<Transport>, token: SecretString) -> Self {
-        Self { transport, token, gate: Gate::default(), standing: Mutex::default() }
+    /// The account that the tokens of `source` open.
+    pub fn new(transport: Arc<Transport>, source: TokenSource) -> Self {
+        Self { transport, source, gate: Gate::default(), standing: Mutex::default() }
+    }
+
+    /// Where its tokens come from.
+    pub const fn source(&self) -> &TokenSource {
+        &self.source
     }
 
     /// Until when Oura last asked for no requests; none if it never did.
@@ -69,21 +82,36 @@ impl Client {
             return Ok(Standing::MembershipLapsed);
         }
         let mut known = self.standing.lock().await;
+        let token = self.source.token().await?;
         match &*known {
-            Some((asked, standing)) if asked.elapsed() < STANDING_HOLDS => standing.clone(),
+            Some(asked) if asked.at.elapsed() < STANDING_HOLDS && is_same(&asked.token, &token) => {
+                asked.standing.clone()
+            }
             _ => {
-                let standing = self.ask_elsewhere(is_open).await;
-                *known = Some((Instant::now(), standing.clone()));
+                let standing = self.ask_elsewhere(is_open, &token).await;
+                *known = Some(Asked { at: Instant::now(), token, standing: standing.clone() });
                 standing
             }
         }
     }
 
+    /// Gets another token than the one that was refused everywhere.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn renew(&self) -> Result<(), ApiError> {
+        let known = self.standing.lock().await;
+        let Some(refused) = known.as_ref().map(|asked| asked.token.clone()) else { return Ok(()) };
+        drop(known);
+        self.source.replace(&refused).await?;
+        Ok(())
+    }
+
     /// Asks what is open to any token; if that was what refused, or the sandbox lacks it, a second route decides.
-    async fn ask_elsewhere(&self, open_refused: bool) -> Result<Standing, ApiError> {
+    async fn ask_elsewhere(&self, open_refused: bool, token: &SecretString) -> Result<Standing, ApiError> {
         let path = if open_refused || self.transport.is_sandbox() { "daily_sleep" } else { OPEN_TO_ALL };
         let get = Get { collection: path, path, query: &[] };
-        let asked = timeout(STANDING_TIMEOUT, self.transport.send_once(&get, &self.token, &self.gate)).await;
+        let asked = timeout(STANDING_TIMEOUT, self.transport.send_once(&get, token, &self.gate)).await;
         match asked.unwrap_or(Err(ApiError::Timeout(STANDING_TIMEOUT))) {
             Err(ApiError::Unauthorized) => Ok(Standing::TokenRefused),
             Err(ApiError::Forbidden) => Ok(Standing::MembershipLapsed),
@@ -93,6 +121,7 @@ impl Client {
     }
 
     pub(super) async fn send(&self, get: &Get<'_>) -> Result<Bytes, ApiError> {
-        self.transport.send(get, &self.token, &self.gate).await
+        let token = self.source.token().await?;
+        self.transport.send(get, &token, &self.gate).await
     }
 }

@@ -4,12 +4,17 @@ use std::{error::Error as _, time::Duration};
 
 use chrono::{DateTime, Utc};
 
+use crate::auth::NoToken;
+
 /// Why a request gave no documents. No variant holds what the answer said: it may be private.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
     /// 401: the token, or the scope of this collection.
     #[error("Oura answered 401, the token or its scope is not enough")]
     Unauthorized,
+    /// There is no token to ask with.
+    #[error(transparent)]
+    NoToken(#[from] NoToken),
     /// 403: the membership, or the permission for this collection.
     #[error("Oura answered 403, the membership or a permission is missing")]
     Forbidden,

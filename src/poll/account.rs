@@ -2,6 +2,7 @@
 
 use std::{future::pending, sync::Arc, time::Duration};
 
+use chrono::{DateTime, NaiveDate, Offset as _, Utc};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep_until};
@@ -13,8 +14,9 @@ use super::{
     series::Series,
 };
 use crate::{
+    documents::Kind,
     latest::AccountState,
-    observation::Sighting,
+    observation::{Moment, Sighting},
     oura::Client,
     problem::{Problem, Reason},
 };
@@ -30,6 +32,23 @@ pub struct Account {
     pub name: String,
     /// Its way to Oura.
     pub client: Arc<Client>,
+}
+
+impl Account {
+    /// Asks a collection once, apart from all polling; the day of its newest view, if it is dated.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn ask_once(&self, kind: &'static Kind, now: DateTime<Utc>) -> Result<Option<NaiveDate>, Problem> {
+        let fetch = Fetch { client: Arc::clone(&self.client), kind, now, is_doubtful: false };
+        let documents = fetch.run(&mut None).await?;
+        let moment = Moment { now, zone: Utc.fix() };
+        let reading = kind.read(&documents, &moment);
+        if reading.unreadable.is_empty() {
+            return Ok(reading.shown.and_then(|shown| shown.date.day(moment.zone)));
+        }
+        Err(Problem::of_documents(&reading.unreadable))
+    }
 }
 
 /// An account as it is followed.
@@ -51,11 +70,14 @@ struct Ended {
     started: Instant,
     series: Option<Series>,
     result: Result<Vec<Box<RawValue>>, Problem>,
+    needs_sign_in: bool,
+    token_expires_at: Option<DateTime<Utc>>,
 }
 
 impl Poller {
     pub(super) async fn follow(self, slot: usize, account: Account) {
-        let state = AccountState::new(&account.name, &self.kinds);
+        let mut state = AccountState::new(&account.name, &self.kinds);
+        state.is_signed_in = account.client.source().is_kept();
         let series = self.kinds.iter().map(|_| None).collect();
         let mut schedule = Schedule::new(self.kinds.len(), Instant::now(), self.patience.stagger);
         let mut follower = Follower { poller: self, slot, client: account.client, state, sighting: None, series };
@@ -97,8 +119,11 @@ impl Follower {
         let mut series = self.series[place].take();
         let started = Instant::now();
         async move {
+            let client = Arc::clone(&fetch.client);
             let result = fetch.run(&mut series).await;
-            Ended { place, started, series, result }
+            let source = client.source();
+            let (needs_sign_in, token_expires_at) = (source.needs_sign_in().await, source.expires_at().await);
+            Ended { place, started, series, result, needs_sign_in, token_expires_at }
         }
     }
 
@@ -111,6 +136,10 @@ impl Follower {
             Ok(reading) => self.succeeded(place, reading),
             Err(problem) => self.failed(place, problem),
         }
+        if ended.needs_sign_in {
+            self.state.authorized = Some(false);
+        }
+        self.state.token_expires_at = ended.token_expires_at;
         self.poller.board.post(self.slot, self.state.clone());
         self.due_again(place, ended.started)
     }

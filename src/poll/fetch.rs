@@ -10,7 +10,7 @@ use super::series::{KEPT, OVERLAP, Series, time};
 use crate::{
     documents::{Kind, Query},
     oura::{ApiError, Client, Standing},
-    problem::Problem,
+    problem::{Problem, Reason},
 };
 
 /// Days asked for beyond what is shown, on both sides: Oura filters some collections by UTC, some by the time they
@@ -40,6 +40,19 @@ pub(super) struct Fetch {
 impl Fetch {
     /// Gets the collection's documents; for a time series together with those kept from before.
     pub(super) async fn run(self, series: &mut Option<Series>) -> Result<Vec<Box<RawValue>>, Problem> {
+        let first = self.turn(series).await;
+        match &first {
+            Err(problem) if problem.reason == Reason::Token && self.client.source().is_kept() => {
+                match self.client.renew().await {
+                    Ok(()) => self.turn(series).await,
+                    Err(error) => Err(error.into()),
+                }
+            }
+            _ => first,
+        }
+    }
+
+    async fn turn(&self, series: &mut Option<Series>) -> Result<Vec<Box<RawValue>>, Problem> {
         if self.is_doubtful && self.standing(&ApiError::Unauthorized).await == Ok(Standing::TokenRefused) {
             return Err(Problem::of_refusal(Standing::TokenRefused, self.kind.scope));
         }

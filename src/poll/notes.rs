@@ -71,8 +71,12 @@ impl Follower {
 
     /// A failure of the whole account is logged for the first of its collections only.
     fn log_begin(&self, place: usize, problem: &Problem) {
+        if problem.reason == Reason::Token && self.state.is_signed_in {
+            // Whoever keeps the sign-in has told already.
+            return;
+        }
         let collection = &self.state.collections[place];
-        let (account, reason, advice) = (&self.state.name, problem.reason.label(), problem.reason.advice());
+        let (account, reason, advice) = (&self.state.name, problem.reason.label(), self.state.advice(problem.reason));
         if problem.reason.is_of_the_account() {
             if !self.state.collections.iter().any(|collection| has(collection, problem.reason)) {
                 warn!(account, reason, "{}; {advice}", problem.what);

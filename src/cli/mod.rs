@@ -1,5 +1,8 @@
 //! The command line: which command, with which flags, and which exit code.
 
+mod check;
+mod sign_in;
+
 use std::{
     env,
     io::{self, IsTerminal as _},
@@ -41,7 +44,7 @@ struct Cli {
     flags: WebFlags,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Clone, PartialEq, Eq, Subcommand)]
 enum Command {
     /// Polls the account and serves the page; the default
     Serve,
@@ -49,6 +52,14 @@ enum Command {
     Demo,
     /// Exits with 0 when the exporter on this machine is ready
     Healthcheck,
+    /// Signs a person in at Oura
+    Login(sign_in::Login),
+    /// Takes a person's sign-in back at Oura and forgets it
+    Logout(sign_in::Logout),
+    /// Shows who is signed in
+    Accounts,
+    /// Looks at everything as a doctor would: 0 only if all is well
+    Check,
 }
 
 #[derive(clap::Args)]
@@ -74,7 +85,8 @@ impl From<WebFlags> for Flags {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let command = cli.command.unwrap_or(Command::Serve);
-    let accounts = if command == Command::Serve { Accounts::Needed } else { Accounts::NotNeeded };
+    let needs_account = matches!(command, Command::Serve | Command::Check);
+    let accounts = if needs_account { Accounts::Needed } else { Accounts::NotNeeded };
     let config = match Config::from_environment(env::vars_os(), cli.flags.into(), accounts) {
         Ok(config) => config,
         Err(mistakes) => return misuse(&mistakes),
@@ -113,6 +125,10 @@ fn on_runtime(command: Command, config: Config) -> anyhow::Result<()> {
             Command::Serve => serve(config).await,
             Command::Demo => demo(config).await,
             Command::Healthcheck => healthcheck(&config.listen_address).await,
+            Command::Login(login) => login.run(&config.sign_in, &config).await,
+            Command::Logout(logout) => logout.run(&config.sign_in).await,
+            Command::Accounts => sign_in::accounts(&config.sign_in),
+            Command::Check => check::run(config).await,
         }
     });
     // What is still under way, a request to Oura at most, is of no use any more.
@@ -132,6 +148,7 @@ async fn demo(mut config: Config) -> anyhow::Result<()> {
     let simulator = Simulator::start(Settings::default()).await.context("cannot start the simulator")?;
     let account =
         |wearer: crate::simulator::Wearer| AccountConfig { name: wearer.name.to_owned(), token: wearer.token.into() };
+    config.signed_in = vec![];
     config.accounts = simulator.people().into_iter().map(account).collect();
     config.api_url = simulator.url();
     config.sandbox = false;

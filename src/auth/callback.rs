@@ -1,0 +1,101 @@
+//! Waiting for the browser on the redirect URI's own address, and telling it how the sign-in went.
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Request, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
+};
+use reqwest::Url;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+};
+
+use super::{Tokens, login::Answer};
+use crate::{
+    http,
+    landing::{Escaped, STYLE},
+};
+
+/// A listener on the redirect URI.
+pub(super) struct Waiting {
+    listener: TcpListener,
+    path: String,
+}
+
+type Visit = (Answer, oneshot::Sender<http::Answer>);
+
+impl Waiting {
+    /// Listens on the address that `uri` names.
+    pub(super) async fn at(uri: &str) -> anyhow::Result<Self> {
+        let url = Url::parse(uri).context("OURA_REDIRECT_URI is no URL; write http://localhost:10059/callback")?;
+        let host = url.host_str().unwrap_or_default();
+        if url.scheme() != "http" || !matches!(host, "localhost" | "127.0.0.1" | "[::1]") {
+            bail!("the redirect URI {uri} does not lead to this machine; use --no-browser");
+        }
+        let port = url.port_or_known_default().unwrap_or(80);
+        let address = format!("{}:{port}", host.trim_matches(['[', ']']));
+        let listener = TcpListener::bind((host.trim_matches(['[', ']']), port)).await;
+        let listener = listener.with_context(|| {
+            format!("cannot listen on {address}, where the browser will be sent; stop what listens there or use --no-browser")
+        })?;
+        Ok(Self { listener, path: url.path().to_owned() })
+    }
+
+    /// Lets `sign_in` judge the first answer that the browser brings, and shows the browser what came of it.
+    pub(super) async fn finish<R>(self, sign_in: impl FnOnce(Answer) -> R) -> anyhow::Result<Tokens>
+    where
+        R: Future<Output = anyhow::Result<Tokens>>,
+    {
+        let (visits, mut visited) = mpsc::channel::<Visit>(1);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let path = self.path;
+        let serving = tokio::spawn(http::serve(
+            self.listener,
+            move |request| visit(request, path.clone(), visits.clone()),
+            async move { drop(stopped.await) },
+        ));
+        let (answer, shown) = visited.recv().await.context("the listener ended")?;
+        let result = sign_in(answer).await;
+        // A browser that has gone away misses its page; the sign-in counts all the same.
+        let _gone = shown.send(page(result.as_ref().err()));
+        drop(stop);
+        serving.await.context("the listener ended by a defect")?;
+        result
+    }
+}
+
+async fn visit<B>(request: Request<B>, path: String, visits: mpsc::Sender<Visit>) -> http::Answer {
+    let query = request.uri().query().unwrap_or_default();
+    let answer = Answer::of_query(query);
+    if request.uri().path() != path || answer == Answer::default() {
+        return html(StatusCode::NOT_FOUND, "Nothing here", "The sign-in comes back to another address.");
+    }
+    let (shown, page) = oneshot::channel();
+    if visits.try_send((answer, shown)).is_err() {
+        return html(StatusCode::GONE, "Already answered", "This sign-in has its answer. You can close this page.");
+    }
+    page.await.unwrap_or_else(|_| html(StatusCode::GONE, "Ended", "The sign-in has ended. Begin anew."))
+}
+
+fn page(error: Option<&anyhow::Error>) -> http::Answer {
+    match error {
+        None => html(StatusCode::OK, "Signed in", "oura-exporter may now read your data. You can close this page."),
+        Some(error) => html(StatusCode::BAD_REQUEST, "Not signed in", &format!("{error:#}.")),
+    }
+}
+
+fn html(status: StatusCode, title: &str, words: &str) -> http::Answer {
+    let text = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title><style>{STYLE}</style></head>\
+         <body><h1>{title}</h1><p>{}</p></body></html>\n",
+        Escaped(words)
+    );
+    let mut answer = Response::new(Full::new(Bytes::from(text)));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}

@@ -1,0 +1,139 @@
+//! Signing in: the consent page, the way back from it, and the first tokens.
+
+use std::{io, time::Duration};
+
+use anyhow::{Context as _, anyhow, bail, ensure};
+use chrono::Utc;
+use reqwest::Url;
+use tokio::{task, time::timeout};
+
+use super::{Authority, Code, Portal, Store, Tokens, callback, challenge::Secrets};
+
+/// How long a person may take at the consent page: Oura's codes live that long, too.
+const CONSENT: Duration = Duration::from_secs(600);
+
+/// A sign-in that was begun.
+pub struct Login<'a> {
+    authority: &'a Authority,
+    secrets: Secrets,
+    /// The page on which a person consents.
+    pub url: Url,
+}
+
+/// How the browser came back.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) code: Option<String>,
+    pub(super) state: Option<String>,
+    pub(super) error: Option<String>,
+}
+
+impl Answer {
+    /// What the query of the redirected URL says.
+    pub(super) fn of_query(query: &str) -> Self {
+        let mut answer = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match name.as_ref() {
+                "code" => answer.code = Some(value.into_owned()),
+                "state" => answer.state = Some(value.into_owned()),
+                "error" => answer.error = Some(value.into_owned()),
+                _ => {}
+            }
+        }
+        answer
+    }
+
+    /// What a person pasted: the redirected URL, or the bare code.
+    fn of_paste(text: &str) -> Self {
+        match text.trim().split_once('?') {
+            Some((_, query)) => Self::of_query(query.split('#').next().unwrap_or_default()),
+            None => Self { code: Some(text.trim().to_owned()), ..Self::default() },
+        }
+    }
+}
+
+impl<'a> Login<'a> {
+    /// Begins a sign-in at the portal that knows the application.
+    ///
+    /// # Errors
+    /// Where neither portal knows it or its redirect URI, with the string to register.
+    pub async fn begin(authority: &'a Authority) -> anyhow::Result<Self> {
+        let secrets = Secrets::new().map_err(|error| anyhow!("the system gives no randomness: {error}"))?;
+        let mut refusals = Vec::new();
+        for portal in [Portal::Legacy, Portal::New] {
+            let url = authority.consent_url(portal, &secrets.state, &secrets.challenge())?;
+            match authority.rejects(url.clone()).await? {
+                None => return Ok(Self { authority, secrets, url }),
+                Some(refusal) => refusals.push(refusal),
+            }
+        }
+        let uri = &authority.application().redirect_uri;
+        bail!(
+            "Oura rejects the request before any consent ({}). Register exactly this redirect URI with the application, \
+             byte for byte: {uri} (or set OURA_REDIRECT_URI to the one that is registered), and check OURA_CLIENT_ID",
+            refusals.join("; ")
+        )
+    }
+
+    /// Waits on the redirect URI's own address until the browser comes back, and shows it how the sign-in went.
+    ///
+    /// # Errors
+    /// Where the address cannot be listened on, consent was denied or never came, or Oura gives no tokens.
+    pub async fn by_browser(&self, open: impl FnOnce(&Url)) -> anyhow::Result<Tokens> {
+        let waiting = callback::Waiting::at(&self.authority.application().redirect_uri).await?;
+        open(&self.url);
+        let finished = waiting.finish(|answer| self.finish(answer));
+        timeout(CONSENT, finished).await.map_err(|_| anyhow!("nobody consented within ten minutes; try again"))?
+    }
+
+    /// Takes the redirected URL, or the bare code, from standard input.
+    ///
+    /// # Errors
+    /// Where nothing comes, consent was denied, or Oura gives no tokens.
+    pub async fn by_paste(&self) -> anyhow::Result<Tokens> {
+        let line = task::spawn_blocking(|| io::stdin().lines().next().transpose()).await?;
+        let line = line.context("cannot read standard input")?.unwrap_or_default();
+        ensure!(!line.trim().is_empty(), "nothing was pasted; paste the address that the browser was sent to");
+        self.finish(Answer::of_paste(&line)).await
+    }
+
+    async fn finish(&self, answer: Answer) -> anyhow::Result<Tokens> {
+        let ours = answer.state.as_ref().is_none_or(|state| *state == self.secrets.state);
+        ensure!(ours, "this answer belongs to another sign-in (its state differs); begin anew and use the new page");
+        if let Some(error) = answer.error {
+            match error.as_str() {
+                "access_denied" => bail!("consent was denied; begin anew and press Allow"),
+                _ => bail!("Oura's consent page ended with an error; begin anew"),
+            }
+        }
+        let code = answer.code.filter(|code| !code.is_empty()).context("the address holds no code; begin anew")?;
+        let code = Code { code: code.into(), verifier: self.secrets.verifier.clone() };
+        Ok(self.authority.exchange(&code, Utc::now()).await?)
+    }
+}
+
+/// Stores the first tokens of a sign-in under the lock that refreshes respect.
+///
+/// # Errors
+/// Where they cannot be stored; the tokens before are whole.
+pub async fn keep(store: &Store, account: &str, tokens: Tokens) -> anyhow::Result<()> {
+    let (store, account) = (store.clone(), account.to_owned());
+    let kept = task::spawn_blocking(move || {
+        let _lock = store.lock(&account)?;
+        store.write(&account, &tokens)
+    });
+    Ok(kept.await??)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_address_or_a_bare_code_can_be_pasted() {
+        let pasted = Answer::of_paste(" http://localhost:10059/callback?code=a%2Bb&state=s&iss=https%3A%2F%2Fx#_=_ \n");
+        assert_eq!((pasted.code.as_deref(), pasted.state.as_deref()), (Some("a+b"), Some("s")));
+        assert_eq!(Answer::of_paste("abc\n").code.as_deref(), Some("abc"));
+        assert_eq!(Answer::of_paste("https://x/?error=access_denied&state=s").error.as_deref(), Some("access_denied"));
+    }
+}

@@ -1,0 +1,64 @@
+//! Where a client's access token comes from: a fixed one from the environment, or one that is kept renewed.
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{Keeper, NoToken};
+
+/// Where an access token comes from.
+pub enum TokenSource {
+    /// From the environment: nobody renews it.
+    Fixed(SecretString),
+    /// From a sign-in, renewed in time.
+    Kept(Box<Keeper>),
+}
+
+impl TokenSource {
+    /// An access token that is good as far as we know.
+    ///
+    /// # Errors
+    /// Where there is none, and whether a person has to do something about it.
+    pub async fn token(&self) -> Result<SecretString, NoToken> {
+        match self {
+            Self::Fixed(token) => Ok(token.clone()),
+            Self::Kept(keeper) => keeper.access_token().await,
+        }
+    }
+
+    /// Another token than `refused`, which Oura refuses everywhere.
+    ///
+    /// # Errors
+    /// Where there is none, and whether a person has to do something about it.
+    pub async fn replace(&self, refused: &SecretString) -> Result<SecretString, NoToken> {
+        match self {
+            Self::Fixed(_) => Err(NoToken::SignIn("Oura no longer accepts the access token".to_owned())),
+            Self::Kept(keeper) => keeper.replace(refused).await,
+        }
+    }
+
+    /// Whether a person must sign in again, although the present token may still work.
+    pub async fn needs_sign_in(&self) -> bool {
+        match self {
+            Self::Fixed(_) => false,
+            Self::Kept(keeper) => keeper.needs_sign_in().await,
+        }
+    }
+
+    /// When the present token ends, if that is known.
+    pub async fn expires_at(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Kept(keeper) => keeper.expires_at().await,
+        }
+    }
+
+    /// Whether `oura-exporter login` is the way to a new token.
+    pub const fn is_kept(&self) -> bool {
+        matches!(self, Self::Kept(_))
+    }
+}
+
+/// Whether both are the same token.
+pub(crate) fn is_same(one: &SecretString, other: &SecretString) -> bool {
+    one.expose_secret() == other.expose_secret()
+}

@@ -1,0 +1,81 @@
+//! The part of the configuration that concerns sign-in: the application, Oura's addresses, and where tokens are kept.
+
+use std::path::PathBuf;
+
+use super::{Environment, Reader, parse::Setting, setting};
+use crate::auth::{Application, Endpoints, Store};
+
+const REDIRECT_URI: &str = "http://localhost:10059/callback";
+const LEGACY_AUTHORIZE: &str = "https://cloud.ouraring.com/oauth/authorize";
+const LEGACY_TOKEN: &str = "https://api.ouraring.com/oauth/token";
+const NEW_AUTHORIZE: &str = "https://moi.ouraring.com/oauth/v2/ext/oauth-authorize";
+const NEW_TOKEN: &str = "https://moi.ouraring.com/oauth/v2/ext/oauth-token";
+/// The directory below the platform's for state.
+const OWN_DIRECTORY: &str = "oura-exporter";
+
+/// What a sign-in needs.
+#[derive(Debug)]
+pub struct SignIn {
+    /// Where tokens are kept (`OURA_STATE_DIR`); none where the system names no place for it.
+    pub store: Option<Store>,
+    /// The OAuth application (`OURA_CLIENT_ID`, `OURA_CLIENT_SECRET`); none if it is not set.
+    pub application: Option<Application>,
+    /// The legacy portal's addresses (`OURA_AUTHORIZE_URL`, `OURA_TOKEN_URL`).
+    pub legacy: Endpoints,
+    /// The new portal's (`OURA_FALLBACK_AUTHORIZE_URL`, `OURA_FALLBACK_TOKEN_URL`).
+    pub new: Endpoints,
+}
+
+/// The places that the system names for a user's state.
+#[derive(Default)]
+pub(super) struct Places {
+    pub(super) state_home: Option<PathBuf>,
+    pub(super) home: Option<PathBuf>,
+}
+
+impl Places {
+    fn state(&self) -> Option<PathBuf> {
+        let home = || Some(self.home.as_ref()?.join(".local/state"));
+        let state = self.state_home.clone().filter(|path| path.is_absolute()).or_else(home)?;
+        Some(state.join(OWN_DIRECTORY))
+    }
+}
+
+impl SignIn {
+    pub(super) fn read(env: &mut Environment, places: &Places, reader: &mut Reader) -> Self {
+        let id = (
+            setting("OURA_CLIENT_ID", env.client_id.take()),
+            setting("OURA_CLIENT_ID_FILE", env.client_id_file.take()),
+        );
+        let id = reader.secret(id.0, id.1);
+        let secret = setting("OURA_CLIENT_SECRET", env.client_secret.take());
+        let secret = reader.secret(secret, setting("OURA_CLIENT_SECRET_FILE", env.client_secret_file.take()));
+        if id.is_some() != secret.is_some() {
+            let mistake = "OURA_CLIENT_ID, OURA_CLIENT_SECRET: one is set without the other; set both";
+            reader.mistakes.push(mistake.to_owned());
+        }
+        let redirect_uri = env.redirect_uri.take().map_or_else(|| REDIRECT_URI.to_owned(), |uri| uri.trim().to_owned());
+        let scopes = env.scopes.take().unwrap_or_default();
+        let scopes = scopes.split([' ', ',']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect();
+        let application = id.zip(secret);
+        let application = application.map(|(client_id, client_secret)| Application {
+            client_id,
+            client_secret,
+            redirect_uri,
+            scopes,
+        });
+        let directory = env.state_dir.take().map(PathBuf::from).or_else(|| places.state());
+        let mut url = |name, text: Option<String>, default: &str| {
+            reader.take(setting(name, text), Setting::url).unwrap_or_else(|| default.to_owned())
+        };
+        let legacy = Endpoints {
+            authorize: url("OURA_AUTHORIZE_URL", env.authorize_url.take(), LEGACY_AUTHORIZE),
+            token: url("OURA_TOKEN_URL", env.token_url.take(), LEGACY_TOKEN),
+        };
+        let new = Endpoints {
+            authorize: url("OURA_FALLBACK_AUTHORIZE_URL", env.fallback_authorize_url.take(), NEW_AUTHORIZE),
+            token: url("OURA_FALLBACK_TOKEN_URL", env.fallback_token_url.take(), NEW_TOKEN),
+        };
+        Self { store: directory.map(Store::new), application, legacy, new }
+    }
+}
