@@ -1,10 +1,11 @@
 //! The exporter put together: transport, board, poller and page, until somebody asks it to stop.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
-use tracing::info;
+use futures_util::future::join_all;
+use tokio::{net::TcpListener, time::timeout};
+use tracing::{info, warn};
 
 use crate::{
     auth::{Authority, Keeper, TokenSource},
@@ -18,6 +19,8 @@ use crate::{
     status::ApiStats,
 };
 
+/// How long a renewal that is under way at the stop may take.
+const RENEWAL_GRACE: Duration = Duration::from_millis(1_500);
 const NO_HTTPS: &str = "no HTTPS client: the system has no CA certificates; install the package ca-certificates";
 
 /// Polls the configured accounts and serves the page on `listener` until `shutdown` resolves.
@@ -46,10 +49,16 @@ pub async fn run(
         let server = Arc::clone(&server);
         async move { server.answer(&request) }
     };
-    tokio::select! {
+    let clients: Vec<_> = accounts.iter().map(|account| Arc::clone(&account.client)).collect();
+    let ended = tokio::select! {
         () = http::serve(listener, answer, shutdown) => Ok(()),
         ended = poller.run(accounts) => ended.context("polling ended by a defect"),
+    };
+    let settled = join_all(clients.iter().map(|client| client.source().settle()));
+    if timeout(RENEWAL_GRACE, settled).await.is_err() {
+        warn!("a renewal of a sign-in is still under way; if it is lost, sign in again");
     }
+    ended
 }
 
 /// The accounts of the configuration, each with its way to Oura.
@@ -75,6 +84,6 @@ fn kept(config: &Config, clock: &Clock) -> anyhow::Result<Vec<(String, TokenSour
     let authority = Authority::new(sign_in.legacy.clone(), sign_in.new.clone(), application.clone());
     let authority = Arc::new(authority.context(NO_HTTPS)?);
     let keeper = |name: &String| Keeper::new(name, store.clone(), Arc::clone(&authority), clock.clone());
-    let source = |name: &String| (name.clone(), TokenSource::Kept(Box::new(keeper(name))));
+    let source = |name: &String| (name.clone(), TokenSource::Kept(keeper(name)));
     Ok(config.signed_in.iter().map(source).collect())
 }

@@ -2,10 +2,10 @@
 
 mod common;
 
-use std::{collections::HashMap, path::Path, process::Stdio};
+use std::{collections::HashMap, path::Path, process::Stdio, time::Duration};
 
 use common::{Program, eventually};
-use oura_exporter::simulator::{Application, Portal, Settings, Simulator};
+use oura_exporter::simulator::{Application, Portal, Settings, Simulator, TokenFault};
 use reqwest::{Client, Url, header::LOCATION, redirect};
 use tempfile::TempDir;
 use tokio::{
@@ -155,4 +155,25 @@ async fn logged_out_is_revoked_and_forgotten() {
     let (code, said) = scene.run(&[]).await;
     assert_eq!(code, Some(2));
     assert!(said.contains("oura-exporter login"), "{said}");
+}
+
+#[tokio::test]
+async fn a_renewal_under_way_at_the_stop_is_not_lost() {
+    let scene = Scene::of(Portal::New).await;
+    let authorizations = scene.simulator.authorizations();
+    authorizations.set_token_lifetime(1);
+    scene.log_in("anna", async |url| consent(url, "alice", "allow").await).await;
+    authorizations.set_token_lifetime(3_600);
+    authorizations.set_fault(TokenFault::Delay(Duration::from_millis(900)));
+    let before = std::fs::read_to_string(scene.tokens().join("anna.json")).expect("tokens");
+    let exporter = Program::start(scene.program().env("OURA_POLL_INTERVAL", "1s")).await;
+    let renewals =
+        || authorizations.exchanges().iter().filter(|exchange| exchange.grant_type == "refresh_token").count();
+    eventually("a renewal begins", async || (renewals() == 1).then_some(())).await;
+    let (code, log) = exporter.terminate().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert_ne!(std::fs::read_to_string(scene.tokens().join("anna.json")).expect("tokens"), before, "{log}");
+    authorizations.clear_faults();
+    let (code, said) = scene.run(&["check"]).await;
+    assert_eq!(code, Some(0), "{said}");
 }

@@ -18,8 +18,11 @@ use crate::clock::Clock;
 /// After a renewal that failed in passing, the next try waits that long.
 const PAUSE: TimeDelta = TimeDelta::minutes(1);
 
-/// Where the tokens of a signed-in account come from.
-pub struct Keeper {
+/// Where the tokens of a signed-in account come from. What it does goes on when the asker goes away: between Oura's answer
+/// and the sync of the file nothing but the end of the process may come.
+pub struct Keeper(Arc<Inner>);
+
+struct Inner {
     account: String,
     store: Store,
     authority: Arc<Authority>,
@@ -54,7 +57,7 @@ pub enum NoToken {
 impl Keeper {
     /// Keeps `account` signed in with the tokens in `store`.
     pub fn new(account: &str, store: Store, authority: Arc<Authority>, clock: Clock) -> Self {
-        Self { account: account.to_owned(), store, authority, clock, state: Mutex::default() }
+        Self(Arc::new(Inner { account: account.to_owned(), store, authority, clock, state: Mutex::default() }))
     }
 
     /// An access token that is good as far as we know; renewed before, if it is time.
@@ -62,11 +65,47 @@ impl Keeper {
     /// # Errors
     /// Where there is none, and whether a person has to do something about it.
     pub async fn access_token(&self) -> Result<SecretString, NoToken> {
+        let inner = Arc::clone(&self.0);
+        ended(tokio::spawn(async move { inner.access_token().await }).await)
+    }
+
+    /// Oura has refused `token` everywhere: renews the pair, unless somebody has done so already.
+    ///
+    /// # Errors
+    /// Where there is no other token, and whether a person has to do something about it.
+    pub async fn replace(&self, token: &SecretString) -> Result<SecretString, NoToken> {
+        let (inner, token) = (Arc::clone(&self.0), token.clone());
+        ended(tokio::spawn(async move { inner.replace(&token).await }).await)
+    }
+
+    /// Whether a person must sign in again, although the present access token may still work for a while.
+    pub async fn needs_sign_in(&self) -> bool {
+        self.0.state.lock().await.refusal().is_some()
+    }
+
+    /// When the present access token ends.
+    pub async fn expires_at(&self) -> Option<DateTime<Utc>> {
+        self.0.state.lock().await.tokens.as_ref()?.expires_at
+    }
+
+    /// Waits for what is under way: a renewal that was begun must not be cut off.
+    pub async fn settle(&self) {
+        drop(self.0.state.lock().await);
+    }
+}
+
+fn ended<T>(result: Result<Result<T, NoToken>, task::JoinError>) -> Result<T, NoToken> {
+    result.unwrap_or_else(|error| Err(NoToken::Later(error.to_string())))
+}
+
+impl Inner {
+    async fn access_token(&self) -> Result<SecretString, NoToken> {
         let mut state = self.state.lock().await;
         let now = self.clock.now();
         let tokens = self.newest(&mut state);
-        if let (true, Ok(tokens)) = (state.is_unsaved, &tokens) {
-            let _lock = self.locked().await?;
+        if let (true, Ok(tokens)) = (state.is_unsaved, &tokens)
+            && let Ok(_lock) = self.locked().await
+        {
             self.keep(&mut state, tokens.clone()).await;
         }
         let renewed = match &tokens {
@@ -81,11 +120,7 @@ impl Keeper {
         }
     }
 
-    /// Oura has refused `token` everywhere: renews the pair, unless somebody has done so already.
-    ///
-    /// # Errors
-    /// Where there is no other token, and whether a person has to do something about it.
-    pub async fn replace(&self, token: &SecretString) -> Result<SecretString, NoToken> {
+    async fn replace(&self, token: &SecretString) -> Result<SecretString, NoToken> {
         let mut state = self.state.lock().await;
         let tokens = self.newest(&mut state)?;
         if !is_same(&tokens.access, token) {
@@ -103,17 +138,6 @@ impl Keeper {
             warn!(account = self.account, "{problem}; run: oura-exporter login --account {}", self.account);
             state.told = Some(problem.clone());
         }
-    }
-
-    /// Whether a person must sign in again, although the present access token may still work for a while.
-    pub async fn needs_sign_in(&self) -> bool {
-        let state = self.state.lock().await;
-        state.refusal().is_some()
-    }
-
-    /// When the present access token ends.
-    pub async fn expires_at(&self) -> Option<DateTime<Utc>> {
-        self.state.lock().await.tokens.as_ref()?.expires_at
     }
 
     /// The tokens as the store has them now: another process may have replaced them.
@@ -143,10 +167,10 @@ impl Keeper {
         }
         let _lock = self.locked().await?;
         let stored = self.newest_under_lock(state)?;
-        self.store.check().map_err(|error| NoToken::Later(error.to_string()))?;
         if !stored.is_same(old) {
             return Ok(stored);
         }
+        self.store.check().map_err(|error| NoToken::Later(error.to_string()))?;
         match self.authority.refresh(&stored, now).await {
             Ok(new) => {
                 self.keep(state, new.clone()).await;

@@ -10,7 +10,7 @@ pub enum TokenSource {
     /// From the environment: nobody renews it.
     Fixed(SecretString),
     /// From a sign-in, renewed in time.
-    Kept(Box<Keeper>),
+    Kept(Keeper),
 }
 
 impl TokenSource {
@@ -49,6 +49,13 @@ impl TokenSource {
         match self {
             Self::Fixed(_) => None,
             Self::Kept(keeper) => keeper.expires_at().await,
+        }
+    }
+
+    /// Waits for what is under way: a renewal that was begun must not be cut off.
+    pub async fn settle(&self) {
+        if let Self::Kept(keeper) = self {
+            keeper.settle().await;
         }
     }
 
