@@ -17,6 +17,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const NO_REASON: &str = "no reason given";
 /// What a scope is called at the new portal: this before its name.
 const NEW_PREFIX: &str = "extapi:";
+/// What to do where Oura does not know the application.
+const CHECK_APPLICATION: &str = "check OURA_CLIENT_ID and OURA_CLIENT_SECRET against your application at Oura";
 /// Every scope that Oura gives to applications of their own wearers.
 const ALL_SCOPES: &[&str] = &[
     "email",
@@ -77,6 +79,35 @@ pub enum AuthorityError {
 }
 
 impl AuthorityError {
+    /// What the person who signs in can do about it.
+    pub(super) fn advice(&self) -> &'static str {
+        match self {
+            _ if self.is_of_the_application() => CHECK_APPLICATION,
+            Self::Refused { .. } => "begin anew and finish within ten minutes; a code works once",
+            Self::Unavailable(_) | Self::Unreachable(_) | Self::NoToken => "begin anew in a few minutes",
+        }
+    }
+
+    /// What is wrong with a renewal, and what to check where it is the application that Oura refuses.
+    pub(super) fn of_renewal(&self) -> String {
+        if self.is_of_the_application() { format!("{self}; {CHECK_APPLICATION}") } else { self.to_string() }
+    }
+
+    /// Whether Oura does not know the application, or not by this secret.
+    fn is_of_the_application(&self) -> bool {
+        matches!(self, Self::Refused { status, reason } if *status == 401 || reason.contains("client"))
+    }
+
+    /// Whether Oura knows the application and refuses what it brings.
+    fn is_of_the_grant(&self) -> bool {
+        matches!(self, Self::Refused { reason, .. } if reason.contains("invalid_grant"))
+    }
+
+    /// Whether it is a refusal that gives no reason at all.
+    pub(super) fn is_wordless(&self) -> bool {
+        matches!(self, Self::Refused { reason, .. } if reason == NO_REASON)
+    }
+
     /// Whether it says more than that something is wrong: the legacy server tells applications of the new portal no more.
     fn is_telling(&self) -> bool {
         let Self::Refused { reason, .. } = self else { return true };
@@ -210,6 +241,8 @@ impl Authority {
         match self.ask(Portal::Legacy, form).await {
             Err(legacy @ AuthorityError::Refused { .. }) => match self.ask(Portal::New, form).await {
                 Ok(reply) => Ok((Portal::New, reply)),
+                // The portal that knows the application says more about the code.
+                Err(new) if new.is_of_the_grant() && !legacy.is_of_the_grant() => Err(new),
                 Err(AuthorityError::Refused { .. }) if legacy.is_telling() => Err(legacy),
                 Err(new) => Err(new),
             },
@@ -292,8 +325,10 @@ fn scopes(value: &Value) -> Option<Vec<String>> {
 /// What an error reply says, as far as it says anything: RFC 6749's fields or RFC 7807's, never a whole page.
 fn reason(body: &[u8]) -> String {
     let Ok(reply) = serde_json::from_slice::<Value>(body) else { return NO_REASON.to_owned() };
-    let texts = ["error", "error_description", "title", "detail"].iter().filter_map(|key| reply[*key].as_str());
-    let text = texts.map(harmless).collect::<Vec<_>>().join(", ");
+    let texts = ["error", "title", "error_description", "detail"].iter().filter_map(|key| reply[*key].as_str());
+    let mut texts: Vec<_> = texts.map(harmless).collect();
+    texts.dedup();
+    let text = texts.join(", ");
     if text.is_empty() { NO_REASON.to_owned() } else { text }
 }
 

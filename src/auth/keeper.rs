@@ -176,8 +176,9 @@ impl Inner {
                 self.keep(state, new.clone()).await;
                 Ok(new)
             }
-            Err(error @ AuthorityError::Refused { .. }) => {
-                let problem = NoToken::SignIn(error.to_string());
+            // Without a word it may come from a guard before Oura; while the token holds there is time to ask again.
+            Err(error @ AuthorityError::Refused { .. }) if !error.is_wordless() || stored.has_expired(now) => {
+                let problem = NoToken::SignIn(error.of_renewal());
                 state.refused = Some((stored, problem.clone()));
                 Err(problem)
             }

@@ -108,7 +108,8 @@ impl<'a> Login<'a> {
         }
         let code = answer.code.filter(|code| !code.is_empty()).context("the address holds no code; begin anew")?;
         let code = Code { code: code.into(), verifier: self.secrets.verifier.clone() };
-        Ok(self.authority.exchange(&code, Utc::now()).await?)
+        let tokens = self.authority.exchange(&code, Utc::now()).await;
+        tokens.map_err(|error| anyhow!("{error}; {}", error.advice()))
     }
 }
 

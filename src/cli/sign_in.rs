@@ -50,6 +50,11 @@ impl Login {
         };
         auth::keep(store, &self.account, tokens.clone()).await?;
         println!("\nSigned in as account {}. Tokens are in {}.", self.account, store.directory().display());
+        if tokens.refresh.is_none() {
+            println!(
+                "Oura gave no refresh token: this sign-in ends with its first token, and then needs another login."
+            );
+        }
         tell_scopes(config, &tokens);
         try_out(config, tokens.access).await
     }

@@ -122,6 +122,16 @@ impl Client {
 
     pub(super) async fn send(&self, get: &Get<'_>) -> Result<Bytes, ApiError> {
         let token = self.source.token().await?;
-        self.transport.send(get, &token, &self.gate).await
+        match self.transport.send(get, &token, &self.gate).await {
+            Err(ApiError::Unauthorized) => {
+                let newer = self.source.token().await?;
+                if is_same(&newer, &token) {
+                    return Err(ApiError::Unauthorized);
+                }
+                // It was renewed while the request was under way: the refusal is of the old one.
+                self.transport.send(get, &newer, &self.gate).await
+            }
+            answer => answer,
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! An exporter in this process against a simulator in this process, and its page as a reader sees it.
 #![allow(dead_code, clippy::expect_used)] // each test file uses its own part of this
 
+pub(crate) mod scene;
+
 use std::{collections::BTreeMap, ffi::OsString, io::Write as _, process::Stdio, time::Duration};
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -121,16 +123,7 @@ impl Plan {
         let wearers = simulator.people().into_iter().filter(|wearer| self.people.contains(&wearer.name));
         config.accounts =
             wearers.map(|wearer| AccountConfig { name: wearer.name.to_owned(), token: wearer.token.into() }).collect();
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        tls::choose_provider();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let shutdown = async move {
-            let _ = stopped.await;
-        };
-        let clock = (self.clock)(self.now);
-        let running = tokio::spawn(exporter::run(config, listener, clock, self.patience, shutdown));
-        Exporter { url, running, stop }
+        Exporter::start(config, (self.clock)(self.now), self.patience).await
     }
 
     /// Starts an exporter and waits for the end of its first poll.
@@ -149,6 +142,19 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
+    /// Starts one on a free port.
+    pub(crate) async fn start(config: Config, clock: Clock, patience: Patience) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        tls::choose_provider();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let shutdown = async move {
+            let _ = stopped.await;
+        };
+        let running = tokio::spawn(exporter::run(config, listener, clock, patience, shutdown));
+        Self { url, running, stop }
+    }
+
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let answer = reqwest::get(format!("{}{path}", self.url)).await.expect("an answer");
         (answer.status().as_u16(), answer.text().await.expect("a body"))
@@ -243,7 +249,7 @@ impl Program {
         let mut log = String::new();
         let address = loop {
             let line = lines.next_line().await.expect("a log").unwrap_or_else(|| panic!("it ended: {log}"));
-            log += &line;
+            log += &format!("{line}\n");
             if let Some((_, url)) = line.split_once("serving http://") {
                 break url.trim_end_matches("/metrics").to_owned();
             }
