@@ -38,9 +38,10 @@ struct State {
     is_unsaved: bool,
     /// The pair that Oura will not renew, and why; a new login replaces it.
     refused: Option<(Tokens, NoToken)>,
-    /// What a person was last told to mend.
+    /// What a person was last told.
     told: Option<NoToken>,
-    not_before: Option<DateTime<Utc>>,
+    /// Until when no renewal is tried, and why the last one failed.
+    failed: Option<(DateTime<Utc>, NoToken)>,
 }
 
 /// Why there is no good access token.
@@ -102,11 +103,9 @@ impl Inner {
     async fn access_token(&self) -> Result<SecretString, NoToken> {
         let mut state = self.state.lock().await;
         let now = self.clock.now();
-        let tokens = self.newest(&mut state);
-        if let (true, Ok(tokens)) = (state.is_unsaved, &tokens)
-            && let Ok(_lock) = self.locked().await
-        {
-            self.keep(&mut state, tokens.clone()).await;
+        let mut tokens = self.newest(&mut state);
+        if state.is_unsaved {
+            tokens = self.save(&mut state).await;
         }
         let renewed = match &tokens {
             Ok(tokens) if tokens.is_due(now) => self.renew(&mut state, tokens).await,
@@ -131,12 +130,19 @@ impl Inner {
         renewed.map(|tokens| tokens.access)
     }
 
-    /// Logs once what only a person can mend.
+    /// Logs once why the pair is not renewed: a person may have to mend it, and there is time as long as it works.
     fn tell(&self, state: &mut State, result: &Result<Tokens, NoToken>) {
-        let problem = result.as_ref().err().filter(|problem| matches!(problem, NoToken::SignIn(_)));
-        if let Some(problem) = problem.filter(|problem| state.told.as_ref() != Some(*problem)) {
-            warn!(account = self.account, "{problem}; run: oura-exporter login --account {}", self.account);
-            state.told = Some(problem.clone());
+        let account = &self.account;
+        match result {
+            Ok(_) if matches!(state.told, Some(NoToken::Later(_))) => state.told = None,
+            Err(problem) if state.told.as_ref() != Some(problem) => {
+                match problem {
+                    NoToken::SignIn(_) => warn!(account, "{problem}; run: oura-exporter login --account {account}"),
+                    NoToken::Later(_) => warn!(account, "the sign-in is not renewed yet: {problem}"),
+                }
+                state.told = Some(problem.clone());
+            }
+            _ => {}
         }
     }
 
@@ -150,7 +156,7 @@ impl Inner {
             state.tokens = self.store.read(&self.account).map_err(|error| NoToken::SignIn(error.to_string()))?;
             state.edition = edition;
             state.is_unsaved = false;
-            state.not_before = None;
+            state.failed = None;
         }
         state.tokens.clone().ok_or_else(|| NoToken::SignIn(format!("account {} is not signed in", self.account)))
     }
@@ -162,8 +168,8 @@ impl Inner {
             return Err(problem);
         }
         let now = self.clock.now();
-        if state.not_before.is_some_and(|time| now < time) {
-            return Err(NoToken::Later("the last renewal failed a moment ago".to_owned()));
+        if let Some((_, problem)) = state.failed.as_ref().filter(|(until, _)| now < *until) {
+            return Err(problem.clone());
         }
         let _lock = self.locked().await?;
         let stored = self.newest_under_lock(state)?;
@@ -183,10 +189,22 @@ impl Inner {
                 Err(problem)
             }
             Err(error) => {
-                state.not_before = Some(now + PAUSE);
-                Err(NoToken::Later(error.to_string()))
+                let problem = NoToken::Later(error.to_string());
+                state.failed = Some((now + PAUSE, problem.clone()));
+                Err(problem)
             }
         }
+    }
+
+    /// Stores the pair that could not be stored before, unless another process has stored a newer one meanwhile. It
+    /// works without that, too.
+    async fn save(&self, state: &mut State) -> Result<Tokens, NoToken> {
+        let lock = self.locked().await;
+        let tokens = self.newest(state)?;
+        if lock.is_ok() && state.is_unsaved {
+            self.keep(state, tokens.clone()).await;
+        }
+        Ok(tokens)
     }
 
     fn newest_under_lock(&self, state: &mut State) -> Result<Tokens, NoToken> {

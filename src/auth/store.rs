@@ -13,6 +13,8 @@ const EXTENSION: &str = "json";
 /// Only the owner enters the directory, only the owner reads the files.
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
+/// More than a file takes, in bytes.
+const ROOM: usize = 8192;
 
 /// A directory of token files.
 #[derive(Clone, Debug)]
@@ -110,16 +112,17 @@ impl Store {
     /// Where one of the steps fails; the error names the path.
     pub fn write(&self, account: &str, tokens: &Tokens) -> Result<(), StoreError> {
         self.create()?;
+        self.sweep(account);
         let path = self.path(account);
         let text = tokens.to_json().map_err(|error| failed("write", &path, error.into()))?;
         let written = || -> io::Result<()> {
-            let mut beside = tempfile::Builder::new()
-                .prefix(".new-")
+            let mut file = tempfile::Builder::new()
+                .prefix(&beside(account))
                 .permissions(Permissions::from_mode(FILE_MODE))
                 .tempfile_in(&self.directory)?;
-            beside.write_all(text.as_bytes())?;
-            beside.as_file().sync_all()?;
-            beside.persist(&path)?;
+            file.write_all(text.as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist(&path)?;
             File::open(&self.directory)?.sync_all()
         };
         written().map_err(|error| failed("write", &path, error))
@@ -130,8 +133,20 @@ impl Store {
     /// # Errors
     /// Where the file cannot be removed.
     pub fn remove(&self, account: &str) -> Result<(), StoreError> {
+        self.sweep(account);
         let path = self.path(account);
         fs::remove_file(&path).map_err(|error| failed("remove", &path, error))
+    }
+
+    /// Removes what a process that was killed in the midst of writing has left: it may hold tokens that still work.
+    /// Whoever writes holds the lock, so nobody else is at it.
+    fn sweep(&self, account: &str) {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let left = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&beside(account)));
+        for entry in left {
+            // One that cannot be removed is readable by its owner only, like the tokens themselves.
+            let _kept = fs::remove_file(entry.path());
+        }
     }
 
     /// Waits for the right to change the account's file.
@@ -152,11 +167,16 @@ impl Store {
     /// Whether tokens can be kept here, found out before Oura is asked for any.
     ///
     /// # Errors
-    /// Where a file cannot be made.
+    /// Where a file cannot be made, or there is no room for it.
     pub fn check(&self) -> Result<(), StoreError> {
         self.create()?;
-        let made = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.directory);
-        made.map(drop).map_err(|error| failed("write to", &self.directory, error))
+        // A full disk still makes empty files, so as much is written as tokens may take.
+        let written = || -> io::Result<()> {
+            let mut beside = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.directory)?;
+            beside.write_all(&[b' '; ROOM])?;
+            beside.as_file().sync_all()
+        };
+        written().map_err(|error| failed("write to", &self.directory, error))
     }
 
     /// The directory.
@@ -172,6 +192,11 @@ impl Store {
     fn path(&self, account: &str) -> PathBuf {
         self.directory.join(format!("{account}.{EXTENSION}"))
     }
+}
+
+/// What the files beside an account's begin with; the tilde is in no account's name.
+fn beside(account: &str) -> String {
+    format!(".{account}~new-")
 }
 
 fn failed(what: &'static str, path: &Path, source: io::Error) -> StoreError {
