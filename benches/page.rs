@@ -65,7 +65,7 @@ async fn server() -> anyhow::Result<Server> {
     let kinds: Arc<[_]> = KINDS.iter().collect();
     let states = accounts.iter().map(|account| AccountState::new(&account.name, &kinds)).collect();
     let board = Arc::new(Board::new(states, clock(), TimeDelta::hours(36)));
-    let page = Page::new(Arc::clone(&board), stats.clone())?;
+    let page = Page::new(Arc::clone(&board), stats.clone(), None)?;
     let poller = Poller {
         board: Arc::clone(&board),
         kinds,
@@ -73,13 +73,14 @@ async fn server() -> anyhow::Result<Server> {
         patience: Patience::default(),
         clock: clock(),
         stats,
+        samples: None,
     };
     let polling = tokio::spawn(poller.run(accounts));
     while board.ready().is_err() {
         sleep(Duration::from_millis(10)).await;
     }
     polling.abort();
-    Ok(Server { board, page })
+    Ok(Server { board, page, samples: None })
 }
 
 /// What one person's cloud answers, with the fields that the exporter asks for.
@@ -87,7 +88,7 @@ async fn documents(kind: &'static Kind, window: [(&'static str, &str); 2]) -> an
     let simulator = simulator().await?;
     let account = clients(&simulator, &ApiStats::new()?)?.swap_remove(0);
     let mut query: Vec<_> = window.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
-    query.extend(kind.fields().map(|fields| ("fields", fields.join(","))));
+    query.extend(kind.fields(false).map(|fields| ("fields", fields.join(","))));
     Ok(account.client.documents(kind.name, &query).await?)
 }
 

@@ -1,13 +1,14 @@
 //! Every metric there is, in one list, and METRICS.md made of it.
 
-use std::fmt::Write as _;
+use std::{collections::HashMap, fmt::Write as _, sync::LazyLock};
 
 use crate::{
     documents::KINDS,
+    history::LIVE,
     latest::{ACCOUNT_METRICS, BOARD_METRICS},
     metric::{Definition, Metric},
     problem::Reason,
-    status::OWN,
+    status::{OWN, Own},
 };
 
 /// The label that every series about a wearer has.
@@ -38,6 +39,21 @@ pub fn of_the_wearer() -> Vec<Entry> {
     KINDS.iter().flat_map(|kind| kind.definitions().into_iter().map(move |d| entry(kind.name, d))).collect()
 }
 
+/// The metrics whose samples have their own time, kind by kind.
+pub fn of_the_samples() -> Vec<Entry> {
+    let entry = |collection, definition| Entry { collection: Some(collection), by_account: true, definition };
+    KINDS.iter().flat_map(|kind| kind.sample_definitions().into_iter().map(move |d| entry(kind.name, d))).collect()
+}
+
+/// The help text of a metric of the wearer's, for the history.
+pub fn help_of(name: &str) -> &'static str {
+    static HELP: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| {
+        let all = of_the_board().into_iter().chain(of_the_samples());
+        all.map(|entry| (entry.definition.name, entry.definition.help)).collect()
+    });
+    HELP.get(name).copied().unwrap_or_default()
+}
+
 /// All metrics that the board shows: the wearer's, and whether they can be trusted.
 pub fn of_the_board() -> Vec<Entry> {
     let entry = |by_account, definition| Entry { collection: None, by_account, definition };
@@ -59,22 +75,30 @@ pub fn markdown() -> String {
         let _ = write!(text, "\n## {}\n\nScope `{}`.{age}\n", kind.name, kind.scope);
         table(&mut text, &kind.definitions());
     }
+    text.push_str(
+        "\n## Samples with their own time\n\nNot on `/metrics`: on `/metrics/samples`, in backfill files and in remote \
+         write.\n",
+    );
+    table(&mut text, &of_the_samples().into_iter().map(|entry| entry.definition).collect::<Vec<_>>());
     text.push_str("\n## Can the page be trusted\n");
     table(&mut text, &ACCOUNT_METRICS.iter().map(Metric::definition).collect::<Vec<_>>());
     text.push_str("\n## The exporter\n");
     table(&mut text, &BOARD_METRICS.iter().map(Metric::definition).collect::<Vec<_>>());
-    for own in OWN {
-        let labels: Vec<_> = own.labels.iter().map(|label| format!("`{label}`")).collect();
-        let _ = writeln!(text, "| `{}` | {} | {} |", own.name, labels.join(", "), own.help);
-    }
+    OWN.iter().for_each(|own| one_own(&mut text, own));
+    LIVE.iter().for_each(|own| one_own(&mut text, own));
     let reasons: Vec<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();
     let _ = write!(
         text,
         "| `process_*` | | The exporter's process: CPU, memory, file descriptors, start time (Linux). |\n\n\
-         `reason` is one of: {}.\n",
+         `reason` is one of: {}. `oura_remote_write_*` are there only with `OURA_REMOTE_WRITE_URL`.\n",
         reasons.join(", ")
     );
     text
+}
+
+fn one_own(text: &mut String, own: &Own) {
+    let labels: Vec<_> = own.labels.iter().map(|label| format!("`{label}`")).collect();
+    let _ = writeln!(text, "| `{}` | {} | {} |", own.name, labels.join(", "), own.help);
 }
 
 fn table(text: &mut String, definitions: &[Definition]) {

@@ -11,6 +11,7 @@ use crate::{
     auth::{Authority, Keeper, TokenSource},
     clock::Clock,
     config::Config,
+    history::{LIVE_DEPTH, Live, LiveStats, PAGE_DEPTH, Receiver, Recent},
     http,
     latest::{AccountState, Board, Page},
     oura::{Client, Patience, Transport},
@@ -21,7 +22,10 @@ use crate::{
 
 /// How long a renewal that is under way at the stop may take.
 const RENEWAL_GRACE: Duration = Duration::from_millis(1_500);
-const NO_HTTPS: &str = "no HTTPS client: the system has no CA certificates; install the package ca-certificates";
+/// How long a remote-write receiver is waited for.
+pub(crate) const RECEIVER_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const NO_HTTPS: &str =
+    "no HTTPS client: the system has no CA certificates; install the package ca-certificates";
 
 /// Polls the configured accounts and serves the page on `listener` until `shutdown` resolves.
 ///
@@ -38,12 +42,16 @@ pub async fn run(
     stats.expect(&config.collections);
     let kinds: Arc<[_]> = config.collections.clone().into();
     let (interval, stale_after) = (config.poll_interval, config.stale_after);
+    let (recent, live) = history(&config, &clock)?;
+    let stats_of_live = live.as_ref().map(|live| live.stats.clone());
+    let samples = recent.clone().filter(|_| config.history.samples);
     let accounts = accounts(config, &stats, &clock, patience)?;
     let states = accounts.iter().map(|account| AccountState::new(&account.name, &kinds)).collect();
     let board = Arc::new(Board::new(states, clock.clone(), stale_after));
-    let page = Page::new(Arc::clone(&board), stats.clone())?;
-    let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats };
-    let server = Arc::new(Server { board, page });
+    let page = Page::new(Arc::clone(&board), stats.clone(), stats_of_live)?;
+    let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples: recent };
+    let server = Arc::new(Server { board, page, samples });
+    let sending = live.map(|live| tokio::spawn(live.run()));
     info!("serving http://{}/metrics", listener.local_addr()?);
     let answer = move |request| {
         let server = Arc::clone(&server);
@@ -54,11 +62,32 @@ pub async fn run(
         () = http::serve(listener, answer, shutdown) => Ok(()),
         ended = poller.run(accounts) => ended.context("polling ended by a defect"),
     };
+    if let Some(sending) = sending {
+        sending.abort();
+    }
     let settled = join_all(clients.iter().map(|client| client.source().settle()));
     if timeout(RENEWAL_GRACE, settled).await.is_err() {
         warn!("a renewal of a sign-in is still under way; if it is lost, sign in again");
     }
     ended
+}
+
+/// What keeps the samples of the last days, if anybody wants them, and what sends them on.
+fn history(config: &Config, clock: &Clock) -> anyhow::Result<(Option<Arc<Recent>>, Option<Live>)> {
+    let history = &config.history;
+    let Some(url) = &history.remote_write_url else {
+        return Ok((history.samples.then(|| Arc::new(Recent::new(PAGE_DEPTH))), None));
+    };
+    let recent = Arc::new(Recent::new(LIVE_DEPTH));
+    let live = Live {
+        recent: Arc::clone(&recent),
+        receiver: Receiver::new(url, history.access.clone(), RECEIVER_TIMEOUT).context(NO_HTTPS)?,
+        target: history.target.clone(),
+        state: config.sign_in.store.as_ref().map(|store| store.directory().to_owned()),
+        clock: clock.clone(),
+        stats: LiveStats::new()?,
+    };
+    Ok((Some(recent), Some(live)))
 }
 
 /// The accounts of the configuration, each with its way to Oura.

@@ -123,6 +123,32 @@ pub fn accepts_gzip(headers: &hyper::HeaderMap) -> bool {
     })
 }
 
+/// Whether the client would rather have OpenMetrics than plain text, by its Accept.
+pub fn accepts_open_metrics(headers: &hyper::HeaderMap) -> bool {
+    let weight = |kind: &str| {
+        let accepted = headers.get_all(hyper::header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let weights = accepted.flat_map(|value| value.split(',')).filter_map(|range| weight(range, kind));
+        weights.fold(0.0, f32::max)
+    };
+    let open_metrics = weight("application/openmetrics-text");
+    open_metrics > 0.0 && open_metrics >= weight("text/plain")
+}
+
+/// How much a client likes `kind`, if this range of an Accept names it in a version that is known here.
+fn weight(range: &str, kind: &str) -> Option<f32> {
+    let mut parts = range.split(';').map(str::trim);
+    let names_it = parts.next()?.eq_ignore_ascii_case(kind);
+    let mut weight = 1.0;
+    for parameter in parts {
+        match parameter.split_once('=') {
+            Some(("q", q)) => weight = q.parse().unwrap_or(0.0),
+            Some(("version", version)) if !matches!(version, "0.0.1" | "0.0.4" | "1.0.0") => return None,
+            _ => {}
+        }
+    }
+    names_it.then_some(weight)
+}
+
 /// `body` as one gzip member, at the fastest level.
 pub fn gzip(body: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
@@ -133,6 +159,24 @@ pub fn gzip(body: &[u8]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn open_metrics_goes_to_those_who_like_it_at_least_as_well() {
+        let likes = |accept: &'static str| {
+            let header = hyper::header::HeaderValue::from_static(accept);
+            accepts_open_metrics(&[(hyper::header::ACCEPT, header)].into_iter().collect())
+        };
+        assert!(likes("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"));
+        assert!(likes(
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+             text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,*/*;q=0.2"
+        ));
+        for other in ["*/*", "", "text/plain;version=0.0.4;q=1,*/*;q=0.1", "application/openmetrics-text;q=0"] {
+            assert!(!likes(other), "{other}");
+        }
+        assert!(!likes("application/openmetrics-text;version=2.0.0"));
+        assert!(!accepts_open_metrics(&hyper::HeaderMap::new()));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_silent_after_a_look_without_a_new_request() {

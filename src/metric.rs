@@ -1,11 +1,16 @@
 //! Metrics as data: a definition is a help text, a name and how to read the value, and the same rows make page and docs.
 
-use crate::observation::{LabelValue, Observation};
+use chrono::{DateTime, Utc};
+
+use crate::observation::{LabelValue, Observation, Run};
 
 /// Reads a number from a document; none where the document does not say.
 pub type Number<V> = fn(&V) -> Option<f64>;
 /// One series of a metric whose label values come from the documents: its label values and its value.
 pub type Row = (Vec<LabelValue>, f64);
+
+/// What a document says of one series: the values of its labels, and samples with their own time.
+pub type Samples = (Vec<LabelValue>, Vec<(DateTime<Utc>, f64)>);
 
 /// A label whose values come from the documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +46,14 @@ enum Shape<V: 'static> {
     Parts { label: &'static str, parts: &'static [(&'static str, Number<V>)] },
     States { label: &'static str, states: &'static [&'static str], current: fn(&V) -> Option<&'static str> },
     Rows { labels: &'static [Label], rows: fn(&V) -> Vec<Row> },
+}
+
+/// A metric whose samples have their own time, read from documents `D`.
+pub struct SampleMetric<D: 'static> {
+    name: &'static str,
+    help: &'static str,
+    labels: &'static [Label],
+    samples: fn(&D) -> Samples,
 }
 
 /// What a metric is called and means, apart from where it is read.
@@ -95,6 +108,36 @@ impl Help {
     pub const fn rows<V>(self, name: &'static str, labels: &'static [Label], rows: fn(&V) -> Vec<Row>) -> Metric<V> {
         Metric::new(name, self.0, Shape::Rows { labels, rows })
     }
+
+    /// A metric whose samples have their own time.
+    pub const fn samples<D>(
+        self,
+        name: &'static str,
+        labels: &'static [Label],
+        samples: fn(&D) -> Samples,
+    ) -> SampleMetric<D> {
+        assert!(legal(name), "a metric name is oura_ and then lower-case letters, digits and single underscores");
+        SampleMetric { name, help: self.0, labels, samples }
+    }
+}
+
+impl<D> SampleMetric<D> {
+    /// Its definition.
+    pub fn definition(&self) -> Definition {
+        Definition { name: self.name, help: self.help, labels: named(self.labels), is_state_set: false }
+    }
+
+    /// What `document` says of it; none if it says nothing.
+    pub fn observe(&self, document: &D) -> Option<Run> {
+        let (values, samples) = (self.samples)(document);
+        let labels = self.labels.iter().map(|label| label.name).zip(values).collect();
+        (!samples.is_empty()).then_some(Run { name: self.name, labels, samples })
+    }
+}
+
+/// The labels with the values that are known beforehand.
+fn named(labels: &[Label]) -> Vec<(&'static str, Vec<&'static str>)> {
+    labels.iter().map(|label| (label.name, label.values.to_vec())).collect()
 }
 
 impl<V> Metric<V> {
@@ -110,7 +153,7 @@ impl<V> Metric<V> {
             Shape::Gauge(_) => vec![],
             Shape::Parts { label, parts } => vec![(*label, parts.iter().map(|(part, _)| *part).collect())],
             Shape::States { label, states, .. } => vec![(*label, states.to_vec())],
-            Shape::Rows { labels, .. } => labels.iter().map(|label| (label.name, label.values.to_vec())).collect(),
+            Shape::Rows { labels, .. } => named(labels),
         };
         let is_state_set = matches!(self.shape, Shape::States { .. });
         Definition { name: self.name, help: self.help, labels, is_state_set }

@@ -21,6 +21,17 @@ pub struct Observation {
     pub value: f64,
 }
 
+/// Samples of one series of one account, each with its own time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Full metric name.
+    pub name: &'static str,
+    /// Labels in the order of the metric's definition.
+    pub labels: Vec<(&'static str, LabelValue)>,
+    /// The samples, in the order in which the document has them.
+    pub samples: Vec<(DateTime<Utc>, f64)>,
+}
+
 /// What a view's values are dated by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Date {

@@ -9,11 +9,14 @@ use hyper::{
 use tracing::error;
 
 use crate::{
-    http::{Answer, accepts_gzip},
+    history::{Format, Recent},
+    http::{Answer, accepts_gzip, accepts_open_metrics},
     landing,
     latest::{Board, Page},
 };
 
+/// Where samples with their own time are.
+const SAMPLES: &str = "/metrics/samples";
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -26,12 +29,14 @@ pub struct Server {
     pub board: std::sync::Arc<Board>,
     /// The page.
     pub page: Page,
+    /// The samples with their own time, where they are served.
+    pub samples: Option<std::sync::Arc<Recent>>,
 }
 
 impl Server {
     /// Answers one request.
     pub fn answer<B>(&self, request: &Request<B>) -> Answer {
-        let known = matches!(request.uri().path(), "/" | "/metrics" | "/-/healthy" | "/-/ready");
+        let known = matches!(request.uri().path(), "/" | "/metrics" | SAMPLES | "/-/healthy" | "/-/ready");
         if !known {
             return text(StatusCode::NOT_FOUND, "not found; see / for what is here\n");
         }
@@ -42,6 +47,7 @@ impl Server {
         }
         match request.uri().path() {
             "/metrics" => self.metrics(request),
+            SAMPLES => self.samples(request),
             "/-/healthy" => text(StatusCode::OK, "healthy\n"),
             "/-/ready" => self.ready(),
             _ => self.landing(),
@@ -57,12 +63,17 @@ impl Server {
             }
         };
         let gzip = accepts_gzip(request.headers());
-        let mut answer = body(METRICS, if gzip { page.gzipped.clone() } else { page.plain.clone() });
-        answer.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
-        if gzip {
-            answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        answer
+        coded(gzip, "accept-encoding", body(METRICS, if gzip { page.gzipped.clone() } else { page.plain.clone() }))
+    }
+
+    fn samples<B>(&self, request: &Request<B>) -> Answer {
+        let Some(samples) = &self.samples else {
+            return text(StatusCode::NOT_FOUND, "not served; set OURA_SAMPLES=true and start the exporter anew\n");
+        };
+        let format = if accepts_open_metrics(request.headers()) { Format::OpenMetrics } else { Format::Plain };
+        let gzip = accepts_gzip(request.headers());
+        let page = samples.page(format, gzip, self.board.now());
+        coded(gzip, "accept, accept-encoding", body(HeaderValue::from_static(format.content_type()), page))
     }
 
     fn ready(&self) -> Answer {
@@ -78,6 +89,15 @@ impl Server {
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer
     }
+}
+
+/// An answer that depends on what the client takes.
+fn coded(gzip: bool, depends_on: &'static str, mut answer: Answer) -> Answer {
+    answer.headers_mut().insert(VARY, HeaderValue::from_static(depends_on));
+    if gzip {
+        answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    answer
 }
 
 fn text(status: StatusCode, words: impl Into<Bytes>) -> Answer {

@@ -1,17 +1,17 @@
 //! The token store: one file an account, never half written, never open to others, one writer at a time.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
+    fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use super::tokens::{Tokens, Unfit};
+use crate::durable;
 
 const EXTENSION: &str = "json";
-/// Only the owner enters the directory, only the owner reads the files.
-const DIRECTORY_MODE: u32 = 0o700;
+/// Only the owner reads the lock files.
 const FILE_MODE: u32 = 0o600;
 /// More than a file takes, in bytes.
 const ROOM: usize = 8192;
@@ -115,17 +115,9 @@ impl Store {
         self.sweep(account);
         let path = self.path(account);
         let text = tokens.to_json().map_err(|error| failed("write", &path, error.into()))?;
-        let written = || -> io::Result<()> {
-            let mut file = tempfile::Builder::new()
-                .prefix(&beside(account))
-                .permissions(Permissions::from_mode(FILE_MODE))
-                .tempfile_in(&self.directory)?;
-            file.write_all(text.as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(&path)?;
-            File::open(&self.directory)?.sync_all()
-        };
-        written().map_err(|error| failed("write", &path, error))
+        let name = format!("{account}.{EXTENSION}");
+        let written = durable::replace(&self.directory, &name, &beside(account), text.as_bytes());
+        written.map_err(|error| failed("write", &path, error))
     }
 
     /// Forgets the account.
@@ -185,8 +177,7 @@ impl Store {
     }
 
     fn create(&self) -> Result<(), StoreError> {
-        let made = fs::DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&self.directory);
-        made.map_err(|error| failed("create", &self.directory, error))
+        durable::create(&self.directory).map_err(|error| failed("create", &self.directory, error))
     }
 
     fn path(&self, account: &str) -> PathBuf {

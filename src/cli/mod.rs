@@ -1,5 +1,6 @@
 //! The command line: which command, with which flags, and which exit code.
 
+mod backfill;
 mod check;
 mod sign_in;
 
@@ -58,6 +59,8 @@ enum Command {
     Logout(sign_in::Logout),
     /// Shows who is signed in
     Accounts,
+    /// Brings in the history: as files for promtool, or by remote write
+    Backfill(backfill::Arguments),
     /// Looks at everything as a doctor would: 0 only if all is well
     Check,
 }
@@ -85,7 +88,7 @@ impl From<WebFlags> for Flags {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let command = cli.command.unwrap_or(Command::Serve);
-    let needs_account = matches!(command, Command::Serve | Command::Check);
+    let needs_account = matches!(command, Command::Serve | Command::Check | Command::Backfill(_));
     let accounts = if needs_account { Accounts::Needed } else { Accounts::NotNeeded };
     let config = match Config::from_environment(env::vars_os(), cli.flags.into(), accounts) {
         Ok(config) => config,
@@ -128,6 +131,7 @@ fn on_runtime(command: Command, config: Config) -> anyhow::Result<()> {
             Command::Login(login) => login.run(&config.sign_in, &config).await,
             Command::Logout(logout) => logout.run(&config.sign_in).await,
             Command::Accounts => sign_in::accounts(&config.sign_in),
+            Command::Backfill(arguments) => arguments.run(config).await,
             Command::Check => check::run(config).await,
         }
     });

@@ -1,5 +1,6 @@
 //! The configuration: from the environment through envy, flags before variables, every mistake reported at once.
 
+mod history;
 mod parse;
 mod sign_in;
 mod variables;
@@ -14,6 +15,7 @@ use tracing::Level;
 use self::parse::Setting;
 use self::sign_in::Places;
 pub use self::{
+    history::{HistoryConfig, receiver_url},
     sign_in::SignIn,
     variables::{VARIABLES, help},
 };
@@ -59,6 +61,8 @@ pub struct Config {
     pub signed_in: Vec<String>,
     /// What a sign-in needs.
     pub sign_in: SignIn,
+    /// Samples with their own time, and where they go.
+    pub history: HistoryConfig,
     /// How it logs.
     pub log: LogConfig,
     /// What is odd but no mistake; to be logged.
@@ -137,6 +141,15 @@ struct Environment {
     token_url: Option<String>,
     fallback_authorize_url: Option<String>,
     fallback_token_url: Option<String>,
+    samples: Option<String>,
+    remote_write_url: Option<String>,
+    remote_write_username: Option<String>,
+    remote_write_password: Option<String>,
+    remote_write_password_file: Option<String>,
+    remote_write_bearer_token: Option<String>,
+    remote_write_bearer_token_file: Option<String>,
+    job: Option<String>,
+    instance: Option<String>,
 }
 
 /// Collects mistakes, so that all are reported at once.
@@ -206,6 +219,7 @@ impl Config {
 
     fn read(mut env: Environment, flags: Flags, places: &Places, reader: &mut Reader) -> Self {
         let sign_in = SignIn::read(&mut env, places, reader);
+        let history = HistoryConfig::read(&mut env, reader);
         let address = either("--web.listen-address", flags.listen_address, "OURA_LISTEN_ADDRESS", env.listen_address);
         let level = either("--log.level", flags.log_level, "OURA_LOG", env.log);
         let format = either("--log.format", flags.log_format, "OURA_LOG_FORMAT", env.log_format);
@@ -232,6 +246,7 @@ impl Config {
             accounts: token.map(account).into_iter().collect(),
             signed_in: vec![],
             sign_in,
+            history,
             log,
             warnings: vec![],
         }

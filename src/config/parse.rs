@@ -65,13 +65,23 @@ impl Setting {
     }
 
     pub(super) fn url(&self) -> Result<String, String> {
+        self.address_like("https://api.ouraring.com")
+    }
+
+    pub(super) fn receiver(&self) -> Result<String, String> {
+        self.address_like("http://localhost:9090/api/v1/write")
+    }
+
+    fn address_like(&self, example: &str) -> Result<String, String> {
         let plain = |url: &reqwest::Url| {
             matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
         };
         // The text may hold a password, so it is not repeated.
-        reqwest::Url::parse(self.text.trim()).ok().filter(plain).map(String::from).ok_or_else(|| {
-            format!("{}: not an http or https URL without a password; write https://api.ouraring.com", self.name)
-        })
+        reqwest::Url::parse(self.text.trim())
+            .ok()
+            .filter(plain)
+            .map(String::from)
+            .ok_or_else(|| format!("{}: not an http or https URL without a password; write {example}", self.name))
     }
 
     pub(super) fn level(&self) -> Result<Level, String> {

@@ -4,12 +4,12 @@ use chrono::{DateTime, FixedOffset, NaiveDate};
 use serde::Deserialize;
 
 use super::{
-    Dated, Document,
+    Appears, Dated, Document, Sampled,
     kind::last_of_each_day,
-    values::{SECONDS_PER_MINUTE, hint, joules, or_empty},
+    values::{SECONDS_PER_MINUTE, Series, hint, joules, or_empty},
 };
 use crate::{
-    metric::{Metric, help},
+    metric::{Metric, SampleMetric, help},
     observation::{Moment, Sighting},
 };
 
@@ -61,6 +61,7 @@ impl Document for DailyActivity {
     type View = Self;
     const NAME: &'static str = "daily_activity";
     const SCOPE: &'static str = "daily";
+    const APPEARS: Appears = Appears::DayEnd;
     const METRICS: &'static [Metric<Self>] = &[
         help("Activity score of the day, 1 to 100, from daily_activity.score.")
             .gauge("oura_activity_score", |d| d.score),
@@ -125,4 +126,18 @@ impl Document for DailyActivity {
     fn sighting(&self) -> Option<Sighting> {
         self.timestamp.map(Sighting::from)
     }
+}
+
+/// The part of the document that grows by the minute.
+#[derive(Debug, Deserialize)]
+pub(super) struct ActivitySamples {
+    #[serde(default, deserialize_with = "hint")]
+    met: Option<Series>,
+}
+
+impl Sampled for ActivitySamples {
+    const SAMPLES: &'static [SampleMetric<Self>] = &[help(
+        "Metabolic equivalent of each minute, at its own time, from daily_activity.met.",
+    )
+    .samples("oura_sample_met", &[], |d| (vec![], d.met.as_ref().map_or(vec![], |met| met.samples(|met| met))))];
 }

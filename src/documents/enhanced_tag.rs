@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use serde::Deserialize;
 
 use super::{
-    Dated, Document, Pace,
+    Appears, Dated, Document, Pace,
     kind::each_day,
     values::{TEXT_ONLY, TagCode, count},
 };
@@ -32,6 +32,7 @@ impl Document for EnhancedTag {
     const SCOPE: &'static str = "tag";
     const PACE: Pace = Pace::HalfHour;
     const SELECTS_FIELDS: bool = false;
+    const APPEARS: Appears = Appears::DayEnd;
     const METRICS: &'static [Metric<Vec<Self>>] = &[help(
         "Tags of the newest day that has one, from enhanced_tag.tag_type_code.",
     )

@@ -3,9 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
-use super::{Dated, Document, Query, values::states};
+use super::{Appears, Dated, Document, Query, Sampled, values::states};
 use crate::{
-    metric::{Metric, help},
+    metric::{Metric, SampleMetric, help, label},
     observation::{CLOCK_TOLERANCE, Date, Moment},
 };
 
@@ -76,6 +76,7 @@ impl Document for HeartRate {
     const NAME: &'static str = "heartrate";
     const SCOPE: &'static str = "heartrate";
     const QUERY: Query = Query::LastDay;
+    const APPEARS: Appears = Appears::Never;
     const METRICS: &'static [Metric<LastDay>] = &[
         help("Newest heart rate, from heartrate.bpm.").gauge("oura_heart_rate_bpm", |d| d.newest().map(|(_, bpm)| bpm)),
         help("When the newest heart rate was taken, from heartrate.timestamp.")
@@ -99,4 +100,13 @@ impl Document for HeartRate {
         let dated = |view: LastDay| Some(Dated { date: Date::Instant(view.newest()?.0), view });
         view.and_then(dated).into_iter().collect()
     }
+}
+
+impl Sampled for HeartRate {
+    const SAMPLES: &'static [SampleMetric<Self>] = &[help(
+        "Heart rate at the sample's own time, from heartrate.bpm and source.",
+    )
+    .samples("oura_sample_heart_rate_bpm", &[label("source", Source::WORDS)], |d| {
+        (vec![d.source.map_or("", Source::word).into()], d.bpm.map(|bpm| (d.timestamp, bpm)).into_iter().collect())
+    })];
 }

@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::de::DeserializeOwned;
 use serde_aux::serde_introspection::serde_introspect;
 use serde_json::value::RawValue;
 
+use super::past::{Appears, Days, Past, Sampled, Sampling, past};
 use crate::{
     metric::{Definition, Metric},
-    observation::{Date, Moment, Observation, Sighting},
+    observation::{Date, Moment, Observation, Run, Sighting},
 };
 
 /// A kind of document as Oura sends it, and what the page makes of it.
@@ -28,6 +29,8 @@ pub trait Document: DeserializeOwned + 'static {
     const KEEP_DAYS: Option<i64> = Some(2);
     /// Whether its route honours `fields`, so that only what is read here is sent.
     const SELECTS_FIELDS: bool = true;
+    /// When a day's view first showed on the page, for the history.
+    const APPEARS: Appears = Appears::Morning;
     /// Its metrics, in the order of the documentation.
     const METRICS: &'static [Metric<Self::View>];
 
@@ -36,6 +39,16 @@ pub trait Document: DeserializeOwned + 'static {
 
     /// The wearer's offset from UTC, where the document tells it.
     fn sighting(&self) -> Option<Sighting> {
+        None
+    }
+
+    /// The views of all `days`, for the history.
+    fn past_views(documents: Vec<Self>, moment: &Moment, _: Days) -> Vec<Dated<Self::View>> {
+        Self::views(documents, moment)
+    }
+
+    /// When what the view tells of was over, where it says so.
+    fn ended(_: &Self::View) -> Option<DateTime<Utc>> {
         None
     }
 }
@@ -125,9 +138,13 @@ pub struct Kind {
     pub pace: Pace,
     /// How many days a value may lie behind the wearer's today and still be shown; none for what is not dated.
     pub keep_days: Option<i64>,
+    /// When a day's view first showed on the page.
+    pub appears: Appears,
     fields: Option<fn() -> &'static [&'static str]>,
     definitions: fn() -> Vec<Definition>,
     read: fn(&[Box<RawValue>], &Moment) -> Reading,
+    past: fn(&[Box<RawValue>], &Moment, Days) -> Past,
+    sampling: Option<Sampling>,
 }
 
 impl fmt::Debug for Kind {
@@ -148,12 +165,45 @@ impl Kind {
             fields: if D::SELECTS_FIELDS { Some(serde_introspect::<D>) } else { None },
             definitions: || D::METRICS.iter().map(Metric::definition).collect(),
             read: read::<D>,
+            appears: D::APPEARS,
+            past: past::<D>,
+            sampling: None,
         }
     }
 
-    /// The fields to ask for, where the route honours that: exactly those that are read here.
-    pub fn fields(&self) -> Option<&'static [&'static str]> {
-        self.fields.map(|fields| fields())
+    /// The same, whose documents hold samples `S` with their own time as well.
+    pub const fn with_samples<S: Sampled>(self) -> Self {
+        Self { sampling: Some(Sampling::of::<S>()), ..self }
+    }
+
+    /// The fields to ask for, where the route honours that: exactly those that are read here, with those that samples
+    /// are read from if these are wanted.
+    pub fn fields(&self, samples: bool) -> Option<Vec<&'static str>> {
+        let mut fields = (self.fields?)().to_vec();
+        let more = self.sampling.as_ref().filter(|_| samples).map_or(&[][..], Sampling::fields);
+        let known = fields.len();
+        fields.extend(more.iter().filter(|field| !fields[..known].contains(field)).collect::<Vec<_>>());
+        Some(fields)
+    }
+
+    /// Whether its documents hold samples with their own time.
+    pub const fn has_samples(&self) -> bool {
+        self.sampling.is_some()
+    }
+
+    /// What the metrics of its samples are called and mean.
+    pub fn sample_definitions(&self) -> Vec<Definition> {
+        self.sampling.as_ref().map_or(vec![], Sampling::definitions)
+    }
+
+    /// The samples of an answer's documents; what cannot be read has none.
+    pub fn samples(&self, documents: &[Box<RawValue>]) -> Vec<Run> {
+        self.sampling.as_ref().map_or(vec![], |sampling| sampling.read(documents))
+    }
+
+    /// Reads an answer's documents for the history: the view of each of `days`.
+    pub fn past(&self, documents: &[Box<RawValue>], moment: &Moment, days: Days) -> Past {
+        (self.past)(documents, moment, days)
     }
 
     /// What its metrics are called and mean.
@@ -167,7 +217,8 @@ impl Kind {
     }
 }
 
-fn read<D: Document>(raw: &[Box<RawValue>], moment: &Moment) -> Reading {
+/// The documents that can be read, and what is wrong with the others.
+pub(super) fn parse<D: Document>(raw: &[Box<RawValue>]) -> (Vec<D>, Vec<Unreadable>) {
     let mut documents = Vec::with_capacity(raw.len());
     let mut unreadable = Vec::new();
     for raw in raw {
@@ -176,6 +227,11 @@ fn read<D: Document>(raw: &[Box<RawValue>], moment: &Moment) -> Reading {
             Err(_) => unreadable.push(Unreadable { field: unreadable_field::<D>(raw) }),
         }
     }
+    (documents, unreadable)
+}
+
+fn read<D: Document>(raw: &[Box<RawValue>], moment: &Moment) -> Reading {
+    let (documents, unreadable) = parse::<D>(raw);
     let seen = documents.iter().filter_map(D::sighting).filter(|sighting| sighting.at <= moment.now);
     let sighting = seen.max_by_key(|sighting| sighting.at);
     Reading { shown: newest::<D>(documents, moment), unreadable, sighting }

@@ -10,6 +10,8 @@ mod daily_stress;
 mod enhanced_tag;
 mod heartrate;
 mod kind;
+mod night;
+mod past;
 mod personal_info;
 mod rest_mode_period;
 mod ring_battery_level;
@@ -23,14 +25,15 @@ mod vo2_max;
 mod workout;
 
 pub use kind::{Dated, Document, Kind, Pace, Query, Reading, Shown, Unreadable};
+pub use past::{Appears, Days, Past, PastView, Sampled};
 
 /// Every kind of document, in the order in which they are asked for.
 pub static KINDS: &[Kind] = &[
     Kind::of::<daily_readiness::DailyReadiness>(),
     Kind::of::<daily_sleep::DailySleep>(),
-    Kind::of::<sleep::Sleep>(),
-    Kind::of::<daily_activity::DailyActivity>(),
-    Kind::of::<heartrate::HeartRate>(),
+    Kind::of::<sleep::Sleep>().with_samples::<night::NightSamples>(),
+    Kind::of::<daily_activity::DailyActivity>().with_samples::<daily_activity::ActivitySamples>(),
+    Kind::of::<heartrate::HeartRate>().with_samples::<heartrate::HeartRate>(),
     Kind::of::<daily_stress::DailyStress>(),
     Kind::of::<daily_resilience::DailyResilience>(),
     Kind::of::<daily_spo2::DailySpo2>(),
@@ -42,7 +45,7 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<enhanced_tag::EnhancedTag>(),
     Kind::of::<tag::Tag>(),
     Kind::of::<rest_mode_period::RestModePeriod>(),
-    Kind::of::<ring_battery_level::RingBatteryLevel>(),
+    Kind::of::<ring_battery_level::RingBatteryLevel>().with_samples::<ring_battery_level::RingBatteryLevel>(),
     Kind::of::<ring_configuration::RingConfiguration>(),
     Kind::of::<personal_info::PersonalInfo>(),
 ];

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use super::{Dated, Document, Pace, Query, values::ratio};
+use super::{Appears, Dated, Document, Pace, Query, Sampled, values::ratio};
 use crate::{
-    metric::{Metric, flag, help},
+    metric::{Metric, SampleMetric, flag, help},
     observation::{Date, Moment},
 };
 
@@ -24,6 +24,7 @@ impl Document for RingBatteryLevel {
     const SCOPE: &'static str = "ring_configuration";
     const QUERY: Query = Query::LastSample;
     const PACE: Pace = Pace::Quarter;
+    const APPEARS: Appears = Appears::Never;
     const METRICS: &'static [Metric<Self>] = &[
         help("How full the ring's battery is, 0 to 1, from ring_battery_level.level.")
             .gauge("oura_ring_battery_ratio", |d| ratio(d.level)),
@@ -38,4 +39,12 @@ impl Document for RingBatteryLevel {
     fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<Self>> {
         documents.into_iter().map(|d| Dated { date: Date::Instant(d.timestamp), view: d }).collect()
     }
+}
+
+impl Sampled for RingBatteryLevel {
+    const SAMPLES: &'static [SampleMetric<Self>] =
+        &[help("How full the ring's battery was, 0 to 1, at the sample's own time, from ring_battery_level.level.")
+            .samples("oura_sample_ring_battery_ratio", &[], |d| {
+                (vec![], ratio(d.level).map(|level| (d.timestamp, level)).into_iter().collect())
+            })];
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, FixedOffset};
 use serde::Deserialize;
 
 use super::{
-    Dated, Document, Pace, Query,
+    Appears, Dated, Document, Pace, Query,
     values::{hint, states, version_label},
 };
 use crate::{
@@ -87,6 +87,7 @@ impl Document for RingConfiguration {
     const QUERY: Query = Query::All;
     const PACE: Pace = Pace::QuarterDay;
     const KEEP_DAYS: Option<i64> = None;
+    const APPEARS: Appears = Appears::Never;
     const METRICS: &'static [Metric<Self>] = &[
         help("The ring that was set up last, always 1, from ring_configuration.").rows(
             "oura_ring_info",

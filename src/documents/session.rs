@@ -1,10 +1,10 @@
 //! `session`: breathing, meditation and other moments, the newest and all of the newest day that has one.
 
-use chrono::{DateTime, FixedOffset, NaiveDate};
+use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use serde::Deserialize;
 
 use super::{
-    Dated, Document, Pace, Query,
+    Appears, Dated, Document, Pace, Query,
     kind::each_day,
     values::{count, seconds, states, timestamp},
 };
@@ -76,6 +76,7 @@ impl Document for Session {
     const QUERY: Query = Query::Newest { within: 30 };
     const PACE: Pace = Pace::HalfHour;
     const KEEP_DAYS: Option<i64> = Some(30);
+    const APPEARS: Appears = Appears::DayEnd;
     const METRICS: &'static [Metric<SessionDay>] = &[
         help("What the newest session was, always 1, from session.type and mood.").rows(
             "oura_session_last_info",
@@ -97,6 +98,10 @@ impl Document for Session {
 
     fn sighting(&self) -> Option<Sighting> {
         self.end_datetime.map(Sighting::from)
+    }
+
+    fn ended(view: &SessionDay) -> Option<DateTime<Utc>> {
+        view.0.iter().filter_map(|session| session.end_datetime).max().map(|end| end.to_utc())
     }
 
     fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<SessionDay>> {

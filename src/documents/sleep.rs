@@ -168,6 +168,10 @@ impl Document for Sleep {
         each_day(documents, |d| d.day, |day, periods| SleepDay::of(day, periods, moment))
     }
 
+    fn ended(view: &SleepDay) -> Option<DateTime<Utc>> {
+        view.night.as_ref()?.bedtime_end.map(|end| end.to_utc())
+    }
+
     fn sighting(&self) -> Option<Sighting> {
         self.bedtime_end.or(self.bedtime_start).map(Sighting::from)
     }

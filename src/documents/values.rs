@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, FixedOffset};
+use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 use crate::metric::Row;
@@ -55,6 +55,27 @@ pub(super) fn timestamp(time: Option<DateTime<FixedOffset>>) -> Option<f64> {
 /// The seconds from `start` to `end`.
 pub(super) fn seconds(start: Option<DateTime<FixedOffset>>, end: Option<DateTime<FixedOffset>>) -> Option<f64> {
     Some((end? - start?).as_seconds_f64())
+}
+
+/// Values at equal distances, as Oura puts them into a document; null where there is none.
+#[derive(Debug, Deserialize)]
+pub(super) struct Series {
+    /// Seconds between two values.
+    interval: f64,
+    items: Vec<Option<f64>>,
+    timestamp: DateTime<FixedOffset>,
+}
+
+impl Series {
+    /// The values that are there, as `unit` makes them, with their own time.
+    pub(super) fn samples(&self, unit: fn(f64) -> f64) -> Vec<(DateTime<Utc>, f64)> {
+        let at = |place: usize| {
+            let milliseconds = place as f64 * self.interval * MILLISECONDS_PER_SECOND;
+            self.timestamp.to_utc().checked_add_signed(TimeDelta::try_milliseconds(milliseconds as i64)?)
+        };
+        let values = self.items.iter().enumerate();
+        values.filter_map(|(place, value)| Some((at(place)?, unit((*value)?)))).collect()
+    }
 }
 
 /// How often each label occurs, as rows of one label.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, FixedOffset, NaiveDate};
+use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use serde::Deserialize;
 
 use super::{
-    Dated, Document, Pace, Query,
+    Appears, Dated, Document, Pace, Query,
     kind::each_day,
     values::{Word, joules, seconds, states, timestamp},
 };
@@ -96,6 +96,7 @@ impl Document for Workout {
     const QUERY: Query = Query::Newest { within: 30 };
     const PACE: Pace = Pace::Quarter;
     const KEEP_DAYS: Option<i64> = Some(30);
+    const APPEARS: Appears = Appears::DayEnd;
     const METRICS: &'static [Metric<WorkoutDay>] = &[
         help("What the newest workout was, always 1, from workout.activity, intensity and source.").rows(
             "oura_workout_last_info",
@@ -133,6 +134,10 @@ impl Document for Workout {
             |d| d.by_activity(|w| w.distance),
         ),
     ];
+
+    fn ended(view: &WorkoutDay) -> Option<DateTime<Utc>> {
+        view.0.iter().filter_map(|workout| workout.end_datetime).max().map(|end| end.to_utc())
+    }
 
     fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<WorkoutDay>> {
         each_day(documents, |d| d.day, |_, workouts| Some(WorkoutDay::of(workouts)))

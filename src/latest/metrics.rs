@@ -3,6 +3,9 @@
 use super::{AccountState, CollectionState};
 use crate::metric::{Metric, Row, flag, help, label};
 
+/// Which day the values of a collection are of; the history says it too.
+pub const DOCUMENT_DAY: &str = "oura_document_day_timestamp_seconds";
+
 fn each(account: &AccountState, value: impl Fn(&CollectionState) -> Option<f64>) -> Vec<Row> {
     let row = |collection| Some((vec![CollectionState::name(collection).into()], value(collection)?));
     account.collections.iter().filter_map(row).collect()
@@ -42,11 +45,8 @@ pub const ACCOUNT_METRICS: &[Metric<AccountState>] = &[
         &[label("collection", &[])],
         |a| each(a, |c| flag(c.permitted)),
     ),
-    help("00:00 UTC of the day whose document is shown.").rows(
-        "oura_document_day_timestamp_seconds",
-        &[label("collection", &[])],
-        |a| each(a, |c| c.day_seconds(a)),
-    ),
+    help("00:00 UTC of the day whose document is shown.")
+        .rows(DOCUMENT_DAY, &[label("collection", &[])], |a| each(a, |c| c.day_seconds(a))),
 ];
 
 /// The metrics of all accounts together.

@@ -11,6 +11,7 @@ use prometheus::{Encoder, Registry, TextEncoder};
 
 use super::{Board, Latest};
 use crate::{
+    history::LiveStats,
     http,
     status::{ApiStats, process_registry},
 };
@@ -51,10 +52,13 @@ impl Page {
     ///
     /// # Errors
     /// Where two metrics have one name, which the tests over the catalogue rule out.
-    pub fn new(board: Arc<Board>, stats: ApiStats) -> Result<Self, prometheus::Error> {
+    pub fn new(board: Arc<Board>, stats: ApiStats, live: Option<LiveStats>) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         registry.register(Box::new(Latest::new(Arc::clone(&board))?))?;
         registry.register(Box::new(stats))?;
+        if let Some(live) = live {
+            registry.register(Box::new(live))?;
+        }
         let process = process_registry()?;
         Ok(Self { board, registry, process, newest: ArcSwapOption::empty(), making: Mutex::default() })
     }

@@ -2,7 +2,7 @@
 
 use std::{future::pending, sync::Arc, time::Duration};
 
-use chrono::{DateTime, NaiveDate, Offset as _, Utc};
+use chrono::{DateTime, NaiveDate, Offset as _, TimeDelta, Utc};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep_until};
@@ -14,7 +14,7 @@ use super::{
     series::Series,
 };
 use crate::{
-    documents::Kind,
+    documents::{Days, Kind},
     latest::AccountState,
     observation::{Moment, Sighting},
     oura::Client,
@@ -40,7 +40,7 @@ impl Account {
     /// # Errors
     /// What is wrong with it.
     pub async fn ask_once(&self, kind: &'static Kind, now: DateTime<Utc>) -> Result<Option<NaiveDate>, Problem> {
-        let fetch = Fetch { client: Arc::clone(&self.client), kind, now, is_doubtful: false };
+        let fetch = Fetch { client: Arc::clone(&self.client), kind, now, is_doubtful: false, samples: None };
         let documents = fetch.run(&mut None).await?;
         let moment = Moment { now, zone: Utc.fix() };
         let reading = kind.read(&documents, &moment);
@@ -48,6 +48,20 @@ impl Account {
             return Ok(reading.shown.and_then(|shown| shown.date.day(moment.zone)));
         }
         Err(Problem::of_documents(&reading.unreadable))
+    }
+
+    /// Asks a collection for what there is of `days`, with all samples, and of a little more on both sides.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn ask_past(
+        &self,
+        kind: &'static Kind,
+        days: Days,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Box<RawValue>>, Problem> {
+        let samples = Some(TimeDelta::zero());
+        Fetch { client: Arc::clone(&self.client), kind, now, is_doubtful: false, samples }.past(days).await
     }
 }
 
@@ -115,6 +129,7 @@ impl Follower {
             kind: self.poller.kinds[place],
             now: self.poller.clock.now(),
             is_doubtful: self.state.needs_sign_in(),
+            samples: self.poller.samples.as_ref().map(|samples| samples.keep),
         };
         let mut series = self.series[place].take();
         let started = Instant::now();

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 pub use account::Account;
 
-use crate::{clock::Clock, documents::Kind, latest::Board, oura::Patience, status::ApiStats};
+use crate::{clock::Clock, documents::Kind, history::Recent, latest::Board, oura::Patience, status::ApiStats};
 
 /// What all accounts share.
 #[derive(Clone)]
@@ -29,6 +29,8 @@ pub struct Poller {
     pub clock: Clock,
     /// Where failures are counted.
     pub stats: ApiStats,
+    /// Where samples with their own time go; none if nobody wants them.
+    pub samples: Option<Arc<Recent>>,
 }
 
 impl Poller {

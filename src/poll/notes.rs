@@ -17,6 +17,9 @@ impl Follower {
         let kind = self.poller.kinds[place];
         let moment = self.state.moment(self.poller.clock.now());
         let reading = kind.read(documents, &moment);
+        if let Some(recent) = &self.poller.samples {
+            recent.add(&self.state.name, kind.samples(documents), moment.now);
+        }
         let count = reading.unreadable.len();
         if count > 0 {
             self.poller.stats.errors(&self.state.name, kind.name, Reason::Document, count as u64);

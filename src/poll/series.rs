@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::observation::CLOCK_TOLERANCE;
 
-/// How far back of its newest sample a series is kept.
+/// How far back of its newest sample a series is read whole, and kept unless more is wanted.
 pub(super) const KEPT: TimeDelta = TimeDelta::hours(24);
 /// How far back of the newest sample is asked again: rows of the last sync may come in any order.
 pub(super) const OVERLAP: TimeDelta = TimeDelta::hours(1);
@@ -21,6 +21,8 @@ pub(super) struct Series {
     rows: BTreeMap<DateTime<Utc>, Box<RawValue>>,
     timeless: Vec<Box<RawValue>>,
     whole: DateTime<Utc>,
+    /// How far back of its newest sample it is kept.
+    depth: TimeDelta,
 }
 
 #[derive(Deserialize)]
@@ -34,9 +36,18 @@ pub(super) fn time(row: &RawValue) -> Option<DateTime<Utc>> {
 }
 
 impl Series {
-    /// An empty series that is being read whole at `now`.
-    pub(super) fn new(now: DateTime<Utc>) -> Self {
-        Self { rows: BTreeMap::new(), timeless: vec![], whole: now }
+    /// An empty series that is being read whole at `now`, and kept so far back.
+    pub(super) fn new(now: DateTime<Utc>, depth: TimeDelta) -> Self {
+        Self { rows: BTreeMap::new(), timeless: vec![], whole: now, depth }
+    }
+
+    /// Forgets what was from `start` on, which is being read whole at `now`; all of it where nothing is known.
+    pub(super) fn begin_anew(&mut self, start: Option<DateTime<Utc>>, now: DateTime<Utc>) {
+        self.whole = now;
+        match start {
+            Some(start) => drop(self.rows.split_off(&start)),
+            None => self.rows.clear(),
+        }
     }
 
     /// Its newest sample, unless it is time to read it whole again.
@@ -56,7 +67,7 @@ impl Series {
             }
         }
         if let Some(newest) = self.rows.keys().next_back() {
-            self.rows = self.rows.split_off(&(*newest - KEPT));
+            self.rows = self.rows.split_off(&(*newest - self.depth));
         }
     }
 
@@ -77,7 +88,7 @@ mod tests {
     #[test]
     fn keeps_a_day_replaces_what_came_again_and_is_read_whole_each_hour() {
         let now = Utc::now();
-        let mut series = Series::new(now);
+        let mut series = Series::new(now, KEPT);
         series.add(vec![row(now - TimeDelta::hours(20), 50), row(now, 60)], now);
         let odd = RawValue::from_string(r#"{"bpm":1}"#.to_owned()).unwrap();
         let (later, never) = (now + TimeDelta::hours(5), now + TimeDelta::days(900));

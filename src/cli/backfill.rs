@@ -1,0 +1,93 @@
+//! `backfill`: the arguments, and what they make of the history.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use chrono::{NaiveDate, Utc};
+
+use super::asked_to_stop;
+use crate::{
+    clock::Clock,
+    config::{Config, account_name, receiver_url},
+    exporter::{self, NO_HTTPS, RECEIVER_TIMEOUT},
+    history::{Backfill, Cadence, Destination, Persistence, Receiver, Target},
+    oura::Patience,
+    status::ApiStats,
+};
+
+#[derive(Clone, PartialEq, Eq, clap::Args)]
+pub(super) struct Arguments {
+    /// The first day, as 2021-01-31
+    #[arg(long, value_name = "DATE")]
+    from: NaiveDate,
+    /// The last day; today if it is not given
+    #[arg(long, value_name = "DATE")]
+    to: Option<NaiveDate>,
+    /// Files of OpenMetrics for promtool, one a month, into this directory; - means standard output
+    #[arg(long, value_name = "DIR", required_unless_present = "remote_write", conflicts_with = "remote_write")]
+    output: Option<PathBuf>,
+    /// Remote write to this address instead, as http://localhost:8428/api/v1/write
+    #[arg(long, value_name = "URL", value_parser = receiver_url)]
+    remote_write: Option<String>,
+    /// This account only
+    #[arg(long, value_name = "NAME", value_parser = account_name)]
+    account: Option<String>,
+    /// How often a day's value is written while it holds
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = every)]
+    every: Duration,
+    /// Each day's value once only, when it showed first
+    #[arg(long, conflicts_with = "every")]
+    once_a_day: bool,
+    /// The label job of your scrapes; wins over `OURA_JOB`
+    #[arg(long, value_name = "NAME")]
+    job: Option<String>,
+    /// The label instance of your scrapes; wins over `OURA_INSTANCE`
+    #[arg(long, value_name = "ADDRESS")]
+    instance: Option<String>,
+}
+
+fn every(text: &str) -> Result<Duration, String> {
+    let every = humantime::parse_duration(text).map_err(|_| "not a duration; write 5m".to_owned())?;
+    let fits = (Duration::from_secs(1)..=Duration::from_secs(24 * 3600)).contains(&every);
+    if fits { Ok(every) } else { Err("between a second and a day; write 5m".to_owned()) }
+}
+
+impl Arguments {
+    /// Brings the history in.
+    pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
+        let stop = asked_to_stop()?;
+        let today = Utc::now().date_naive();
+        let last = self.to.unwrap_or(today);
+        ensure!(self.from <= last, "--from: {} is after --to, {last}; exchange them", self.from);
+        ensure!(self.from <= today, "--from: {} is in the future; write a day that has been", self.from);
+        let backfill = self.plan(last, config)?;
+        backfill.run(stop).await
+    }
+
+    fn plan(self, last: NaiveDate, config: Config) -> anyhow::Result<Backfill> {
+        let target = Target {
+            job: self.job.unwrap_or_else(|| config.history.target.job.clone()),
+            instance: self.instance.unwrap_or_else(|| config.history.target.instance.clone()),
+        };
+        let destination = match (self.remote_write, self.output) {
+            (Some(url), _) => {
+                let receiver = Receiver::new(&url, config.history.access.clone(), RECEIVER_TIMEOUT);
+                Destination::Remote(receiver.context(NO_HTTPS)?)
+            }
+            (None, Some(directory)) if directory.as_os_str() != "-" => Destination::Directory(directory),
+            (None, _) => Destination::Output,
+        };
+        let (kinds, clock) = (config.collections.clone(), Clock::system());
+        let state = config.sign_in.store.as_ref().map(|store| store.directory().to_owned());
+        let mut accounts = exporter::accounts(config, &ApiStats::new()?, &clock, Patience::default())?;
+        accounts.retain(|account| self.account.as_ref().is_none_or(|name| *name == account.name));
+        ensure!(
+            !accounts.is_empty(),
+            "--account: nobody of that name; `oura-exporter accounts` shows who is signed in"
+        );
+        let cadence = if self.once_a_day { Cadence::Once } else { Cadence::Every(self.every) };
+        let persistence = Persistence::default();
+        let days = (self.from, last);
+        Ok(Backfill { accounts, kinds, days, cadence, target, destination, state, clock, persistence })
+    }
+}

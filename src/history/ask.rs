@@ -1,0 +1,126 @@
+//! Getting a stretch of days from Oura: every collection, in step with the rate limit, past what fails in passing.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::value::RawValue;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{info, warn};
+
+use super::timeline::Answers;
+use crate::{
+    documents::{Days, Kind},
+    poll::Account,
+    problem::{Problem, Reason},
+};
+
+/// Days asked for beyond those that are told, on both sides: a value holds until the next day's, and the wearer's day may
+/// begin and end half a day off UTC's.
+pub(super) const MARGIN: TimeDelta = TimeDelta::days(3);
+/// How many collections of one account are asked at a time.
+const AT_A_TIME: usize = 4;
+
+/// How long is waited for what fails in passing.
+#[derive(Clone, Copy, Debug)]
+pub struct Persistence {
+    /// The first wait; the next ones are twice as long each, up to a minute.
+    pub wait: Duration,
+    /// How often is asked again.
+    pub times: usize,
+}
+
+impl Default for Persistence {
+    fn default() -> Self {
+        Self { wait: Duration::from_secs(2), times: 10 }
+    }
+}
+
+impl Persistence {
+    /// The waits, one after the other.
+    pub(super) fn waits(self) -> impl Iterator<Item = Duration> {
+        let longest = Duration::from_secs(60);
+        let waits = ExponentialBuilder::default().with_min_delay(self.wait).with_max_delay(longest);
+        waits.with_max_times(self.times).with_jitter().build()
+    }
+}
+
+/// Collections that are left out, and why.
+pub(super) type LeftOut = BTreeMap<(String, &'static str), Problem>;
+
+/// Asks for what there is of `days`; what the account may not read is noted in `left_out` and not asked for again.
+///
+/// # Errors
+/// What is wrong with the account, or with Oura for longer than is waited.
+pub(super) async fn ask(
+    account: &Account,
+    kinds: &[&'static Kind],
+    days: Days,
+    now: DateTime<Utc>,
+    persistence: Persistence,
+    left_out: &mut LeftOut,
+) -> Result<Answers, Problem> {
+    let wanted = kinds.iter().copied().filter(|kind| !left_out.contains_key(&(account.name.clone(), kind.name)));
+    let asked = stream::iter(wanted).map(|kind| async move {
+        let answer = one(account, kind, days, now, persistence).await;
+        match answer {
+            Ok(documents) => Ok((kind, Ok(documents))),
+            Err(problem) if is_of_the_collection(problem.reason) => Ok((kind, Err(problem))),
+            Err(problem) => Err(problem),
+        }
+    });
+    let answers: Vec<_> = asked.buffered(AT_A_TIME).try_collect().await?;
+    let mut good = Answers::new();
+    for (kind, answer) in answers {
+        match answer {
+            Ok(documents) => good.push((kind, documents)),
+            Err(problem) => {
+                let (account, collection, reason) = (&account.name, kind.name, problem.reason.label());
+                warn!(account, collection, reason, "left out: {}; {}", problem.what, problem.reason.advice());
+                left_out.insert((account.clone(), kind.name), problem);
+            }
+        }
+    }
+    Ok(good)
+}
+
+/// Whether the others go on without it.
+const fn is_of_the_collection(reason: Reason) -> bool {
+    matches!(reason, Reason::Scope | Reason::Request)
+}
+
+async fn one(
+    account: &Account,
+    kind: &'static Kind,
+    days: Days,
+    now: DateTime<Utc>,
+    persistence: Persistence,
+) -> Result<Vec<Box<RawValue>>, Problem> {
+    let mut waits = persistence.waits();
+    loop {
+        let problem = match account.ask_past(kind, days, now).await {
+            Ok(documents) => return Ok(documents),
+            Err(problem) => problem,
+        };
+        match problem.reason {
+            Reason::RateLimit => {
+                let opens = account.client.passes_at().unwrap_or_else(Instant::now);
+                info!(account = account.name, "{}; waiting", problem.what);
+                sleep_until(opens).await;
+            }
+            Reason::Server | Reason::Timeout | Reason::Network | Reason::Unreadable | Reason::Paging => {
+                let Some(wait) = waits.next() else { return Err(problem) };
+                warn!(
+                    account = account.name,
+                    collection = kind.name,
+                    "{}; again in {} s",
+                    problem.what,
+                    wait.as_secs()
+                );
+                sleep(wait).await;
+            }
+            _ => return Err(problem),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The samples of the last days, as they were polled: for `/metrics/samples`, and for live remote write to send on.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Notify;
+
+use super::{
+    openmetrics::{Format, Text},
+    series::{Lines, Points, add_run},
+};
+use crate::{catalogue, http, observation::Run};
+
+/// How far back `/metrics/samples` goes.
+pub const PAGE_DEPTH: TimeDelta = TimeDelta::hours(48);
+
+/// The samples of the last days of all accounts.
+pub struct Recent {
+    /// How far back they are kept.
+    pub keep: TimeDelta,
+    kept: Mutex<Kept>,
+    news: Notify,
+}
+
+#[derive(Default)]
+struct Kept {
+    lines: Lines,
+    version: u64,
+    made: BTreeMap<&'static str, Made>,
+}
+
+/// A page that was made of a version.
+#[derive(Clone)]
+struct Made {
+    version: u64,
+    plain: Bytes,
+    gzipped: Bytes,
+}
+
+impl Recent {
+    /// Nothing yet, to be kept so far back.
+    pub fn new(keep: TimeDelta) -> Self {
+        Self { keep, kept: Mutex::default(), news: Notify::new() }
+    }
+
+    /// Adds what a poll brought of `account`; what is older than is kept or ahead of `now` is left out.
+    pub fn add(&self, account: &str, runs: Vec<Run>, now: DateTime<Utc>) {
+        let (oldest, newest) = ((now - self.keep).timestamp_millis(), now.timestamp_millis());
+        let mut kept = self.lock();
+        let before = kept.count();
+        let dropped = kept.forget_before(oldest);
+        for run in runs {
+            add_run(&mut kept.lines, account, run, |time| time >= oldest && time <= newest);
+        }
+        if dropped > 0 || kept.count() != before {
+            kept.version += 1;
+            drop(kept);
+            self.news.notify_one();
+        }
+    }
+
+    /// Waits for news; those that came since the last wait count.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    /// All that is kept.
+    pub fn lines(&self) -> Lines {
+        self.lock().lines.clone()
+    }
+
+    /// The page of the last 48 hours: as it is, and gzipped.
+    pub fn page(&self, format: Format, gzip: bool, now: DateTime<Utc>) -> Bytes {
+        let mut kept = self.lock();
+        let version = kept.version;
+        let known = kept.made.get(format.content_type()).filter(|made| made.version == version).cloned();
+        let made = known.unwrap_or_else(|| {
+            let plain = text(&kept.lines, format, now);
+            Made { version, gzipped: http::gzip(&plain), plain }
+        });
+        kept.made.insert(format.content_type(), made.clone());
+        if gzip { made.gzipped } else { made.plain }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn count(&self) -> usize {
+        let count = |points: &Points| if let Points::Samples(samples) = points { samples.len() } else { 0 };
+        self.lines.values().map(count).sum()
+    }
+
+    fn forget_before(&mut self, oldest: i64) -> usize {
+        let before = self.count();
+        for points in self.lines.values_mut() {
+            if let Points::Samples(samples) = points {
+                *samples = samples.split_off(&oldest);
+            }
+        }
+        self.lines.retain(|_, points| points.iter().next().is_some());
+        before - self.count()
+    }
+}
+
+fn text(lines: &Lines, format: Format, now: DateTime<Utc>) -> Bytes {
+    let since = (now - PAGE_DEPTH).timestamp_millis();
+    let shown = lines.iter().map(|(series, points)| {
+        let points = points.between(since, i64::MAX / 4).collect();
+        (series.clone(), Points::Samples(points))
+    });
+    let mut text = Text::new(Vec::with_capacity(256 * 1024), format);
+    let written = text.write(&shown.collect(), catalogue::help_of);
+    written.and_then(|()| text.finish()).expect("writing to memory does not fail").into()
+}

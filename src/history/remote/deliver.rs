@@ -1,0 +1,181 @@
+//! Delivering a batch: again what fails in passing, in parts what is refused, until only the refused samples are left.
+
+use std::{collections::BTreeMap, pin::Pin, time::Duration};
+
+use tokio::time::sleep;
+use tracing::debug;
+
+use super::{
+    Batch, Receiver,
+    receiver::{Refusal, Verdict},
+};
+
+/// The longest wait that a receiver may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::history) struct Delivered {
+    /// Samples that the receiver took.
+    pub(in crate::history) taken: u64,
+    /// Samples that it never will take.
+    pub(in crate::history) refused: BTreeMap<Refusal, u64>,
+}
+
+/// Why a batch was not delivered; parts of it may have been.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::history) enum Undelivered {
+    /// The receiver is away, or has enough for now.
+    #[error("{words}")]
+    Away {
+        /// What it answered, or why it did not.
+        words: String,
+        /// The wait that it asked for.
+        asked: Option<Duration>,
+    },
+    /// It takes nothing from us at all.
+    #[error("{0}; check the URL and how one gets in")]
+    Denied(String),
+}
+
+impl Undelivered {
+    /// The wait that the receiver asked for.
+    pub(in crate::history) fn asked_wait(&self) -> Option<Duration> {
+        if let Self::Away { asked, .. } = self { *asked } else { None }
+    }
+}
+
+impl Delivered {
+    /// Adds what became of another batch.
+    pub(in crate::history) fn add(&mut self, other: &Self) {
+        self.taken += other.taken;
+        for (refusal, count) in &other.refused {
+            *self.refused.entry(*refusal).or_default() += count;
+        }
+    }
+
+    /// How many samples were refused, for whatever cause.
+    pub(in crate::history) fn refused(&self) -> u64 {
+        self.refused.values().sum()
+    }
+}
+
+impl Receiver {
+    /// Delivers `batch`; what fails in passing is sent again after each of `waits`, or after the wait that is asked for.
+    ///
+    /// # Errors
+    /// Where the receiver stays away for longer than all waits, or takes nothing at all.
+    pub(in crate::history) async fn deliver(
+        &self,
+        batch: Batch,
+        mut waits: impl Iterator<Item = Duration> + Send,
+    ) -> Result<Delivered, Undelivered> {
+        let mut delivery = Delivery { receiver: self, waits: &mut waits, delivered: Delivered::default() };
+        delivery.part(batch).await?;
+        Ok(delivery.delivered)
+    }
+}
+
+struct Delivery<'a> {
+    receiver: &'a Receiver,
+    waits: &'a mut (dyn Iterator<Item = Duration> + Send),
+    delivered: Delivered,
+}
+
+/// Whether the first request with a part was refused, and why.
+type Outcome = Result<Option<Refusal>, Undelivered>;
+
+impl Delivery<'_> {
+    fn part(&mut self, batch: Batch) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        Box::pin(async move {
+            match self.post(&batch).await? {
+                None => {
+                    self.delivered.taken += count(&batch);
+                    Ok(None)
+                }
+                Some(Split::ByAge(refusal)) => self.by_age(batch, refusal).await.map(|()| Some(refusal)),
+                Some(Split::InHalves(refusal)) => self.in_halves(batch, refusal).await.map(|()| Some(refusal)),
+            }
+        })
+    }
+
+    /// What is older than a sample that is too old is too old as well, and need not be tried.
+    async fn by_age(&mut self, batch: Batch, refusal: Refusal) -> Result<(), Undelivered> {
+        let Some((older, newer)) = halves_by_time(&batch) else {
+            self.refuse(refusal, count(&batch));
+            return Ok(());
+        };
+        match self.part(newer).await? {
+            Some(again) if again == refusal => self.refuse(refusal, count(&older)),
+            _ => drop(self.part(older).await?),
+        }
+        Ok(())
+    }
+
+    async fn in_halves(&mut self, mut batch: Batch, refusal: Refusal) -> Result<(), Undelivered> {
+        if batch.len() > 1 {
+            let rest = batch.split_off(batch.len() / 2);
+            self.part(batch).await?;
+            self.part(rest).await?;
+        } else if let Some((older, newer)) = halves_by_time(&batch) {
+            self.part(older).await?;
+            self.part(newer).await?;
+        } else {
+            self.refuse(refusal, count(&batch));
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, refusal: Refusal, count: u64) {
+        *self.delivered.refused.entry(refusal).or_default() += count;
+    }
+
+    /// Sends until there is an answer that counts; none: it was taken.
+    async fn post(&mut self, batch: &Batch) -> Result<Option<Split>, Undelivered> {
+        loop {
+            match self.receiver.post(batch).await {
+                Verdict::Taken => return Ok(None),
+                Verdict::Refused(Refusal::TooOld) => return Ok(Some(Split::ByAge(Refusal::TooOld))),
+                // Of one series, what is older is out of order too.
+                Verdict::Refused(Refusal::OutOfOrder) if batch.len() == 1 => {
+                    return Ok(Some(Split::ByAge(Refusal::OutOfOrder)));
+                }
+                Verdict::Refused(refusal) => return Ok(Some(Split::InHalves(refusal))),
+                Verdict::TooLarge => return Ok(Some(Split::InHalves(Refusal::Other))),
+                Verdict::Denied(words) => return Err(Undelivered::Denied(words)),
+                Verdict::Later(asked, words) => {
+                    let Some(wait) = self.waits.next() else { return Err(Undelivered::Away { words, asked }) };
+                    let wait = asked.unwrap_or(wait).min(LONGEST_WAIT);
+                    debug!("{words}; again in {} s", wait.as_secs_f32());
+                    sleep(wait).await;
+                }
+            }
+        }
+    }
+}
+
+/// How to go on with a part that was refused.
+enum Split {
+    ByAge(Refusal),
+    InHalves(Refusal),
+}
+
+fn count(batch: &Batch) -> u64 {
+    batch.iter().map(|(_, points)| points.len() as u64).sum()
+}
+
+/// The points before the middle of their times, and the others; none if all are of one time.
+fn halves_by_time(batch: &Batch) -> Option<(Batch, Batch)> {
+    let mut times: Vec<i64> = batch.iter().flat_map(|(_, points)| points.iter().map(|(time, _)| *time)).collect();
+    times.sort_unstable();
+    let (first, middle) = (*times.first()?, times[times.len() / 2]);
+    let middle = if middle > first { middle } else { *times.iter().find(|time| **time > first)? };
+    let part = |older: bool| {
+        let cut = batch.iter().map(|(series, points)| {
+            let points: Vec<_> = points.iter().copied().filter(|(time, _)| (*time < middle) == older).collect();
+            (series.clone(), points)
+        });
+        cut.filter(|(_, points)| !points.is_empty()).collect::<Batch>()
+    };
+    Some((part(true), part(false)))
+}

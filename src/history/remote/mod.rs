@@ -1,0 +1,15 @@
+//! Remote write 1.0: requests of one class of age, a receiver's refusals told apart, and nothing lost to a bad sample.
+
+mod batches;
+mod deliver;
+mod receiver;
+mod wire;
+
+pub(super) use batches::batches;
+pub(super) use deliver::{Delivered, Undelivered};
+pub use receiver::{Access, Receiver};
+
+use super::series::Series;
+
+/// What one request holds: series, and points in milliseconds since 1970, in order of time.
+pub(super) type Batch = Vec<(Series, Vec<(i64, f64)>)>;

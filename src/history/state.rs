@@ -1,0 +1,77 @@
+//! Where history keeps its place: small JSON files below the state directory, each replaced as a whole.
+
+use std::{
+    fmt::Write as _,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest as _, Sha256};
+use tracing::warn;
+
+use crate::durable;
+
+/// The directory below that of the tokens.
+const DIRECTORY: &str = "history";
+/// What a file begins with that is being written.
+const BESIDE: &str = ".new-";
+
+/// One file.
+#[derive(Clone, Debug)]
+pub(super) struct StateFile {
+    directory: PathBuf,
+    name: String,
+}
+
+impl StateFile {
+    /// The file of that kind for what the `parts` identify; they do not show in its name.
+    pub(super) fn new(state: &Path, kind: &str, parts: &[String]) -> Self {
+        let mut digest = Sha256::new();
+        for part in parts {
+            digest.update(part.as_bytes());
+            digest.update([0]);
+        }
+        let mut name = format!("{kind}-");
+        for byte in digest.finalize().iter().take(8) {
+            let _ = write!(name, "{byte:02x}");
+        }
+        Self { directory: state.join(DIRECTORY), name: name + ".json" }
+    }
+
+    /// What it says; the beginning where it is not there, or says nothing that can be used.
+    ///
+    /// # Errors
+    /// Where it is there and cannot be read.
+    pub(super) fn read<T: DeserializeOwned + Default>(&self) -> anyhow::Result<T> {
+        let path = self.directory.join(&self.name);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(T::default()),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        Ok(serde_json::from_slice(&text).unwrap_or_else(|_| {
+            warn!("{} says nothing that can be used; beginning anew", path.display());
+            T::default()
+        }))
+    }
+
+    /// Replaces what it says; when this returns, it is safe.
+    ///
+    /// # Errors
+    /// Where it cannot be written; what it said before is whole.
+    pub(super) fn write<T: Serialize>(&self, value: &T) -> anyhow::Result<()> {
+        let written = || -> anyhow::Result<()> {
+            durable::create(&self.directory)?;
+            Ok(durable::replace(&self.directory, &self.name, BESIDE, &serde_json::to_vec(value)?)?)
+        };
+        written().with_context(|| {
+            let path = self.directory.join(&self.name);
+            format!(
+                "cannot write {}; make room, or set OURA_STATE_DIR to a directory that can be written",
+                path.display()
+            )
+        })
+    }
+}
