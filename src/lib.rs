@@ -5,9 +5,9 @@
 //! Data goes one way. A document knows nothing of HTTP, and the page knows nothing of Oura.
 //!
 //! ```text
-//!  auth ──► oura ──► documents ──► observations ──► latest ──► /metrics
-//!  (sign-   (client:  (one file     (name, labels,   (what is
-//!   in,      pages,    a kind)       value, date)     true now)
+//!  auth ──► oura ──► documents ──► observations ──┬─► latest ──► /metrics             (what is true now)
+//!  (sign-   (client:  (one file     (name, labels,  └─► history ─┬► /metrics/samples   (late samples, own time)
+//!   in,      pages,    a kind)       value, date)                └► files, remote write (days and years)
 //!   tokens)  retries)
 //! ```
 //!
@@ -21,13 +21,15 @@
 //! 6. [`latest`] keeps what is true now, decides what is too old to show, and makes the page of it in a
 //!    `prometheus::Registry`; [`problem`] says why a collection cannot be trusted; [`status`] counts what the exporter
 //!    itself does.
-//! 7. [`server`] answers over [`http`]: the page, its health, and [`landing`] for people.
+//! 7. [`history`] keeps the samples of the last days at their own time, serves and sends them, and brings in the years.
+//! 8. [`server`] answers over [`http`]: the page, its health, and [`landing`] for people.
 //!
 //! # Around it
 //!
 //! [`cli`] reads the command line, [`config`] the environment; [`exporter`] puts the parts together. [`simulator`] is an
 //! Oura Cloud on loopback with the traps of the real one, for the demo and the tests. [`catalogue`] lists every metric
-//! there is and makes METRICS.md of it. [`clock`] and [`tls`] are what time and cryptography are asked of.
+//! there is and makes METRICS.md of it. [`clock`] and [`tls`] are what time and cryptography are asked of; [`durable`]
+//! writes files that are never half written.
 //!
 //! # A new kind of document
 //!

@@ -106,6 +106,44 @@ async fn a_port_in_use_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_backfill_that_makes_no_sense_is_told_so_before_anything_is_asked() {
+    let cases = [
+        (&["--from", "2026-02-30", "--output", "x"][..], "invalid value '2026-02-30'"),
+        (&["--from", "2024-02-01", "--to", "2024-01-01", "--output", "x"], "exchange them"),
+        (&["--from", "2999-01-01", "--output", "x"], "write a day that has been"),
+        (&["--from", "2024-01-01"], "--output"),
+        (&["--from", "2024-01-01", "--remote-write", "ftp://a"], "write http://localhost:9090/api/v1/write"),
+        (&["--from", "2024-01-01", "--output", "x", "--remote-write", "http://a/"], "cannot be used with"),
+        (&["--from", "2024-01-01", "--output", "x", "--every", "often"], "not a duration; write 5m"),
+    ];
+    for (arguments, words) in cases {
+        let (code, said) = run(program().env("OURA_ACCESS_TOKEN", "t0k3n").arg("backfill").args(arguments)).await;
+        assert_eq!(code, Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_is_opened_in_one_way_and_whole() {
+    let with = async |variables: &[(&str, &str)]| {
+        run(program().env("OURA_ACCESS_TOKEN", "t0k3n").envs(variables.iter().copied())).await
+    };
+    let (user, password, token) =
+        ("OURA_REMOTE_WRITE_USERNAME", "OURA_REMOTE_WRITE_PASSWORD", "OURA_REMOTE_WRITE_BEARER_TOKEN");
+    let url = ("OURA_REMOTE_WRITE_URL", "http://anna:s3cret@localhost:9090/api/v1/write");
+    let cases = [
+        (&[(user, "anna")][..], "one is set without the other; set both"),
+        (&[(user, "anna"), (password, "s3cret"), (token, "s3cret")], "both are set; unset one"),
+        (&[url], "OURA_REMOTE_WRITE_URL: not an http or https URL without a password"),
+    ];
+    for (variables, words) in cases {
+        let (code, said) = with(variables).await;
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(words) && !said.contains("s3cret"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_misspelt_variable_is_warned_of() {
     let taken = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = taken.local_addr().expect("an address").to_string();

@@ -4,7 +4,7 @@ mod common;
 
 use std::{io::Read as _, time::Duration};
 
-use common::{NOON, Plan, Program, simulator_at};
+use common::{NOON, Plan, Program, moment, simulator_at};
 use flate2::read::GzDecoder;
 use oura_exporter::simulator::{Fault, Scope};
 use reqwest::{Client, Method, header};
@@ -49,6 +49,40 @@ async fn gzip_when_asked_and_the_same_page() {
     assert!(compressed.len() < text.len() / 4);
     let refused = get("gzip;q=0").await.expect("an answer");
     assert!(!refused.headers().contains_key(header::CONTENT_ENCODING));
+}
+
+#[tokio::test]
+async fn samples_have_their_own_time_in_the_format_that_is_asked_for() {
+    let simulator = simulator_at(NOON).await;
+    let exporter = Plan::default().set("OURA_SAMPLES", "true").ready(&simulator).await;
+    let get = async |accept: &'static str| {
+        let url = format!("{}/metrics/samples", exporter.url);
+        let answer = plain_client().get(url).header(header::ACCEPT, accept).send().await.expect("an answer");
+        let kind = answer.headers()[header::CONTENT_TYPE].to_str().expect("text").to_owned();
+        (kind, answer.text().await.expect("a body"))
+    };
+    let (kind, plain) = get("*/*").await;
+    assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");
+    let (kind, open) = get("application/openmetrics-text;version=1.0.0,text/plain;q=0.5").await;
+    assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(open.ends_with("\n# EOF\n") && !plain.contains("# EOF"));
+    let times = |page: &str| {
+        let samples = page.lines().filter(|line| !line.starts_with('#'));
+        let times = samples.map(|line| line.rsplit(' ').next().and_then(|time| time.parse().ok()).expect("a time"));
+        times.collect::<Vec<f64>>()
+    };
+    let (seconds, milliseconds) = (times(&open), times(&plain));
+    assert!(seconds.len() > 1000 && seconds.iter().map(|time| time * 1000.0).eq(milliseconds));
+    let now = moment(NOON).timestamp() as f64;
+    let (oldest, newest) = (seconds.iter().copied().fold(now, f64::min), seconds.iter().copied().fold(0.0, f64::max));
+    assert!(newest <= now + 60.0 && newest > now - 6.0 * 3600.0, "{newest}");
+    assert!(oldest >= now - 48.0 * 3600.0 && oldest < now - 40.0 * 3600.0, "{oldest}");
+    for metric in
+        ["heart_rate_bpm", "night_heart_rate_bpm", "night_hrv_seconds", "sleep_stage", "met", "ring_battery_ratio"]
+    {
+        assert!(plain.contains(&format!("\noura_sample_{metric}{{account=\"alice\"")), "{metric} is missing");
+    }
+    exporter.stop().await;
 }
 
 #[tokio::test]

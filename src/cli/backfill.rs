@@ -56,12 +56,25 @@ impl Arguments {
     /// Brings the history in.
     pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
         let stop = asked_to_stop()?;
-        let today = Utc::now().date_naive();
-        let last = self.to.unwrap_or(today);
-        ensure!(self.from <= last, "--from: {} is after --to, {last}; exchange them", self.from);
-        ensure!(self.from <= today, "--from: {} is in the future; write a day that has been", self.from);
+        let last = self.to.unwrap_or_else(|| Utc::now().date_naive());
         let backfill = self.plan(last, config)?;
         backfill.run(stop).await
+    }
+
+    /// Whether the days make sense.
+    ///
+    /// # Errors
+    /// Where they do not, in words.
+    pub(super) fn judge(&self) -> Result<(), String> {
+        let today = Utc::now().date_naive();
+        match (self.from, self.to) {
+            (from, Some(to)) if from > to => Err(format!("--from: {from} is after --to, {to}; exchange them")),
+            (from, _) if from > today => Err(format!("--from: {from} is in the future; write a day that has been")),
+            (from, _) if from < NaiveDate::default() => {
+                Err(format!("--from: {from} is before any ring; write 2015-01-01"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn plan(self, last: NaiveDate, config: Config) -> anyhow::Result<Backfill> {

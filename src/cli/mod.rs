@@ -88,6 +88,11 @@ impl From<WebFlags> for Flags {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let command = cli.command.unwrap_or(Command::Serve);
+    if let Command::Backfill(arguments) = &command
+        && let Err(mistake) = arguments.judge()
+    {
+        return misuse(&Mistakes { mistakes: vec![mistake], warnings: vec![] });
+    }
     let needs_account = matches!(command, Command::Serve | Command::Check | Command::Backfill(_));
     let accounts = if needs_account { Accounts::Needed } else { Accounts::NotNeeded };
     let config = match Config::from_environment(env::vars_os(), cli.flags.into(), accounts) {
