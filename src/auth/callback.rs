@@ -90,7 +90,7 @@ fn page(error: Option<&anyhow::Error>) -> http::Answer {
 fn html(status: StatusCode, title: &str, words: &str) -> http::Answer {
     let text = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title><style>{STYLE}</style></head>\
-         <body><h1>{title}</h1><p>{}</p></body></html>\n",
+         <body><main><h1>{title}</h1><p>{}</p></main></body></html>\n",
         Escaped(words)
     );
     let mut answer = Response::new(Full::new(Bytes::from(text)));

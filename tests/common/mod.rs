@@ -1,6 +1,7 @@
 //! An exporter in this process against a simulator in this process, and its page as a reader sees it.
 #![allow(dead_code, clippy::expect_used)] // each test file uses its own part of this
 
+pub(crate) mod browser;
 pub(crate) mod scene;
 
 use std::{collections::BTreeMap, ffi::OsString, io::Write as _, process::Stdio, time::Duration};

@@ -1,4 +1,6 @@
-//! The landing page: links, and the state of each account and collection in words.
+//! The landing page: each account's today, the state of each collection in words, and links.
+
+mod today;
 
 use std::fmt::{self, Write as _};
 
@@ -9,32 +11,32 @@ use crate::{
     problem::Reason,
 };
 
-pub(crate) const STYLE: &str = "\
-    :root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}\
-    body{max-width:60rem;margin:2rem auto;padding:0 1rem}\
-    table{border-collapse:collapse;width:100%}\
-    th,td{text-align:left;padding:.3rem .6rem .3rem 0;border-bottom:1px solid #8884;vertical-align:top}\
-    .bad{color:light-dark(#b00020,#ff8a80)}\
-    .scroll{overflow-x:auto}";
+pub(crate) const STYLE: &str = include_str!("style.css");
 
-/// The page as HTML.
+/// The page as HTML; it loads nothing and runs nothing.
 pub fn page(accounts: &[AccountState], now: DateTime<Utc>) -> String {
     let mut html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Oura exporter</title>\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><style>{STYLE}</style></head><body>\
-         <h1>Oura exporter</h1><p>Version {}. <a href=\"/metrics\">Metrics</a> · <a href=\"/-/ready\">Ready</a> · \
-         <a href=\"/-/healthy\">Healthy</a></p>",
-        env!("CARGO_PKG_VERSION")
+         <header><h1>Oura exporter</h1><nav aria-label=\"Pages\"><ul><li><a href=\"/metrics\">Metrics</a>\
+         <li><a href=\"/-/ready\">Ready</a><li><a href=\"/-/healthy\">Healthy</a></ul></nav></header><main>"
     );
     for account in accounts {
-        let _ = write!(html, "<h2>{}</h2>{}", Escaped(&account.name), paragraph(account, now));
-        html.push_str("<div class=\"scroll\"><table><thead><tr><th>Collection<th>Shows<th>State</thead><tbody>");
-        for collection in &account.collections {
-            html.push_str(&row(account, collection, now));
-        }
-        html.push_str("</tbody></table></div>");
+        let _ = write!(
+            html,
+            "<section aria-label=\"Account {0}\"><h2>{0}</h2>{1}{2}{3}</section>",
+            Escaped(&account.name),
+            paragraph(account, now),
+            today::cards(account, now),
+            collections(account, now)
+        );
     }
-    html.push_str("</body></html>\n");
+    let version = env!("CARGO_PKG_VERSION");
+    let time = now.format("%Y-%m-%d %H:%M UTC");
+    let _ = writeln!(
+        html,
+        "</main><footer>Version {version}, at {time}. Load the page anew for news.</footer></body></html>"
+    );
     html
 }
 
@@ -44,18 +46,37 @@ fn paragraph(account: &AccountState, now: DateTime<Utc>) -> String {
         (None, _) => ("", "Oura has not answered yet.".to_owned()),
         (Some(false), _) => ("bad", format!("A person must sign in again; {}.", account.advice(Reason::Token))),
         (_, Some(until)) => ("bad", format!("Oura asks for no requests until {}.", until.format("%H:%M:%S UTC"))),
-        _ if account.is_up() => ("", "All is well.".to_owned()),
+        _ if account.is_up() => ("quiet", "All is well.".to_owned()),
         _ => ("bad", "Some collections cannot be read.".to_owned()),
     };
     format!("<p class=\"{class}\">{}</p>", Escaped(&words))
 }
 
-fn row(account: &AccountState, collection: &CollectionState, now: DateTime<Utc>) -> String {
-    let class = if collection.problem.is_some() || !collection.unreadable.is_empty() { "bad" } else { "" };
+/// The collections as a table, which is open when something is wrong.
+fn collections(account: &AccountState, now: DateTime<Utc>) -> String {
+    let is_bad = |collection: &CollectionState| collection.problem.is_some() || !collection.unreadable.is_empty();
+    let well =
+        account.collections.iter().filter(|collection| collection.up == Some(true) && !is_bad(collection)).count();
+    let open = if account.collections.iter().any(is_bad) { " open" } else { "" };
+    let mut html = format!(
+        "<details{open}><summary>Collections: {well} of {} as they should be</summary><div class=\"scroll\" \
+         tabindex=\"0\" role=\"region\" aria-label=\"Collections of {}\"><table><thead><tr><th scope=\"col\">Collection\
+         <th scope=\"col\">Shows<th scope=\"col\">State</thead><tbody>",
+        account.collections.len(),
+        Escaped(&account.name)
+    );
+    for collection in &account.collections {
+        html.push_str(&row(account, collection, now, is_bad(collection)));
+    }
+    html + "</tbody></table></div></details>"
+}
+
+fn row(account: &AccountState, collection: &CollectionState, now: DateTime<Utc>, is_bad: bool) -> String {
     format!(
-        "<tr><td>{}<td>{}<td class=\"{class}\">{}",
+        "<tr><td>{}<td>{}<td class=\"{}\">{}",
         collection.kind.name,
         shows(account, collection),
+        if is_bad { "bad" } else { "" },
         Escaped(&state(account, collection, now))
     )
 }
