@@ -30,7 +30,7 @@ const IDLE: Duration = Duration::from_secs(60);
 
 const UP: Own = Own {
     name: "oura_remote_write_up",
-    help: "Whether the receiver of live remote write took the last request, 0 or 1.",
+    help: "Whether the receiver of live remote write took the last request, 0 or 1, from the first one on.",
     labels: &[],
 };
 const TAKEN: Own = Own {
@@ -56,7 +56,7 @@ pub const LIVE: &[Own] = &[UP, TAKEN, REFUSED, PENDING, LAST_SUCCESS];
 /// What live remote write tells of itself.
 #[derive(Clone)]
 pub struct LiveStats {
-    up: IntGauge,
+    up: IntGaugeVec,
     taken: IntCounter,
     refused: IntCounter,
     pending: IntGauge,
@@ -69,14 +69,13 @@ impl LiveStats {
     /// # Errors
     /// None in practice: the names are constants.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let up = IntGauge::new(UP.name, UP.help)?;
-        up.set(1);
+        let known_later = |own: &Own| IntGaugeVec::new(Opts::new(own.name, own.help), own.labels);
         Ok(Self {
-            up,
+            up: known_later(&UP)?,
             taken: IntCounter::new(TAKEN.name, TAKEN.help)?,
             refused: IntCounter::new(REFUSED.name, REFUSED.help)?,
             pending: IntGauge::new(PENDING.name, PENDING.help)?,
-            last_success: IntGaugeVec::new(Opts::new(LAST_SUCCESS.name, LAST_SUCCESS.help), LAST_SUCCESS.labels)?,
+            last_success: known_later(&LAST_SUCCESS)?,
         })
     }
 
@@ -184,7 +183,7 @@ impl Sending {
 
     fn came_back(&mut self) {
         let stats = &self.live.stats;
-        stats.up.set(1);
+        stats.up.with_label_values::<&str>(&[]).set(1);
         stats.last_success.with_label_values::<&str>(&[]).set(self.live.clock.now().timestamp());
         self.wait = SHORTEST_WAIT;
         if std::mem::take(&mut self.is_away) {
@@ -193,7 +192,7 @@ impl Sending {
     }
 
     fn went_away(&mut self, problem: &Undelivered, open: &Lines) -> Duration {
-        self.live.stats.up.set(0);
+        self.live.stats.up.with_label_values::<&str>(&[]).set(0);
         self.live.stats.pending.set(count(&self.ledger.open_of(open)));
         if !std::mem::replace(&mut self.is_away, true) {
             warn!("remote write: {problem}; samples are kept for seven days and sent when it takes them");
