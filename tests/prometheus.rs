@@ -2,36 +2,14 @@
 
 mod common;
 
-use std::{
-    fs,
-    io::Write as _,
-    path::Path,
-    process::{Command as StdCommand, Stdio},
-};
+use std::{fs, path::Path};
 
-use common::{Page, Program, eventually};
+use common::{
+    Page, Program, eventually,
+    servers::{Prometheus, promtool, there_are},
+};
 use serde_json::Value;
-use tempfile::TempDir;
-use tokio::{
-    net::TcpListener,
-    process::{Child, Command},
-};
-
-/// The server program, or none where it is missing: then the test is named and left out, unless all must run.
-fn server(program: &str, test: &str) -> Option<String> {
-    let found = StdCommand::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if found.is_ok_and(|status| status.success()) {
-        return Some(program.to_owned());
-    }
-    assert!(std::env::var_os("OURA_TEST_ALL").is_none(), "{test} needs {program}: apt-get install prometheus");
-    common::left_out(test, &format!("needs {program}, which is not installed"));
-    None
-}
-
-async fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    listener.local_addr().expect("an address").to_string()
-}
+use tokio::process::Command;
 
 /// The demo on a free port, ready.
 async fn demo() -> Program {
@@ -40,59 +18,20 @@ async fn demo() -> Program {
     demo
 }
 
-/// What promtool says of `input`, which it is given on standard input.
-fn promtool(arguments: &[&str], input: &str) -> String {
-    let mut child = StdCommand::new("promtool")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool starts");
-    let mut pipe = child.stdin.take().expect("a pipe");
-    pipe.write_all(input.as_bytes()).expect("promtool reads");
-    drop(pipe);
-    let output = child.wait_with_output().expect("promtool ends");
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
-
 #[tokio::test]
 async fn promtool_has_nothing_to_say_of_the_page() {
-    let Some(_) = server("promtool", "promtool_has_nothing_to_say_of_the_page") else { return };
+    if !there_are(&["promtool"], "promtool_has_nothing_to_say_of_the_page") {
+        return;
+    }
     let page = demo().await.get("/metrics").await.expect("a page");
     assert_eq!(promtool(&["check", "metrics"], &page), "");
 }
 
 /// A Prometheus that scrapes `target` every second, as the README shows it otherwise.
-struct Prometheus {
-    address: String,
-    _directory: TempDir,
-    _process: Child,
-}
-
-impl Prometheus {
-    async fn scraping(target: &str) -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let address = free_address().await;
-        let config = readme_config().replace("localhost:10058", target).replace("1m", "1s");
-        fs::write(directory.path().join("prometheus.yml"), config).expect("a file");
-        let mut command = Command::new("prometheus");
-        command.current_dir(directory.path()).args(["--config.file=prometheus.yml", "--storage.tsdb.path=data"]);
-        command.arg(format!("--web.listen-address={address}")).stderr(Stdio::null()).kill_on_drop(true);
-        let process = command.spawn().expect("prometheus starts");
-        Self { address, _directory: directory, _process: process }
-    }
-
-    async fn get(&self, path: &str, query: &[(&str, &str)]) -> Option<Value> {
-        let http = reqwest::Client::new();
-        let answer = http.get(format!("http://{}/api/v1/{path}", self.address)).query(query).send().await.ok()?;
-        Some(answer.json::<Value>().await.ok()?["data"].take())
-    }
-
-    async fn value(&self, query: &str) -> Option<f64> {
-        let data = self.get("query", &[("query", query)]).await?;
-        data["result"][0]["value"][1].as_str()?.parse().ok()
-    }
+async fn scraping(target: &str, directory: &Path) -> Prometheus {
+    let config = readme_config().replace("localhost:10058", target).replace("1m", "1s");
+    fs::write(directory.join("prometheus.yml"), config).expect("a file");
+    Prometheus::start(directory, &[]).await
 }
 
 /// The configuration that the README shows.
@@ -107,7 +46,9 @@ fn readme_config() -> String {
 
 #[test]
 fn the_scrape_block_of_the_readme_is_good() {
-    let Some(_) = server("promtool", "the_scrape_block_of_the_readme_is_good") else { return };
+    if !there_are(&["promtool"], "the_scrape_block_of_the_readme_is_good") {
+        return;
+    }
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("prometheus.yml");
     fs::write(&path, readme_config()).expect("a file");
@@ -117,9 +58,12 @@ fn the_scrape_block_of_the_readme_is_good() {
 
 #[tokio::test]
 async fn a_real_prometheus_takes_every_series_of_the_page() {
-    let Some(_) = server("prometheus", "a_real_prometheus_takes_every_series_of_the_page") else { return };
+    if !there_are(&["prometheus"], "a_real_prometheus_takes_every_series_of_the_page") {
+        return;
+    }
     let demo = demo().await;
-    let prometheus = Prometheus::scraping(&demo.address).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let prometheus = scraping(&demo.address, directory.path()).await;
     let scrapes = async || prometheus.value("count_over_time(up[1h])").await.filter(|count| *count >= 5.0);
     eventually("five scrapes", scrapes).await;
     assert_eq!(prometheus.value("min_over_time(up[1h])").await, Some(1.0), "up all the time");

@@ -3,6 +3,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod scene;
+pub(crate) mod servers;
 
 use std::{collections::BTreeMap, ffi::OsString, io::Write as _, process::Stdio, time::Duration};
 
