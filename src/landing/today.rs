@@ -32,9 +32,9 @@ const CARDS: &[Card] = &[
     score("Readiness", "oura_readiness_score"),
     score("Sleep", "oura_sleep_score"),
     score("Activity", "oura_activity_score"),
-    figure("Slept in the night", "oura_night_total_sleep_seconds", hours),
+    figure("Night's sleep", "oura_night_total_sleep_seconds", hours),
     figure("Lowest heart rate", "oura_night_lowest_heart_rate_bpm", |bpm| format!("{bpm:.0} bpm")),
-    figure("HRV of the night", "oura_night_average_hrv_seconds", |hrv| format!("{:.0} ms", hrv * 1000.0)),
+    figure("HRV at night", "oura_night_average_hrv_seconds", |hrv| format!("{:.0} ms", hrv * 1000.0)),
     figure("Temperature", "oura_readiness_temperature_deviation_celsius", |celsius| {
         format!("{celsius:+.1} °C").replace('-', "\u{2212}")
     }),
