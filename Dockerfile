@@ -10,7 +10,7 @@ COPY Cargo.toml Cargo.lock ./
 RUN mkdir src benches \
     && echo '//! Stands in for the library.' > src/lib.rs \
     && echo '//! Stands in for the program.' > src/main.rs \
-    && echo 'fn main() {}' | tee -a src/main.rs > benches/page.rs \
+    && echo 'fn main() {}' | tee -a src/main.rs benches/history.rs > benches/page.rs \
     && cargo build --release --locked \
     && cargo clean --release --locked --package oura-exporter \
     && rm -r src

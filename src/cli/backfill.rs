@@ -38,6 +38,9 @@ pub(super) struct Arguments {
     /// Each day's value once only, when it showed first
     #[arg(long, conflicts_with = "every")]
     once_a_day: bool,
+    /// Begin a remote write anew, whatever a run before has sent
+    #[arg(long, requires = "remote_write")]
+    anew: bool,
     /// The label job of your scrapes; wins over `OURA_JOB`
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
@@ -57,8 +60,9 @@ impl Arguments {
     pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
         let stop = asked_to_stop()?;
         let last = self.to.unwrap_or_else(|| Utc::now().date_naive());
+        let destination = self.destination(&config)?;
         let backfill = self.plan(last, config)?;
-        backfill.run(stop).await
+        backfill.run(destination, stop).await
     }
 
     /// Whether the days make sense.
@@ -77,18 +81,21 @@ impl Arguments {
         }
     }
 
+    fn destination(&self, config: &Config) -> anyhow::Result<Destination> {
+        Ok(match (&self.remote_write, &self.output) {
+            (Some(url), _) => {
+                let receiver = Receiver::new(url, config.history.access.clone(), RECEIVER_TIMEOUT);
+                Destination::Remote(receiver.context(NO_HTTPS)?)
+            }
+            (None, Some(directory)) if directory.as_os_str() != "-" => Destination::Directory(directory.clone()),
+            (None, _) => Destination::Output,
+        })
+    }
+
     fn plan(self, last: NaiveDate, config: Config) -> anyhow::Result<Backfill> {
         let target = Target {
             job: self.job.unwrap_or_else(|| config.history.target.job.clone()),
             instance: self.instance.unwrap_or_else(|| config.history.target.instance.clone()),
-        };
-        let destination = match (self.remote_write, self.output) {
-            (Some(url), _) => {
-                let receiver = Receiver::new(&url, config.history.access.clone(), RECEIVER_TIMEOUT);
-                Destination::Remote(receiver.context(NO_HTTPS)?)
-            }
-            (None, Some(directory)) if directory.as_os_str() != "-" => Destination::Directory(directory),
-            (None, _) => Destination::Output,
         };
         let (kinds, clock) = (config.collections.clone(), Clock::system());
         let state = config.sign_in.store.as_ref().map(|store| store.directory().to_owned());
@@ -101,6 +108,6 @@ impl Arguments {
         let cadence = if self.once_a_day { Cadence::Once } else { Cadence::Every(self.every) };
         let persistence = Persistence::default();
         let days = (self.from, last);
-        Ok(Backfill { accounts, kinds, days, cadence, target, destination, state, clock, persistence })
+        Ok(Backfill { accounts, kinds, days, cadence, target, state, anew: self.anew, clock, persistence })
     }
 }

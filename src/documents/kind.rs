@@ -196,9 +196,11 @@ impl Kind {
         self.sampling.as_ref().map_or(vec![], Sampling::definitions)
     }
 
-    /// The samples of an answer's documents; what cannot be read has none.
-    pub fn samples(&self, documents: &[Box<RawValue>]) -> Vec<Run> {
-        self.sampling.as_ref().map_or(vec![], |sampling| sampling.read(documents))
+    /// Gives `take` the samples of an answer's documents, one document at a time; what cannot be read has none.
+    pub fn samples(&self, documents: &[Box<RawValue>], mut take: impl FnMut(Run)) {
+        if let Some(sampling) = &self.sampling {
+            sampling.read(documents, &mut take);
+        }
     }
 
     /// Reads an answer's documents for the history: the view of each of `days`.

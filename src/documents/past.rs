@@ -67,11 +67,14 @@ pub trait Sampled: DeserializeOwned + 'static {
     const SAMPLES: &'static [SampleMetric<Self>];
 }
 
+/// Gives the samples of documents, one document at a time.
+type Read = fn(&[Box<RawValue>], &mut dyn FnMut(Run));
+
 /// A [`Sampled`] with its type erased.
 pub(super) struct Sampling {
     fields: fn() -> &'static [&'static str],
     definitions: fn() -> Vec<Definition>,
-    read: fn(&[Box<RawValue>]) -> Vec<Run>,
+    read: Read,
 }
 
 impl Sampling {
@@ -91,14 +94,13 @@ impl Sampling {
         (self.definitions)()
     }
 
-    pub(super) fn read(&self, documents: &[Box<RawValue>]) -> Vec<Run> {
-        (self.read)(documents)
+    pub(super) fn read(&self, documents: &[Box<RawValue>], take: &mut dyn FnMut(Run)) {
+        (self.read)(documents, take);
     }
 }
 
-fn runs<S: Sampled>(raw: &[Box<RawValue>]) -> Vec<Run> {
-    let documents = raw.iter().filter_map(|raw| serde_json::from_str::<S>(raw.get()).ok());
-    documents
-        .flat_map(|document| S::SAMPLES.iter().filter_map(|metric| metric.observe(&document)).collect::<Vec<_>>())
-        .collect()
+fn runs<S: Sampled>(raw: &[Box<RawValue>], take: &mut dyn FnMut(Run)) {
+    for document in raw.iter().filter_map(|raw| serde_json::from_str::<S>(raw.get()).ok()) {
+        S::SAMPLES.iter().filter_map(|metric| metric.observe(&document)).for_each(&mut *take);
+    }
 }

@@ -2,18 +2,18 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use anyhow::{Context as _, bail};
-use chrono::{DateTime, Datelike as _, Days as Count, Months, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use tracing::{info, warn};
 
 use super::{
-    Cadence, Receiver, Target,
+    Cadence, Target,
     ask::{LeftOut, MARGIN, Persistence, ask},
-    cursor::Cursor,
     files::{Files, Output},
     progress::Progress,
-    remote::{Delivered, batches},
+    sending::{Sending, judge},
     series::Lines,
+    sink::{Destination, Sink},
+    stretch::{Stretch, stretches},
     timeline::{Plan, with_history},
 };
 use crate::{
@@ -24,18 +24,6 @@ use crate::{
 
 /// History ends this long before now: Prometheus loses what it scraped after a block's end when it starts again.
 const BEFORE_NOW: TimeDelta = TimeDelta::hours(6);
-/// How far back Prometheus itself takes remote write well: beyond, it makes a block of every two hours.
-const PROMETHEUS_DAYS: i64 = 90;
-
-/// Where history goes.
-pub enum Destination {
-    /// Files in a directory.
-    Directory(PathBuf),
-    /// Standard output.
-    Output,
-    /// A remote-write receiver.
-    Remote(Receiver),
-}
 
 /// What is asked for.
 pub struct Backfill {
@@ -49,10 +37,10 @@ pub struct Backfill {
     pub cadence: Cadence,
     /// The labels of the scrapes that it joins.
     pub target: Target,
-    /// Where it goes.
-    pub destination: Destination,
     /// The state directory, which keeps the place of a remote write.
     pub state: Option<PathBuf>,
+    /// Whether a remote write begins anew, whatever was sent before.
+    pub anew: bool,
     /// What time it is.
     pub clock: Clock,
     /// How long is waited for Oura and for a receiver.
@@ -64,68 +52,53 @@ pub struct Backfill {
 #[error("stopped; {0}")]
 pub struct Interrupted(pub String);
 
-/// A part of the time, within one month of UTC.
-#[derive(Clone, Copy)]
-struct Stretch {
-    first: NaiveDate,
-    from: DateTime<Utc>,
-    until: DateTime<Utc>,
-}
-
-enum Sink {
-    Files(Files),
-    Output(Output),
-    Remote(Box<Remote>),
-}
-
-struct Remote {
-    receiver: Receiver,
-    cursor: Cursor,
-    delivered: Delivered,
-    persistence: Persistence,
+/// What a run has come to.
+struct Run {
+    progress: Progress,
+    left_out: LeftOut,
+    now: DateTime<Utc>,
+    kinds: Vec<&'static Kind>,
+    /// The stretch that is under way.
+    reached: Stretch,
 }
 
 impl Backfill {
-    /// Brings it all in, until `stop` resolves.
+    /// Brings it all to `destination`, until `stop` resolves.
     ///
     /// # Errors
     /// Where Oura, the disk or the receiver cannot go on, in words that say how to; what was written is whole.
-    pub async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    pub async fn run(self, destination: Destination, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let now = self.clock.now();
-        let kinds = with_history(&self.kinds);
         let stretches = stretches(self.days, now - BEFORE_NOW);
-        anyhow::ensure!(!stretches.is_empty(), "--from: nothing lies between then and six hours ago");
-        let mut sink = self.open().await?;
-        let mut run = Run { progress: Progress::new(days_of(&stretches)), left_out: LeftOut::new(), now, kinds };
-        let mut reached = stretches[0].first;
-        tokio::select! {
-            ended = self.all(&stretches, &mut run, &mut sink, &mut reached) => ended?,
-            () = stop => {
-                let _words = run.progress.end();
-                return Err(Interrupted(self.how_to_go_on(sink, reached)?).into());
-            }
-        }
+        let Some(reached) = stretches.first().copied() else {
+            anyhow::bail!("--from: nothing lies between then and six hours ago");
+        };
+        let mut sink = self.open(destination, now).await?;
+        let progress = Progress::new(stretches.iter().map(|stretch| stretch.days()).sum());
+        let mut run = Run { progress, left_out: LeftOut::new(), now, kinds: with_history(&self.kinds), reached };
+        let ended = tokio::select! {
+            ended = self.all(&stretches, &mut run, &mut sink) => Some(ended),
+            () = stop => None,
+        };
         let words = run.progress.end();
-        info!("{words}");
-        self.conclude(sink)?;
+        match ended {
+            Some(Ok(())) => info!("{words}"),
+            Some(Err(problem)) => return Err(problem.context(sink.break_off(run.reached)?)),
+            None => return Err(Interrupted(sink.break_off(run.reached)?).into()),
+        }
+        sink.conclude()?;
         anyhow::ensure!(run.left_out.is_empty(), "{} collections were left out, see above", run.left_out.len());
         Ok(())
     }
 
-    async fn all(
-        &self,
-        stretches: &[Stretch],
-        run: &mut Run,
-        sink: &mut Sink,
-        reached: &mut NaiveDate,
-    ) -> anyhow::Result<()> {
+    async fn all(&self, stretches: &[Stretch], run: &mut Run, sink: &mut Sink) -> anyhow::Result<()> {
         for stretch in stretches {
-            *reached = stretch.first;
+            run.reached = *stretch;
             if !sink.is_past(*stretch) {
                 let lines = self.lines(*stretch, run).await?;
-                sink.take(*stretch, &lines, run).await?;
+                run.progress.wrote(sink.take(*stretch, &lines).await?);
             }
-            run.progress.done(stretch.first, days_of(&[*stretch]));
+            run.progress.done(stretch.first, stretch.days());
         }
         Ok(())
     }
@@ -144,10 +117,7 @@ impl Backfill {
         let mut lines = Lines::new();
         for account in &self.accounts {
             let asked = ask(account, &run.kinds, plan.covered, run.now, self.persistence, &mut run.left_out).await;
-            let answers = asked.map_err(|problem| {
-                let first = stretch.first;
-                anyhow::anyhow!("account {}: {}; go on with --from {first}", account.name, problem.what)
-            })?;
+            let answers = asked.map_err(|problem| anyhow::anyhow!("account {}: {}", account.name, problem.what))?;
             let told = plan.tell(&account.name, &answers);
             tell_of_unreadable(&account.name, stretch.first, &told.unreadable);
             run.progress.read(told.documents);
@@ -156,41 +126,18 @@ impl Backfill {
         Ok(lines)
     }
 
-    async fn open(&mut self) -> anyhow::Result<Sink> {
-        let destination = std::mem::replace(&mut self.destination, Destination::Output);
+    async fn open(&self, destination: Destination, now: DateTime<Utc>) -> anyhow::Result<Sink> {
         Ok(match destination {
             Destination::Directory(directory) => Sink::Files(Files::new(&directory)?),
             Destination::Output => Sink::Output(Output::new()),
             Destination::Remote(receiver) => {
-                self.judge_age(&receiver).await?;
-                let cursor = Cursor::open(self.state.as_deref(), &self.identity(receiver.url()))?;
-                if cursor.has_begun() {
-                    let place = DateTime::from_timestamp_millis(cursor.sent_before()).unwrap_or_default();
-                    info!("a run before this one has sent everything until {}; going on there", place.format("%F %RZ"));
-                }
-                let (delivered, persistence) = (Delivered::default(), self.persistence);
-                Sink::Remote(Box::new(Remote { receiver, cursor, delivered, persistence }))
+                judge(&receiver, self.days.0, now).await?;
+                let identity = self.identity(receiver.url());
+                let sending =
+                    Sending::open(receiver, self.state.as_deref(), &identity, self.anew, self.persistence, now)?;
+                Sink::Remote(Box::new(sending))
             }
         })
-    }
-
-    /// Prometheus takes years through files only.
-    async fn judge_age(&self, receiver: &Receiver) -> anyhow::Result<()> {
-        let age = (self.clock.now().date_naive() - self.days.0).num_days();
-        if age <= PROMETHEUS_DAYS {
-            return Ok(());
-        }
-        if receiver.is_prometheus().await {
-            bail!(
-                "--remote-write: Prometheus takes {PROMETHEUS_DAYS} days back this way, not {age}: it would make a block \
-                 of every two hours and run out of files; use --output DIR and promtool for the years"
-            );
-        }
-        warn!(
-            "--from lies {age} days back: right for VictoriaMetrics, Mimir and Thanos; for Prometheus, more than \
-             {PROMETHEUS_DAYS} days go by --output DIR and promtool"
-        );
-        Ok(())
     }
 
     /// What makes this backfill another than others.
@@ -201,99 +148,6 @@ impl Backfill {
         let own = [url.to_owned(), job, instance, self.cadence.words(), self.days.0.to_string()];
         own.into_iter().chain(names).chain(kinds).collect()
     }
-
-    fn how_to_go_on(&self, sink: Sink, reached: NaiveDate) -> anyhow::Result<String> {
-        Ok(match sink {
-            Sink::Files(files) => {
-                let count = files.written().len();
-                format!("{count} files are whole; go on with --from {}", reached.max(self.days.0))
-            }
-            Sink::Output(output) => {
-                output.finish()?;
-                format!("what was printed is whole; go on with --from {}", reached.max(self.days.0))
-            }
-            Sink::Remote(_) => "run the same command again to go on".to_owned(),
-        })
-    }
-
-    /// What is to be done with what was written.
-    fn conclude(&self, sink: Sink) -> anyhow::Result<()> {
-        match sink {
-            Sink::Files(files) => advise(&files),
-            Sink::Output(output) => output.finish()?,
-            Sink::Remote(remote) => {
-                info!("the receiver took {} samples", remote.delivered.taken);
-                for (refusal, count) in &remote.delivered.refused {
-                    warn!("it refused {count}: {}", refusal.words());
-                }
-                let refused = remote.delivered.refused();
-                anyhow::ensure!(refused == 0, "{refused} samples were refused; all others were taken");
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What a run has come to.
-struct Run {
-    progress: Progress,
-    left_out: LeftOut,
-    now: DateTime<Utc>,
-    kinds: Vec<&'static Kind>,
-}
-
-impl Sink {
-    /// Whether it has all of the stretch already.
-    fn is_past(&self, stretch: Stretch) -> bool {
-        matches!(self, Self::Remote(remote) if remote.cursor.sent_before() >= stretch.until.timestamp_millis())
-    }
-
-    async fn take(&mut self, stretch: Stretch, lines: &Lines, run: &mut Run) -> anyhow::Result<()> {
-        match self {
-            Self::Files(files) if !lines.is_empty() => run.progress.wrote(files.write(stretch.first, lines)?),
-            Self::Files(_) => {}
-            Self::Output(output) => run.progress.wrote(output.write(lines)?),
-            Self::Remote(remote) => remote.send(stretch, lines, run).await?,
-        }
-        Ok(())
-    }
-}
-
-impl Remote {
-    async fn send(&mut self, stretch: Stretch, lines: &Lines, run: &mut Run) -> anyhow::Result<()> {
-        let from = stretch.from.timestamp_millis().max(self.cursor.sent_before());
-        let until = stretch.until.timestamp_millis();
-        for slice in batches(lines, from, until, run.now.timestamp_millis()) {
-            let delivered = self.receiver.deliver(slice.batch, self.persistence.waits()).await;
-            let delivered = delivered.context("run the same command again to go on")?;
-            for refusal in delivered.refused.keys().filter(|refusal| !self.delivered.refused.contains_key(refusal)) {
-                warn!("samples of {} are refused: {}; going on with the others", stretch.first, refusal.words());
-            }
-            run.progress.wrote(delivered.taken);
-            self.delivered.add(&delivered);
-            self.cursor.advance(slice.until)?;
-        }
-        self.cursor.advance(until)
-    }
-}
-
-/// The months that have a part of the days, from the first one's earliest beginning on earth; `end` is the end of all.
-fn stretches((first, last): Days, end: DateTime<Utc>) -> Vec<Stretch> {
-    let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
-    let end = end.min(midnight(last + MARGIN));
-    let mut stretches = Vec::new();
-    let mut day = first - Count::new(1);
-    while midnight(day) < end {
-        let next = (day + Months::new(1)).with_day(1).unwrap_or(day);
-        stretches.push(Stretch { first: day, from: midnight(day), until: midnight(next).min(end) });
-        day = next;
-    }
-    stretches
-}
-
-fn days_of(stretches: &[Stretch]) -> u64 {
-    let days = |stretch: &Stretch| (stretch.until.date_naive() - stretch.first).num_days().unsigned_abs();
-    stretches.iter().map(days).sum()
 }
 
 fn tell_of_unreadable(account: &str, month: NaiveDate, unreadable: &BTreeMap<&'static str, (usize, String)>) {
@@ -301,19 +155,4 @@ fn tell_of_unreadable(account: &str, month: NaiveDate, unreadable: &BTreeMap<&'s
         let month = month.format("%Y-%m").to_string();
         warn!(account, collection, month, count, field, "documents cannot be read and are left out");
     }
-}
-
-/// What promtool is to be told.
-fn advise(files: &Files) {
-    let Some(directory) = files.written().first().and_then(|path| path.parent()) else {
-        info!("Oura has nothing of these days, so there is no file");
-        return;
-    };
-    eprintln!(
-        "First let Prometheus keep that long, or it deletes what is brought in: --storage.tsdb.retention.time=10y\n\
-         Then, with its data directory in place of DATA:\n\
-         for file in {}/oura-*.om; do\n  \
-         promtool tsdb create-blocks-from openmetrics --max-block-duration=1500h \"$file\" DATA || break\ndone",
-        directory.display()
-    );
 }

@@ -19,13 +19,14 @@ struct Place {
 }
 
 impl Cursor {
-    /// The place of the backfill that `parts` identify; where there is no `state` directory, it is forgotten at the end.
+    /// The place of the backfill that `parts` identify, or its beginning if it is to begin `anew`; where there is no
+    /// `state` directory, it is forgotten at the end.
     ///
     /// # Errors
     /// Where its file cannot be read.
-    pub(super) fn open(state: Option<&Path>, parts: &[String]) -> anyhow::Result<Self> {
+    pub(super) fn open(state: Option<&Path>, parts: &[String], anew: bool) -> anyhow::Result<Self> {
         let file = state.map(|state| StateFile::new(state, "backfill", parts));
-        let place = file.as_ref().map_or(Ok(Place::default()), StateFile::read)?;
+        let place = file.as_ref().filter(|_| !anew).map_or(Ok(Place::default()), StateFile::read)?;
         Ok(Self { file, place })
     }
 

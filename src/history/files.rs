@@ -58,9 +58,7 @@ impl Files {
             file.persist(&path)?;
             Ok(count)
         };
-        let count = written().with_context(|| {
-            format!("cannot write {}; the files before it are whole; go on with --from {first}", path.display())
-        })?;
+        let count = written().with_context(|| format!("cannot write {}", path.display()))?;
         self.written.push(path);
         Ok(count)
     }

@@ -48,14 +48,12 @@ impl Recent {
     }
 
     /// Adds what a poll brought of `account`; what is older than is kept or ahead of `now` is left out.
-    pub fn add(&self, account: &str, runs: Vec<Run>, now: DateTime<Utc>) {
+    pub fn add(&self, account: &str, runs: impl FnOnce(&mut dyn FnMut(Run)), now: DateTime<Utc>) {
         let (oldest, newest) = ((now - self.keep).timestamp_millis(), now.timestamp_millis());
         let mut kept = self.lock();
         let before = kept.count();
         let dropped = kept.forget_before(oldest);
-        for run in runs {
-            add_run(&mut kept.lines, account, run, |time| time >= oldest && time <= newest);
-        }
+        runs(&mut |run| add_run(&mut kept.lines, account, run, |time| time >= oldest && time <= newest));
         if dropped > 0 || kept.count() != before {
             kept.version += 1;
             drop(kept);

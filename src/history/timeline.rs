@@ -99,9 +99,9 @@ impl Plan<'_> {
         }
         let samples_end = stretch.1.min(zones.midnight(self.days.1 + TimeDelta::days(1)).timestamp_millis());
         for (kind, documents) in answers {
-            for run in kind.samples(documents) {
+            kind.samples(documents, |run| {
                 add_run(&mut told.lines, account, run, |time| stretch.0 <= time && time < samples_end);
-            }
+            });
         }
         told.lines = std::mem::take(&mut told.lines)
             .into_iter()

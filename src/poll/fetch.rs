@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
-use super::series::{KEPT, OVERLAP, Series, time};
+use super::series::{KEPT, OVERLAP, Series, distinct, time};
 use crate::{
     documents::{Days, Kind, Query},
     oura::{ApiError, Client, Standing},
@@ -126,7 +126,7 @@ impl Fetch {
                     rows.extend(self.ask(instants(start, until)).await?);
                     start = until;
                 }
-                Ok(rows)
+                Ok(distinct(rows))
             }
         }
     }
@@ -136,7 +136,7 @@ impl Fetch {
         if let Some(depth) = self.depth() {
             let rows = self.ask(self.instants(self.now - depth)).await?;
             if !rows.is_empty() {
-                return Ok(rows);
+                return Ok(distinct(rows));
             }
         }
         self.ask(latest()).await

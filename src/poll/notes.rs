@@ -18,7 +18,7 @@ impl Follower {
         let moment = self.state.moment(self.poller.clock.now());
         let reading = kind.read(documents, &moment);
         if let Some(recent) = &self.poller.samples {
-            recent.add(&self.state.name, kind.samples(documents), moment.now);
+            recent.add(&self.state.name, |take| kind.samples(documents, take), moment.now);
         }
         let count = reading.unreadable.len();
         if count > 0 {

@@ -35,6 +35,18 @@ pub(super) fn time(row: &RawValue) -> Option<DateTime<Utc>> {
     serde_json::from_str::<Stamp>(row.get()).ok().map(|stamp| stamp.timestamp)
 }
 
+/// The rows of a time series that is not kept, by the same rule: of two of one time, the last.
+pub(super) fn distinct(rows: Vec<Box<RawValue>>) -> Vec<Box<RawValue>> {
+    let (mut dated, mut timeless) = (BTreeMap::new(), vec![]);
+    for row in rows {
+        match time(&row) {
+            Some(time) => drop(dated.insert(time, row)),
+            None => timeless.push(row),
+        }
+    }
+    dated.into_values().chain(timeless).collect()
+}
+
 impl Series {
     /// An empty series that is being read whole at `now`, and kept so far back.
     pub(super) fn new(now: DateTime<Utc>, depth: TimeDelta) -> Self {

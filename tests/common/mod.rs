@@ -1,9 +1,12 @@
 //! An exporter in this process against a simulator in this process, and its page as a reader sees it.
 #![allow(dead_code, clippy::expect_used)] // each test file uses its own part of this
 
+pub(crate) mod backfill;
 pub(crate) mod browser;
 pub(crate) mod scene;
 pub(crate) mod servers;
+pub(crate) mod stores;
+pub(crate) mod truth;
 
 use std::{collections::BTreeMap, ffi::OsString, io::Write as _, process::Stdio, time::Duration};
 

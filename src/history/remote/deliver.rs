@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, pin::Pin, time::Duration};
 
 use tokio::time::sleep;
-use tracing::debug;
+use tracing::warn;
 
 use super::{
     Batch, Receiver,
@@ -12,6 +12,9 @@ use super::{
 
 /// The longest wait that a receiver may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// So many samples of a batch are found out of order one by one; beyond, by halves, which may cost good ones.
+const MOST_SINGLE: usize = 1_000;
 
 /// What became of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,7 +37,7 @@ pub(in crate::history) enum Undelivered {
         asked: Option<Duration>,
     },
     /// It takes nothing from us at all.
-    #[error("{0}; check the URL and how one gets in")]
+    #[error("{0}; check the URL, and OURA_REMOTE_WRITE_USERNAME or OURA_REMOTE_WRITE_BEARER_TOKEN")]
     Denied(String),
 }
 
@@ -70,7 +73,8 @@ impl Receiver {
         batch: Batch,
         mut waits: impl Iterator<Item = Duration> + Send,
     ) -> Result<Delivered, Undelivered> {
-        let mut delivery = Delivery { receiver: self, waits: &mut waits, delivered: Delivered::default() };
+        let mut delivery =
+            Delivery { receiver: self, waits: &mut waits, delivered: Delivered::default(), left_out_singly: 0 };
         delivery.part(batch).await?;
         Ok(delivery.delivered)
     }
@@ -80,6 +84,8 @@ struct Delivery<'a> {
     receiver: &'a Receiver,
     waits: &'a mut (dyn Iterator<Item = Duration> + Send),
     delivered: Delivered,
+    /// How many samples were found out of order one by one.
+    left_out_singly: usize,
 }
 
 /// Whether the first request with a part was refused, and why.
@@ -93,10 +99,32 @@ impl Delivery<'_> {
                     self.delivered.taken += count(&batch);
                     Ok(None)
                 }
-                Some(Split::ByAge(refusal)) => self.by_age(batch, refusal).await.map(|()| Some(refusal)),
-                Some(Split::InHalves(refusal)) => self.in_halves(batch, refusal).await.map(|()| Some(refusal)),
+                Some(split) => {
+                    let refusal = split.refusal();
+                    self.split(batch, split).await.map(|()| Some(refusal))
+                }
             }
         })
+    }
+
+    /// Of one series, what is older than its newest is refused, and what is newer than that taken; taken first, it would
+    /// make the rest of the good ones out of order. So the oldest is left out, one after the other, as long as that is
+    /// not too many requests.
+    async fn leave_out_oldest(&mut self, mut batch: Batch) -> Result<(), Undelivered> {
+        while self.left_out_singly < MOST_SINGLE && count(&batch) > 1 {
+            self.left_out_singly += 1;
+            self.refuse(Refusal::OutOfOrder, 1);
+            batch[0].1.remove(0);
+            match self.post(&batch).await? {
+                None => {
+                    self.delivered.taken += count(&batch);
+                    return Ok(());
+                }
+                Some(Split::FromBelow) => {}
+                Some(other) => return Box::pin(self.split(batch, other)).await,
+            }
+        }
+        self.by_age(batch, Refusal::OutOfOrder).await
     }
 
     /// What is older than a sample that is too old is too old as well, and need not be tried.
@@ -110,6 +138,14 @@ impl Delivery<'_> {
             _ => drop(self.part(older).await?),
         }
         Ok(())
+    }
+
+    async fn split(&mut self, batch: Batch, split: Split) -> Result<(), Undelivered> {
+        match split {
+            Split::FromBelow => self.leave_out_oldest(batch).await,
+            Split::ByAge => self.by_age(batch, Refusal::TooOld).await,
+            Split::InHalves(refusal) => self.in_halves(batch, refusal).await,
+        }
     }
 
     async fn in_halves(&mut self, mut batch: Batch, refusal: Refusal) -> Result<(), Undelivered> {
@@ -135,18 +171,15 @@ impl Delivery<'_> {
         loop {
             match self.receiver.post(batch).await {
                 Verdict::Taken => return Ok(None),
-                Verdict::Refused(Refusal::TooOld) => return Ok(Some(Split::ByAge(Refusal::TooOld))),
-                // Of one series, what is older is out of order too.
-                Verdict::Refused(Refusal::OutOfOrder) if batch.len() == 1 => {
-                    return Ok(Some(Split::ByAge(Refusal::OutOfOrder)));
-                }
+                Verdict::Refused(Refusal::TooOld) => return Ok(Some(Split::ByAge)),
+                Verdict::Refused(Refusal::OutOfOrder) if batch.len() == 1 => return Ok(Some(Split::FromBelow)),
                 Verdict::Refused(refusal) => return Ok(Some(Split::InHalves(refusal))),
                 Verdict::TooLarge => return Ok(Some(Split::InHalves(Refusal::Other))),
                 Verdict::Denied(words) => return Err(Undelivered::Denied(words)),
                 Verdict::Later(asked, words) => {
                     let Some(wait) = self.waits.next() else { return Err(Undelivered::Away { words, asked }) };
                     let wait = asked.unwrap_or(wait).min(LONGEST_WAIT);
-                    debug!("{words}; again in {} s", wait.as_secs_f32());
+                    warn!("remote write: {words}; again in {} s", wait.as_secs());
                     sleep(wait).await;
                 }
             }
@@ -156,8 +189,19 @@ impl Delivery<'_> {
 
 /// How to go on with a part that was refused.
 enum Split {
-    ByAge(Refusal),
+    ByAge,
+    FromBelow,
     InHalves(Refusal),
+}
+
+impl Split {
+    const fn refusal(&self) -> Refusal {
+        match self {
+            Self::ByAge => Refusal::TooOld,
+            Self::FromBelow => Refusal::OutOfOrder,
+            Self::InHalves(refusal) => *refusal,
+        }
+    }
 }
 
 fn count(batch: &Batch) -> u64 {

@@ -8,8 +8,9 @@ mod wire;
 pub(super) use batches::batches;
 pub(super) use deliver::{Delivered, Undelivered};
 pub use receiver::{Access, Receiver};
+pub use wire::body;
 
 use super::series::Series;
 
 /// What one request holds: series, and points in milliseconds since 1970, in order of time.
-pub(super) type Batch = Vec<(Series, Vec<(i64, f64)>)>;
+pub type Batch = Vec<(Series, Vec<(i64, f64)>)>;

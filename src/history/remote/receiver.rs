@@ -8,7 +8,7 @@ use reqwest::{
     redirect,
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{Batch, wire};
 use crate::{
@@ -68,6 +68,11 @@ pub(in crate::history) enum Refusal {
 }
 
 impl Refusal {
+    /// Whether a receiver with a longer out-of-order window would have taken the sample.
+    pub(in crate::history) const fn depends_on_window(self) -> bool {
+        matches!(self, Self::TooOld | Self::OutOfOrder)
+    }
+
     /// In words, with what to do about it.
     pub(in crate::history) const fn words(self) -> &'static str {
         match self {
@@ -121,11 +126,23 @@ impl Receiver {
 
     /// Whether it says that it is Prometheus itself.
     pub async fn is_prometheus(&self) -> bool {
-        let Some((root, _)) = self.url.split_once("/api/v1/write") else { return false };
-        let asked = self.admitted(self.http.get(format!("{root}/api/v1/status/buildinfo"))).send().await;
-        let Ok(answer) = asked else { return false };
-        let text = answer.bytes().await.unwrap_or_default();
-        serde_json::from_slice::<About>(&text).is_ok_and(|about| about.is_prometheus())
+        let about: Option<Told<Build>> = self.told("buildinfo").await;
+        about.is_some_and(|about| about.data.is_prometheus())
+    }
+
+    /// How long this Prometheus keeps what it has, in days and in its words, if it says so by time alone.
+    pub async fn retention(&self) -> Option<(i64, String)> {
+        let state: Told<State> = self.told("runtimeinfo").await?;
+        let words = state.data.storage_retention?;
+        let days = humantime::parse_duration(&words).ok()?.as_secs() / (24 * 3600);
+        Some((i64::try_from(days).ok()?, words))
+    }
+
+    /// What the server says of itself.
+    async fn told<T: DeserializeOwned>(&self, what: &str) -> Option<T> {
+        let (root, _) = self.url.split_once("/api/v1/write")?;
+        let answer = self.admitted(self.http.get(format!("{root}/api/v1/status/{what}"))).send().await.ok()?;
+        serde_json::from_slice(&answer.bytes().await.ok()?).ok()
     }
 
     /// Sends one request.
@@ -149,11 +166,20 @@ impl Receiver {
     }
 }
 
-/// What a server says of its build.
+/// The envelope of what a server says of itself.
 #[derive(Deserialize)]
-struct About {
-    data: Build,
+struct Told<T> {
+    data: T,
 }
+
+/// What it says of its state.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct State {
+    storage_retention: Option<String>,
+}
+
+/// What it says of its build.
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -162,10 +188,10 @@ struct Build {
     application: Option<String>,
 }
 
-impl About {
+impl Build {
     /// Others that have this route leave out Go's version or name themselves.
     fn is_prometheus(&self) -> bool {
-        self.data.go_version.is_some() && self.data.application.is_none()
+        self.go_version.is_some() && self.application.is_none()
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) struct Sample {
 }
 
 /// The body of the request that holds `batch`, compressed.
-pub(super) fn body(batch: &Batch) -> Vec<u8> {
+pub fn body(batch: &Batch) -> Vec<u8> {
     let message = WriteRequest { timeseries: batch.iter().map(one).collect() };
     let compressed = snap::raw::Encoder::new().compress_vec(&message.encode_to_vec());
     compressed.expect("a batch is far below the four gigabytes that snappy can take")

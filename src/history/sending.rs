@@ -1,0 +1,127 @@
+//! A backfill by remote write: whether the receiver can take it, what it took, and the place to go on from.
+
+use std::path::Path;
+
+use anyhow::{bail, ensure};
+use chrono::{DateTime, NaiveDate, Utc};
+use tracing::{info, warn};
+
+use super::{
+    Persistence, Receiver,
+    cursor::Cursor,
+    remote::{Delivered, batches},
+    series::Lines,
+    stretch::Stretch,
+};
+
+/// How far back Prometheus itself takes remote write well: beyond, it makes a block of every two hours.
+const PROMETHEUS_DAYS: i64 = 90;
+
+/// What is sent where, and how far that has come.
+pub(super) struct Sending {
+    receiver: Receiver,
+    cursor: Cursor,
+    delivered: Delivered,
+    persistence: Persistence,
+    now: DateTime<Utc>,
+}
+
+impl Sending {
+    /// To `receiver`, from where the same backfill stopped before; `identity` makes it another than others.
+    ///
+    /// # Errors
+    /// Where the place cannot be read.
+    pub(super) fn open(
+        receiver: Receiver,
+        state: Option<&Path>,
+        identity: &[String],
+        anew: bool,
+        persistence: Persistence,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Self> {
+        let cursor = Cursor::open(state, identity, anew)?;
+        if cursor.has_begun() {
+            let place = DateTime::from_timestamp_millis(cursor.sent_before()).unwrap_or_default();
+            let place = place.format("%F %RZ");
+            info!("a run before this one has sent everything until {place}; going on there (--anew begins anew)");
+        }
+        Ok(Self { receiver, cursor, delivered: Delivered::default(), persistence, now })
+    }
+
+    pub(super) fn is_past(&self, stretch: Stretch) -> bool {
+        self.cursor.sent_before() >= stretch.until.timestamp_millis()
+    }
+
+    /// Sends what there is of a stretch; how many samples the receiver took.
+    ///
+    /// # Errors
+    /// Where the receiver stays away, or the place cannot be kept.
+    pub(super) async fn send(&mut self, stretch: Stretch, lines: &Lines) -> anyhow::Result<u64> {
+        let from = stretch.from.timestamp_millis().max(self.cursor.sent_before());
+        let until = stretch.until.timestamp_millis();
+        let before = self.delivered.taken;
+        for slice in batches(lines, from, until, self.now.timestamp_millis()) {
+            let delivered = self.receiver.deliver(slice.batch, self.persistence.waits()).await?;
+            for refusal in delivered.refused.keys().filter(|refusal| !self.delivered.refused.contains_key(refusal)) {
+                warn!("samples of {} are refused: {}; going on with the others", stretch.first, refusal.words());
+            }
+            self.delivered.add(&delivered);
+            self.advance(slice.until)?;
+        }
+        self.advance(until)?;
+        Ok(self.delivered.taken - before)
+    }
+
+    /// Takes note of the place, unless samples before it were refused that a receiver set up otherwise would take: then
+    /// the same command sends them again.
+    fn advance(&mut self, time: i64) -> anyhow::Result<()> {
+        let may_be_taken = self.delivered.refused.keys().any(|refusal| refusal.depends_on_window());
+        if may_be_taken { Ok(()) } else { self.cursor.advance(time) }
+    }
+
+    /// What became of all.
+    ///
+    /// # Errors
+    /// Where samples were refused.
+    pub(super) fn conclude(&self) -> anyhow::Result<()> {
+        info!("the receiver took {} samples", self.delivered.taken);
+        for (refusal, count) in &self.delivered.refused {
+            warn!("it refused {count}: {}", refusal.words());
+        }
+        let refused = self.delivered.refused();
+        ensure!(refused == 0, "{refused} samples were refused; all others were taken");
+        Ok(())
+    }
+}
+
+/// Whether the receiver can take history from `first` on: Prometheus takes years through files only, and nobody keeps
+/// what is older than their retention.
+///
+/// # Errors
+/// Where it is known that it cannot, in words.
+pub(super) async fn judge(receiver: &Receiver, first: NaiveDate, now: DateTime<Utc>) -> anyhow::Result<()> {
+    let age = (now.date_naive() - first).num_days();
+    if !receiver.is_prometheus().await {
+        info!("a receiver ignores what is older than it keeps, often without a word: see its retention, before");
+        if age > PROMETHEUS_DAYS {
+            warn!(
+                "--from lies {age} days back: right for VictoriaMetrics, Mimir and Thanos; for Prometheus, more than \
+                 {PROMETHEUS_DAYS} days go by --output DIR and promtool"
+            );
+        }
+        return Ok(());
+    }
+    if age > PROMETHEUS_DAYS {
+        bail!(
+            "--remote-write: Prometheus takes {PROMETHEUS_DAYS} days back this way, not {age}: it would make a block \
+             of every two hours and run out of files; use --output DIR and promtool for the years"
+        );
+    }
+    match receiver.retention().await {
+        Some((days, words)) if days < age => bail!(
+            "--remote-write: this Prometheus keeps {words} and would delete what is older; start it with \
+             --storage.tsdb.retention.time=10y first"
+        ),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,95 @@
+//! Where a backfill goes: files, standard output, or a remote-write receiver; and how to go on where it stopped.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tracing::info;
+
+use super::{
+    Receiver,
+    files::{Files, Output},
+    sending::Sending,
+    series::Lines,
+    stretch::Stretch,
+};
+
+/// Where history goes.
+pub enum Destination {
+    /// Files in a directory.
+    Directory(PathBuf),
+    /// Standard output.
+    Output,
+    /// A remote-write receiver.
+    Remote(Receiver),
+}
+
+/// A destination that takes months, one after the other.
+pub(super) enum Sink {
+    Files(Files),
+    Output(Output),
+    Remote(Box<Sending>),
+}
+
+impl Sink {
+    /// Whether it has all of the stretch already.
+    pub(super) fn is_past(&self, stretch: Stretch) -> bool {
+        matches!(self, Self::Remote(sending) if sending.is_past(stretch))
+    }
+
+    /// Takes what there is of a stretch; how many samples it has then.
+    ///
+    /// # Errors
+    /// Where it cannot, in words.
+    pub(super) async fn take(&mut self, stretch: Stretch, lines: &Lines) -> anyhow::Result<u64> {
+        match self {
+            Self::Files(_) if lines.is_empty() => Ok(0),
+            Self::Files(files) => files.write(stretch.first, lines),
+            Self::Output(output) => output.write(lines),
+            Self::Remote(sending) => sending.send(stretch, lines).await,
+        }
+    }
+
+    /// Ends well: what is to be done with what was written.
+    ///
+    /// # Errors
+    /// Where not all of it is there.
+    pub(super) fn conclude(self) -> anyhow::Result<()> {
+        match self {
+            Self::Files(files) => advise(&files),
+            Self::Output(output) => output.finish()?,
+            Self::Remote(sending) => sending.conclude()?,
+        }
+        Ok(())
+    }
+
+    /// Ends before its time, in or before `stretch`: what there is, made whole, and how to go on, in words.
+    ///
+    /// # Errors
+    /// Where it cannot be made whole.
+    pub(super) fn break_off(self, stretch: Stretch) -> anyhow::Result<String> {
+        let day = stretch.go_on_from;
+        Ok(match self {
+            Self::Files(files) => format!("{} files are whole; go on with --from {day}", files.written().len()),
+            Self::Output(output) => {
+                output.finish().context("what was printed is not whole")?;
+                format!("what was printed is whole; go on with --from {day}")
+            }
+            Self::Remote(_) => "run the same command again to go on".to_owned(),
+        })
+    }
+}
+
+/// What promtool is to be told.
+fn advise(files: &Files) {
+    let Some(directory) = files.written().first().and_then(|path| path.parent()) else {
+        info!("Oura has nothing of these days, so there is no file");
+        return;
+    };
+    eprintln!(
+        "First let Prometheus keep that long, or it deletes what is brought in: --storage.tsdb.retention.time=10y\n\
+         Then, with its data directory in place of DATA:\n\
+         (for file in '{}'/oura-*.om; do\n  \
+         promtool tsdb create-blocks-from openmetrics --max-block-duration=1500h \"$file\" DATA || exit 1\ndone)",
+        directory.display().to_string().replace('\'', r"'\''")
+    );
+}

@@ -1,0 +1,238 @@
+//! A backfill into files that is stopped, or meets a full disk: whole files, and words by which nothing gets lost.
+
+mod common;
+mod receiving;
+
+use std::{
+    fs,
+    path::Path,
+    process::{Output, Stdio},
+};
+
+use chrono::NaiveDate;
+use common::eventually;
+use oura_exporter::{
+    clock::Clock,
+    simulator::{Fault, Scope},
+};
+use receiving::{
+    Place, days_ago,
+    samples::{Samples, files},
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
+    process::Command,
+};
+
+/// Seldom enough for months in a debug build.
+const SELDOM: &[&str] = &["--every", "30m"];
+
+/// Bob's place, whose day begins hours after that of UTC.
+async fn place() -> Place {
+    let mut place = Place::of("bob", Clock::system()).await;
+    place.collections = "daily_readiness,sleep";
+    place
+}
+
+fn into(directory: &Path) -> Vec<&str> {
+    [SELDOM, &["--output", directory.to_str().expect("a path")]].concat()
+}
+
+/// The day with which the program says that one is to go on.
+fn day_to_go_on(log: &str) -> NaiveDate {
+    let (_, rest) = log.split_once("go on with --from ").unwrap_or_else(|| panic!("it does not say how: {log}"));
+    rest[..10].parse().expect("a day")
+}
+
+/// Every file is whole, and nothing lies beside them.
+fn assert_whole(directory: &Path, at_least: usize) {
+    let files = files(directory);
+    let names: Vec<_> = files.iter().map(|path| path.file_name().expect("a name").to_string_lossy()).collect();
+    assert!(
+        names.len() >= at_least && names.iter().all(|name| name.ends_with(".om") && !name.starts_with('.')),
+        "{names:?}"
+    );
+    Samples::of_files(directory);
+}
+
+/// Going on as the log says, into the same directory, gives all that an undisturbed run gives.
+async fn assert_can_go_on(place: &Place, directory: &Path, log: &str, days: (NaiveDate, NaiveDate), all: &Samples) {
+    let from = day_to_go_on(log);
+    assert!(from >= days.0, "not before what was asked for: {log}");
+    let said = place.ended(&mut place.backfill("state", (from, days.1), &into(directory))).await;
+    assert_eq!(said.code, Some(0), "{}", said.log);
+    Samples::of_files(directory).assert_same(all, "stopped, and gone on");
+}
+
+#[tokio::test]
+async fn stopped_by_ctrl_c_it_leaves_whole_files_and_says_how_to_go_on() {
+    let (place, days) = (place().await, days_ago(100, 10));
+    let all = place.undisturbed(days, SELDOM).await;
+    let directory = place.path("files");
+    let mut command = place.backfill("state", days, &into(&directory));
+    let mut running = command.stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(running.stderr.take().expect("a pipe")).lines();
+    let mut log = String::new();
+    while log.matches(": done;").count() < 2 {
+        log += &lines.next_line().await.expect("a log").unwrap_or_else(|| panic!("it ended: {log}"));
+    }
+    // From here on it cannot come to its end by itself.
+    place.simulator.faults().set(Scope::all(), Fault::Hang);
+    interrupt(&running.id().expect("it runs").to_string()).await;
+    let code = running.wait().await.expect("an end").code();
+    let mut rest = String::new();
+    lines.into_inner().read_to_string(&mut rest).await.expect("a log");
+    place.simulator.faults().clear();
+    assert!(code == Some(1) && rest.contains("stopped; ") && rest.contains("files are whole"), "{code:?} {rest}");
+    assert_whole(&directory, 2);
+    assert_can_go_on(&place, &directory, &rest, days, &all).await;
+}
+
+/// Runs the program on a disk of that size, and keeps what it wrote there.
+const ON_A_DISK: &str =
+    r#"mount -t tmpfs -o size="$SIZE" tmpfs "$0" && { "$@"; code=$?; cp -r "$0/." "$KEEP"; exit $code; }"#;
+
+/// Whether this machine lets a process have file systems of its own.
+async fn has_own_disks(test: &str) -> bool {
+    let mut probe = Command::new("unshare");
+    probe.args(["-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]).stderr(Stdio::null());
+    let can = probe.status().await.is_ok_and(|status| status.success());
+    assert!(can || std::env::var_os("OURA_TEST_ALL").is_none(), "{test} needs mount namespaces");
+    if !can {
+        common::left_out(test, "needs mount namespaces of one's own, which are not allowed here");
+    }
+    can
+}
+
+#[tokio::test]
+async fn on_a_full_disk_the_files_before_are_whole_and_one_can_go_on() {
+    if !has_own_disks("a full disk under a backfill").await {
+        return;
+    }
+    let (place, days) = (place().await, days_ago(100, 10));
+    let all = place.undisturbed(days, SELDOM).await;
+    let whole = place.path("whole");
+    assert_eq!(place.ended(&mut place.backfill("state", days, &into(&whole))).await.code, Some(0));
+    let sizes: Vec<_> = files(&whole).iter().map(|path| fs::metadata(path).expect("a file").len()).collect();
+    let (disk, keep) = (place.path("disk"), place.path("keep"));
+    for directory in [&disk, &keep] {
+        fs::create_dir(directory).expect("a directory");
+    }
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "sh", "-c", ON_A_DISK]).arg(&disk).arg(env!("CARGO_BIN_EXE_oura-exporter"));
+    place.equip(&mut command, "state");
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("KEEP", &keep);
+    command.env("SIZE", (sizes[0] + sizes[1] + sizes[2] / 2).to_string());
+    command.arg("backfill").args(receiving::arguments(days)).args(into(&disk));
+    let said = place.ended(&mut command).await;
+    assert!(said.code == Some(1) && said.log.contains("No space left on device"), "{}", said.log);
+    assert_whole(&keep, 2);
+    assert_eq!(files(&keep).len(), 2, "the third has no place");
+    assert_can_go_on(&place, &keep, &said.log, days, &all).await;
+}
+
+#[tokio::test]
+async fn where_oura_stays_away_it_says_how_to_go_on_and_the_files_are_whole() {
+    let (place, days) = (place().await, days_ago(70, 10));
+    let all = place.undisturbed(days, SELDOM).await;
+    let directory = place.path("files");
+    let mut command = place.backfill("state", days, &into(&directory));
+    let mut running = command.stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(running.stderr.take().expect("a pipe")).lines();
+    let mut log = String::new();
+    while let Some(line) = lines.next_line().await.expect("a log") {
+        if line.contains(": done;") {
+            // A dead token is not asked again.
+            place.simulator.faults().set(Scope::all(), Fault::TokenDead);
+        }
+        log += &line;
+    }
+    assert_eq!(running.wait().await.expect("an end").code(), Some(1), "{log}");
+    place.simulator.faults().clear();
+    assert_whole(&directory, 1);
+    assert_can_go_on(&place, &directory, &log, days, &all).await;
+}
+
+#[tokio::test]
+async fn on_a_terminal_it_draws_a_bar_and_elsewhere_lines() {
+    let (place, days) = (place().await, days_ago(40, 20));
+    let directory = place.path("files");
+    let said = place.ended(&mut place.backfill("state", days, &into(&directory))).await;
+    assert!(said.out.is_empty() && said.log.contains(": done; "), "{}", said.log);
+    assert!(!said.log.contains(['\u{1b}', '\r', '█', '░']), "plain lines: {}", said.log);
+    assert!(said.log.contains("promtool tsdb create-blocks-from openmetrics"), "what to do next: {}", said.log);
+    if !fs::exists("/usr/bin/script").is_ok_and(|is_there| is_there) {
+        return common::left_out("a bar on a terminal", "needs script, which is not installed");
+    }
+    let program = env!("CARGO_BIN_EXE_oura-exporter");
+    let arguments =
+        [receiving::arguments(days).to_vec(), into(&directory).iter().map(ToString::to_string).collect()].concat();
+    let mut command = Command::new("script");
+    place.equip(&mut command, "state");
+    command.args(["-qec", &format!("{program} backfill {}", arguments.join(" ")), "/dev/null"]);
+    command.env("PATH", "/usr/bin:/bin").env("SHELL", "/bin/sh").env("TERM", "xterm");
+    let Output { status, stdout, .. } = command.output().await.expect("script starts");
+    let drawn = String::from_utf8_lossy(&stdout);
+    assert!(status.success() && drawn.contains('█') && drawn.contains(" days, "), "{drawn}");
+    assert!(!drawn.contains(": done; "), "either a bar or lines: {drawn}");
+}
+
+/// What comes on standard output of a run that is disturbed once its first month is done, and all that it says.
+async fn printed(place: &Place, days: (NaiveDate, NaiveDate), disturb: impl AsyncFn(&str)) -> (Samples, String) {
+    let mut command = place.backfill("state", days, &[SELDOM, &["--output", "-"]].concat());
+    let mut running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let (mut out, pid) = (running.stdout.take().expect("a pipe"), running.id().expect("it runs").to_string());
+    let reading = tokio::spawn(async move {
+        let mut text = String::new();
+        out.read_to_string(&mut text).await.expect("text");
+        text
+    });
+    let mut lines = BufReader::new(running.stderr.take().expect("a pipe")).lines();
+    let mut log = String::new();
+    while let Some(line) = lines.next_line().await.expect("a log") {
+        if line.contains(": done;") {
+            disturb(&pid).await;
+        }
+        log += &line;
+    }
+    assert_eq!(running.wait().await.expect("an end").code(), Some(1), "{log}");
+    place.simulator.faults().clear();
+    (Samples::of_text(&reading.await.expect("no panic")), log)
+}
+
+async fn interrupt(pid: &str) {
+    assert!(Command::new("kill").args(["-INT", pid]).status().await.expect("kill runs").success());
+}
+
+#[tokio::test]
+async fn standard_output_has_data_only_and_ends_whole_when_it_is_stopped() {
+    let (place, days) = (place().await, days_ago(70, 10));
+    let all = place.undisturbed(days, SELDOM).await;
+    let stop = async |pid: &str| {
+        place.simulator.faults().set(Scope::all(), Fault::Hang);
+        interrupt(pid).await;
+    };
+    let (stopped, log) = printed(&place, days, stop).await;
+    let rest = place.undisturbed((day_to_go_on(&log), days.1), SELDOM).await;
+    stopped.join(&rest).assert_same(&all, "stopped, and printed in two parts");
+    let die = async |_: &str| place.simulator.faults().set(Scope::all(), Fault::TokenDead);
+    let (failed, log) = printed(&place, days, die).await;
+    let rest = place.undisturbed((day_to_go_on(&log), days.1), SELDOM).await;
+    failed.join(&rest).assert_same(&all, "failed, and printed in two parts");
+}
+
+#[tokio::test]
+async fn what_a_killed_run_leaves_beside_the_files_is_cleared_away_by_the_next() {
+    let (place, days) = (place().await, days_ago(40, 20));
+    let directory = place.path("files");
+    let mut command = place.backfill("state", days, &into(&directory));
+    let mut running = command.stderr(Stdio::null()).spawn().expect("it starts");
+    let begun = async || fs::read_dir(&directory).ok()?.next().map(drop);
+    eventually("a file is begun", begun).await;
+    running.kill().await.expect("a kill");
+    fs::write(directory.join(".oura-left"), "half a li").expect("a file");
+    let said = place.ended(&mut place.backfill("state", days, &into(&directory))).await;
+    assert_eq!(said.code, Some(0), "{}", said.log);
+    assert_whole(&directory, 1);
+    Samples::of_files(&directory).assert_same(&place.undisturbed(days, SELDOM).await, "killed, and run again");
+}

@@ -1,0 +1,330 @@
+//! What a remote-write receiver may do, and what is lost then: only what it never takes, counted and told in words.
+
+mod common;
+mod receiving;
+
+use std::{io::Write as _, sync::Arc, time::Duration};
+
+use chrono::Utc;
+use common::{Program, eventually};
+use oura_exporter::clock::Clock;
+use receiving::{
+    Place, days_ago, live,
+    receiver::{Behaviour, Kept, Receiver, Rule, Trouble},
+    samples::Samples,
+    settled, surely_sent, undisturbed_live,
+};
+use tokio::task::JoinSet;
+
+/// So that there are requests of several days, and not too many samples for a debug build.
+const RARELY: &[&str] = &["--every", "10m"];
+
+type Takes = Arc<dyn Fn(&str, i64) -> bool + Send + Sync>;
+
+/// A receiver that misbehaves, and what is to come of it.
+struct Row {
+    fault: &'static str,
+    behaviour: Behaviour,
+    /// What it has before anything is sent.
+    has: Vec<(String, i64, f64)>,
+    /// Which samples it takes from us in the end.
+    takes: Takes,
+    /// What is said of it: by the backfill, and live.
+    says: (&'static str, &'static str),
+}
+
+impl Row {
+    fn new(fault: &'static str, behaviour: Behaviour, says: (&'static str, &'static str)) -> Self {
+        Self { fault, behaviour, has: vec![], takes: Arc::new(|_, _| true), says }
+    }
+
+    /// The same words from both.
+    fn refusing(fault: &'static str, rule: Rule, takes: Takes, says: &'static str) -> Self {
+        let behaviour = Behaviour { rules: vec![rule], ..Behaviour::default() };
+        Self { takes, ..Self::new(fault, behaviour, (says, says)) }
+    }
+
+    /// A fault of the requests with these numbers.
+    fn passing(fault: &'static str, which: std::ops::Range<usize>, trouble: Trouble, says: &'static str) -> Self {
+        let behaviour = Behaviour { troubles: vec![(which, trouble)], ..Behaviour::default() };
+        Self::new(fault, behaviour, ("again in ", says))
+    }
+}
+
+/// A sample in the midst of the others.
+fn in_the_midst(samples: &Samples) -> (String, i64, f64) {
+    let middle = samples.quantile(0.5);
+    let (series, time, value) = samples.all().find(|(_, time, _)| *time >= middle).expect("one of them");
+    (series.to_owned(), time, value)
+}
+
+/// What a sender of `all` can meet.
+fn rows(all: &Samples) -> Vec<Row> {
+    let again = "takes samples again";
+    let mut rows = refusals(all);
+    rows.extend([
+        Row::passing("429, Retry-After: 1", 1..2, Trouble::Status(429, Some(1)), again),
+        Row::passing("503 twice", 1..3, Trouble::Status(503, None), again),
+        Row::passing("connection cut", 1..2, Trouble::Cut, again),
+        Row::passing("connection cut, samples taken", 1..2, Trouble::CutAfterwards, again),
+    ]);
+    rows.push(Row::new(
+        "413 above 700 samples",
+        Behaviour { rules: vec![Rule::TooLarge(700)], ..Behaviour::default() },
+        ("", ""),
+    ));
+    rows
+}
+
+/// What some samples of `all` can meet for good.
+fn refusals(all: &Samples) -> Vec<Row> {
+    let (series, time, value) = in_the_midst(all);
+    let bound = all.quantile(0.4);
+    let one = {
+        let series = series.clone();
+        move |name: &str, at: i64| name == series && at == time
+    };
+    let others: Takes = Arc::new({
+        let one = one.clone();
+        move |name, at| !one(name, at)
+    });
+    let not_older: Takes = Arc::new({
+        let series = series.clone();
+        move |name, at| name != series || at >= time
+    });
+    let too_old = "too old for the receiver";
+    let bad = Rule::Samples(400, "invalid sample", Arc::new(one.clone()));
+    let duplicate = Rule::Samples(400, "duplicate sample for timestamp", Arc::new(one));
+    let newer: Takes = Arc::new(move |_, at| at >= bound);
+    vec![
+        Row::refusing("400, one bad sample", bad, Arc::clone(&others), "the receiver says that they are wrong"),
+        Row::refusing("500 \"too old sample\"", Rule::too_old(500, bound), Arc::clone(&newer), too_old),
+        Row::refusing("400 \"too old sample\"", Rule::too_old(400, bound), newer, too_old),
+        Row {
+            has: vec![(series.clone(), time, value)],
+            ..Row::refusing("400 \"out of order sample\"", Rule::OutOfOrder, not_older, "older than the newest")
+        },
+        Row {
+            has: vec![(series, time, value + 1.0)],
+            ..Row::refusing("400 \"duplicate sample\"", duplicate, others, "another value at that time")
+        },
+    ]
+}
+
+/// Prints what became of a fault, past the test runner.
+fn tell(kind: &str, row: &Row, kept: &Kept, all: &Samples, lost: usize) {
+    let never = all.only(|series, time| !(row.takes)(series, time)).len();
+    let line = format!(
+        "{kind:8} | {:30} | {:6} samples | {lost:5} refused and told, of which {:3} only to find the others | {:3} requests\n",
+        row.fault,
+        all.len(),
+        lost - never,
+        kept.requests
+    );
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// The receiver has all that it takes of `all`, and nothing that is not in there.
+fn assert_nothing_lost(row: &Row, kept: &Kept, all: &Samples) -> usize {
+    kept.assert_proper(row.fault);
+    let taken = kept.samples.only(&*row.takes);
+    let expected = all.only(&*row.takes);
+    assert_eq!(taken.beyond(&expected), 0, "{}: beyond what is there", row.fault);
+    let missing = expected.beyond(&taken);
+    assert_eq!(missing, 0, "{}: of {} lost that it would have taken", row.fault, expected.len());
+    all.only(|series, time| !(row.takes)(series, time)).len() + missing
+}
+
+async fn receiver_of(row: &Row) -> Receiver {
+    let receiver = Receiver::that(row.behaviour.clone()).await;
+    receiver.has(&row.has);
+    receiver
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backfill_loses_only_what_a_receiver_never_takes() {
+    let place = Arc::new(Place::new().await);
+    let days = days_ago(8, 7);
+    let all = Arc::new(place.undisturbed(days, RARELY).await);
+    let mut runs = JoinSet::new();
+    for (number, row) in rows(&all).into_iter().enumerate() {
+        let (place, all) = (Arc::clone(&place), Arc::clone(&all));
+        runs.spawn(async move {
+            let receiver = receiver_of(&row).await;
+            let url = receiver.url();
+            let arguments = [RARELY, &["--remote-write", &url]].concat();
+            let said = place.ended(&mut place.backfill(&number.to_string(), days, &arguments)).await;
+            let (kept, log) = (receiver.kept(), &said.log);
+            let lost = assert_nothing_lost(&row, &kept, &all);
+            assert_eq!(said.code, Some(i32::from(lost > 0)), "{}: {log}", row.fault);
+            assert!(log.contains(row.says.0) && said.out.is_empty(), "{}: {log}", row.fault);
+            let (took, refused) = (number_after(log, "the receiver took "), number_after(log, "it refused "));
+            // What it had before may count as refused.
+            assert!((lost..=lost + row.has.len()).contains(&refused), "{}: {lost} refused: {log}", row.fault);
+            assert_eq!(took + refused, all.len(), "{}: {log}", row.fault);
+            tell("backfill", &row, &kept, &all, lost);
+        });
+    }
+    runs.join_all().await;
+}
+
+/// The number that follows these words; 0 where they are not said.
+fn number_after(log: &str, words: &str) -> usize {
+    let number = log.split_once(words).map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect());
+    number.map_or(0, |digits: String| digits.parse().expect("a number"))
+}
+
+async fn lives_through(place: &Place, row: &Row, number: usize, all: &Samples, since: i64) {
+    let receiver = receiver_of(row).await;
+    let program = Program::start(&mut live(place, &format!("live-{number}"), &receiver)).await;
+    receiver.came(1).await;
+    let page = settled(&program).await;
+    let mut kept = receiver.kept();
+    kept.samples = kept.samples.only(|_, time| time >= since);
+    let lost = assert_nothing_lost(row, &kept, all);
+    let count = |name: &str| page.get(name).unwrap_or(0.0);
+    assert!(count("oura_remote_write_refused_samples_total") >= lost as f64, "{}", row.fault);
+    assert_eq!(count("oura_remote_write_refused_samples_total") > 0.0, lost > 0, "{}", row.fault);
+    assert_eq!(count("oura_remote_write_up"), 1.0, "{}: it goes on", row.fault);
+    assert_eq!(count("oura_up"), 1.0, "{}: and the page with it", row.fault);
+    let (code, log) = program.terminate().await;
+    place.assert_discreet(&log);
+    assert!(code == Some(0) && log.contains(row.says.1), "{}: {log}", row.fault);
+    tell("live", row, &kept, all, lost);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn live_sending_loses_only_what_a_receiver_never_takes() {
+    let mut place = Place::of("alice", Clock::still_at(Utc::now())).await;
+    place.collections = "heartrate";
+    let (place, since) = (Arc::new(place), surely_sent());
+    let all = Arc::new(undisturbed_live(&place, since).await);
+    let mut runs = JoinSet::new();
+    let denied = Row::passing("401 once", 1..2, Trouble::Status(401, None), "OURA_REMOTE_WRITE_BEARER_TOKEN");
+    for (number, row) in rows(&all).into_iter().chain([denied]).enumerate() {
+        let (place, all) = (Arc::clone(&place), Arc::clone(&all));
+        runs.spawn(async move { lives_through(&place, &row, number, &all, since).await });
+    }
+    runs.join_all().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_stays_away_is_given_up_with_words_and_the_next_run_goes_on_there() {
+    let (place, days) = (Place::new().await, days_ago(8, 8));
+    let all = place.undisturbed(days, &[]).await;
+    let away = Behaviour { troubles: vec![(2..usize::MAX, Trouble::Status(503, None))], ..Behaviour::default() };
+    let receiver = Receiver::that(away).await;
+    let said = inner::backfill(&place, &receiver, days, Duration::from_secs(5)).await;
+    let error = format!("{:#}", said.expect_err("it never comes back"));
+    assert!(error.contains("run the same command again") && error.contains("answered 503"), "{error}");
+    let before = receiver.requests();
+    receiver.set(Behaviour::default());
+    inner::backfill(&place, &receiver, days, Duration::from_secs(5)).await.expect("it is back");
+    let kept = receiver.kept();
+    kept.assert_proper("away");
+    kept.samples.assert_same(&all, "away");
+    assert!(kept.requests > before && kept.sent.samples <= all.len() + 6 * 5_100, "it went on where it stopped");
+}
+
+#[tokio::test]
+async fn a_receiver_that_never_answers_is_asked_again() {
+    let (place, days) = (Place::new().await, days_ago(8, 8));
+    let all = place.undisturbed(days, &[]).await;
+    let hangs = Behaviour { troubles: vec![(1..3, Trouble::Hang)], ..Behaviour::default() };
+    let receiver = Receiver::that(hangs).await;
+    inner::backfill(&place, &receiver, days, Duration::from_millis(500)).await.expect("it answers in the end");
+    receiver.kept().assert_proper("hang");
+    receiver.kept().samples.assert_same(&all, "hang");
+}
+
+#[tokio::test]
+async fn live_samples_wait_for_a_receiver_that_never_answers() {
+    let hangs = Behaviour { troubles: vec![(0..2, Trouble::Hang)], ..Behaviour::default() };
+    let receiver = Receiver::that(hangs).await;
+    let sending = inner::live(&receiver, Duration::from_millis(300));
+    receiver.came(3).await;
+    let taken = async || (receiver.kept().samples.len() == inner::LIVE_SAMPLES).then_some(());
+    eventually("they are taken", taken).await;
+    sending.abort();
+    receiver.kept().assert_proper("hang");
+}
+
+/// Backfill and live sending in this process, where a receiver need not be waited for as long.
+mod inner {
+    use std::{path::PathBuf, sync::Arc, time::Duration};
+
+    use chrono::{NaiveDate, TimeDelta, Utc};
+    use oura_exporter::{
+        auth::TokenSource,
+        clock::Clock,
+        documents::kind,
+        history::{
+            Access, Backfill, Cadence, Destination, LIVE_DEPTH, Live, LiveStats, Persistence, Receiver, Recent, Target,
+        },
+        observation::Run,
+        oura::{Client, Patience, Transport},
+        poll::Account,
+        status::ApiStats,
+    };
+    use tokio::task::JoinHandle;
+
+    use super::{Place, receiving::receiver};
+
+    pub(super) const LIVE_SAMPLES: usize = 100;
+
+    fn target() -> Target {
+        Target { job: "oura".to_owned(), instance: "localhost:10058".to_owned() }
+    }
+
+    fn account(place: &Place) -> Account {
+        let (stats, clock) = (ApiStats::new().expect("counters"), Clock::system());
+        let transport = Transport::new(&place.simulator.url(), false, Patience::default(), clock, stats);
+        let source = TokenSource::Fixed(place.token().into());
+        let client = Arc::new(Client::new(Arc::new(transport.expect("a client")), source));
+        Account { name: place.person.to_owned(), client }
+    }
+
+    fn receiver(receiver: &receiver::Receiver, timeout: Duration) -> Receiver {
+        Receiver::new(&receiver.url(), Access::Open, timeout).expect("a client")
+    }
+
+    /// A backfill that waits so long for an answer, and asks five times.
+    pub(super) async fn backfill(
+        place: &Place,
+        to: &receiver::Receiver,
+        days: (NaiveDate, NaiveDate),
+        timeout: Duration,
+    ) -> anyhow::Result<()> {
+        let kinds = place.collections.split(',').filter_map(kind).collect();
+        let backfill = Backfill {
+            accounts: vec![account(place)],
+            kinds,
+            days,
+            cadence: Cadence::Every(Duration::from_secs(300)),
+            target: target(),
+            anew: false,
+            state: Some(place.path("state")),
+            clock: Clock::system(),
+            persistence: Persistence { wait: Duration::from_millis(5), times: 5 },
+        };
+        backfill.run(Destination::Remote(receiver(to, timeout)), std::future::pending()).await
+    }
+
+    /// Sends some samples, and waits so long for an answer.
+    pub(super) fn live(to: &receiver::Receiver, timeout: Duration) -> JoinHandle<()> {
+        let recent = Arc::new(Recent::new(LIVE_DEPTH));
+        let now = Utc::now();
+        let samples = (0..LIVE_SAMPLES).map(|number| (now - TimeDelta::seconds(number as i64), 60.0));
+        let run = Run { name: "oura_sample_met", labels: vec![], samples: samples.collect() };
+        recent.add("alice", |take| take(run), now);
+        let live = Live {
+            recent,
+            receiver: receiver(to, timeout),
+            target: target(),
+            state: None::<PathBuf>,
+            clock: Clock::system(),
+            stats: LiveStats::new().expect("counters"),
+        };
+        tokio::spawn(live.run())
+    }
+}
