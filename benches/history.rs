@@ -24,9 +24,8 @@ const YEARS: u32 = 10;
 const TIMES: usize = 5;
 /// How often values are written where only memory counts: the files of ten years stay small.
 const SELDOM: [&str; 2] = ["--every", "1h"];
-/// The most that ten years may take of memory, of what one year takes: the allocator's arenas fill for two years or so,
-/// which measured 1.18 to 1.22, and it is flat from then on.
-const MOST: f64 = 1.3;
+/// The most that ten years may take of memory, of what one year takes.
+const MOST: f64 = 1.2;
 /// The most samples in a request.
 const REQUEST: usize = 5_000;
 
