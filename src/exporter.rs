@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use futures_util::future::join_all;
-use tokio::{net::TcpListener, time::timeout};
-use tracing::{info, warn};
+use tokio::{net::TcpListener, sync::watch, time::timeout};
+use tracing::{debug, info, warn};
 
 use crate::{
     auth::{Authority, Keeper, TokenSource},
@@ -20,6 +20,8 @@ use crate::{
     status::ApiStats,
 };
 
+/// How long a remote write that is under way at the stop may take.
+const SENDING_GRACE: Duration = Duration::from_millis(1_000);
 /// How long a renewal that is under way at the stop may take.
 const RENEWAL_GRACE: Duration = Duration::from_millis(1_500);
 /// How long a remote-write receiver is waited for.
@@ -51,7 +53,8 @@ pub async fn run(
     let page = Page::new(Arc::clone(&board), stats.clone(), stats_of_live)?;
     let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples: recent };
     let server = Arc::new(Server { board, page, samples });
-    let sending = live.map(|live| tokio::spawn(live.run()));
+    let (stop_sending, stopped) = watch::channel(false);
+    let sending = live.map(|live| tokio::spawn(live.run(stopped)));
     info!("serving http://{}/metrics", listener.local_addr()?);
     let answer = move |request| {
         let server = Arc::clone(&server);
@@ -62,8 +65,11 @@ pub async fn run(
         () = http::serve(listener, answer, shutdown) => Ok(()),
         ended = poller.run(accounts) => ended.context("polling ended by a defect"),
     };
-    if let Some(sending) = sending {
-        sending.abort();
+    stop_sending.send_replace(true);
+    if let Some(sending) = sending
+        && timeout(SENDING_GRACE, sending).await.is_err()
+    {
+        debug!("a remote write is still under way; what is not settled is sent again");
     }
     let settled = join_all(clients.iter().map(|client| client.source().settle()));
     if timeout(RENEWAL_GRACE, settled).await.is_err() {

@@ -142,7 +142,9 @@ fn weight(range: &str, kind: &str) -> Option<f32> {
     for parameter in parts {
         match parameter.split_once('=') {
             Some(("q", q)) => weight = q.parse().unwrap_or(0.0),
-            Some(("version", version)) if !matches!(version, "0.0.1" | "0.0.4" | "1.0.0") => return None,
+            Some(("version", version)) if !matches!(version.trim_matches('"'), "0.0.1" | "0.0.4" | "1.0.0") => {
+                return None;
+            }
             _ => {}
         }
     }

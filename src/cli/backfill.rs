@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use chrono::{NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::asked_to_stop;
 use crate::{
@@ -20,9 +20,12 @@ pub(super) struct Arguments {
     /// The first day, as 2021-01-31
     #[arg(long, value_name = "DATE")]
     from: NaiveDate,
-    /// The last day; today if it is not given
+    /// The last day; all there are if it is not given
     #[arg(long, value_name = "DATE")]
     to: Option<NaiveDate>,
+    /// When you began to scrape, as 2026-01-31T09:30:00+02:00: nothing is written from then on
+    #[arg(long, value_name = "TIME")]
+    until: Option<DateTime<Utc>>,
     /// Files of OpenMetrics for promtool, one a month, into this directory; - means standard output
     #[arg(long, value_name = "DIR", required_unless_present = "remote_write", conflicts_with = "remote_write")]
     output: Option<PathBuf>,
@@ -59,9 +62,8 @@ impl Arguments {
     /// Brings the history in.
     pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
         let stop = asked_to_stop()?;
-        let last = self.to.unwrap_or_else(|| Utc::now().date_naive());
         let destination = self.destination(&config)?;
-        let backfill = self.plan(last, config)?;
+        let backfill = self.plan(config)?;
         backfill.run(destination, stop).await
     }
 
@@ -73,6 +75,9 @@ impl Arguments {
         let today = Utc::now().date_naive();
         match (self.from, self.to) {
             (from, Some(to)) if from > to => Err(format!("--from: {from} is after --to, {to}; exchange them")),
+            (_, Some(to)) if to > today + TimeDelta::days(1) => {
+                Err(format!("--to: {to} is in the future; leave it out for all there are"))
+            }
             (from, _) if from > today => Err(format!("--from: {from} is in the future; write a day that has been")),
             (from, _) if from < NaiveDate::default() => {
                 Err(format!("--from: {from} is before any ring; write 2015-01-01"))
@@ -92,7 +97,7 @@ impl Arguments {
         })
     }
 
-    fn plan(self, last: NaiveDate, config: Config) -> anyhow::Result<Backfill> {
+    fn plan(self, config: Config) -> anyhow::Result<Backfill> {
         let target = Target {
             job: self.job.unwrap_or_else(|| config.history.target.job.clone()),
             instance: self.instance.unwrap_or_else(|| config.history.target.instance.clone()),
@@ -107,7 +112,7 @@ impl Arguments {
         );
         let cadence = if self.once_a_day { Cadence::Once } else { Cadence::Every(self.every) };
         let persistence = Persistence::default();
-        let days = (self.from, last);
-        Ok(Backfill { accounts, kinds, days, cadence, target, state, anew: self.anew, clock, persistence })
+        let Self { from, to, until, anew, .. } = self;
+        Ok(Backfill { accounts, kinds, from, to, until, cadence, target, state, anew, clock, persistence })
     }
 }

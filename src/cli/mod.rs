@@ -161,6 +161,9 @@ async fn demo(mut config: Config) -> anyhow::Result<()> {
     config.accounts = simulator.people().into_iter().map(account).collect();
     config.api_url = simulator.url();
     config.sandbox = false;
+    if config.history.remote_write_url.take().is_some() {
+        warn!("OURA_REMOTE_WRITE_URL is left aside: made-up data have no place in a real store");
+    }
     info!("demo: two people who do not exist, from an Oura Cloud on this machine");
     serve(config).await
 }

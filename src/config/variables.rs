@@ -29,7 +29,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "OURA_STATE_DIR",
         "~/.local/state/oura-exporter",
-        "where tokens are kept; below $XDG_STATE_HOME if that is set",
+        "where tokens are kept, and what was sent; below $XDG_STATE_HOME if that is set",
     ),
     variable("OURA_ACCESS_TOKEN", "", "access token of one account, without a sign-in and so without renewal"),
     variable("OURA_ACCESS_TOKEN_FILE", "", "file that holds it instead, for container secrets"),

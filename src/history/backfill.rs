@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Days as Count, NaiveDate, TimeDelta, Utc};
 use tracing::{info, warn};
 
 use super::{
@@ -31,8 +31,12 @@ pub struct Backfill {
     pub accounts: Vec<Account>,
     /// Which collections.
     pub kinds: Vec<&'static Kind>,
-    /// Which days, both included.
-    pub days: Days,
+    /// The first day.
+    pub from: NaiveDate,
+    /// The last day; none: all there are.
+    pub to: Option<NaiveDate>,
+    /// When scraping began, if nothing is to be written from then on.
+    pub until: Option<DateTime<Utc>>,
     /// How often a value is written while it holds.
     pub cadence: Cadence,
     /// The labels of the scrapes that it joins.
@@ -58,6 +62,7 @@ struct Run {
     left_out: LeftOut,
     now: DateTime<Utc>,
     kinds: Vec<&'static Kind>,
+    days: Days,
     /// The stretch that is under way.
     reached: Stretch,
 }
@@ -69,13 +74,16 @@ impl Backfill {
     /// Where Oura, the disk or the receiver cannot go on, in words that say how to; what was written is whole.
     pub async fn run(self, destination: Destination, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let now = self.clock.now();
-        let stretches = stretches(self.days, now - BEFORE_NOW);
+        let end = self.until.map_or(now - BEFORE_NOW, |until| until.min(now - BEFORE_NOW));
+        // Without a last day nothing is held back: late sleep counts for tomorrow.
+        let days = (self.from, self.to.unwrap_or_else(|| now.date_naive() + Count::new(1)));
+        let stretches = stretches(days, end);
         let Some(reached) = stretches.first().copied() else {
-            anyhow::bail!("--from: nothing lies between then and six hours ago");
+            anyhow::bail!("--from: nothing lies between then and the end, which is six hours ago or --until");
         };
         let mut sink = self.open(destination, now).await?;
         let progress = Progress::new(stretches.iter().map(|stretch| stretch.days()).sum());
-        let mut run = Run { progress, left_out: LeftOut::new(), now, kinds: with_history(&self.kinds), reached };
+        let mut run = Run { progress, left_out: LeftOut::new(), now, kinds: with_history(&self.kinds), days, reached };
         let ended = tokio::select! {
             ended = self.all(&stretches, &mut run, &mut sink) => Some(ended),
             () = stop => None,
@@ -87,7 +95,9 @@ impl Backfill {
             None => return Err(Interrupted(sink.break_off(run.reached)?).into()),
         }
         sink.conclude()?;
-        anyhow::ensure!(run.left_out.is_empty(), "{} collections were left out, see above", run.left_out.len());
+        let asked_for = |name: &str| self.kinds.iter().any(|kind| kind.name == name);
+        let left_out = run.left_out.keys().filter(|(_, collection)| asked_for(collection)).count();
+        anyhow::ensure!(left_out == 0, "{left_out} collections were left out, see above");
         Ok(())
     }
 
@@ -108,7 +118,8 @@ impl Backfill {
         let last = stretch.until.date_naive();
         let plan = Plan {
             now: run.now,
-            days: self.days,
+            kinds: &self.kinds,
+            days: run.days,
             covered: (stretch.first - MARGIN, last + MARGIN),
             within: (stretch.from, stretch.until),
             cadence: self.cadence,
@@ -131,7 +142,7 @@ impl Backfill {
             Destination::Directory(directory) => Sink::Files(Files::new(&directory)?),
             Destination::Output => Sink::Output(Output::new()),
             Destination::Remote(receiver) => {
-                judge(&receiver, self.days.0, now).await?;
+                judge(&receiver, self.from, now).await?;
                 let identity = self.identity(receiver.url());
                 let sending =
                     Sending::open(receiver, self.state.as_deref(), &identity, self.anew, self.persistence, now)?;
@@ -145,7 +156,9 @@ impl Backfill {
         let names = self.accounts.iter().map(|account| account.name.clone());
         let kinds = self.kinds.iter().map(|kind| kind.name.to_owned());
         let Target { job, instance } = self.target.clone();
-        let own = [url.to_owned(), job, instance, self.cadence.words(), self.days.0.to_string()];
+        // What ends elsewhere has held back other things at its end, so it has a place of its own.
+        let ends = format!("{:?} {:?}", self.to, self.until);
+        let own = [url.to_owned(), job, instance, self.cadence.words(), self.from.to_string(), ends];
         own.into_iter().chain(names).chain(kinds).collect()
     }
 }

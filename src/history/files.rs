@@ -16,7 +16,9 @@ use super::{
 use crate::catalogue;
 
 /// What a file begins with that is being written.
-const BESIDE: &str = ".oura-";
+const BESIDE: &str = ".oura-exporter-backfill-";
+/// And what it ends with.
+const UNDER_WAY: &str = ".part";
 const BUFFER: usize = 256 * 1024;
 
 /// A directory of files.
@@ -35,7 +37,9 @@ impl Files {
         fs::create_dir_all(directory).with_context(cannot)?;
         for entry in fs::read_dir(directory).with_context(cannot)?.flatten() {
             // What a run that was killed has left; one that cannot be removed is in nobody's way.
-            if entry.file_name().to_string_lossy().starts_with(BESIDE) {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(BESIDE) && name.ends_with(UNDER_WAY) {
                 let _kept = fs::remove_file(entry.path());
             }
         }
@@ -49,7 +53,7 @@ impl Files {
     pub(super) fn write(&mut self, first: NaiveDate, lines: &Lines) -> anyhow::Result<u64> {
         let path = self.directory.join(name(first));
         let written = || -> io::Result<u64> {
-            let file = tempfile::Builder::new().prefix(BESIDE).tempfile_in(&self.directory)?;
+            let file = tempfile::Builder::new().prefix(BESIDE).suffix(UNDER_WAY).tempfile_in(&self.directory)?;
             let mut text = Text::new(BufWriter::with_capacity(BUFFER, file), Format::OpenMetrics);
             text.write(lines, catalogue::help_of)?;
             let count = text.lines();

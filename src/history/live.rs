@@ -8,13 +8,16 @@ use prometheus::{
     core::{Collector, Desc},
     proto::MetricFamily,
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 use tracing::{error, info, warn};
 
 use super::{
     Recent,
     ledger::Ledger,
-    remote::{Receiver, Undelivered, batches},
+    remote::{LONGEST_ASKED, Receiver, Undelivered, batches},
     series::{Lines, Points, Target},
     state::StateFile,
 };
@@ -111,8 +114,8 @@ pub struct Live {
 }
 
 impl Live {
-    /// Sends for ever.
-    pub async fn run(self) {
+    /// Sends until `stop` says so; a request that is under way is finished first.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let Target { job, instance } = self.target.clone();
         let identity = [self.receiver.url().to_owned(), job, instance];
         let file = self.state.as_ref().map(|state| StateFile::new(state, "live", &identity));
@@ -121,12 +124,11 @@ impl Live {
             Ledger::open(None).expect("nothing is read")
         });
         let mut sending = Sending { live: self, ledger, wait: SHORTEST_WAIT, is_away: false };
-        loop {
-            let pause = sending.round().await;
-            match pause {
-                Some(wait) => sleep(wait).await,
-                // Nothing came within a minute: looked for all the same.
-                None => drop(timeout(IDLE, sending.live.recent.news()).await),
+        while !*stop.borrow() {
+            let pause = sending.round(&stop).await;
+            tokio::select! {
+                () = sending.pause(pause) => {}
+                _ = stop.wait_for(|stop| *stop) => {}
             }
         }
     }
@@ -140,16 +142,29 @@ struct Sending {
 }
 
 impl Sending {
+    /// Waits for as long as it must, or for news; where none come, they are looked for all the same.
+    async fn pause(&self, wait: Option<Duration>) {
+        match wait {
+            Some(wait) => sleep(wait).await,
+            None => drop(timeout(IDLE, self.live.recent.news()).await),
+        }
+    }
+
     /// Sends all that is open; how long to wait if the receiver is away.
-    async fn round(&mut self) -> Option<Duration> {
+    async fn round(&mut self, stop: &watch::Receiver<bool>) -> Option<Duration> {
         let now = self.live.clock.now();
         let open = self.open(now);
         let end = now.timestamp_millis() + 1;
         for slice in batches(&open, i64::MIN / 4, end, now.timestamp_millis()) {
+            if *stop.borrow() {
+                return None;
+            }
             let batch = slice.batch;
             match self.live.receiver.deliver(batch.clone(), std::iter::empty()).await {
                 Ok(delivered) => {
-                    self.came_back();
+                    if delivered.taken > 0 {
+                        self.came_back();
+                    }
                     self.live.stats.taken.inc_by(delivered.taken);
                     self.live.stats.refused.inc_by(delivered.refused());
                     for (refusal, count) in &delivered.refused {
@@ -197,7 +212,7 @@ impl Sending {
         if !std::mem::replace(&mut self.is_away, true) {
             warn!("remote write: {problem}; samples are kept for seven days and sent when it takes them");
         }
-        let wait = problem.asked_wait().unwrap_or(self.wait).min(LONGEST_WAIT);
+        let wait = problem.asked_wait().map_or(self.wait, |asked| asked.max(self.wait)).min(LONGEST_ASKED);
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
         wait
     }

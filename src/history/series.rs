@@ -39,6 +39,7 @@ impl Series {
     #[must_use]
     pub fn scraped_from(mut self, target: &Target) -> Self {
         let own = [("job", &target.job), ("instance", &target.instance)];
+        let own = own.into_iter().filter(|(_, value)| !value.is_empty());
         self.labels.extend(own.map(|(name, value)| (name, LabelValue::from(value.clone()))));
         self.labels.sort();
         self

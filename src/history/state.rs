@@ -15,8 +15,6 @@ use crate::durable;
 
 /// The directory below that of the tokens.
 const DIRECTORY: &str = "history";
-/// What a file begins with that is being written.
-const BESIDE: &str = ".new-";
 
 /// One file.
 #[derive(Clone, Debug)]
@@ -40,11 +38,27 @@ impl StateFile {
         Self { directory: state.join(DIRECTORY), name: name + ".json" }
     }
 
+    /// What a file begins with that is being written in its place.
+    fn beside(&self) -> String {
+        format!(".{}~new-", self.name)
+    }
+
+    /// Removes what a process that was killed in the midst of writing has left.
+    fn sweep(&self) {
+        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(&self.beside()) {
+                // One that cannot be removed is in nobody's way.
+                let _kept = fs::remove_file(entry.path());
+            }
+        }
+    }
+
     /// What it says; the beginning where it is not there, or says nothing that can be used.
     ///
     /// # Errors
     /// Where it is there and cannot be read.
     pub(super) fn read<T: DeserializeOwned + Default>(&self) -> anyhow::Result<T> {
+        self.sweep();
         let path = self.directory.join(&self.name);
         let text = match fs::read(&path) {
             Ok(text) => text,
@@ -64,7 +78,7 @@ impl StateFile {
     pub(super) fn write<T: Serialize>(&self, value: &T) -> anyhow::Result<()> {
         let written = || -> anyhow::Result<()> {
             durable::create(&self.directory)?;
-            Ok(durable::replace(&self.directory, &self.name, BESIDE, &serde_json::to_vec(value)?)?)
+            Ok(durable::replace(&self.directory, &self.name, &self.beside(), &serde_json::to_vec(value)?)?)
         };
         written().with_context(|| {
             let path = self.directory.join(&self.name);

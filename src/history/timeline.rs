@@ -55,6 +55,8 @@ pub(super) type Answers = Vec<(&'static Kind, Vec<Box<RawValue>>)>;
 
 /// What is made of answers.
 pub(super) struct Plan<'a> {
+    /// The collections that are told; others tell only when the nights were over.
+    pub(super) kinds: &'a [&'static Kind],
     /// Now; what a moment in the future says is not told.
     pub(super) now: DateTime<Utc>,
     /// The days that are told: from the first one's beginning on, and no document of a later day than the last.
@@ -92,13 +94,16 @@ impl Plan<'_> {
             if let Some(document) = past.unreadable.first() {
                 told.unreadable.insert(kind.name, (past.unreadable.len(), document.field.clone()));
             }
+            if !self.tells(kind) {
+                continue;
+            }
             let appeared = |view: &PastView| appeared(view, kind.appears, &mornings, &zones);
             for (hold, view) in self.held(past.views, appeared) {
                 self.add_view(&mut told.lines, account, kind, &view, hold, stretch);
             }
         }
         let samples_end = stretch.1.min(zones.midnight(self.days.1 + TimeDelta::days(1)).timestamp_millis());
-        for (kind, documents) in answers {
+        for (kind, documents) in answers.iter().filter(|(kind, _)| self.tells(kind)) {
             kind.samples(documents, |run| {
                 add_run(&mut told.lines, account, run, |time| stretch.0 <= time && time < samples_end);
             });
@@ -108,6 +113,10 @@ impl Plan<'_> {
             .map(|(series, points)| (series.scraped_from(self.target), points))
             .collect();
         told
+    }
+
+    fn tells(&self, kind: &Kind) -> bool {
+        self.kinds.iter().any(|told| told.name == kind.name)
     }
 
     /// From when until when points are written, for a wearer who lived in these zones.

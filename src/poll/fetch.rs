@@ -161,12 +161,16 @@ impl Fetch {
         Ok(kept.as_ref().map_or(vec![], Series::documents))
     }
 
-    /// The day up to the newest sample; the first time, as far back as samples are wanted.
+    /// The day up to the newest sample, and what came since the newest that was known; the first time, as far back as
+    /// samples are wanted.
     async fn whole_day(&self, kept: &mut Option<Series>) -> Result<(), ApiError> {
         let depth = self.depth().unwrap_or(KEPT).max(KEPT);
         let mut rows = self.ask(latest()).await?;
         let newest = rows.iter().filter_map(|row| time(row)).max().map(|newest| newest.min(self.now));
-        let start = newest.map(|newest| newest - if kept.is_some() { KEPT } else { depth });
+        let known =
+            kept.as_ref().map(|series| series.newest().map_or(DateTime::<Utc>::MAX_UTC, |known| known - OVERLAP));
+        let since = known.unwrap_or(DateTime::<Utc>::MIN_UTC);
+        let start = newest.map(|newest| (newest - KEPT).min(since).max(newest - depth));
         if let Some(start) = start {
             rows.extend(self.ask(self.instants(start)).await?);
         }

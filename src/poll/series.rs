@@ -62,10 +62,14 @@ impl Series {
         }
     }
 
+    /// Its newest sample.
+    pub(super) fn newest(&self) -> Option<DateTime<Utc>> {
+        self.rows.keys().next_back().copied()
+    }
+
     /// Its newest sample, unless it is time to read it whole again.
     pub(super) fn continues_from(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let newest = self.rows.keys().next_back().copied();
-        newest.filter(|_| now - self.whole < WHOLE_EVERY)
+        self.newest().filter(|_| now - self.whole < WHOLE_EVERY)
     }
 
     /// Adds rows; one of the same time replaces the one before, and one from the future is no sample.

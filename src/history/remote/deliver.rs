@@ -11,10 +11,13 @@ use super::{
 };
 
 /// The longest wait that a receiver may ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+pub(in crate::history) const LONGEST_ASKED: Duration = Duration::from_secs(3600);
 
 /// So many samples of a batch are found out of order one by one; beyond, by halves, which may cost good ones.
 const MOST_SINGLE: usize = 1_000;
+
+/// So many samples refused for a cause of their own, and none taken, are a receiver that takes nothing at all.
+const MOST_HOPELESS: u64 = 50;
 
 /// What became of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -158,12 +161,21 @@ impl Delivery<'_> {
             self.part(newer).await?;
         } else {
             self.refuse(refusal, count(&batch));
+            if self.is_hopeless() {
+                return Err(Undelivered::Denied("the receiver refuses every sample".to_owned()));
+            }
         }
         Ok(())
     }
 
     fn refuse(&mut self, refusal: Refusal, count: u64) {
         *self.delivered.refused.entry(refusal).or_default() += count;
+    }
+
+    /// Whether nothing is taken, for no cause that has to do with the samples: then it is not they that are wrong.
+    fn is_hopeless(&self) -> bool {
+        let others = self.delivered.refused.get(&Refusal::Other).copied().unwrap_or(0);
+        self.delivered.taken == 0 && others >= MOST_HOPELESS
     }
 
     /// Sends until there is an answer that counts; none: it was taken.
@@ -178,7 +190,7 @@ impl Delivery<'_> {
                 Verdict::Denied(words) => return Err(Undelivered::Denied(words)),
                 Verdict::Later(asked, words) => {
                     let Some(wait) = self.waits.next() else { return Err(Undelivered::Away { words, asked }) };
-                    let wait = asked.unwrap_or(wait).min(LONGEST_WAIT);
+                    let wait = asked.map_or(wait, |asked| asked.max(wait)).min(LONGEST_ASKED);
                     warn!("remote write: {words}; again in {} s", wait.as_secs());
                     sleep(wait).await;
                 }

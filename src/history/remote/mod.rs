@@ -6,7 +6,7 @@ mod receiver;
 mod wire;
 
 pub(super) use batches::batches;
-pub(super) use deliver::{Delivered, Undelivered};
+pub(super) use deliver::{Delivered, LONGEST_ASKED, Undelivered};
 pub use receiver::{Access, Receiver};
 pub use wire::body;
 
