@@ -7,11 +7,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
-    process::Command,
     thread,
 };
 
-use common::servers::{ask, file, there_are, yaml};
+use common::{
+    needs::there_are,
+    servers::{self, file, promtool, yaml},
+};
 use oura_exporter::{catalogue, history::LIVE, status::OWN};
 use serde_json::Value;
 
@@ -102,8 +104,8 @@ fn test_files() -> BTreeSet<String> {
 }
 
 fn test_rules(directory: &Path, stem: &str) -> (bool, String) {
-    let file = format!("{stem}.test.yml");
-    ask(Command::new("promtool").current_dir(directory).args(["test", "rules", &file]), "")
+    let tests = directory.join(format!("{stem}.test.yml"));
+    promtool(&["test", "rules", servers::text(&tests)], "")
 }
 
 #[test]
@@ -111,8 +113,8 @@ fn promtool_finds_nothing_wrong() {
     if !there_are(&["promtool"], "promtool_finds_nothing_wrong") {
         return;
     }
-    let mut promtool = Command::new("promtool");
-    let (is_good, said) = ask(promtool.args(["check", "rules", "--lint=all", "--lint-fatal"]).arg(file(RULES)), "");
+    let rules = file(RULES);
+    let (is_good, said) = promtool(&["check", "rules", "--lint=all", "--lint-fatal", servers::text(&rules)], "");
     assert!(is_good, "{said}");
 }
 

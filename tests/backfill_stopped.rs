@@ -10,18 +10,19 @@ use std::{
 };
 
 use chrono::NaiveDate;
-use common::eventually;
+use common::{
+    eventually,
+    needs::{own_disks_are_there, there_are},
+    samples::{Samples, files},
+};
 use oura_exporter::{
     clock::Clock,
     simulator::{Fault, Scope},
 };
-use receiving::{
-    Place, days_ago,
-    samples::{Samples, files},
-};
+use receiving::{Place, days_ago};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
-    process::Command,
+    process::{Child, Command},
 };
 
 /// Seldom enough for months in a debug build.
@@ -64,6 +65,33 @@ async fn assert_can_go_on(place: &Place, directory: &Path, log: &str, days: (Nai
     Samples::of_files(directory).assert_same(all, "stopped, and gone on");
 }
 
+/// What a run says that comes to a bad end, as it is disturbed each time that a month is done: the first, the second.
+async fn disturbed(place: &Place, running: &mut Child, disturb: impl AsyncFn(usize)) -> String {
+    let mut lines = BufReader::new(running.stderr.take().expect("a pipe")).lines();
+    let (mut log, mut done) = (String::new(), 0);
+    while let Some(line) = lines.next_line().await.expect("a log") {
+        if line.contains(": done;") {
+            done += 1;
+            disturb(done).await;
+        }
+        log += &line;
+    }
+    assert_eq!(running.wait().await.expect("an end").code(), Some(1), "{log}");
+    place.simulator.faults().clear();
+    log
+}
+
+/// Has a run stop that cannot come to its end by itself.
+async fn stop(place: &Place, pid: &str) {
+    place.simulator.faults().set(Scope::all(), Fault::Hang);
+    assert!(Command::new("kill").args(["-INT", pid]).status().await.expect("kill runs").success());
+}
+
+/// Has a run fail: a dead token is not asked again.
+fn fail(place: &Place) {
+    place.simulator.faults().set(Scope::all(), Fault::TokenDead);
+}
+
 #[tokio::test]
 async fn stopped_by_ctrl_c_it_leaves_whole_files_and_says_how_to_go_on() {
     let (place, days) = (place().await, days_ago(100, 10));
@@ -71,42 +99,25 @@ async fn stopped_by_ctrl_c_it_leaves_whole_files_and_says_how_to_go_on() {
     let directory = place.path("files");
     let mut command = place.backfill("state", days, &into(&directory));
     let mut running = command.stderr(Stdio::piped()).spawn().expect("it starts");
-    let mut lines = BufReader::new(running.stderr.take().expect("a pipe")).lines();
-    let mut log = String::new();
-    while log.matches(": done;").count() < 2 {
-        log += &lines.next_line().await.expect("a log").unwrap_or_else(|| panic!("it ended: {log}"));
-    }
-    // From here on it cannot come to its end by itself.
-    place.simulator.faults().set(Scope::all(), Fault::Hang);
-    interrupt(&running.id().expect("it runs").to_string()).await;
-    let code = running.wait().await.expect("an end").code();
-    let mut rest = String::new();
-    lines.into_inner().read_to_string(&mut rest).await.expect("a log");
-    place.simulator.faults().clear();
-    assert!(code == Some(1) && rest.contains("stopped; ") && rest.contains("files are whole"), "{code:?} {rest}");
+    let pid = running.id().expect("it runs").to_string();
+    let stop = async |done| {
+        if done == 2 {
+            stop(&place, &pid).await;
+        }
+    };
+    let log = disturbed(&place, &mut running, stop).await;
+    assert!(log.contains("stopped; ") && log.contains("files are whole"), "{log}");
     assert_whole(&directory, 2);
-    assert_can_go_on(&place, &directory, &rest, days, &all).await;
+    assert_can_go_on(&place, &directory, &log, days, &all).await;
 }
 
 /// Runs the program on a disk of that size, and keeps what it wrote there.
 const ON_A_DISK: &str =
     r#"mount -t tmpfs -o size="$SIZE" tmpfs "$0" && { "$@"; code=$?; cp -r "$0/." "$KEEP"; exit $code; }"#;
 
-/// Whether this machine lets a process have file systems of its own.
-async fn has_own_disks(test: &str) -> bool {
-    let mut probe = Command::new("unshare");
-    probe.args(["-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]).stderr(Stdio::null());
-    let can = probe.status().await.is_ok_and(|status| status.success());
-    assert!(can || std::env::var_os("OURA_TEST_ALL").is_none(), "{test} needs mount namespaces");
-    if !can {
-        common::left_out(test, "needs mount namespaces of one's own, which are not allowed here");
-    }
-    can
-}
-
 #[tokio::test]
 async fn on_a_full_disk_the_files_before_are_whole_and_one_can_go_on() {
-    if !has_own_disks("a full disk under a backfill").await {
+    if !own_disks_are_there("on_a_full_disk_the_files_before_are_whole_and_one_can_go_on") {
         return;
     }
     let (place, days) = (place().await, days_ago(100, 10));
@@ -138,17 +149,7 @@ async fn where_oura_stays_away_it_says_how_to_go_on_and_the_files_are_whole() {
     let directory = place.path("files");
     let mut command = place.backfill("state", days, &into(&directory));
     let mut running = command.stderr(Stdio::piped()).spawn().expect("it starts");
-    let mut lines = BufReader::new(running.stderr.take().expect("a pipe")).lines();
-    let mut log = String::new();
-    while let Some(line) = lines.next_line().await.expect("a log") {
-        if line.contains(": done;") {
-            // A dead token is not asked again.
-            place.simulator.faults().set(Scope::all(), Fault::TokenDead);
-        }
-        log += &line;
-    }
-    assert_eq!(running.wait().await.expect("an end").code(), Some(1), "{log}");
-    place.simulator.faults().clear();
+    let log = disturbed(&place, &mut running, async |_| fail(&place)).await;
     assert_whole(&directory, 1);
     assert_can_go_on(&place, &directory, &log, days, &all).await;
 }
@@ -161,8 +162,8 @@ async fn on_a_terminal_it_draws_a_bar_and_elsewhere_lines() {
     assert!(said.out.is_empty() && said.log.contains(": done; "), "{}", said.log);
     assert!(!said.log.contains(['\u{1b}', '\r', '█', '░']), "plain lines: {}", said.log);
     assert!(said.log.contains("promtool tsdb create-blocks-from openmetrics"), "what to do next: {}", said.log);
-    if !fs::exists("/usr/bin/script").is_ok_and(|is_there| is_there) {
-        return common::left_out("a bar on a terminal", "needs script, which is not installed");
+    if !there_are(&["script"], "on_a_terminal_it_draws_a_bar_and_elsewhere_lines") {
+        return;
     }
     let program = env!("CARGO_BIN_EXE_oura-exporter");
     let arguments =
@@ -187,36 +188,18 @@ async fn printed(place: &Place, days: (NaiveDate, NaiveDate), disturb: impl Asyn
         out.read_to_string(&mut text).await.expect("text");
         text
     });
-    let mut lines = BufReader::new(running.stderr.take().expect("a pipe")).lines();
-    let mut log = String::new();
-    while let Some(line) = lines.next_line().await.expect("a log") {
-        if line.contains(": done;") {
-            disturb(&pid).await;
-        }
-        log += &line;
-    }
-    assert_eq!(running.wait().await.expect("an end").code(), Some(1), "{log}");
-    place.simulator.faults().clear();
+    let log = disturbed(place, &mut running, async |_| disturb(&pid).await).await;
     (Samples::of_text(&reading.await.expect("no panic")), log)
-}
-
-async fn interrupt(pid: &str) {
-    assert!(Command::new("kill").args(["-INT", pid]).status().await.expect("kill runs").success());
 }
 
 #[tokio::test]
 async fn standard_output_has_data_only_and_ends_whole_when_it_is_stopped() {
     let (place, days) = (place().await, days_ago(70, 10));
     let all = place.undisturbed(days, SELDOM).await;
-    let stop = async |pid: &str| {
-        place.simulator.faults().set(Scope::all(), Fault::Hang);
-        interrupt(pid).await;
-    };
-    let (stopped, log) = printed(&place, days, stop).await;
+    let (stopped, log) = printed(&place, days, async |pid: &str| stop(&place, pid).await).await;
     let rest = place.undisturbed((day_to_go_on(&log), days.1), SELDOM).await;
     stopped.join(&rest).assert_same(&all, "stopped, and printed in two parts");
-    let die = async |_: &str| place.simulator.faults().set(Scope::all(), Fault::TokenDead);
-    let (failed, log) = printed(&place, days, die).await;
+    let (failed, log) = printed(&place, days, async |_: &str| fail(&place)).await;
     let rest = place.undisturbed((day_to_go_on(&log), days.1), SELDOM).await;
     failed.join(&rest).assert_same(&all, "failed, and printed in two parts");
 }
@@ -230,9 +213,12 @@ async fn what_a_killed_run_leaves_beside_the_files_is_cleared_away_by_the_next()
     let begun = async || fs::read_dir(&directory).ok()?.next().map(drop);
     eventually("a file is begun", begun).await;
     running.kill().await.expect("a kill");
-    fs::write(directory.join(".oura-left"), "half a li").expect("a file");
+    fs::write(directory.join(".oura-exporter-backfill-left.part"), "half a li").expect("a file");
+    let own = place.path("files").join(".oura-notes");
+    fs::write(&own, "somebody's own").expect("a file");
     let said = place.ended(&mut place.backfill("state", days, &into(&directory))).await;
     assert_eq!(said.code, Some(0), "{}", said.log);
+    fs::remove_file(&own).expect("what is somebody's own is left alone");
     assert_whole(&directory, 1);
     Samples::of_files(&directory).assert_same(&place.undisturbed(days, SELDOM).await, "killed, and run again");
 }

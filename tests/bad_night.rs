@@ -12,8 +12,10 @@ use std::{
 use chrono::{DateTime, Days, NaiveTime, Utc};
 use common::{
     Plan, eventually,
-    servers::{Prometheus, file, free_address, metric, start, there_are, yaml},
+    needs::there_are,
+    servers::{file, free_address, metric, start, yaml},
     simulator_with,
+    stores::Store,
 };
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{Request, Response, body::Bytes, body::Incoming, server::conn::http1, service::service_fn};
@@ -80,18 +82,13 @@ impl Messages {
     }
 }
 
-/// Writes a configuration; JSON is YAML.
-fn write(directory: &Path, name: &str, config: &Value) {
-    fs::write(directory.join(name), config.to_string()).expect("a file");
-}
-
 /// The Alertmanager that we ship, told at once and telling `url`.
 async fn alertmanager(directory: &Path, url: &str) -> (String, Child) {
     let mut config = yaml("deploy/alertmanager.yml");
     config["route"]["group_wait"] = json!("1s");
     config["route"]["group_interval"] = json!("1s");
     config["receivers"][0]["webhook_configs"] = json!([{ "url": url }]);
-    write(directory, "alertmanager.yml", &config);
+    fs::write(directory.join("alertmanager.yml"), config.to_string()).expect("a file"); // JSON is YAML
     let address = free_address().await;
     let listen = format!("--web.listen-address={address}");
     let arguments = ["--config.file=alertmanager.yml", "--storage.path=told", "--cluster.listen-address=", &listen];
@@ -101,16 +98,15 @@ async fn alertmanager(directory: &Path, url: &str) -> (String, Child) {
 }
 
 /// The Prometheus that we ship with the rules that we ship, every second.
-async fn prometheus(directory: &Path, exporter: &str, alertmanager: &str) -> Prometheus {
+async fn prometheus(directory: &Path, exporter: &str, alertmanager: &str) -> Store {
     let mut config = yaml("deploy/prometheus.yml");
     config["global"] = json!({ "scrape_interval": "1s", "evaluation_interval": "1s" });
     config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"][0] = json!(alertmanager);
     config["scrape_configs"][0]["static_configs"][0]["targets"][0] = json!(exporter);
     config["scrape_configs"][1]["static_configs"][0]["targets"][0] = json!(exporter);
-    write(directory, "prometheus.yml", &config);
     fs::create_dir(directory.join("alerts")).expect("a directory");
     fs::copy(file("alerts/oura.rules.yml"), directory.join("alerts/oura.rules.yml")).expect("a copy");
-    Prometheus::start(directory, &["--rules.alert.resend-delay=1s"]).await
+    Store::prometheus_in(directory, &config.to_string(), &["--rules.alert.resend-delay=1s"]).await
 }
 
 /// Waits until Alertmanager has asked itself five times more about each group whether it is to be told again.
@@ -136,15 +132,14 @@ async fn a_bad_night_is_told_once_and_a_better_document_takes_it_back() {
     let (messages, url) = Messages::listen().await;
     let directory = tempfile::tempdir().expect("a directory");
     let (alertmanager, _process) = alertmanager(directory.path(), &url).await;
-    let target = exporter.url.trim_start_matches("http://");
-    let prometheus = prometheus(directory.path(), target, &alertmanager).await;
+    let prometheus = prometheus(directory.path(), exporter.address(), &alertmanager).await;
 
     eventually("it is told", async || messages.of("firing").pop()).await;
     five_more_rounds(&alertmanager).await;
     let told = messages.of("firing");
     assert_eq!(told.len(), 1, "{told:#?}");
     assert_is_for_people(&told[0], noon);
-    assert_eq!(prometheus.value("oura_readiness_score{instance=\"localhost:10058\",job=\"oura\"}").await, Some(55.0));
+    assert_eq!(prometheus.now("oura_readiness_score{instance=\"localhost:10058\",job=\"oura\"}").await, Some(55.0));
 
     readiness(&simulator, noon, 85);
     eventually("it is taken back", async || messages.of("resolved").pop()).await;

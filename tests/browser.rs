@@ -3,7 +3,8 @@
 mod common;
 
 use common::{
-    browser::{Browser, is_there},
+    browser::Browser,
+    needs::there_are,
     scene::{Scene, mode},
 };
 use oura_exporter::simulator::Portal;
@@ -25,7 +26,7 @@ async fn sign_in(scene: &Scene, button: &str, heading: &str) -> (String, Option<
 
 #[tokio::test]
 async fn a_browser_signs_in_at_either_portal() {
-    if !is_there("a_browser_signs_in_at_either_portal") {
+    if !there_are(&["chromium"], "a_browser_signs_in_at_either_portal") {
         return;
     }
     for portal in [Portal::Legacy, Portal::New] {
@@ -40,7 +41,7 @@ async fn a_browser_signs_in_at_either_portal() {
 
 #[tokio::test]
 async fn a_browser_in_which_somebody_denies_says_what_to_do() {
-    if !is_there("a_browser_in_which_somebody_denies_says_what_to_do") {
+    if !there_are(&["chromium"], "a_browser_in_which_somebody_denies_says_what_to_do") {
         return;
     }
     let scene = Scene::of(Portal::New).await.with_free_redirect();

@@ -155,7 +155,7 @@ async fn every_metric_is_shown_by_some_day_of_the_simulator() {
 /// The official specification, where the variable says it is; without it the test is named and left out.
 fn specification(test: &str) -> Option<Value> {
     let Some(path) = env::var_os("OURA_OPENAPI") else {
-        common::left_out(test, "needs OURA_OPENAPI, the path of Oura's OpenAPI file");
+        common::needs::left_out(test, "needs OURA_OPENAPI, the path of Oura's OpenAPI file");
         return None;
     };
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -4,7 +4,10 @@ mod common;
 
 use std::{collections::BTreeSet, fs, process::Command};
 
-use common::servers::{ask, file, there_are, yaml};
+use common::{
+    needs::there_are,
+    servers::{ask, file, promtool, text, yaml},
+};
 use oura_exporter::config::VARIABLES;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -46,8 +49,9 @@ fn prometheus_takes_its_configuration_and_the_rules() {
     {
         fs::copy(file(from), directory.path().join(to)).expect("a copy");
     }
-    let mut promtool = Command::new("promtool");
-    assert_content(promtool.current_dir(&directory).args(["check", "config", "--lint-fatal", "prometheus.yml"]));
+    let config = directory.path().join("prometheus.yml");
+    let (is_good, said) = promtool(&["check", "config", "--lint-fatal", text(&config)], "");
+    assert!(is_good, "{said}");
 }
 
 #[test]

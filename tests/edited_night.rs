@@ -12,8 +12,10 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use common::{
     Exporter, Page, Plan,
     backfill::{Run, config},
-    eventually, simulator_with,
-    stores::{Store, have, scraping, taking},
+    eventually,
+    needs::there_are,
+    simulator_with,
+    stores::{RECEIVING, Store, scraping, taking},
     truth::{day_of, documents, is_night, local},
 };
 use oura_exporter::{
@@ -132,14 +134,13 @@ async fn beat(store: &Store, time: i64, now: DateTime<Utc>) -> Option<f64> {
 
 #[tokio::test]
 async fn the_page_and_prometheus_behind_it_show_the_edited_night() {
-    if !have(&["prometheus"], "the_page_and_prometheus_behind_it_show_the_edited_night") {
+    if !there_are(&["prometheus"], "the_page_and_prometheus_behind_it_show_the_edited_night") {
         return;
     }
     let scene = Scene::new().await;
     let night = scene.night().await;
     let exporter = scene.exporter(&[("OURA_COLLECTIONS", "sleep,daily_sleep".to_owned())]).await;
-    let target = exporter.url.trim_start_matches("http://");
-    let prometheus = Store::prometheus(&scraping(target, "/metrics", None), &[]).await;
+    let prometheus = Store::prometheus(&scraping(exporter.address(), "/metrics", None), &[]).await;
     let shows = async |slept: f64, score: f64| {
         let page = exporter.page().await;
         let stored = |name| format!("last_over_time({name}[26h])");
@@ -157,14 +158,14 @@ async fn the_page_and_prometheus_behind_it_show_the_edited_night() {
 
 #[tokio::test]
 async fn what_was_sent_live_is_not_sent_again() {
-    if !have(&["prometheus"], "what_was_sent_live_is_not_sent_again") {
+    if !there_are(&["prometheus"], "what_was_sent_live_is_not_sent_again") {
         return;
     }
     let scene = Scene::new().await;
     let state = tempfile::tempdir().expect("a directory");
     let (time, old) = scene.night().await.beat;
     // The window is counted from the newest sample that the store has.
-    let prometheus = Store::prometheus(&taking(Some("30d")), &["--web.enable-remote-write-receiver"]).await;
+    let prometheus = Store::prometheus(&taking(Some("30d")), &[RECEIVING]).await;
     let directory = state.path().to_str().expect("UTF-8").to_owned();
     let variables = [
         ("OURA_REMOTE_WRITE_URL", prometheus.write_url()),
@@ -192,7 +193,7 @@ async fn what_was_sent_live_is_not_sent_again() {
 #[tokio::test]
 async fn a_backfill_goes_on_from_its_place_and_victoria_metrics_is_told_anew_after_forgetting() {
     const NAME: &str = "a_backfill_goes_on_from_its_place_and_victoria_metrics_is_told_anew_after_forgetting";
-    if !have(&["victoria-metrics"], NAME) {
+    if !there_are(&["victoria-metrics"], NAME) {
         return;
     }
     let scene = Scene::new().await;

@@ -2,16 +2,23 @@
 
 mod common;
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use common::{
     Exporter, Plan,
     backfill::{config, program, reported, said},
     eventually,
+    needs::there_are,
+    samples::{Samples, files},
     scene::mode,
+    servers::{import, text},
     simulator_with,
-    stores::{Store, Text, files, have, promtool, scraping, taking},
+    stores::{RECEIVING, Store, scraping, taking},
     truth::{FACTS, Fact, Truth, collections, on_grid},
 };
 use fastrand::Rng;
@@ -28,18 +35,36 @@ fn today() -> NaiveDate {
     Utc::now().date_naive()
 }
 
-/// What a backfill of alice's says, whose state is below `scene`.
-async fn backfill(simulator: &Simulator, scene: &TempDir, collections: &str, arguments: &[&str]) -> (String, String) {
-    let mut command = program(simulator, "alice", &scene.path().join("state"));
-    command.arg("backfill").args(arguments);
-    if !collections.is_empty() {
-        command.env("OURA_COLLECTIONS", collections);
-    }
-    said(command.output().await.expect("the program runs"))
+/// A service that goes by the machine's clock, and a place for files.
+struct Scene {
+    simulator: Simulator,
+    directory: TempDir,
 }
 
-fn text(path: &Path) -> &str {
-    path.to_str().expect("UTF-8")
+impl Scene {
+    async fn new() -> Self {
+        let simulator = simulator_with(Clock::system()).await;
+        Self { simulator, directory: tempfile::tempdir().expect("a directory") }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// What a good backfill of alice's says.
+    async fn backfill(&self, collections: &str, arguments: &[&str]) -> (String, String) {
+        let mut command = program(&self.simulator, "alice", &self.path("state"));
+        command.arg("backfill").args(arguments);
+        if !collections.is_empty() {
+            command.env("OURA_COLLECTIONS", collections);
+        }
+        said(command.output().await.expect("the program runs"))
+    }
+
+    /// What the documents of alice say.
+    async fn truth(&self, first: NaiveDate, last: NaiveDate) -> Truth {
+        Truth::of(&self.simulator, "alice", first, last).await
+    }
 }
 
 /// Does with the files what the program said, for the database `data`.
@@ -103,27 +128,27 @@ async fn assert_says_what_the_documents_say(stores: &[&Store], truth: &Truth) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_years_stand_in_both_stores_as_the_documents_say() {
     const NAME: &str = "five_years_stand_in_both_stores_as_the_documents_say";
-    if !have(&["prometheus", "promtool", "victoria-metrics"], NAME) {
+    if !there_are(&["prometheus", "promtool", "victoria-metrics"], NAME) {
         return;
     }
-    let simulator = simulator_with(Clock::system()).await;
-    let (scene, database) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let scene = Scene::new().await;
     // The end lies far enough back to be the same for both runs.
     let (first, last) = (today() - TimeDelta::days(5 * 365 - 1), today() - TimeDelta::days(4));
     let (from, to) = (first.to_string(), last.to_string());
-    let directory = scene.path().join("Anna's history");
+    let directory = scene.path("Anna's history");
     let arguments = ["--from", &from, "--to", &to, "--once-a-day", "--output", text(&directory)];
-    let (printed, advice) = backfill(&simulator, &scene, &collections(), &arguments).await;
+    let (printed, advice) = scene.backfill(&collections(), &arguments).await;
     assert_eq!(printed, "");
     let victoria = Store::victoria_metrics(&["-retentionPeriod=10y", "-dedup.minScrapeInterval=1ms"]).await;
     let url = victoria.write_url();
     let arguments = ["--from", &from, "--to", &to, "--once-a-day", "--remote-write", &url];
     let names = collections();
+    let database = tempfile::tempdir().expect("a directory");
     let data = database.path().join("data");
-    let sending = backfill(&simulator, &scene, &names, &arguments);
+    let sending = scene.backfill(&names, &arguments);
     let ((), (_, sent)) = tokio::join!(follow(&advice, &data), sending);
-    let prometheus = Store::prometheus_on(database, "global: {}\n", &[retention(&advice)]).await;
-    let counts = Text::read_all(&directory).counts();
+    let prometheus = Store::prometheus_in(database.path(), "global: {}\n", &[retention(&advice)]).await;
+    let counts = Samples::of_run(&directory).counts();
     let in_all: f64 = counts.values().sum();
     assert_eq!((reported(&advice), reported(&sent)), (in_all, in_all), "samples that the runs report");
     let now = Utc::now();
@@ -132,7 +157,7 @@ async fn five_years_stand_in_both_stores_as_the_documents_say() {
         let stored = store.counts("6y", now, now - TimeDelta::days(6 * 365)).await;
         assert_eq!(stored, counts, "every sample of the files, and none twice");
     }
-    let truth = Truth::of(&simulator, "alice", first, last).await;
+    let truth = scene.truth(first, last).await;
     assert_says_what_the_documents_say(&[&prometheus, &victoria], &truth).await;
 }
 
@@ -155,36 +180,34 @@ async fn assert_shows_what_the_page_showed(store: &Store, truth: &Truth, first: 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_days_by_remote_write_look_in_prometheus_as_if_they_had_been_scraped() {
     const NAME: &str = "sixty_days_by_remote_write_look_in_prometheus_as_if_they_had_been_scraped";
-    if !have(&["prometheus"], NAME) {
+    if !there_are(&["prometheus"], NAME) {
         return;
     }
-    let simulator = simulator_with(Clock::system()).await;
-    let scene = tempfile::tempdir().expect("a directory");
+    let scene = Scene::new().await;
     let first = today() - TimeDelta::days(60);
     // With the usual retention of 15 days it would delete block after block while we look.
-    let flags = ["--web.enable-remote-write-receiver", "--storage.tsdb.retention.time=1y"];
+    let flags = [RECEIVING, "--storage.tsdb.retention.time=1y"];
     let prometheus = Store::prometheus(&taking(Some("90d")), &flags).await;
     let (from, url) = (first.to_string(), prometheus.write_url());
-    let (_, sent) = backfill(&simulator, &scene, &collections(), &["--from", &from, "--remote-write", &url]).await;
+    let (_, sent) = scene.backfill(&collections(), &["--from", &from, "--remote-write", &url]).await;
     let now = Utc::now();
     let counts = prometheus.counts("61d", now, now - TimeDelta::days(62)).await;
     assert_eq!(counts.values().sum::<f64>(), reported(&sent), "{sent}");
     assert!(sent.contains(&format!("the receiver took {} samples", reported(&sent))), "{sent}");
-    let truth = Truth::of(&simulator, "alice", first - TimeDelta::days(2), today()).await;
+    let truth = scene.truth(first - TimeDelta::days(2), today()).await;
     let begin = (first + TimeDelta::days(1)).and_time(chrono::NaiveTime::MIN).and_utc();
     assert_shows_what_the_page_showed(&prometheus, &truth, begin, now - TimeDelta::hours(7)).await;
 }
 
 #[tokio::test]
 async fn a_prometheus_that_would_delete_it_at_once_is_told_of_before() {
-    if !have(&["prometheus"], "a_prometheus_that_would_delete_it_at_once_is_told_of_before") {
+    if !there_are(&["prometheus"], "a_prometheus_that_would_delete_it_at_once_is_told_of_before") {
         return;
     }
-    let simulator = simulator_with(Clock::system()).await;
-    let scene = tempfile::tempdir().expect("a directory");
-    let prometheus = Store::prometheus(&taking(Some("90d")), &["--web.enable-remote-write-receiver"]).await;
+    let scene = Scene::new().await;
+    let prometheus = Store::prometheus(&taking(Some("90d")), &[RECEIVING]).await;
     let from = (today() - TimeDelta::days(60)).to_string();
-    let mut command = program(&simulator, "alice", scene.path());
+    let mut command = program(&scene.simulator, "alice", scene.directory.path());
     command.args(["backfill", "--from", &from, "--remote-write", &prometheus.write_url()]);
     let ended = command.output().await.expect("it runs");
     let said = String::from_utf8_lossy(&ended.stderr);
@@ -232,28 +255,27 @@ async fn assert_seamless(store: &Store, truth: &Truth, fact: &Fact, end: DateTim
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn history_and_live_scrapes_are_one_series_without_a_gap_or_a_step() {
     const NAME: &str = "history_and_live_scrapes_are_one_series_without_a_gap_or_a_step";
-    if !have(&["prometheus"], NAME) {
+    if !there_are(&["prometheus"], NAME) {
         return;
     }
-    let simulator = simulator_with(Clock::system()).await;
-    let scene = tempfile::tempdir().expect("a directory");
-    let mut config = config(&simulator, &["alice"], &[("OURA_COLLECTIONS", collections())]);
+    let scene = Scene::new().await;
+    let mut config = config(&scene.simulator, &["alice"], &[("OURA_COLLECTIONS", collections())]);
     config.poll_interval = Duration::from_secs(300);
     let exporter = Exporter::start(config, Clock::system(), Plan::default().patience).await;
     exporter.ready().await;
-    let target = exporter.url.trim_start_matches("http://").to_owned();
+    let target = exporter.address().to_owned();
     let configuration = scraping(&target, "/metrics", Some("90d"));
-    let prometheus = Store::prometheus(&configuration, &["--web.enable-remote-write-receiver"]).await;
+    let prometheus = Store::prometheus(&configuration, &[RECEIVING]).await;
     let scraped = async || prometheus.now("count_over_time(up[1h]) >= 2").await;
     eventually("two scrapes", scraped).await;
     let (from, url) = ((today() - TimeDelta::days(9)).to_string(), prometheus.write_url());
     let arguments = ["--from", &from, "--remote-write", &url, "--instance", &target];
     let end = Utc::now() - TimeDelta::hours(6);
-    backfill(&simulator, &scene, &collections(), &arguments).await;
+    scene.backfill(&collections(), &arguments).await;
     let begin = Utc::now() - TimeDelta::days(10);
     assert_eq!(prometheus.values("job", begin).await, ["oura"]);
     assert_eq!(prometheus.values("instance", begin).await, [target]);
-    let truth = Truth::of(&simulator, "alice", today() - TimeDelta::days(12), today()).await;
+    let truth = scene.truth(today() - TimeDelta::days(12), today()).await;
     let page = exporter.page().await;
     let mut seen = BTreeSet::new();
     for fact in FACTS.iter().filter(|fact| fact.collection != "vO2_max" && fact.collection != "sleep_time") {
@@ -274,34 +296,31 @@ async fn history_and_live_scrapes_are_one_series_without_a_gap_or_a_step() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_file_is_good_and_standard_output_is_nothing_but_the_same_data() {
     const NAME: &str = "every_file_is_good_and_standard_output_is_nothing_but_the_same_data";
-    if !have(&["promtool"], NAME) {
+    if !there_are(&["promtool"], NAME) {
         return;
     }
-    let simulator = simulator_with(Clock::system()).await;
-    let scene = tempfile::tempdir().expect("a directory");
-    let directory = scene.path().join("history");
+    let scene = Scene::new().await;
+    let directory = scene.path("history");
     // All collections; the end lies far enough back to be the same for both runs.
     let days = [today() - TimeDelta::days(36), today() - TimeDelta::days(4)].map(|day| day.to_string());
     let arguments = ["--from", &days[0], "--to", &days[1], "--every", "1h", "--output"];
-    let (printed, advice) = backfill(&simulator, &scene, "", &[&arguments[..], &[text(&directory)]].concat()).await;
+    let (printed, advice) = scene.backfill("", &[&arguments[..], &[text(&directory)]].concat()).await;
     assert_eq!(printed, "");
-    let (printed, log) = backfill(&simulator, &scene, "", &[&arguments[..], &["-"]].concat()).await;
+    let (printed, log) = scene.backfill("", &[&arguments[..], &["-"]].concat()).await;
     let files = files(&directory);
     assert!(files.len() >= 2, "{files:?}");
-    let blocks = scene.path().join("blocks");
-    let alone = scene.path().join("printed.om");
+    let blocks = scene.path("blocks");
+    let alone = scene.path("printed.om");
     std::fs::write(&alone, &printed).expect("a file");
     for file in files.iter().chain([&alone]) {
-        let import = ["tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=1500h"];
-        let (good, said) = promtool(&[&import[..], &[text(file), text(&blocks)]].concat());
-        assert!(good, "{}: {said}", file.display());
+        import(file, &blocks);
     }
     for file in &files {
         assert_eq!(mode(file), 0o600, "{}", file.display());
     }
-    let (in_files, printed) = (Text::read_all(&directory), Text::read(&printed));
+    let (in_files, printed) = (Samples::of_run(&directory), Samples::of_text(&printed));
     assert_eq!(in_files.counts(), printed.counts());
-    assert!(in_files.0 == printed.0, "the same points");
+    assert!(in_files == printed, "the same points");
     let in_all: f64 = in_files.counts().values().sum();
     assert_eq!((reported(&advice), reported(&log)), (in_all, in_all));
     assert!(in_files.counts()["oura_sample_heart_rate_bpm"] > 10_000.0, "with the heart rate");

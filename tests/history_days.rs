@@ -8,8 +8,10 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use common::{
     NOON,
     backfill::Run,
-    day, moment, simulator_at,
-    stores::{Points, Text},
+    day, moment,
+    samples::Samples,
+    simulator_at,
+    stores::Points,
     truth::{day_of, documents, is_night, local, on_grid},
 };
 use oura_exporter::{
@@ -31,7 +33,7 @@ struct Stretch {
     ended: Option<DateTime<Utc>>,
     /// Everything that is no night of these.
     others: Vec<Value>,
-    text: Text,
+    samples: Samples,
 }
 
 impl Stretch {
@@ -40,7 +42,7 @@ impl Stretch {
         let clock = Clock::still_at(moment(NOON));
         let run = Run { person, collections: COLLECTIONS, days: (first, last), clock, state: None };
         run.into_files(simulator, directory.path()).await;
-        let text = Text::read_all(directory.path());
+        let samples = Samples::of_run(directory.path());
         let (mut nights, mut others) = (BTreeMap::<NaiveDate, Value>::new(), vec![]);
         for document in documents(simulator, person, "sleep", first, last + TimeDelta::days(1)).await {
             let asleep = |document: &Value| document["total_sleep_duration"].as_i64();
@@ -53,7 +55,7 @@ impl Stretch {
         }
         let after = nights.split_off(&(last + TimeDelta::days(1)));
         let ended = after.values().map(|night| local(&night["bedtime_end"]).to_utc()).next();
-        Self { nights, ended, others, text }
+        Self { nights, ended, others, samples }
     }
 
     /// When the night of each day was over, in order of the days.
@@ -81,9 +83,9 @@ impl Stretch {
         let since = |points: &Points| {
             points.iter().copied().filter(|(time, _)| *time >= expected_ends[0].0).collect::<Points>()
         };
-        let told = since(self.text.points("oura_night_bedtime_end_timestamp_seconds", &[]));
+        let told = since(&self.samples.points("oura_night_bedtime_end_timestamp_seconds", &[]));
         assert_same("when the night ended", &told, &expected_ends);
-        let days = self.text.points("oura_document_day_timestamp_seconds", &[r#"collection="sleep""#]);
+        let days = self.samples.points("oura_document_day_timestamp_seconds", &[r#"collection="sleep""#]);
         // A day that had naps only is shown as such from its end on, when there is no night to show.
         let nights: BTreeSet<_> = expected_days.iter().map(|(time, _)| *time).collect();
         let of_nights = days.iter().copied().filter(|(time, _)| nights.contains(time)).collect();
@@ -92,7 +94,7 @@ impl Stretch {
 
     /// Nothing but nights is told as a night.
     fn assert_no_nap_is_a_night(&self) {
-        let told = self.text.points("oura_night_bedtime_end_timestamp_seconds", &[]);
+        let told = self.samples.points("oura_night_bedtime_end_timestamp_seconds", &[]);
         for other in self.others.iter().filter(|other| other["bedtime_end"].is_string()) {
             let end = local(&other["bedtime_end"]).timestamp() as f64;
             assert!(told.iter().all(|(_, value)| *value != end), "{} is no night", other["bedtime_end"]);
@@ -103,7 +105,7 @@ impl Stretch {
     fn assert_days_go_on(&self, expected: &BTreeMap<&str, Vec<NaiveDate>>) {
         for (collection, expected) in expected {
             let label = format!("collection=\"{collection}\"");
-            let told = self.text.points("oura_document_day_timestamp_seconds", &[&label]);
+            let told = self.samples.points("oura_document_day_timestamp_seconds", &[&label]);
             let expected: Vec<_> =
                 expected.iter().map(|day| day.and_time(NaiveTime::MIN).and_utc().timestamp() as f64).collect();
             let mut days: Vec<_> = told.iter().map(|(_, day)| *day).filter(|day| *day >= expected[0]).collect();

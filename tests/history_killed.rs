@@ -6,12 +6,15 @@ mod receiving;
 use std::{io::Write as _, process::Stdio, sync::Arc, time::Duration};
 
 use chrono::{NaiveDate, Utc};
+use common::{
+    needs::there_are,
+    samples::Samples,
+    stores::{RECEIVING, Store, taking},
+};
 use oura_exporter::clock::Clock;
 use receiving::{
     Place, days_ago, live,
-    prometheus::Prometheus,
     receiver::{Behaviour, Receiver},
-    samples::Samples,
     surely_sent, undisturbed_live,
 };
 use tokio::{
@@ -193,13 +196,15 @@ async fn live_sending_that_is_killed_over_and_over_sends_all_and_nothing_else() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_prometheus_holds_what_the_files_hold_after_some_kills() {
+    if !there_are(&["prometheus"], "a_real_prometheus_holds_what_the_files_hold_after_some_kills") {
+        return;
+    }
     let (place, days, seed) = (Place::new().await, days_ago(8, 7), seed("killed before Prometheus"));
-    let test = "kills before a real Prometheus";
-    let Some(prometheus) = Prometheus::start(&place.path("prometheus"), false, test).await else { return };
+    let prometheus = Store::prometheus(&taking(Some("30d")), &[RECEIVING]).await;
     let files = place.path("files");
     let output = ["--output", files.to_str().expect("a path")];
     assert_eq!(place.ended(&mut place.backfill("files-state", days, &output)).await.code, Some(0));
-    let url = prometheus.url();
+    let url = prometheus.write_url();
     let program = || place.backfill("state", days, &["--remote-write", &url]);
     let (mut random, mut kills) = (fastrand::Rng::with_seed(seed), 0);
     while kills < FEW {
@@ -212,6 +217,6 @@ async fn a_real_prometheus_holds_what_the_files_hold_after_some_kills() {
     }
     let said = place.ended(&mut program()).await;
     assert_eq!(said.code, Some(0), "{}", said.log);
-    prometheus.samples().await.assert_same(&Samples::of_files(&files), &format!("after {kills} kills"));
+    Samples::of_store(&prometheus).await.assert_same(&Samples::of_files(&files), &format!("after {kills} kills"));
     assert!(kills >= 3, "only {kills} kills fell before the end");
 }

@@ -2,12 +2,15 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::fs;
 
 use common::{
     Exporter, NOON, Plan,
-    browser::{Browser, is_there},
-    eventually, simulator_at,
+    browser::Browser,
+    eventually,
+    needs::{there_are, there_is},
+    servers::file,
+    simulator_at,
 };
 use oura_exporter::simulator::{Fault, Scope};
 use serde_json::{Value, json};
@@ -20,12 +23,8 @@ const AXE: &str = "axe.run().then(found => found.violations.map(v => \
 
 /// axe-core's text; none where it is not installed, and then the test is named.
 fn axe(test: &str) -> Option<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web/node_modules/axe-core/axe.min.js");
-    let text = fs::read_to_string(path).ok();
-    if text.is_none() {
-        assert!(std::env::var_os("OURA_TEST_ALL").is_none(), "{test} needs axe-core: npm ci --prefix tests/web");
-        common::left_out(test, "needs axe-core: npm ci --prefix tests/web");
-    }
+    let text = fs::read_to_string(file("tests/web/node_modules/axe-core/axe.min.js")).ok();
+    there_is(text.is_some(), "axe-core", "npm ci --prefix tests/web", test);
     text
 }
 
@@ -63,7 +62,7 @@ async fn assert_accessible(exporter: &Exporter, axe: &str) {
 #[tokio::test]
 async fn nobody_is_shut_out_whatever_the_state_of_things() {
     let test = "nobody_is_shut_out_whatever_the_state_of_things";
-    let (true, Some(axe)) = (is_there(test), axe(test)) else { return };
+    let (true, Some(axe)) = (there_are(&["chromium"], test), axe(test)) else { return };
     let simulator = simulator_at(NOON).await;
     let exporter = Plan { people: &["alice", "bob"], ..Plan::default() }.ready(&simulator).await;
     assert_accessible(&exporter, &axe).await;
@@ -78,7 +77,7 @@ async fn nobody_is_shut_out_whatever_the_state_of_things() {
 #[tokio::test]
 async fn the_page_tells_today_with_its_dates_and_loads_nothing() {
     let test = "the_page_tells_today_with_its_dates_and_loads_nothing";
-    if !is_there(test) {
+    if !there_are(&["chromium"], test) {
         return;
     }
     let simulator = simulator_at(NOON).await;

@@ -12,8 +12,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use common::{
     Exporter, Page, Plan,
     backfill::{Run, config},
-    eventually, simulator_with,
-    stores::{Store, Text, have, scraping, taking},
+    eventually,
+    needs::there_are,
+    samples::Samples,
+    simulator_with,
+    stores::{RECEIVING, Store, scraping, taking},
     truth::{local, rows},
 };
 use oura_exporter::{
@@ -23,7 +26,6 @@ use oura_exporter::{
 use serde_json::{Value, json};
 
 const HEART: &str = "/v2/usercollection/heartrate";
-const RECEIVER: &[&str] = &["--web.enable-remote-write-receiver"];
 
 /// A service and a clock that is moved by hand, three hours behind the real one so that it never overtakes it.
 struct Scene {
@@ -119,15 +121,14 @@ fn counts(page: &str) -> BTreeMap<String, f64> {
 
 #[tokio::test]
 async fn fourteen_late_hours_are_scraped_each_sample_at_its_own_second() {
-    if !have(&["prometheus"], "fourteen_late_hours_are_scraped_each_sample_at_its_own_second") {
+    if !there_are(&["prometheus"], "fourteen_late_hours_are_scraped_each_sample_at_its_own_second") {
         return;
     }
     let scene = Scene::new().await;
     let hidden = scene.ago(15)..scene.ago(1);
     scene.hide(hidden.clone());
     let exporter = scene.with_samples().await;
-    let target = exporter.url.trim_start_matches("http://");
-    let prometheus = Store::prometheus(&scraping(target, "/metrics/samples", Some("7d")), &[]).await;
+    let prometheus = Store::prometheus(&scraping(exporter.address(), "/metrics/samples", Some("7d")), &[]).await;
     scene.all_stored(&prometheus).await;
     let late = hidden.start.timestamp()..hidden.end.timestamp();
     assert!(!scene.stored(&prometheus).await.keys().any(|time| late.contains(time)), "they are hidden");
@@ -158,14 +159,13 @@ async fn fourteen_late_hours_are_scraped_each_sample_at_its_own_second() {
 
 #[tokio::test]
 async fn without_a_window_late_samples_are_left_out_and_the_target_stays_up() {
-    if !have(&["prometheus"], "without_a_window_late_samples_are_left_out_and_the_target_stays_up") {
+    if !there_are(&["prometheus"], "without_a_window_late_samples_are_left_out_and_the_target_stays_up") {
         return;
     }
     let scene = Scene::new().await;
     scene.hide(scene.ago(15)..scene.ago(1));
     let exporter = scene.with_samples().await;
-    let target = exporter.url.trim_start_matches("http://");
-    let prometheus = Store::prometheus(&scraping(target, "/metrics/samples", None), &[]).await;
+    let prometheus = Store::prometheus(&scraping(exporter.address(), "/metrics/samples", None), &[]).await;
     // An empty database takes samples of any age.
     scene.all_stored(&prometheus).await;
     let before = scene.stored(&prometheus).await;
@@ -190,6 +190,35 @@ fn sent(page: &Page) -> [Option<f64>; 3] {
         .map(|name| page.get(&format!("oura_remote_write_{name}")))
 }
 
+/// The seconds of heart rate on the page of samples.
+async fn heart_seconds(exporter: &Exporter) -> BTreeSet<i64> {
+    let (status, page) = exporter.get("/metrics/samples").await;
+    assert_eq!(status, 200, "{page}");
+    let lines = page.lines().filter(|line| line.starts_with("oura_sample_heart_rate_bpm{"));
+    let time = |line: &str| line.rsplit(' ').next().and_then(|time| time.parse::<i64>().ok()).expect("milliseconds");
+    lines.map(|line| time(line) / 1000).collect()
+}
+
+/// The poll that first sees them may be the one that reads the last day whole: what is older counts all the same.
+#[tokio::test]
+async fn forty_late_hours_are_there_whole() {
+    let scene = Scene::new().await;
+    let hidden = scene.ago(40)..scene.ago(0);
+    scene.hide(hidden.clone());
+    let exporter = scene.with_samples().await;
+    let since = hidden.start.timestamp();
+    assert!(heart_seconds(&exporter).await.range(since..).next().is_none(), "they are not there yet");
+    scene.simulator.faults().clear();
+    scene.hand.advance(TimeDelta::minutes(61));
+    let end = scene.clock.now() + TimeDelta::seconds(1);
+    let expected = rows(&scene.simulator, "alice", hidden.start, end).await;
+    let expected: BTreeSet<_> = expected.into_keys().filter(|second| *second >= since).collect();
+    assert!(expected.len() > 1000, "{}", expected.len());
+    let all = async || (heart_seconds(&exporter).await.split_off(&since) == expected).then_some(());
+    eventually("every late sample", all).await;
+    exporter.stop().await;
+}
+
 /// How many samples a store has of everything that is sent live.
 async fn in_all(store: &Store) -> f64 {
     let now = Utc::now();
@@ -198,13 +227,13 @@ async fn in_all(store: &Store) -> f64 {
 
 #[tokio::test]
 async fn fourteen_late_hours_are_sent_each_sample_once_over_a_restart_too() {
-    if !have(&["prometheus"], "fourteen_late_hours_are_sent_each_sample_once_over_a_restart_too") {
+    if !there_are(&["prometheus"], "fourteen_late_hours_are_sent_each_sample_once_over_a_restart_too") {
         return;
     }
     let (scene, state) = (Scene::new().await, tempfile::tempdir().expect("a directory"));
     let hidden = scene.ago(14)..scene.clock.now() + TimeDelta::hours(1);
     scene.hide(hidden.clone());
-    let prometheus = Store::prometheus(&taking(Some("8d")), RECEIVER).await;
+    let prometheus = Store::prometheus(&taking(Some("8d")), &[RECEIVING]).await;
     let directory = state.path().join("state").to_str().expect("UTF-8").to_owned();
     let variables = [("OURA_REMOTE_WRITE_URL", prometheus.write_url()), ("OURA_STATE_DIR", directory)];
     let exporter = scene.exporter(&variables).await;
@@ -255,9 +284,9 @@ async fn history_and_the_live_page_say_the_same_of_a_second_that_the_service_has
     let days = (scene.ago(40).date_naive(), scene.clock.now().date_naive());
     let run = Run { person: "alice", collections: "heartrate", days, clock: scene.clock.clone(), state: None };
     run.into_files(&scene.simulator, directory.path()).await;
-    let text = Text::read_all(directory.path());
-    let heart = text.0.iter().filter(|(series, _)| series.starts_with("oura_sample_heart_rate_bpm"));
-    let history = beats(heart.flat_map(|(_, points)| points.iter().copied()));
+    let samples = Samples::of_run(directory.path());
+    let heart = samples.all().filter(|(series, ..)| series.starts_with("oura_sample_heart_rate_bpm"));
+    let history = beats(heart.map(|(_, time, value)| (time, value)));
     let both: BTreeSet<_> = live.keys().filter(|time| history.contains_key(time)).collect();
     assert!(both.len() > 500, "{} seconds", both.len());
     let others: Vec<_> = both.iter().filter(|time| live[time] != history[time]).collect();

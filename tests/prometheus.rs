@@ -2,13 +2,15 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::fs;
 
+use chrono::{TimeDelta, Utc};
 use common::{
     Page, Program, eventually,
-    servers::{Prometheus, promtool, there_are},
+    needs::there_are,
+    servers::{file, promtool, text},
+    stores::Store,
 };
-use serde_json::Value;
 use tokio::process::Command;
 
 /// The demo on a free port, ready.
@@ -24,19 +26,17 @@ async fn promtool_has_nothing_to_say_of_the_page() {
         return;
     }
     let page = demo().await.get("/metrics").await.expect("a page");
-    assert_eq!(promtool(&["check", "metrics"], &page), "");
+    assert_eq!(promtool(&["check", "metrics"], &page), (true, String::new()));
 }
 
 /// A Prometheus that scrapes `target` every second, as the README shows it otherwise.
-async fn scraping(target: &str, directory: &Path) -> Prometheus {
-    let config = readme_config().replace("localhost:10058", target).replace("1m", "1s");
-    fs::write(directory.join("prometheus.yml"), config).expect("a file");
-    Prometheus::start(directory, &[]).await
+async fn scraping(target: &str) -> Store {
+    Store::prometheus(&readme_config().replace("localhost:10058", target).replace("1m", "1s"), &[]).await
 }
 
 /// The configuration that the README shows.
 fn readme_config() -> String {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
+    let readme = fs::read_to_string(file("README.md")).expect("README.md");
     let within = readme.lines().map(|line| line.strip_prefix("   ").unwrap_or(line));
     let block: Vec<_> =
         within.skip_while(|line| *line != "scrape_configs:").take_while(|line| *line != "```").collect();
@@ -52,8 +52,8 @@ fn the_scrape_block_of_the_readme_is_good() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("prometheus.yml");
     fs::write(&path, readme_config()).expect("a file");
-    let said = promtool(&["check", "config", path.to_str().expect("a path")], "");
-    assert!(said.contains("SUCCESS") && !said.contains("FAILED"), "{said}");
+    let (is_good, said) = promtool(&["check", "config", text(&path)], "");
+    assert!(is_good && said.contains("SUCCESS") && !said.contains("FAILED"), "{said}");
 }
 
 #[tokio::test]
@@ -62,22 +62,20 @@ async fn a_real_prometheus_takes_every_series_of_the_page() {
         return;
     }
     let demo = demo().await;
-    let directory = tempfile::tempdir().expect("a directory");
-    let prometheus = scraping(&demo.address, directory.path()).await;
-    let scrapes = async || prometheus.value("count_over_time(up[1h])").await.filter(|count| *count >= 5.0);
+    let prometheus = scraping(&demo.address).await;
+    let scrapes = async || prometheus.now("count_over_time(up[1h])").await.filter(|count| *count >= 5.0);
     eventually("five scrapes", scrapes).await;
-    assert_eq!(prometheus.value("min_over_time(up[1h])").await, Some(1.0), "up all the time");
+    assert_eq!(prometheus.now("min_over_time(up[1h])").await, Some(1.0), "up all the time");
     let page = demo.get("/metrics").await.expect("a page");
     let samples = Page::parse(&page).starting_with("").len() as f64;
-    assert_eq!(prometheus.value("scrape_samples_scraped").await, Some(samples));
-    assert_eq!(prometheus.value("scrape_samples_post_metric_relabeling").await, Some(samples));
-    let names = prometheus.get("label/__name__/values", &[]).await.expect("names");
-    let names: Vec<_> = names.as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    assert_eq!(prometheus.now("scrape_samples_scraped").await, Some(samples));
+    assert_eq!(prometheus.now("scrape_samples_post_metric_relabeling").await, Some(samples));
+    let names = prometheus.values("__name__", Utc::now() - TimeDelta::hours(1)).await;
     let families = page.lines().filter_map(|line| line.strip_prefix("# TYPE oura_")?.split_once(' '));
     let mut count = 0;
     for (family, kind) in families {
         let name = if kind == "histogram" { format!("oura_{family}_count") } else { format!("oura_{family}") };
-        assert!(names.contains(&name.as_str()), "{name} is not in Prometheus");
+        assert!(names.contains(&name), "{name} is not in Prometheus");
         count += 1;
     }
     assert!(count >= 85, "{count} families");

@@ -5,9 +5,13 @@ mod receiving;
 
 use std::process::Stdio;
 
+use common::{
+    needs::there_are,
+    samples::Samples,
+    stores::{RECEIVING, Store, taking},
+};
 use receiving::{
     Place, days_ago,
-    prometheus::Prometheus,
     receiver::{Behaviour, Receiver, Rule},
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -48,6 +52,46 @@ async fn it_sends_what_the_files_hold_and_a_second_time_nothing() {
     assert_eq!(anew.code, Some(0), "{}", anew.log);
     assert_eq!(receiver.requests(), 2 * kept.requests, "all of it again: {}", anew.log);
     receiver.kept().samples.assert_same(&all, "the same values");
+}
+
+#[tokio::test]
+async fn up_to_a_day_and_then_further_nothing_is_missing_between() {
+    let (place, receiver) = (Place::new().await, Receiver::start().await);
+    let all = place.undisturbed(days_ago(12, 7), &[]).await;
+    let arguments = ["--remote-write", &receiver.url()];
+    for days in [days_ago(12, 10), days_ago(12, 7)] {
+        let said = place.ended(&mut place.backfill("state", days, &arguments)).await;
+        assert_eq!(said.code, Some(0), "{}", said.log);
+    }
+    receiver.kept().samples.assert_same(&all, "in two steps");
+}
+
+#[tokio::test]
+async fn a_receiver_that_refuses_everything_is_told_of_and_costs_no_sample() {
+    let (place, days) = (Place::new().await, days_ago(8, 7));
+    let wrong_path = Rule::Samples(400, "unsupported path", std::sync::Arc::new(|_, _| true));
+    let receiver = Receiver::that(Behaviour { rules: vec![wrong_path], ..Behaviour::default() }).await;
+    let arguments = ["--remote-write", &receiver.url()];
+    let said = place.ended(&mut place.backfill("state", days, &arguments)).await;
+    assert_eq!(said.code, Some(1), "{}", said.log);
+    assert!(said.log.contains("refuses every sample; check the URL"), "{}", said.log);
+    assert!(receiver.requests() < 200, "{} requests", receiver.requests());
+    receiver.set(Behaviour::default());
+    let said = place.ended(&mut place.backfill("state", days, &arguments)).await;
+    assert_eq!(said.code, Some(0), "{}", said.log);
+    receiver.kept().samples.assert_same(&place.undisturbed(days, &[]).await, "the right path at last");
+}
+
+#[tokio::test]
+async fn history_ends_where_the_scrapes_began() {
+    let (place, days) = (Place::new().await, days_ago(8, 6));
+    let (whole, directory) = (place.undisturbed(days, &[]).await, place.path("until"));
+    let began = whole.quantile(0.5);
+    let until = chrono::DateTime::from_timestamp_millis(began).expect("a time").to_rfc3339();
+    let output = directory.to_str().expect("UTF-8");
+    let said = place.ended(&mut place.backfill("state", days, &["--until", &until, "--output", output])).await;
+    assert_eq!(said.code, Some(0), "{}", said.log);
+    Samples::of_files(&directory).assert_same(&whole.only(|_, time| time < began), "until then");
 }
 
 #[tokio::test]
@@ -169,10 +213,13 @@ async fn nothing_of_the_future_is_sent_and_the_last_hours_are_left_to_the_scrape
 
 #[tokio::test]
 async fn over_tls_a_certificate_that_is_trusted_is_taken_and_no_other() {
+    if !there_are(&["prometheus", "openssl"], "over_tls_a_certificate_that_is_trusted_is_taken_and_no_other") {
+        return;
+    }
     let (place, days) = (Place::new().await, days_ago(8, 8));
-    let started = Prometheus::start(&place.path("prometheus"), true, "remote write over TLS").await;
-    let Some(prometheus) = started else { return };
-    let arguments = ["--remote-write", &prometheus.url()];
+    let directory = tempfile::tempdir().expect("a directory");
+    let prometheus = Store::prometheus_with_tls(directory.path(), &taking(Some("30d")), &[RECEIVING]).await;
+    let arguments = ["--remote-write", &prometheus.write_url()];
     let mut doubtful = place.backfill("doubtful", days, &arguments).stderr(Stdio::piped()).spawn().expect("it starts");
     let mut lines = BufReader::new(doubtful.stderr.take().expect("a pipe")).lines();
     let mut said = String::new();
@@ -182,7 +229,7 @@ async fn over_tls_a_certificate_that_is_trusted_is_taken_and_no_other() {
     assert!(said.contains("certificate"), "{said}");
     doubtful.kill().await.expect("it waits");
     let mut command = place.backfill("state", days, &arguments);
-    let said = place.ended(command.env("SSL_CERT_FILE", place.path("prometheus/cert.pem"))).await;
+    let said = place.ended(command.env("SSL_CERT_FILE", directory.path().join("cert.pem"))).await;
     assert_eq!(said.code, Some(0), "{}", said.log);
-    prometheus.samples().await.assert_same(&place.undisturbed(days, &[]).await, "over TLS");
+    Samples::of_store(&prometheus).await.assert_same(&place.undisturbed(days, &[]).await, "over TLS");
 }

@@ -6,12 +6,11 @@ mod receiving;
 use std::{io::Write as _, sync::Arc, time::Duration};
 
 use chrono::Utc;
-use common::{Program, eventually};
+use common::{Program, eventually, samples::Samples};
 use oura_exporter::clock::Clock;
 use receiving::{
     Place, days_ago, live,
     receiver::{Behaviour, Kept, Receiver, Rule, Trouble},
-    samples::Samples,
     settled, surely_sent, undisturbed_live,
 };
 use tokio::task::JoinSet;
@@ -299,7 +298,9 @@ mod inner {
         let backfill = Backfill {
             accounts: vec![account(place)],
             kinds,
-            days,
+            from: days.0,
+            to: Some(days.1),
+            until: None,
             cadence: Cadence::Every(Duration::from_secs(300)),
             target: target(),
             anew: false,
@@ -325,6 +326,6 @@ mod inner {
             clock: Clock::system(),
             stats: LiveStats::new().expect("counters"),
         };
-        tokio::spawn(live.run())
+        tokio::spawn(live.run(tokio::sync::watch::channel(false).1))
     }
 }

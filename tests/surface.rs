@@ -149,7 +149,7 @@ async fn nuisances(address: &str) -> Vec<TcpStream> {
 async fn clients_that_misbehave_cost_nothing() {
     let simulator = simulator_at(NOON).await;
     let exporter = Plan::default().ready(&simulator).await;
-    let address = exporter.url.trim_start_matches("http://").to_owned();
+    let address = exporter.address().to_owned();
     let _nuisances = nuisances(&address).await;
     let mut odd = TcpStream::connect(&address).await.expect("a connection");
     odd.write_all(b"\x16\x03\x01 this is no HTTP\r\n\r\n").await.expect("bytes");

@@ -7,14 +7,14 @@ mod signed_in;
 use std::{fs, io::Write as _, path::Path, process::Stdio, time::Duration};
 
 use chrono::{TimeDelta, Utc};
-use common::{Program, eventually};
+use common::{Program, eventually, needs::own_disks_are_there};
 use oura_exporter::{
     auth::{AuthorityError, Store},
     clock::Clock,
     simulator::{Exchange, TokenFault},
 };
 use signed_in::{ANNA, SignedIn, ended};
-use tokio::{process::Command, task::JoinSet, time::sleep};
+use tokio::{task::JoinSet, time::sleep};
 
 const KILLS: u32 = 200;
 /// Kills go on in so many places at once.
@@ -148,18 +148,6 @@ fn on_a_disk(spoil: &str, seed: &Path) -> String {
     format!("mount -t tmpfs -o size=64k,mode=700 tmpfs \"$0\" && cp {seed} \"$0\" && {{ {spoil}; }} && exec \"$@\"")
 }
 
-/// Whether this machine lets a process have file systems of its own.
-async fn has_own_disks(test: &str) -> bool {
-    let mut probe = Command::new("unshare");
-    probe.args(["-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]).stderr(Stdio::null());
-    let can = probe.status().await.is_ok_and(|status| status.success());
-    assert!(can || std::env::var_os("OURA_TEST_ALL").is_none(), "{test} needs mount namespaces");
-    if !can {
-        common::left_out(test, "needs mount namespaces of one's own, which are not allowed here");
-    }
-    can
-}
-
 /// The program where nothing can be stored: it says so with the path, asks for no tokens, and the old file is whole.
 /// Ends when it runs on, together with the directory as seen from here.
 async fn nothing_is_spent(scene: &SignedIn, spoil: &str) -> (Program, std::path::PathBuf) {
@@ -183,7 +171,7 @@ async fn nothing_is_spent(scene: &SignedIn, spoil: &str) -> (Program, std::path:
 
 #[tokio::test]
 async fn on_a_full_disk_nothing_is_spent_and_with_room_again_the_sign_in_is_renewed() {
-    if !has_own_disks("a full disk").await {
+    if !own_disks_are_there("on_a_full_disk_nothing_is_spent_and_with_room_again_the_sign_in_is_renewed") {
         return;
     }
     let scene = SignedIn::with(Clock::system(), TimeDelta::zero()).await;
@@ -201,7 +189,7 @@ async fn on_a_full_disk_nothing_is_spent_and_with_room_again_the_sign_in_is_rene
 
 #[tokio::test]
 async fn in_a_read_only_directory_nothing_is_spent_and_the_error_names_it() {
-    if !has_own_disks("a read-only directory").await {
+    if !own_disks_are_there("in_a_read_only_directory_nothing_is_spent_and_the_error_names_it") {
         return;
     }
     let scene = SignedIn::with(Clock::system(), TimeDelta::zero()).await;
@@ -213,7 +201,8 @@ async fn in_a_read_only_directory_nothing_is_spent_and_the_error_names_it() {
 
 #[tokio::test]
 async fn well_before_the_end_a_directory_that_takes_nothing_is_warned_of_once_and_polls_go_on() {
-    if !has_own_disks("a warning ahead of time").await {
+    const NAME: &str = "well_before_the_end_a_directory_that_takes_nothing_is_warned_of_once_and_polls_go_on";
+    if !own_disks_are_there(NAME) {
         return;
     }
     let scene = SignedIn::with(Clock::system(), TimeDelta::seconds(90)).await;

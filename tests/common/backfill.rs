@@ -74,7 +74,9 @@ impl Run {
         let backfill = Backfill {
             accounts,
             kinds,
-            days: self.days,
+            from: self.days.0,
+            to: Some(self.days.1),
+            until: None,
             cadence: Cadence::Every(Duration::from_secs(300)),
             target: Target { job: "oura".to_owned(), instance: "localhost:10058".to_owned() },
             state: self.state,

@@ -1,6 +1,6 @@
 //! A real browser: a headless Chromium, driven over the DevTools protocol.
 
-use std::{path::Path, process::Stdio};
+use std::process::Stdio;
 
 use reqwest::Url;
 use serde_json::{Value, json};
@@ -13,11 +13,10 @@ use tokio::{
 
 use super::eventually;
 
-const CHROMIUM: &str = "/usr/bin/chromium";
 /// Chromium takes its orders from descriptor 3 and answers on 4; it is silent otherwise.
-const START: &str = "exec \"$0\" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
+const START: &str = "exec chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
                      --disable-background-networking --disable-component-update --disable-sync \
-                     --user-data-dir=\"$1\" --remote-debugging-pipe about:blank 3<&0 4>&1 >/dev/null 2>&1 </dev/null";
+                     --user-data-dir=\"$0\" --remote-debugging-pipe about:blank 3<&0 4>&1 >/dev/null 2>&1 </dev/null";
 
 /// A headless Chromium with one page, driven by the DevTools protocol.
 pub(crate) struct Browser {
@@ -65,7 +64,7 @@ impl Browser {
     pub(crate) async fn open(url: &Url) -> Self {
         let profile = tempfile::tempdir().expect("a directory");
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", START, CHROMIUM]).arg(profile.path()).env("HOME", profile.path());
+        command.args(["-c", START]).arg(profile.path()).env("HOME", profile.path());
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("it starts");
         let orders = child.stdin.take().expect("a pipe");
@@ -121,14 +120,4 @@ impl Browser {
         pipes.into_inner().order(None, "Browser.close", json!({})).await;
         child.wait().await.expect("an end");
     }
-}
-
-/// Whether there is a browser; if not, the test is named, and fails where none may be left out.
-pub(crate) fn is_there(test: &str) -> bool {
-    let there = Path::new(CHROMIUM).exists();
-    if !there {
-        assert!(std::env::var_os("OURA_TEST_ALL").is_none(), "{test} needs {CHROMIUM}: apt-get install chromium");
-        super::left_out(test, &format!("needs {CHROMIUM}, which is not installed"));
-    }
-    there
 }

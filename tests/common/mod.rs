@@ -3,12 +3,14 @@
 
 pub(crate) mod backfill;
 pub(crate) mod browser;
+pub(crate) mod needs;
+pub(crate) mod samples;
 pub(crate) mod scene;
 pub(crate) mod servers;
 pub(crate) mod stores;
 pub(crate) mod truth;
 
-use std::{collections::BTreeMap, ffi::OsString, io::Write as _, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, process::Stdio, time::Duration};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use oura_exporter::{
@@ -160,6 +162,11 @@ impl Exporter {
         Self { url, running, stop }
     }
 
+    /// Its host and port.
+    pub(crate) fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let answer = reqwest::get(format!("{}{path}", self.url)).await.expect("an answer");
         (answer.status().as_u16(), answer.text().await.expect("a body"))
@@ -284,9 +291,4 @@ impl Program {
         let ended = timeout(Duration::from_secs(5), self.child.wait()).await.expect("it stops within 5 s");
         (ended.expect("an end").code(), self.log.await.expect("a log"))
     }
-}
-
-/// Names a test that is left out and says why, past the test runner, which hides what good tests print.
-pub(crate) fn left_out(test: &str, why: &str) {
-    let _ = writeln!(std::io::stderr(), "left out: {test} {why}");
 }

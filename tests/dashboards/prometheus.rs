@@ -4,8 +4,6 @@ use std::{
     collections::BTreeSet,
     fmt::Write as _,
     fs,
-    path::Path,
-    process::Command as StdCommand,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -15,7 +13,9 @@ use crate::{
     board::{Dashboard, annotations, dashboards, expressions, list, shown, text, variables},
     common::{
         Program,
-        servers::{Prometheus, promtool, there_are},
+        needs::there_are,
+        servers::{self, import, promtool},
+        stores::Store,
     },
     empty::{When, reason},
 };
@@ -49,8 +49,8 @@ fn promtool_reads_every_query() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("rules.yml");
     fs::write(&path, json!({ "groups": groups }).to_string()).expect("a file"); // JSON is YAML
-    let said = promtool(&["check", "rules", path.to_str().expect("a path")], "");
-    assert!(said.contains("SUCCESS") && !said.contains("FAILED"), "\n{said}");
+    let (is_good, said) = promtool(&["check", "rules", servers::text(&path)], "");
+    assert!(is_good && said.contains("SUCCESS") && !said.contains("FAILED"), "\n{said}");
 }
 
 /// The queries of a dashboard as rules, each named after what asks it.
@@ -122,7 +122,7 @@ fn legend(format: &str, series: &Value) -> String {
 
 impl Query {
     /// What is wrong with the answer, seen over `range` seconds; whether it may be empty `now`.
-    async fn problem(&self, prometheus: &Prometheus, range: u64, now: &[When]) -> Option<String> {
+    async fn problem(&self, prometheus: &Store, range: u64, now: &[When]) -> Option<String> {
         let mut cause = Some(String::new());
         for _ in 0..ATTEMPTS {
             cause = match self.answer(prometheus, range).await {
@@ -149,7 +149,7 @@ impl Query {
         (series.is_empty() && !may_be_empty).then(|| "empty, and empty.rs does not say why".to_owned())
     }
 
-    async fn answer(&self, prometheus: &Prometheus, range: u64) -> Result<Vec<Value>, String> {
+    async fn answer(&self, prometheus: &Store, range: u64) -> Result<Vec<Value>, String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
         let step = self.step.max(range / MOST_POINTS);
         let end = if self.step == DAY { now / DAY * DAY } else { now };
@@ -159,8 +159,7 @@ impl Query {
         let parameters = [("query", self.expr.as_str()), ("start", &begin), ("end", &end), ("step", &step)];
         let (path, parameters) =
             if self.instant { ("query", &parameters[..1]) } else { ("query_range", &parameters[..]) };
-        let url = format!("http://{}/api/v1/{path}", prometheus.address);
-        let answer = reqwest::Client::new().get(url).query(parameters).timeout(FAST).send().await;
+        let answer = prometheus.request(path).query(parameters).timeout(FAST).send().await;
         let answer: Value = answer.map_err(|_| "no answer in a second")?.json().await.map_err(|_| "no JSON")?;
         let error = || answer["error"].as_str().unwrap_or("no result").to_owned();
         answer["data"]["result"].as_array().cloned().ok_or_else(error)
@@ -168,7 +167,7 @@ impl Query {
 }
 
 /// Fails with every query that has no good answer.
-pub(crate) async fn assert_answers(prometheus: &Prometheus, now: &[When], ranges: impl Fn(&Query) -> Vec<u64>) {
+pub(crate) async fn assert_answers(prometheus: &Store, now: &[When], ranges: impl Fn(&Query) -> Vec<u64>) {
     let mut problems = vec![];
     for query in dashboards().iter().flat_map(queries) {
         for range in ranges(&query) {
@@ -182,11 +181,11 @@ pub(crate) async fn assert_answers(prometheus: &Prometheus, now: &[When], ranges
 }
 
 /// What the variable `account` offers.
-async fn accounts(prometheus: &Prometheus, dashboard: &Dashboard) -> Vec<String> {
+async fn accounts(prometheus: &Store, dashboard: &Dashboard) -> Vec<String> {
     let variable = variables(dashboard).iter().find(|variable| text(variable, "name") == "account").expect("one");
     let query = text(&variable["query"], "query").strip_prefix("label_values(").expect("values of a label");
     let matches = query.strip_suffix(", account)").expect("of account");
-    let values = prometheus.get("label/account/values", &[("match[]", matches)]).await.expect("values");
+    let values = prometheus.ask("label/account/values", &[("match[]", matches)]).await.expect("values");
     values.as_array().expect("a list").iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
@@ -195,14 +194,6 @@ impl Query {
     pub(crate) const fn usual_range(&self) -> u64 {
         self.range
     }
-}
-
-/// Puts a text of samples into the data directory of a Prometheus that is to be started.
-pub(crate) fn import(directory: &Path, file: &Path) {
-    let mut command = StdCommand::new("promtool");
-    command.args(["tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=1500h"]);
-    let output = command.arg(file).arg(directory.join("data")).output().expect("promtool runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// The page as it would have been scraped each minute of an hour, from two instances.
@@ -234,10 +225,9 @@ async fn an_hour_of_scrapes_of_two_instances_answers_every_query() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("hour.om");
     fs::write(&file, hour_of(&demo.get("/metrics").await.expect("a page"))).expect("a file");
-    import(directory.path(), &file);
-    fs::write(directory.path().join("prometheus.yml"), "").expect("a file");
-    let prometheus = Prometheus::start(directory.path(), &[]).await;
-    let there = async || prometheus.value("count(oura_up)").await;
+    import(&file, &directory.path().join("data"));
+    let prometheus = Store::prometheus_in(directory.path(), "", &[]).await;
+    let there = async || prometheus.now("count(oura_up)").await;
     assert_eq!(crate::common::eventually("the hour is there", there).await, 4.0);
     let now = [When::Always, When::NoSamples, When::Young];
     assert_answers(&prometheus, &now, |query| vec![query.usual_range()]).await;

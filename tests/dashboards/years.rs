@@ -1,6 +1,6 @@
 //! Two years of history, live scrapes, late samples and live remote write in one Prometheus: every query has an answer.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use chrono::{TimeDelta, Utc};
 use oura_exporter::{
@@ -13,10 +13,13 @@ use tokio::process::Command;
 use crate::{
     common::{
         Plan, eventually,
-        servers::{Prometheus, there_are},
+        needs::there_are,
+        samples::files,
+        servers::{import, text},
+        stores::{RECEIVING, Store, taking},
     },
     empty::When,
-    prometheus::{DAY, assert_answers, import},
+    prometheus::{DAY, assert_answers},
 };
 
 /// How much history there is, in days.
@@ -37,10 +40,7 @@ async fn bring_in_history(simulator: &Simulator, directory: &Path) {
         command.args(["backfill", "--every", "30m", "--from", &from, "--output"]).arg(&output);
         let ended = command.output().await.expect("it runs");
         assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-        let mut files: Vec<_> =
-            fs::read_dir(&output).expect("files").map(|file| file.expect("a file").path()).collect();
-        files.sort();
-        files.iter().for_each(|file| import(directory, file));
+        files(&output).iter().for_each(|file| import(file, &directory.join("data")));
     }
 }
 
@@ -65,25 +65,20 @@ async fn two_years_of_history_and_live_scrapes_answer_every_query() {
     let directory = tempfile::tempdir().expect("a directory");
     bring_in_history(&simulator, directory.path()).await;
     // The receiver of live remote write is a second Prometheus, so that no sample comes in two ways.
-    let other = tempfile::tempdir().expect("a directory");
-    fs::write(other.path().join("prometheus.yml"), "storage: { tsdb: { out_of_order_time_window: 8d } }")
-        .expect("a file");
-    let receiver = Prometheus::start(other.path(), &["--web.enable-remote-write-receiver"]).await;
+    let receiver = Store::prometheus(&taking(Some("8d")), &[RECEIVING]).await;
+    let state = tempfile::tempdir().expect("a directory");
     let plan = Plan { people: &["alice", "bob"], ..Plan::default() }.at_moment(Utc::now());
-    let state = other.path().to_str().expect("a path");
-    let plan = plan.set("OURA_SAMPLES", "true").set("OURA_STATE_DIR", state);
-    let exporter =
-        plan.set("OURA_REMOTE_WRITE_URL", &format!("http://{}/api/v1/write", receiver.address)).ready(&simulator).await;
-    let target = exporter.url.trim_start_matches("http://").to_owned();
-    fs::write(directory.path().join("prometheus.yml"), config(&target)).expect("a file");
-    let prometheus = Prometheus::start(directory.path(), &["--storage.tsdb.retention.time=10y"]).await;
+    let plan = plan.set("OURA_SAMPLES", "true").set("OURA_STATE_DIR", text(state.path()));
+    let exporter = plan.set("OURA_REMOTE_WRITE_URL", &receiver.write_url()).ready(&simulator).await;
+    let flags = ["--storage.tsdb.retention.time=10y"];
+    let prometheus = Store::prometheus_in(directory.path(), &config(exporter.address()), &flags).await;
     for (what, query) in [
         ("ten scrapes", "count_over_time(oura_up{account=\"bob\"}[1h]) >= 10"),
         ("late samples", "count(count_over_time(oura_sample_met[26h])) >= 2"),
         ("remote write", "oura_remote_write_last_success_timestamp_seconds"),
         ("two years", "count(last_over_time(oura_readiness_score[1d] offset 700d)) >= 2"),
     ] {
-        eventually(what, async || prometheus.value(query).await).await;
+        eventually(what, async || prometheus.now(query).await).await;
     }
     let two_years = u64::try_from(YEARS).expect("positive") * DAY;
     assert_answers(&prometheus, &[When::Always], |query| vec![query.usual_range(), two_years]).await;

@@ -1,9 +1,7 @@
 //! The program with somebody's history, and where it goes: a receiver, or files.
 #![allow(dead_code, clippy::expect_used)] // each test file uses its own part of this
 
-pub(crate) mod prometheus;
 pub(crate) mod receiver;
-pub(crate) mod samples;
 pub(crate) mod wire;
 
 use std::{
@@ -21,7 +19,7 @@ use oura_exporter::{
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::common::{Page, Program, eventually};
+use crate::common::{Page, Program, eventually, samples::Samples};
 use receiver::{QUOTED, Receiver};
 
 /// Few documents, of each way in which values are told: held for a day, held from the morning, and with their own time.
@@ -94,11 +92,11 @@ impl Place {
     }
 
     /// What an undisturbed run has of these days.
-    pub(crate) async fn undisturbed(&self, days: (NaiveDate, NaiveDate), more: &[&str]) -> samples::Samples {
+    pub(crate) async fn undisturbed(&self, days: (NaiveDate, NaiveDate), more: &[&str]) -> Samples {
         let arguments = [more, &["--output", "-"]].concat();
         let said = self.ended(&mut self.backfill("undisturbed", days, &arguments)).await;
         assert_eq!(said.code, Some(0), "{}", said.log);
-        let samples = samples::Samples::of_text(&said.out);
+        let samples = Samples::of_text(&said.out);
         assert!(samples.len() > 1000, "only {} samples", samples.len());
         samples
     }
@@ -160,7 +158,7 @@ pub(crate) fn surely_sent() -> i64 {
 }
 
 /// What an exporter sends live that nobody disturbs, as far as it is surely sent.
-pub(crate) async fn undisturbed_live(place: &Place, since: i64) -> samples::Samples {
+pub(crate) async fn undisturbed_live(place: &Place, since: i64) -> Samples {
     let receiver = Receiver::start().await;
     let program = Program::start(&mut live(place, "undisturbed", &receiver)).await;
     receiver.came(1).await;

@@ -25,10 +25,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{
-    samples::{Samples, Sent},
-    wire::{Parsed, parse},
-};
+use super::wire::{Parsed, Sent, parse};
+use crate::common::samples::Samples;
 
 /// How long the next request may take to come before a test fails.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -126,3 +126,17 @@ fn improper_ages(first: i64, last: i64, now: i64) -> impl Iterator<Item = &'stat
     ];
     improper.into_iter().filter(|(is_improper, _)| *is_improper).map(|(_, what)| what)
 }
+
+/// Which samples were sent, and how many in all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sent {
+    pub(crate) times: BTreeSet<i64>,
+    pub(crate) samples: usize,
+}
+
+impl Sent {
+    pub(crate) fn note(&mut self, parsed: &Parsed) {
+        self.samples += parsed.samples().count();
+        self.times.extend(parsed.samples().map(|(_, time, _)| time));
+    }
+}

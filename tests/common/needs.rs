@@ -1,0 +1,59 @@
+//! What tests need of the machine: whether it is there, and what to do where it is not.
+
+use std::{
+    env,
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+/// What gives the programs that the tests need.
+const PACKAGES: &[(&str, &str)] = &[
+    ("prometheus", "apt-get install prometheus"),
+    ("promtool", "apt-get install prometheus"),
+    ("prometheus-alertmanager", "apt-get install prometheus-alertmanager"),
+    ("amtool", "apt-get install prometheus-alertmanager"),
+    ("victoria-metrics", "apt-get install victoria-metrics"),
+    ("openssl", "apt-get install openssl"),
+    ("chromium", "apt-get install chromium"),
+    ("script", "apt-get install bsdutils"),
+    ("systemd-analyze", "apt-get install systemd"),
+    ("check-jsonschema", "pip install check-jsonschema"),
+    ("kubernetes-validate", "pip install kubernetes-validate"),
+];
+
+/// Whether the programs are there.
+pub(crate) fn there_are(programs: &[&str], test: &str) -> bool {
+    programs.iter().all(|program| {
+        let package = PACKAGES.iter().find(|(name, _)| name == program).map(|(_, package)| *package);
+        let package = package.unwrap_or_else(|| panic!("what gives {program}?"));
+        there_is(starts(program), program, package, test)
+    })
+}
+
+fn starts(program: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
+
+/// Whether this machine lets a process have file systems of its own.
+pub(crate) fn own_disks_are_there(test: &str) -> bool {
+    let mut probe = Command::new("unshare");
+    probe.args(["-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]).stderr(Stdio::null());
+    let can = probe.status().is_ok_and(|status| status.success());
+    there_is(can, "mount namespaces of one's own", "unshare -rm must be allowed", test)
+}
+
+/// Says whether a test can run; where it lacks something it is named and left out, unless all must run.
+pub(crate) fn there_is(is_there: bool, what: &str, how: &str, test: &str) -> bool {
+    if !is_there {
+        let need = format!("needs {what}: {how}");
+        assert!(env::var_os("OURA_TEST_ALL").is_none(), "{test} {need}");
+        left_out(test, &need);
+    }
+    is_there
+}
+
+/// Names a test that is left out and says why, past the test runner, which hides what good tests print.
+pub(crate) fn left_out(test: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "left out: {test} {why}");
+}
