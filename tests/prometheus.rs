@@ -34,26 +34,37 @@ async fn scraping(target: &str) -> Store {
     Store::prometheus(&readme_config().replace("localhost:10058", target).replace("1m", "1s"), &[]).await
 }
 
-/// The configuration that the README shows.
-fn readme_config() -> String {
+/// The configurations that the README shows: for the page, and for samples with their own time.
+fn readme_configs() -> Vec<String> {
     let readme = fs::read_to_string(file("README.md")).expect("README.md");
-    let within = readme.lines().map(|line| line.strip_prefix("   ").unwrap_or(line));
-    let block: Vec<_> =
-        within.skip_while(|line| *line != "scrape_configs:").take_while(|line| *line != "```").collect();
-    assert!(!block.is_empty(), "README.md shows no scrape_configs");
-    block.join("\n") + "\n"
+    let blocks = readme.split("```yaml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
+    // A block within a list is indented like the list.
+    let plain = |block: &str| {
+        let indent = block.len() - block.trim_start().len();
+        block.lines().map(|line| line.get(indent..).unwrap_or_default().to_owned() + "\n").collect()
+    };
+    blocks.map(plain).filter(|block: &String| block.starts_with("scrape_configs:")).collect()
+}
+
+/// The configuration for the page.
+fn readme_config() -> String {
+    readme_configs().swap_remove(0)
 }
 
 #[test]
-fn the_scrape_block_of_the_readme_is_good() {
-    if !there_are(&["promtool"], "the_scrape_block_of_the_readme_is_good") {
+fn the_scrape_blocks_of_the_readme_are_good() {
+    if !there_are(&["promtool"], "the_scrape_blocks_of_the_readme_are_good") {
         return;
     }
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("prometheus.yml");
-    fs::write(&path, readme_config()).expect("a file");
-    let (is_good, said) = promtool(&["check", "config", text(&path)], "");
-    assert!(is_good && said.contains("SUCCESS") && !said.contains("FAILED"), "{said}");
+    let configs = readme_configs();
+    assert_eq!(configs.len(), 2, "for the page and for the samples");
+    for config in configs {
+        fs::write(&path, config).expect("a file");
+        let (is_good, said) = promtool(&["check", "config", text(&path)], "");
+        assert!(is_good && said.contains("SUCCESS") && !said.contains("FAILED"), "{said}");
+    }
 }
 
 #[tokio::test]
