@@ -1,20 +1,18 @@
 //! promtool reads every query, and real Prometheus servers answer it: one that is an hour old, and one with two years.
 
-use std::{
-    collections::BTreeSet,
-    fmt::Write as _,
-    fs,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeSet, fmt::Write as _, fs, time::Duration};
 
+use chrono::{DateTime, Utc};
+use oura_exporter::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::{
     board::{Dashboard, annotations, dashboards, expressions, list, shown, text, variables},
     common::{
-        Program,
+        Plan, eventually, moment,
         needs::there_are,
         servers::{self, import, promtool},
+        simulator_with,
         stores::Store,
     },
     empty::{When, reason},
@@ -31,6 +29,9 @@ pub(crate) const DAY: u64 = 86_400;
 const MOST_POINTS: u64 = 1_000;
 /// A query must have come back by then.
 const FAST: Duration = Duration::from_secs(1);
+/// Nights, mornings and evenings of the two wearers: what a page has depends on the hour.
+const HOURS: [&str; 4] =
+    ["2026-11-22T00:30:00Z", "2026-11-22T06:30:00Z", "2026-11-22T12:00:00Z", "2026-11-22T18:30:00Z"];
 /// One of so many attempts must be as fast as that: other tests run at the same time.
 const ATTEMPTS: usize = 3;
 
@@ -121,12 +122,12 @@ fn legend(format: &str, series: &Value) -> String {
 }
 
 impl Query {
-    /// What is wrong with the answer, seen over `range` seconds; whether it may be empty `now`.
-    async fn problem(&self, prometheus: &Store, range: u64, now: &[When]) -> Option<String> {
+    /// What is wrong with the answer, seen over `range` seconds.
+    async fn problem(&self, asked: &Asked<'_>, range: u64) -> Option<String> {
         let mut cause = Some(String::new());
         for _ in 0..ATTEMPTS {
-            cause = match self.answer(prometheus, range).await {
-                Ok(series) => self.judge(&series, now),
+            cause = match self.answer(asked, range).await {
+                Ok(series) => self.judge(&series, asked.when),
                 Err(error) => Some(error),
             };
             if cause.is_none() {
@@ -137,7 +138,7 @@ impl Query {
         cause.map(|cause| format!("{dashboard}: {panel}, target {target}, over {} days: {cause}", range / DAY))
     }
 
-    fn judge(&self, series: &[Value], now: &[When]) -> Option<String> {
+    fn judge(&self, series: &[Value], when: &[When]) -> Option<String> {
         // An annotation names no labels: Prometheus itself keeps its series apart.
         let is_mark = self.panel.starts_with('@');
         let name = |series: &Value| if is_mark { series["metric"].to_string() } else { legend(&self.legend, series) };
@@ -145,38 +146,49 @@ impl Query {
         if legends.len() < series.len() {
             return Some(format!("{} series with {} legends", series.len(), legends.len()));
         }
-        let may_be_empty = reason(&self.dashboard, &self.panel, &self.target, now).is_some();
+        let may_be_empty = reason(&self.dashboard, &self.panel, &self.target, when).is_some();
         (series.is_empty() && !may_be_empty).then(|| "empty, and empty.rs does not say why".to_owned())
     }
 
-    async fn answer(&self, prometheus: &Store, range: u64) -> Result<Vec<Value>, String> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    async fn answer(&self, asked: &Asked<'_>, range: u64) -> Result<Vec<Value>, String> {
+        let now = asked.now.unwrap_or_else(Utc::now).timestamp().unsigned_abs();
         let step = self.step.max(range / MOST_POINTS);
         let end = if self.step == DAY { now / DAY * DAY } else { now };
         // The last point is now: of a server that has just begun to scrape, it is the only one.
         let begin = (end - range / step * step).to_string();
         let (end, step) = (end.to_string(), step.to_string());
-        let parameters = [("query", self.expr.as_str()), ("start", &begin), ("end", &end), ("step", &step)];
-        let (path, parameters) =
-            if self.instant { ("query", &parameters[..1]) } else { ("query_range", &parameters[..]) };
-        let answer = prometheus.request(path).query(parameters).timeout(FAST).send().await;
+        let at = now.to_string();
+        let (query, time) = (("query", self.expr.as_str()), ("time", at.as_str()));
+        let (path, parameters) = match self.instant {
+            true => ("query", vec![query, time]),
+            false => ("query_range", vec![query, ("start", &begin), ("end", &end), ("step", &step)]),
+        };
+        let answer = asked.store.request(path).query(&parameters).timeout(FAST).send().await;
         let answer: Value = answer.map_err(|_| "no answer in a second")?.json().await.map_err(|_| "no JSON")?;
         let error = || answer["error"].as_str().unwrap_or("no result").to_owned();
         answer["data"]["result"].as_array().cloned().ok_or_else(error)
     }
 }
 
+/// Who is asked, when, and what may be empty then.
+pub(crate) struct Asked<'a> {
+    pub(crate) store: &'a Store,
+    /// The time of the questions; none: now.
+    pub(crate) now: Option<DateTime<Utc>>,
+    pub(crate) when: &'a [When],
+}
+
 /// Fails with every query that has no good answer.
-pub(crate) async fn assert_answers(prometheus: &Store, now: &[When], ranges: impl Fn(&Query) -> Vec<u64>) {
+pub(crate) async fn assert_answers(asked: &Asked<'_>, ranges: impl Fn(&Query) -> Vec<u64>) {
     let mut problems = vec![];
     for query in dashboards().iter().flat_map(queries) {
         for range in ranges(&query) {
-            problems.extend(query.problem(prometheus, range, now).await);
+            problems.extend(query.problem(asked, range).await);
         }
     }
-    assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+    assert!(problems.is_empty(), "\n{:?}:\n{}\n", asked.now, problems.join("\n"));
     for dashboard in dashboards() {
-        assert_eq!(accounts(prometheus, &dashboard).await, ["alice", "bob"], "{}", dashboard.stem);
+        assert_eq!(accounts(asked.store, &dashboard).await, ["alice", "bob"], "{}", dashboard.stem);
     }
 }
 
@@ -196,9 +208,8 @@ impl Query {
     }
 }
 
-/// The page as it would have been scraped each minute of an hour, from two instances.
-fn hour_of(page: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+/// The page as it would have been scraped each minute of the hour until `now`, from two instances.
+fn hour_of(page: &str, now: i64) -> String {
     let mut text = String::new();
     for line in page.lines().filter(|line| !line.starts_with('#')) {
         let (series, value) = line.rsplit_once(' ').expect("a sample");
@@ -220,15 +231,20 @@ async fn an_hour_of_scrapes_of_two_instances_answers_every_query() {
     if !there_are(&["prometheus", "promtool"], "an_hour_of_scrapes_of_two_instances_answers_every_query") {
         return;
     }
-    let demo = Program::start(tokio::process::Command::new(env!("CARGO_BIN_EXE_oura-exporter")).arg("demo")).await;
-    demo.ready().await;
-    let directory = tempfile::tempdir().expect("a directory");
-    let file = directory.path().join("hour.om");
-    fs::write(&file, hour_of(&demo.get("/metrics").await.expect("a page"))).expect("a file");
-    import(&file, &directory.path().join("data"));
-    let prometheus = Store::prometheus_in(directory.path(), "", &[]).await;
-    let there = async || prometheus.now("count(oura_up)").await;
-    assert_eq!(crate::common::eventually("the hour is there", there).await, 4.0);
-    let now = [When::Always, When::NoSamples, When::Young];
-    assert_answers(&prometheus, &now, |query| vec![query.usual_range()]).await;
+    for now in HOURS.map(moment) {
+        let simulator = simulator_with(Clock::still_at(now)).await;
+        let plan = Plan { people: &["alice", "bob"], ..Plan::default() }.at_moment(now).still();
+        let exporter = plan.ready(&simulator).await;
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("hour.om");
+        fs::write(&file, hour_of(&exporter.page().await.text, now.timestamp())).expect("a file");
+        import(&file, &directory.path().join("data"));
+        let prometheus = Store::prometheus_in(directory.path(), "", &[]).await;
+        let there = async || prometheus.at("count(oura_up)", now).await;
+        assert_eq!(eventually("the hour is there", there).await, 4.0);
+        let when = [When::Always, When::NoSamples, When::Young];
+        let asked = Asked { store: &prometheus, now: Some(now), when: &when };
+        assert_answers(&asked, |query| vec![query.usual_range()]).await;
+        exporter.stop().await;
+    }
 }

@@ -19,7 +19,7 @@ use crate::{
         stores::{RECEIVING, Store, taking},
     },
     empty::When,
-    prometheus::{DAY, assert_answers},
+    prometheus::{Asked, DAY, assert_answers},
 };
 
 /// How much history there is, in days.
@@ -81,6 +81,7 @@ async fn two_years_of_history_and_live_scrapes_answer_every_query() {
         eventually(what, async || prometheus.now(query).await).await;
     }
     let two_years = u64::try_from(YEARS).expect("positive") * DAY;
-    assert_answers(&prometheus, &[When::Always], |query| vec![query.usual_range(), two_years]).await;
+    let asked = Asked { store: &prometheus, now: None, when: &[When::Always] };
+    assert_answers(&asked, |query| vec![query.usual_range(), two_years]).await;
     exporter.stop().await;
 }
