@@ -2,13 +2,16 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use common::{
     Program, eventually,
     scene::{Scene, consent, mode},
 };
-use oura_exporter::simulator::{Portal, TokenFault};
+use oura_exporter::{
+    documents::KINDS,
+    simulator::{Portal, TokenFault},
+};
 
 #[tokio::test]
 async fn signed_in_by_paste_at_either_portal_the_exporter_serves_and_the_doctor_is_content() {
@@ -89,4 +92,27 @@ async fn a_renewal_under_way_at_the_stop_is_not_lost() {
     authorizations.clear_faults();
     let (code, said) = scene.run(&["check"]).await;
     assert_eq!(code, Some(0), "{said}");
+}
+
+/// What the consent page of this address is asked for.
+fn asked_scopes(url: &reqwest::Url) -> BTreeSet<String> {
+    let scope = url.query_pairs().find(|(name, _)| name == "scope").expect("scopes").1.into_owned();
+    scope.split(' ').map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_sign_in_asks_for_what_is_read_and_for_nothing_else() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README.md");
+    let ticked = readme.split("Tick every scope you want to see:").nth(1).and_then(|rest| rest.split("\n3. ").next());
+    let ticked: BTreeSet<_> = ticked.expect("the list").split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    let needed: BTreeSet<_> = KINDS.iter().map(|kind| kind.scope.to_owned()).collect();
+    assert_eq!(needed, ticked, "what the README says to tick");
+    for portal in [Portal::Legacy, Portal::New] {
+        let begun = Scene::of(portal).await.begin(&["--no-browser"]).await;
+        let asked = asked_scopes(&begun.url.expect("an address"));
+        let bare: BTreeSet<_> = asked.iter().map(|scope| scope.trim_start_matches("extapi:").to_owned()).collect();
+        assert_eq!(bare, needed, "{portal:?}: {asked:?}");
+        let named = asked.iter().filter(|scope| scope.contains("email")).count();
+        assert_eq!(named, 0, "neither email nor extapi:email");
+    }
 }

@@ -19,9 +19,8 @@ const NO_REASON: &str = "no reason given";
 const NEW_PREFIX: &str = "extapi:";
 /// What to do where Oura does not know the application.
 const CHECK_APPLICATION: &str = "check OURA_CLIENT_ID and OURA_CLIENT_SECRET against your application at Oura";
-/// Every scope that Oura gives to applications of their own wearers.
+/// Every scope that some collection needs; `email` is none of them, nothing here reads it.
 const ALL_SCOPES: &[&str] = &[
-    "email",
     "personal",
     "daily",
     "heartrate",
