@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     Poller,
     fetch::Fetch,
-    schedule::{Next, Schedule, after_failures, every},
+    schedule::{Next, Schedule, after_failures, after_first_failures, every},
     series::Series,
 };
 use crate::{
@@ -170,6 +170,9 @@ impl Follower {
             Some(Reason::Membership) if refused => started + MEMBERSHIP_LAPSED,
             Some(Reason::Token) => started + interval,
             Some(Reason::RateLimit) => (started + interval).max(self.client.passes_at().unwrap_or(started) + jitter()),
+            Some(Reason::Network | Reason::Server | Reason::Timeout) if collection.last_success.is_none() => {
+                started + after_first_failures(collection.failures, interval)
+            }
             Some(_) => started + after_failures(collection.failures, interval),
         }
     }

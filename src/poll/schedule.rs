@@ -73,6 +73,18 @@ pub(super) fn every(pace: Pace, interval: Duration) -> Duration {
     })
 }
 
+/// The waits after failures of a collection that was never read: at a boot the network is often late by less than a minute,
+/// and until then there is nothing to show.
+const AT_THE_START: [Duration; 3] = [Duration::from_secs(15), Duration::from_secs(30), Duration::from_secs(60)];
+
+/// How long after its last start a collection is asked again that was never read and failed `failures` times, because Oura
+/// could not be reached or was in trouble.
+pub(super) fn after_first_failures(failures: u32, interval: Duration) -> Duration {
+    let first = AT_THE_START.get(failures.saturating_sub(1) as usize);
+    let usual = after_failures(failures.saturating_sub(AT_THE_START.len() as u32), interval);
+    first.map_or(usual, |wait| usual.min(*wait))
+}
+
 /// How long after its last start a collection that failed `failures` times in a row is asked again: sooner than usual
 /// if it is a slow one, later each time if it is a fast one.
 pub(super) fn after_failures(failures: u32, interval: Duration) -> Duration {
@@ -114,6 +126,16 @@ mod tests {
         let minutes = |failures| after_failures(failures, Duration::from_secs(300)).as_secs() / 60;
         assert_eq!([1, 2, 3, 99].map(minutes), [5, 10, 15, 15]);
         assert_eq!(after_failures(9, Duration::from_secs(3600)), Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn what_was_never_read_is_asked_again_within_the_minute() {
+        let seconds = |interval: u64| {
+            [1, 2, 3, 4, 5, 6].map(|failures| after_first_failures(failures, Duration::from_secs(interval)).as_secs())
+        };
+        assert_eq!(seconds(300), [15, 30, 60, 300, 600, 900]);
+        assert_eq!(seconds(3600), [15, 30, 60, 3600, 3600, 3600]);
+        assert_eq!(seconds(20), [15, 20, 20, 20, 40, 80], "never later than usual");
     }
 
     #[test]
