@@ -15,13 +15,24 @@ pub struct Problem {
     pub what: String,
 }
 
+/// How an account comes by its token: what a person can do depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access<'a> {
+    /// By a sign-in, of the account of that name.
+    SignIn(&'a str),
+    /// Made by hand, in the environment.
+    ByHand,
+}
+
 /// Why a collection fails: the closed list behind the label `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The access token is refused everywhere.
     Token,
-    /// The token is good, but not for this collection.
+    /// The token is good, and lacks the scope of this collection.
     Scope,
+    /// The token is good, this collection is refused, and something speaks against a missing scope.
+    Refused,
     /// The membership has lapsed.
     Membership,
     /// Too many requests.
@@ -47,6 +58,7 @@ impl Reason {
     pub const ALL: &'static [Self] = &[
         Self::Token,
         Self::Scope,
+        Self::Refused,
         Self::Membership,
         Self::RateLimit,
         Self::Server,
@@ -63,6 +75,7 @@ impl Reason {
         match self {
             Self::Token => "token",
             Self::Scope => "scope",
+            Self::Refused => "refused",
             Self::Membership => "membership",
             Self::RateLimit => "rate_limit",
             Self::Server => "server",
@@ -75,27 +88,83 @@ impl Reason {
         }
     }
 
-    /// What a person can do about it.
-    pub const fn advice(self) -> &'static str {
+    /// What it means, in words that hold for every collection.
+    pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Token => {
-                "put a new token into OURA_ACCESS_TOKEN and start again, or sign in with oura-exporter login"
+            Self::Token => "Oura refuses the token everywhere, or refuses to renew the sign-in",
+            Self::Scope => "the token lacks the scope of this collection",
+            Self::Refused => {
+                "Oura refuses this collection, although the token is good and nothing says that a scope is missing"
             }
-            Self::Scope => "tick the scope in the Oura application, authorize it anew and use the new token",
+            Self::Membership => "Oura forbids everything: the membership has lapsed",
+            Self::RateLimit => "Oura asked for a pause, which the whole account keeps",
+            Self::Server => "Oura's server is in trouble",
+            Self::Timeout => "no answer in time",
+            Self::Network => "no connection, or one that broke",
+            Self::Unreadable => "an answer that is no JSON, or is cut off",
+            Self::Document => "a document has a shape that this version does not know; the others are shown",
+            Self::Paging => "an answer whose pages never end",
+            Self::Request => "Oura rejects what is asked; the log has the status",
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn advice(self, access: Access<'_>) -> String {
+        match (self, access) {
+            (Self::Token, Access::SignIn(name)) => format!("run: {}", login(name)),
+            (Self::Token, Access::ByHand) => {
+                "put a new token into OURA_ACCESS_TOKEN and start the exporter anew".to_owned()
+            }
+            (Self::Scope, Access::SignIn(name)) => format!(
+                "tick it in your application at Oura, then run: {}, and tick it on Oura's consent page",
+                login(name)
+            ),
+            (Self::Scope, Access::ByHand) => {
+                "tick it in your application at Oura and on Oura's consent page, put the new token \
+                                              into OURA_ACCESS_TOKEN and start the exporter anew"
+                    .to_owned()
+            }
+            (Self::Refused, Access::SignIn(name)) => {
+                format!("it is asked again within minutes; if it lasts, run: {}, and tick every scope", login(name))
+            }
+            (Self::Refused, Access::ByHand) => {
+                "it is asked again within minutes; if it lasts, put a new token with every scope \
+                                                into OURA_ACCESS_TOKEN and start the exporter anew"
+                    .to_owned()
+            }
+            (reason, _) => reason.common_advice().to_owned(),
+        }
+    }
+
+    /// What a person can do where the way to the token makes no difference.
+    const fn common_advice(self) -> &'static str {
+        match self {
             Self::Membership => "renew the Oura membership; it is asked again every hour",
             Self::RateLimit => "nothing to do, it goes on by itself; if it comes often, raise OURA_POLL_INTERVAL",
-            Self::Server | Self::Timeout => "nothing to do, it is asked again at the next poll",
             Self::Network => "check the network and OURA_API_URL; it is asked again at the next poll",
             Self::Unreadable | Self::Paging => "it is asked again at the next poll; if it stays, report it",
             Self::Document => "if it stays, report it with the field's name",
             Self::Request => "look for a newer version of this exporter, or report it",
+            Self::Token | Self::Scope | Self::Refused | Self::Server | Self::Timeout => {
+                "nothing to do, it is asked again at the next poll"
+            }
         }
+    }
+
+    /// Whether Oura answered 401 or 403 although the token is good.
+    pub const fn is_refusal(self) -> bool {
+        matches!(self, Self::Scope | Self::Refused | Self::Membership)
     }
 
     /// Whether it is the whole account's and not one collection's, so that it is told once.
     pub const fn is_of_the_account(self) -> bool {
         matches!(self, Self::Token | Self::Membership | Self::RateLimit | Self::Network)
     }
+}
+
+/// The command that signs an account in.
+fn login(name: &str) -> String {
+    format!("oura-exporter login --account {name}")
 }
 
 impl Problem {
@@ -105,14 +174,20 @@ impl Problem {
         Self { reason: Reason::Document, what: format!("no document can be read, the first fails at `{field}`") }
     }
 
-    /// What a refusal (401 or 403) of one collection means, given how the account stands.
-    pub fn of_refusal(standing: Standing, scope: &str) -> Self {
+    /// What a refusal (401 or 403) of one collection means, given how the account stands. Whether it is for want of the
+    /// scope takes more than one collection to say: see [`Self::of_scope`].
+    pub fn of_refusal(standing: Standing) -> Self {
         let (reason, what) = match standing {
-            Standing::TokenRefused => (Reason::Token, "Oura no longer accepts the access token".to_owned()),
-            Standing::MembershipLapsed => (Reason::Membership, "the Oura membership has lapsed".to_owned()),
-            Standing::Good => (Reason::Scope, format!("the token lacks the scope {scope}")),
+            Standing::TokenRefused => (Reason::Token, "Oura no longer accepts the access token"),
+            Standing::MembershipLapsed => (Reason::Membership, "the Oura membership has lapsed"),
+            Standing::Good => (Reason::Refused, "Oura refuses it, although the token is good"),
         };
-        Self { reason, what }
+        Self { reason, what: what.to_owned() }
+    }
+
+    /// A refusal for want of that scope.
+    pub fn of_scope(scope: &str) -> Self {
+        Self { reason: Reason::Scope, what: format!("the token lacks the scope {scope}") }
     }
 }
 

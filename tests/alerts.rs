@@ -63,6 +63,12 @@ const CHANGES: &[Change] = &[
     change("OuraSignInNeeded", "for: 10m", "for: 5m", "exporter"),
     change("OuraSignInEndsSoon", "< 90 *", "< 150 *", "exporter"),
     change("OuraCollectionFailing", "for: 1h", "for: 30m", "exporter"),
+    change(
+        "OuraCollectionFailing",
+        "max by (account, collection) (oura_collection_last_success_timestamp_seconds)",
+        "vector(1) > 2",
+        "exporter",
+    ),
     change("OuraRateLimited", ">= 3", ">= 2", "exporter"),
     change("OuraHistoryLagging", "- 600", "- 6000", "exporter"),
 ];

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::{
     authority::{Authority, AuthorityError},
-    source::is_same,
+    source::{Grant, is_same},
     store::{Edition, Store},
     tokens::Tokens,
 };
@@ -87,6 +87,11 @@ impl Keeper {
     /// When the present access token ends.
     pub async fn expires_at(&self) -> Option<DateTime<Utc>> {
         self.0.state.lock().await.tokens.as_ref()?.expires_at
+    }
+
+    /// What the present pair's sign-in granted.
+    pub async fn grant(&self) -> Option<Grant> {
+        self.0.state.lock().await.tokens.as_ref().map(Tokens::grant)
     }
 
     /// Waits for what is under way: a renewal that was begun must not be cut off.

@@ -12,7 +12,7 @@ mod tokens;
 pub use authority::{Application, Authority, AuthorityError, Code, Endpoints};
 pub use keeper::{Keeper, NoToken};
 pub use login::{Login, keep};
-pub use source::TokenSource;
 pub(crate) use source::is_same;
+pub use source::{Grant, TokenSource};
 pub use store::{Edition, Lock, Store, StoreError};
 pub use tokens::{Portal, Tokens};

@@ -5,6 +5,22 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Keeper, NoToken};
 
+/// What a person granted at a sign-in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// When they signed in; renewals change nothing about it.
+    pub signed_in_at: DateTime<Utc>,
+    /// The scopes, without prefixes; none if Oura never said.
+    pub scopes: Option<Vec<String>>,
+}
+
+impl Grant {
+    /// Whether that scope was granted, as far as Oura said.
+    pub fn has(&self, scope: &str) -> Option<bool> {
+        Some(self.scopes.as_ref()?.iter().any(|granted| granted == scope))
+    }
+}
+
 /// Where an access token comes from.
 pub enum TokenSource {
     /// From the environment: nobody renews it.
@@ -49,6 +65,14 @@ impl TokenSource {
         match self {
             Self::Fixed(_) => None,
             Self::Kept(keeper) => keeper.expires_at().await,
+        }
+    }
+
+    /// What the present token's sign-in granted; none if there was none.
+    pub async fn grant(&self) -> Option<Grant> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Kept(keeper) => keeper.grant().await,
         }
     }
 

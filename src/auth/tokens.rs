@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::source::is_same;
+use super::source::{Grant, is_same};
 
 /// The version of the file that this build writes; it reads no newer one.
 const VERSION: u32 = 1;
@@ -55,6 +55,11 @@ impl Tokens {
     /// Whether the access token has ended.
     pub fn has_expired(&self, now: DateTime<Utc>) -> bool {
         self.expires_at.is_some_and(|end| now >= end)
+    }
+
+    /// What the sign-in that it comes from granted.
+    pub fn grant(&self) -> Grant {
+        Grant { signed_in_at: self.signed_in_at, scopes: self.scopes.clone() }
     }
 
     /// Whether both are the same pair.

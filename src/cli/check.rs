@@ -2,25 +2,30 @@
 
 use anyhow::ensure;
 
+use super::examine::{examine, words};
 use crate::{
-    clock::Clock, config::Config, documents::Kind, exporter, latest::AccountState, oura::Patience, poll::Account,
+    clock::Clock,
+    config::Config,
+    exporter,
+    latest::{AccountState, Mark},
+    oura::Patience,
+    poll::Account,
     status::ApiStats,
 };
 
 /// Looks at everything once.
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     println!("The configuration is good: {} collections, API at {}.", config.collections.len(), config.api_url);
-    let kinds = config.collections.clone();
+    let (kinds, are_named) = (config.collections.clone(), config.collections_are_named);
     let accounts = exporter::accounts(config, &ApiStats::new()?, &Clock::system(), Patience::default())?;
     let mut failures = 0;
     for account in &accounts {
         println!("\nAccount {}: {}", account.name, token(account).await);
-        for kind in &kinds {
-            failures += usize::from(!examine(account, kind).await);
-        }
+        let state = examine(account, &kinds, account.client.source().grant().await).await;
+        failures += table(&state, are_named);
+        println!("  {}", state.summary().1);
     }
     ensure!(failures == 0, "{failures} collections need attention, see above");
-    println!("\nAll is well.");
     Ok(())
 }
 
@@ -35,18 +40,22 @@ async fn token(account: &Account) -> String {
     }
 }
 
-/// Asks the collection once; whether it works.
-async fn examine(account: &Account, kind: &'static Kind) -> bool {
-    let clock = Clock::system();
-    let (good, words) = match account.ask_once(kind, clock.now()).await {
-        Ok(Some(day)) => (true, format!("works, newest {day}")),
-        Ok(None) => (true, "works".to_owned()),
-        Err(problem) => {
-            let mut state = AccountState::new(&account.name, &[]);
-            state.is_signed_in = account.client.source().is_kept();
-            (false, format!("{}; {}", problem.what, state.advice(problem.reason)))
-        }
-    };
-    println!("  {:4} {:26} {words}", if good { "ok" } else { "BAD" }, kind.name);
-    good
+/// Shows each collection; how many need attention. What the wearer chose not to grant needs none, unless
+/// `OURA_COLLECTIONS` names it: then somebody counts on it.
+fn table(account: &AccountState, are_named: bool) -> usize {
+    let mut failures = 0;
+    for collection in &account.collections {
+        let needs_attention = match collection.mark() {
+            Mark::NotGranted => are_named,
+            mark => mark == Mark::Bad,
+        };
+        failures += usize::from(needs_attention);
+        let word = match collection.mark() {
+            _ if needs_attention => "BAD",
+            Mark::NotGranted => "--",
+            _ => "ok",
+        };
+        println!("  {word:4} {:26} {}", collection.kind.name, words(account, collection));
+    }
+    failures
 }

@@ -2,6 +2,7 @@
 
 mod backfill;
 mod check;
+mod examine;
 mod sign_in;
 
 use std::{

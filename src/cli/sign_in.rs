@@ -1,18 +1,22 @@
 //! `login`, `logout` and `accounts`: who is signed in, and how they come and go.
 
-use std::io::{self, Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, Write as _},
+};
 
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
 use reqwest::Url;
-use secrecy::SecretString;
 
+use super::examine::{examine, marked, words};
 use crate::{
     auth::{self, Authority, AuthorityError, Store, TokenSource, Tokens},
     clock::Clock,
     config::{self, Config, SignIn},
-    documents::Kind,
+    latest::{AccountState, CollectionState, Mark},
     oura::{Client, Patience, Transport},
+    poll::Account,
     status::ApiStats,
 };
 
@@ -55,8 +59,7 @@ impl Login {
                 "Oura gave no refresh token: this sign-in ends with its first token, and then needs another login."
             );
         }
-        tell_scopes(config, &tokens);
-        try_out(config, tokens.access).await
+        try_out(config, &self.account, tokens).await
     }
 }
 
@@ -67,36 +70,51 @@ fn open(url: &Url) {
     }
 }
 
-/// What the account may read now, and what it takes to read the rest.
-fn tell_scopes(config: &Config, tokens: &Tokens) {
-    let Some(granted) = &tokens.scopes else {
-        println!("Oura did not say which scopes were granted; `oura-exporter check` finds out.");
-        return;
-    };
-    let is_granted = |kind: &&&'static Kind| granted.iter().any(|scope| scope == kind.scope);
-    let (may, may_not): (Vec<&&Kind>, Vec<&&Kind>) = config.collections.iter().partition(is_granted);
-    let names: Vec<_> = may.iter().map(|kind| kind.name).collect();
-    println!("It may read: {}.", names.join(", "));
-    for kind in may_not {
-        println!("It may not read {}: the scope {} was not granted.", kind.name, kind.scope);
+/// Asks every collection once, and says which the account may read, and what it takes to read the rest.
+async fn try_out(config: &Config, name: &str, tokens: Tokens) -> anyhow::Result<()> {
+    let grant = tokens.grant();
+    if grant.scopes.is_none() {
+        println!("Oura did not say which scopes were granted; each collection is asked instead.");
     }
-    if names.len() < config.collections.len() {
-        println!(
-            "Tick the missing scopes in your application at Oura, then run this again and tick them at the consent."
-        );
+    let transport =
+        Transport::new(&config.api_url, config.sandbox, Patience::default(), Clock::system(), ApiStats::new()?)?;
+    let client = Client::new(transport.into(), TokenSource::Fixed(tokens.access));
+    let account = Account { name: name.to_owned(), client: client.into() };
+    let state = examine(&account, &config.collections, Some(grant)).await;
+    tell_collections(&state);
+    tell_unasked(&state, config);
+    let (is_well, summary) = state.summary();
+    println!("{summary}{}", if is_well { "" } else { " To look again, run: oura-exporter check" });
+    Ok(())
+}
+
+/// What the account may read now, and what is to be said of the rest, once for those of which the same is to be said.
+fn tell_collections(state: &AccountState) {
+    let names = |collections: &[&CollectionState]| {
+        collections.iter().map(|collection| collection.kind.name).collect::<Vec<_>>().join(", ")
+    };
+    let well = marked(state, Mark::Well);
+    if !well.is_empty() {
+        println!("It may read: {}.", names(&well));
+    }
+    let mut others = BTreeMap::<_, Vec<_>>::new();
+    for collection in [marked(state, Mark::NotGranted), marked(state, Mark::Bad)].concat() {
+        others.entry(words(state, collection)).or_default().push(collection);
+    }
+    for (words, collections) in others {
+        println!("It cannot read {}: {words}.", names(&collections));
     }
 }
 
-/// Calls the API once, so that a token that opens nothing is noticed now.
-async fn try_out(config: &Config, token: SecretString) -> anyhow::Result<()> {
-    let stats = ApiStats::new()?;
-    let transport = Transport::new(&config.api_url, false, Patience::default(), Clock::system(), stats)?;
-    let client = Client::new(transport.into(), TokenSource::Fixed(token));
-    match client.single("personal_info").await {
-        Ok(_) => println!("Oura's API answers. All is well."),
-        Err(error) => println!("Oura's API does not answer as it should yet: {error}. Run: oura-exporter check"),
+/// Scopes that are missing because they were not even asked for.
+fn tell_unasked(state: &AccountState, config: &Config) {
+    let asked = config.sign_in.application.as_ref().map_or(&[][..], |application| &application.scopes);
+    let not_granted = marked(state, Mark::NotGranted).into_iter().map(|collection| collection.kind.scope);
+    let unasked: BTreeSet<_> = not_granted.filter(|scope| !asked.iter().any(|asked| asked == scope)).collect();
+    if !asked.is_empty() && !unasked.is_empty() {
+        let unasked = Vec::from_iter(unasked).join(" ");
+        println!("OURA_SCOPES does not ask for: {unasked}. Add what you want to see before the next sign-in.");
     }
-    Ok(())
 }
 
 impl Logout {

@@ -51,6 +51,8 @@ pub struct Config {
     pub stale_after: TimeDelta,
     /// What is asked for (`OURA_COLLECTIONS`).
     pub collections: Vec<&'static Kind>,
+    /// Whether somebody named them, so that each of them counts.
+    pub collections_are_named: bool,
     /// Where the API is (`OURA_API_URL`).
     pub api_url: String,
     /// Whether its sandbox is asked (`OURA_SANDBOX`).
@@ -240,6 +242,7 @@ impl Config {
             listen_address: reader.take(address, Setting::address).unwrap_or_else(|| LISTEN_ADDRESS.to_owned()),
             poll_interval: interval.unwrap_or(POLL_INTERVAL),
             stale_after: stale_after.unwrap_or(STALE_AFTER),
+            collections_are_named: collections.is_some(),
             collections: collections.unwrap_or_else(all_but_deprecated),
             api_url: api_url.unwrap_or_else(|| API_URL.to_owned()),
             sandbox: sandbox.unwrap_or(false),

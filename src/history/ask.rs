@@ -76,9 +76,9 @@ pub(super) async fn ask(
         match answer {
             Ok(documents) => good.push((kind, documents)),
             Err(problem) => {
-                let (account, collection, reason) = (&account.name, kind.name, problem.reason.label());
-                warn!(account, collection, reason, "left out: {}; {}", problem.what, problem.reason.advice());
-                left_out.insert((account.clone(), kind.name), problem);
+                let (collection, reason, advice) = (kind.name, problem.reason.label(), account.advice(problem.reason));
+                warn!(account = account.name, collection, reason, "left out: {}; {advice}", problem.what);
+                left_out.insert((account.name.clone(), kind.name), problem);
             }
         }
     }
@@ -87,7 +87,7 @@ pub(super) async fn ask(
 
 /// Whether the others go on without it.
 const fn is_of_the_collection(reason: Reason) -> bool {
-    matches!(reason, Reason::Scope | Reason::Request)
+    matches!(reason, Reason::Scope | Reason::Refused | Reason::Request)
 }
 
 async fn one(

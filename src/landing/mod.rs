@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    latest::{AccountState, CollectionState},
+    latest::{AccountState, CollectionState, Mark},
     problem::Reason,
 };
 
@@ -42,47 +42,53 @@ pub fn page(accounts: &[AccountState], now: DateTime<Utc>) -> String {
 
 fn paragraph(account: &AccountState, now: DateTime<Utc>) -> String {
     let limited = account.rate_limited_until.filter(|until| *until > now);
+    let is_bad = account.collections.iter().any(|collection| collection.mark() == Mark::Bad);
     let (class, words) = match (account.authorized, limited) {
-        (None, _) => ("", "Oura has not answered yet.".to_owned()),
+        (None, _) if !is_bad => ("", "Oura has not answered yet.".to_owned()),
         (Some(false), _) => ("bad", format!("A person must sign in again; {}.", account.advice(Reason::Token))),
         (_, Some(until)) => ("bad", format!("Oura asks for no requests until {}.", until.format("%H:%M:%S UTC"))),
-        _ if account.is_up() => ("quiet", "All is well.".to_owned()),
-        _ => ("bad", "Some collections cannot be read.".to_owned()),
+        _ => {
+            let (is_well, words) = account.summary();
+            (if is_well { "quiet" } else { "bad" }, words)
+        }
     };
     format!("<p class=\"{class}\">{}</p>", Escaped(&words))
 }
 
 /// The collections as a table, which is open when something is wrong.
 fn collections(account: &AccountState, now: DateTime<Utc>) -> String {
-    let is_bad = |collection: &CollectionState| collection.problem.is_some() || !collection.unreadable.is_empty();
-    let well =
-        account.collections.iter().filter(|collection| collection.up == Some(true) && !is_bad(collection)).count();
-    let open = if account.collections.iter().any(is_bad) { " open" } else { "" };
+    let count = |mark| account.collections.iter().filter(|collection| collection.mark() == mark).count();
+    let open = if count(Mark::Bad) > 0 { " open" } else { "" };
+    let not_granted = match count(Mark::NotGranted) {
+        0 => String::new(),
+        not_granted => format!(", {not_granted} not granted"),
+    };
     let mut html = format!(
-        "<details{open}><summary>Collections: {well} of {} as they should be</summary><div class=\"scroll\" \
+        "<details{open}><summary>Collections: {} of {} as they should be{not_granted}</summary><div class=\"scroll\" \
          tabindex=\"0\" role=\"region\" aria-label=\"Collections of {}\"><table><thead><tr><th scope=\"col\">Collection\
          <th scope=\"col\">Shows<th scope=\"col\">State</thead><tbody>",
+        count(Mark::Well),
         account.collections.len(),
         Escaped(&account.name)
     );
     for collection in &account.collections {
-        html.push_str(&row(account, collection, now, is_bad(collection)));
+        html.push_str(&row(account, collection, now));
     }
     html + "</tbody></table></div></details>"
 }
 
-fn row(account: &AccountState, collection: &CollectionState, now: DateTime<Utc>, is_bad: bool) -> String {
+fn row(account: &AccountState, collection: &CollectionState, now: DateTime<Utc>) -> String {
     format!(
         "<tr><td>{}<td>{}<td class=\"{}\">{}",
         collection.kind.name,
         shows(account, collection),
-        if is_bad { "bad" } else { "" },
+        if collection.mark() == Mark::Bad { "bad" } else { "" },
         Escaped(&state(account, collection, now))
     )
 }
 
 fn shows(account: &AccountState, collection: &CollectionState) -> String {
-    match &collection.shown {
+    match collection.shown.as_ref().filter(|shown| !shown.observations.is_empty()) {
         None => "nothing".to_owned(),
         Some(shown) => shown.date.day(account.zone).map_or_else(|| "what holds now".to_owned(), |day| day.to_string()),
     }
@@ -91,15 +97,11 @@ fn shows(account: &AccountState, collection: &CollectionState) -> String {
 fn state(account: &AccountState, collection: &CollectionState, now: DateTime<Utc>) -> String {
     let read =
         collection.last_success.map_or_else(|| "never read".to_owned(), |time| format!("read {}", ago(now - time)));
-    match (&collection.problem, collection.unreadable.first()) {
-        (Some(problem), _) => format!("{}; {} ({read})", problem.what, account.advice(problem.reason)),
-        (None, Some(document)) => {
-            let count = collection.unreadable.len();
-            format!("{read}; {count} of its documents cannot be read, the first fails at `{}`", document.field)
-        }
-        (None, None) if collection.up.is_none() => "being asked for the first time".to_owned(),
-        (None, None) if collection.shown.is_none() => format!("{read}; Oura has no document of late"),
-        (None, None) => read,
+    match account.remark(collection) {
+        Some(remark) => format!("{remark} ({read})"),
+        None if collection.up.is_none() => "being asked for the first time".to_owned(),
+        None if collection.shown.is_none() => format!("{read}; Oura has no document of late"),
+        None => read,
     }
 }
 

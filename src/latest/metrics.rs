@@ -24,9 +24,9 @@ impl CollectionState {
 
 /// The metrics of an account.
 pub const ACCOUNT_METRICS: &[Metric<AccountState>] = &[
-    help("Whether the last poll got every collection that the account may read, 0 or 1.")
+    help("Whether every collection works that the account may read, or could read once with this token, 0 or 1.")
         .gauge("oura_up", |a| flag(Some(a.is_up()))),
-    help("Whether the last attempt at the collection succeeded, 0 or 1.").rows(
+    help("Whether the last attempt at the collection succeeded, at most three of its intervals ago, 0 or 1.").rows(
         "oura_collection_up",
         &[label("collection", &[])],
         |a| each(a, |c| flag(c.up)),

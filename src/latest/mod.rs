@@ -4,10 +4,14 @@ mod board;
 mod collector;
 mod metrics;
 mod page;
+mod permission;
 mod state;
+mod words;
 
 pub use board::Board;
 pub use collector::Latest;
 pub use metrics::{ACCOUNT_METRICS, BOARD_METRICS, DOCUMENT_DAY};
 pub use page::{Encoded, Page};
-pub use state::{AccountState, CollectionState};
+pub use permission::{Evidence, Refusals};
+pub use state::{AccountState, CollectionState, Watch};
+pub use words::Mark;

@@ -1,14 +1,22 @@
 //! The state of an account and its collections: what they show, whether they work, and why not.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, FixedOffset, Offset, TimeDelta, Utc};
 
+use super::permission::{Evidence, Refusals};
 use crate::{
+    auth::Grant,
     documents::{Kind, Shown, Unreadable},
     observation::Moment,
-    problem::{Problem, Reason},
+    oura::Standing,
+    problem::{Access, Problem, Reason},
 };
+
+/// A collection that was not read for so many of its intervals is not up, whatever keeps it.
+const INTERVALS: u32 = 3;
+/// No interval counts as shorter: an answer may take its time.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(60);
 
 /// An account as its last answers left it.
 #[derive(Clone)]
@@ -19,6 +27,8 @@ pub struct AccountState {
     pub authorized: Option<bool>,
     /// Whether a sign-in gives its tokens, and not the environment.
     pub is_signed_in: bool,
+    /// What the person granted at the sign-in; none if there was none, or nothing is known of it.
+    pub grant: Option<Grant>,
     /// When the access token ends; none if nobody knows.
     pub token_expires_at: Option<DateTime<Utc>>,
     /// The wearer's offset from UTC, as the newest document tells it.
@@ -34,12 +44,20 @@ pub struct AccountState {
 pub struct CollectionState {
     /// Which one.
     pub kind: &'static Kind,
-    /// Whether the last attempt succeeded; none before the first has ended.
+    /// Whether the last attempt succeeded, and is not overdue; none before the first has ended.
     pub up: Option<bool>,
     /// Whether the account may read it; none while that is not known.
     pub permitted: Option<bool>,
+    /// Whether it was read with the present token, or one of the same sign-in.
+    pub worked: bool,
+    /// How often it was refused since.
+    pub refusals: Option<Refusals>,
     /// When it was last read.
     pub last_success: Option<DateTime<Utc>>,
+    /// Since when and how often it is asked for; none where nobody polls.
+    pub watch: Option<Watch>,
+    /// Whether it should have been asked for again long ago, as [`AccountState::visible`] sees it.
+    pub is_overdue: bool,
     /// How often in a row it failed.
     pub failures: u32,
     /// What is wrong with it.
@@ -50,6 +68,15 @@ pub struct CollectionState {
     pub shown: Option<Arc<Shown>>,
 }
 
+/// How a collection is polled.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch {
+    /// From when on.
+    pub since: DateTime<Utc>,
+    /// How long it is between two polls, if nothing goes wrong.
+    pub interval: Duration,
+}
+
 impl AccountState {
     /// An account of which nothing is known yet.
     pub fn new(name: &str, kinds: &[&'static Kind]) -> Self {
@@ -58,6 +85,7 @@ impl AccountState {
             name: name.to_owned(),
             authorized: None,
             is_signed_in: false,
+            grant: None,
             token_expires_at: None,
             zone: Utc.fix(),
             rate_limited_until: None,
@@ -70,11 +98,16 @@ impl AccountState {
         Moment { now, zone: self.zone }
     }
 
-    /// The account without the values that are too old to be shown at `now`.
+    /// The account as it stands at `now`: what is overdue is not up, and values that are too old are not shown. A task that
+    /// hangs writes nothing any more, so this goes by the clock of whoever looks.
     pub fn visible(&self, now: DateTime<Utc>, stale_after: TimeDelta) -> Self {
         let mut state = self.clone();
         let moment = self.moment(now);
         for collection in &mut state.collections {
+            if collection.up != Some(false) && collection.is_overdue_at(now) {
+                collection.is_overdue = true;
+                collection.up = Some(false);
+            }
             if !collection.is_fresh(&moment, stale_after) {
                 collection.shown = None;
             }
@@ -82,18 +115,78 @@ impl AccountState {
         state
     }
 
-    /// Whether the last poll got every collection that the account may read.
+    /// Whether every collection works that the account may read, or could read once with this token.
     pub fn is_up(&self) -> bool {
-        let mut may_read = self.collections.iter().filter(|collection| collection.permitted != Some(false)).peekable();
+        let mut may_read = self.collections.iter().filter(|collection| !collection.was_never_permitted()).peekable();
         may_read.peek().is_some() && may_read.all(|collection| collection.up == Some(true))
+    }
+
+    /// How the account comes by its token.
+    pub fn access(&self) -> Access<'_> {
+        if self.is_signed_in { Access::SignIn(&self.name) } else { Access::ByHand }
     }
 
     /// What a person can do about a problem of that kind.
     pub fn advice(&self, reason: Reason) -> String {
-        match reason {
-            Reason::Token if self.is_signed_in => format!("run: oura-exporter login --account {}", self.name),
-            reason => reason.advice().to_owned(),
+        reason.advice(self.access())
+    }
+
+    /// Takes note of what is granted now. After a new sign-in the past says nothing about what may be read any more; whether
+    /// there was one.
+    pub fn granted(&mut self, grant: Option<Grant>) -> bool {
+        let signed_in_at = |grant: &Option<Grant>| grant.as_ref().map(|grant| grant.signed_in_at);
+        let is_new =
+            self.grant.is_some() && signed_in_at(&grant).is_some_and(|at| Some(at) != signed_in_at(&self.grant));
+        self.grant = grant.or_else(|| self.grant.take());
+        if is_new {
+            for collection in &mut self.collections {
+                collection.worked = false;
+                collection.refusals = None;
+            }
         }
+        is_new
+    }
+
+    /// Weighs anew what the refusals of single collections mean: what another one of the same scope says counts, too.
+    pub fn judge(&mut self) {
+        for place in 0..self.collections.len() {
+            let evidence = self.evidence(place);
+            let is_granted = self.is_granted(self.collections[place].kind.scope);
+            let collection = &mut self.collections[place];
+            if let Some(evidence) = evidence {
+                collection.concluded(evidence.is_scope_missing());
+            } else if collection.up == Some(true) {
+                // Oura answers for personal_info whatever was granted, with nothing in it.
+                collection.permitted = Some(is_granted != Some(false) || !collection.is_bare());
+            }
+        }
+    }
+
+    /// Whether the scope of the collection in `place` is missing beyond doubt.
+    pub fn is_certainly_missing(&self, place: usize) -> bool {
+        self.evidence(place).is_some_and(|evidence| evidence.is_certain())
+    }
+
+    /// What is known about the collection in `place`; none if it is not refused while the token is good elsewhere.
+    fn evidence(&self, place: usize) -> Option<Evidence> {
+        let collection = &self.collections[place];
+        let problem = collection.problem.as_ref()?;
+        let refusals = collection.refusals.filter(|_| matches!(problem.reason, Reason::Scope | Reason::Refused))?;
+        let is_sibling = |other: &&CollectionState| {
+            other.kind.scope == collection.kind.scope && other.kind.name != collection.kind.name
+        };
+        let works = |other: &CollectionState| other.worked && other.refusals.is_none();
+        Some(Evidence {
+            sibling_works: self.collections.iter().filter(is_sibling).any(works),
+            is_granted: self.is_granted(collection.kind.scope),
+            worked: collection.worked,
+            refusals,
+        })
+    }
+
+    /// Whether the person granted that scope, as far as Oura said.
+    pub fn is_granted(&self, scope: &str) -> Option<bool> {
+        self.grant.as_ref()?.has(scope)
     }
 
     /// The collections whose first attempt has not ended.
@@ -113,7 +206,11 @@ impl CollectionState {
             kind,
             up: None,
             permitted: None,
+            worked: false,
+            refusals: None,
             last_success: None,
+            watch: None,
+            is_overdue: false,
             failures: 0,
             problem: None,
             unreadable: vec![],
@@ -125,6 +222,8 @@ impl CollectionState {
     pub fn succeeded(&mut self, now: DateTime<Utc>, shown: Option<Shown>, unreadable: Vec<Unreadable>) {
         self.up = Some(true);
         self.permitted = Some(true);
+        self.worked = true;
+        self.refusals = None;
         self.last_success = Some(now);
         self.failures = 0;
         self.problem = None;
@@ -132,17 +231,52 @@ impl CollectionState {
         self.shown = shown.map(Arc::new);
     }
 
-    /// Takes note of a failure; the values stay, for as long as they may. What was permitted before counts as forbidden
-    /// only after a second refusal: a single one may be a passing fault.
-    pub fn failed(&mut self, problem: Problem) {
+    /// Takes note of a failure; the values stay, for as long as they may. What a refusal of this collection alone means is
+    /// for [`AccountState::judge`] to say.
+    pub fn failed(&mut self, problem: Problem, now: DateTime<Utc>) {
         self.up = Some(false);
         self.failures = self.failures.saturating_add(1);
-        let again = self.problem.as_ref().is_some_and(|before| before.reason == problem.reason);
-        let refused = matches!(problem.reason, Reason::Scope | Reason::Membership);
-        if refused && (again || self.permitted != Some(true)) {
-            self.permitted = Some(false);
+        if problem.reason.is_refusal() {
+            let refusals = Refusals::and_one(self.refusals, now);
+            self.refusals = Some(refusals);
+            if problem.reason == Reason::Membership && (!self.worked || refusals.are_lasting()) {
+                self.permitted = Some(false);
+            }
         }
         self.problem = Some(problem);
+    }
+
+    /// Takes note of whether its refusals mean that the scope is missing.
+    fn concluded(&mut self, is_scope_missing: bool) {
+        if !is_scope_missing {
+            self.permitted = self.worked.then_some(true);
+            self.problem = Some(Problem::of_refusal(Standing::Good));
+            return;
+        }
+        self.permitted = Some(false);
+        self.problem = Some(Problem::of_scope(self.kind.scope));
+        if !self.worked {
+            // It may have been read by an earlier sign-in, which granted more: what it showed is not to be shown any more.
+            self.last_success = None;
+            self.shown = None;
+        }
+    }
+
+    /// Whether its newest document says nothing at all.
+    fn is_bare(&self) -> bool {
+        self.shown.as_ref().is_some_and(|shown| shown.observations.is_empty())
+    }
+
+    /// Whether it may not be read and, with this token, never could: a choice of the wearer's rather than a failure.
+    pub fn was_never_permitted(&self) -> bool {
+        self.permitted == Some(false) && !self.worked
+    }
+
+    /// Whether it was not read for so long that something must keep it from being asked for.
+    fn is_overdue_at(&self, now: DateTime<Utc>) -> bool {
+        let Some(Watch { since, interval }) = self.watch else { return false };
+        let age = now.signed_duration_since(self.last_success.unwrap_or(since)).to_std().unwrap_or_default();
+        age > interval.max(SHORTEST_INTERVAL).saturating_mul(INTERVALS)
     }
 
     fn is_fresh(&self, moment: &Moment, stale_after: TimeDelta) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{future::pending, sync::Arc, time::Duration};
 
-use chrono::{DateTime, NaiveDate, Offset as _, TimeDelta, Utc};
+use chrono::{DateTime, Offset as _, TimeDelta, Utc};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep_until};
@@ -14,15 +14,18 @@ use super::{
     series::Series,
 };
 use crate::{
-    documents::{Days, Kind},
-    latest::AccountState,
+    auth::Grant,
+    documents::{Days, Kind, Reading},
+    latest::{AccountState, CollectionState, Watch},
     observation::{Moment, Sighting},
     oura::Client,
-    problem::{Problem, Reason},
+    problem::{Access, Problem, Reason},
 };
 
-/// How long after a refusal for want of scope or permission it is asked again.
-const SCOPE_REFUSED: Duration = Duration::from_secs(6 * 3600);
+/// How long after a refusal for want of a scope that was never granted it is asked again.
+const NEVER_GRANTED: Duration = Duration::from_secs(6 * 3600);
+/// How long after a refusal of what once worked: nobody may want it to stay so.
+const NO_LONGER_GRANTED: Duration = Duration::from_secs(3600);
 /// How long after a lapsed membership it is asked again.
 const MEMBERSHIP_LAPSED: Duration = Duration::from_secs(3600);
 
@@ -35,19 +38,20 @@ pub struct Account {
 }
 
 impl Account {
-    /// Asks a collection once, apart from all polling; the day of its newest view, if it is dated.
+    /// Asks a collection once, apart from all polling.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub async fn ask_once(&self, kind: &'static Kind, now: DateTime<Utc>) -> Result<Option<NaiveDate>, Problem> {
+    /// What is wrong with it, none of its documents being readable included.
+    pub async fn ask_once(&self, kind: &'static Kind, now: DateTime<Utc>) -> Result<Reading, Problem> {
         let fetch = Fetch { client: Arc::clone(&self.client), kind, now, is_doubtful: false, samples: None };
         let documents = fetch.run(&mut None).await?;
-        let moment = Moment { now, zone: Utc.fix() };
-        let reading = kind.read(&documents, &moment);
-        if reading.unreadable.is_empty() {
-            return Ok(reading.shown.and_then(|shown| shown.date.day(moment.zone)));
-        }
-        Err(Problem::of_documents(&reading.unreadable))
+        readable(kind.read(&documents, &Moment { now, zone: Utc.fix() }), documents.len())
+    }
+
+    /// What a person can do about a problem of that kind.
+    pub fn advice(&self, reason: Reason) -> String {
+        let access = if self.client.source().is_kept() { Access::SignIn(&self.name) } else { Access::ByHand };
+        reason.advice(access)
     }
 
     /// Asks a collection for what there is of `days`, with all samples, and of a little more on both sides.
@@ -62,6 +66,19 @@ impl Account {
     ) -> Result<Vec<Box<RawValue>>, Problem> {
         let samples = Some(TimeDelta::zero());
         Fetch { client: Arc::clone(&self.client), kind, now, is_doubtful: false, samples }.past(days).await
+    }
+}
+
+/// A reading of so many documents, unless none of them can be read.
+///
+/// # Errors
+/// What is wrong with the first of them.
+pub(super) fn readable(reading: Reading, documents: usize) -> Result<Reading, Problem> {
+    let unreadable = reading.unreadable.len();
+    if unreadable > 0 && unreadable == documents {
+        Err(Problem::of_documents(&reading.unreadable))
+    } else {
+        Ok(reading)
     }
 }
 
@@ -86,12 +103,27 @@ struct Ended {
     result: Result<Vec<Box<RawValue>>, Problem>,
     needs_sign_in: bool,
     token_expires_at: Option<DateTime<Utc>>,
+    grant: Option<Grant>,
+}
+
+/// What follows from how a turn ended.
+struct Taken {
+    /// When the collection is due again.
+    due: Instant,
+    /// The places of others that are due at once: all after a new sign-in, and those whose refusal means something else now.
+    hastened: Vec<usize>,
 }
 
 impl Poller {
     pub(super) async fn follow(self, slot: usize, account: Account) {
         let mut state = AccountState::new(&account.name, &self.kinds);
         state.is_signed_in = account.client.source().is_kept();
+        let since = self.clock.now();
+        for collection in &mut state.collections {
+            collection.watch = Some(Watch { since, interval: every(collection.kind.pace, self.interval) });
+        }
+        // From now on whoever looks can tell that nothing comes, even if the first turn never ends.
+        self.board.post(slot, state.clone());
         let series = self.kinds.iter().map(|_| None).collect();
         let mut schedule = Schedule::new(self.kinds.len(), Instant::now(), self.patience.stagger);
         let mut follower = Follower { poller: self, slot, client: account.client, state, sighting: None, series };
@@ -107,7 +139,12 @@ impl Poller {
                 Next::AllRunning => None,
             };
             tokio::select! {
-                Some(ended) = running.next() => schedule.ended(ended.place, follower.take(ended)),
+                Some(ended) = running.next() => {
+                    let place = ended.place;
+                    let Taken { due, hastened } = follower.take(ended);
+                    schedule.ended(place, due);
+                    hastened.into_iter().for_each(|other| schedule.hasten(other, Instant::now()));
+                }
                 () = at(wait) => {}
             }
         }
@@ -138,15 +175,18 @@ impl Follower {
             let result = fetch.run(&mut series).await;
             let source = client.source();
             let (needs_sign_in, token_expires_at) = (source.needs_sign_in().await, source.expires_at().await);
-            Ended { place, started, series, result, needs_sign_in, token_expires_at }
+            let grant = source.grant().await;
+            Ended { place, started, series, result, needs_sign_in, token_expires_at, grant }
         }
     }
 
-    /// Takes note of how a turn ended, and says when the collection's next one is.
-    fn take(&mut self, ended: Ended) -> Instant {
+    /// Takes note of how a turn ended, and says what follows for the schedule.
+    fn take(&mut self, ended: Ended) -> Taken {
         let place = ended.place;
         self.series[place] = ended.series;
         self.state.rate_limited_until = self.client.rate_limited_until();
+        let before = self.reasons();
+        let is_new_sign_in = self.state.granted(ended.grant);
         match ended.result.and_then(|documents| self.read(place, &documents)) {
             Ok(reading) => self.succeeded(place, reading),
             Err(problem) => self.failed(place, problem),
@@ -156,18 +196,31 @@ impl Follower {
         }
         self.state.token_expires_at = ended.token_expires_at;
         self.poller.board.post(self.slot, self.state.clone());
-        self.due_again(place, ended.started)
+        let now = self.reasons();
+        let is_overturned =
+            |other: &usize| before[*other] == Some(Reason::Scope) && now[*other] == Some(Reason::Refused);
+        let others = (0..before.len()).filter(|other| *other != place);
+        let hastened = others.filter(|other| is_new_sign_in || is_overturned(other)).collect();
+        Taken { due: self.due_again(place, ended.started), hastened }
+    }
+
+    /// Why each collection fails, if it does.
+    pub(super) fn reasons(&self) -> Vec<Option<Reason>> {
+        let reason = |collection: &CollectionState| collection.problem.as_ref().map(|problem| problem.reason);
+        self.state.collections.iter().map(reason).collect()
     }
 
     fn due_again(&self, place: usize, started: Instant) -> Instant {
         let collection = &self.state.collections[place];
         let interval = self.poller.interval;
         let usual = started + every(collection.kind.pace, interval);
-        let refused = collection.permitted == Some(false);
+        let is_settled = collection.permitted == Some(false);
         match collection.problem.as_ref().map(|problem| problem.reason) {
             None | Some(Reason::Request | Reason::Document) => usual,
-            Some(Reason::Scope) if refused => started + SCOPE_REFUSED,
-            Some(Reason::Membership) if refused => started + MEMBERSHIP_LAPSED,
+            Some(Reason::Scope) if self.state.is_certainly_missing(place) => {
+                started + if collection.worked { NO_LONGER_GRANTED } else { NEVER_GRANTED }
+            }
+            Some(Reason::Membership) if is_settled => started + MEMBERSHIP_LAPSED,
             Some(Reason::Token) => started + interval,
             Some(Reason::RateLimit) => (started + interval).max(self.client.passes_at().unwrap_or(started) + jitter()),
             Some(Reason::Network | Reason::Server | Reason::Timeout) if collection.last_success.is_none() => {

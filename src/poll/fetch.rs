@@ -75,7 +75,7 @@ impl Fetch {
 
     async fn turn(&self, ask: &mut Ask<'_>) -> Result<Vec<Box<RawValue>>, Problem> {
         if self.is_doubtful && self.standing(&ApiError::Unauthorized).await == Ok(Standing::TokenRefused) {
-            return Err(Problem::of_refusal(Standing::TokenRefused, self.kind.scope));
+            return Err(Problem::of_refusal(Standing::TokenRefused));
         }
         match timeout(LONGEST_TURN, self.documents(ask)).await {
             Ok(Ok(documents)) => Ok(documents),
@@ -196,12 +196,18 @@ impl Fetch {
         instants(start, (self.now + TimeDelta::days(1)).min(start + LONGEST_WINDOW))
     }
 
-    /// What a 401 or 403 means depends on how the account stands elsewhere.
+    /// What a 401 or 403 means depends on how the account stands elsewhere, and on what was granted.
     async fn explain(&self, refusal: ApiError) -> Problem {
         match self.standing(&refusal).await {
-            Ok(standing) => Problem::of_refusal(standing, self.kind.scope),
+            Ok(Standing::Good) if self.is_granted().await == Some(false) => Problem::of_scope(self.kind.scope),
+            Ok(standing) => Problem::of_refusal(standing),
             Err(error) => error.into(),
         }
+    }
+
+    /// Whether the scope was granted, as far as Oura said.
+    async fn is_granted(&self) -> Option<bool> {
+        self.client.source().grant().await?.has(self.kind.scope)
     }
 
     async fn standing(&self, refusal: &ApiError) -> Result<Standing, ApiError> {

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 use tracing::{info, warn};
 
-use super::account::Follower;
+use super::account::{Follower, readable};
 use crate::{
     documents::Reading,
     latest::CollectionState,
@@ -24,43 +24,50 @@ impl Follower {
         if count > 0 {
             self.poller.stats.errors(&self.state.name, kind.name, Reason::Document, count as u64);
         }
-        if count > 0 && count == documents.len() {
-            return Err(Problem::of_documents(&reading.unreadable));
-        }
-        Ok(reading)
+        readable(reading, documents.len())
     }
 
     /// Takes note of an answer.
     pub(super) fn succeeded(&mut self, place: usize, reading: Reading) {
         self.sighted(reading.sighting);
         self.state.authorized = Some(true);
-        let before = self.state.collections[place].problem.take();
-        if let Some(problem) = before {
-            self.log_end(place, problem.reason);
+        let before = self.reasons();
+        self.log_unreadable(place, &reading);
+        self.state.collections[place].succeeded(self.poller.clock.now(), reading.shown, reading.unreadable);
+        self.state.judge();
+        if let Some(reason) = before[place] {
+            self.log_end(place, reason);
         }
-        let account = &self.state.name;
-        let collection = &mut self.state.collections[place];
-        if let Some(document) = reading.unreadable.first().filter(|_| collection.unreadable.is_empty()) {
-            let (count, field, advice) = (reading.unreadable.len(), &document.field, Reason::Document.advice());
-            let collection = collection.kind.name;
-            warn!(account, collection, count, field, "documents cannot be read, the others are shown; {advice}");
-        }
-        collection.succeeded(self.poller.clock.now(), reading.shown, reading.unreadable);
+        self.log_changes(&before);
     }
 
     /// Takes note of a failure.
     pub(super) fn failed(&mut self, place: usize, problem: Problem) {
-        if problem.reason != Reason::Document {
-            let collection = self.poller.kinds[place].name;
-            self.poller.stats.errors(&self.state.name, collection, problem.reason, 1);
-        }
-        self.log_begin(place, &problem);
+        let before = self.reasons();
         match problem.reason {
             Reason::Token => self.state.authorized = Some(false),
-            Reason::Scope | Reason::Membership => self.state.authorized = Some(true),
+            reason if reason.is_refusal() => self.state.authorized = Some(true),
             _ => {}
         }
-        self.state.collections[place].failed(problem);
+        self.state.collections[place].failed(problem, self.poller.clock.now());
+        self.state.judge();
+        let reason = self.reasons()[place];
+        // Documents that cannot be read are counted one by one where they are read.
+        if let Some(reason) = reason.filter(|reason| *reason != Reason::Document) {
+            let collection = self.poller.kinds[place].name;
+            self.poller.stats.errors(&self.state.name, collection, reason, 1);
+        }
+        self.log_changes(&before);
+    }
+
+    fn log_unreadable(&self, place: usize, reading: &Reading) {
+        let (account, collection) = (&self.state.name, &self.state.collections[place]);
+        if let Some(document) = reading.unreadable.first().filter(|_| collection.unreadable.is_empty()) {
+            let (count, field, advice) =
+                (reading.unreadable.len(), &document.field, self.state.advice(Reason::Document));
+            let collection = collection.kind.name;
+            warn!(account, collection, count, field, "documents cannot be read, the others are shown; {advice}");
+        }
     }
 
     fn sighted(&mut self, sighting: Option<Sighting>) {
@@ -72,20 +79,26 @@ impl Follower {
         }
     }
 
+    /// Logs the problems that `before` had not: what one collection answers may say something about another one, too.
+    fn log_changes(&self, before: &[Option<Reason>]) {
+        for (collection, before_it) in self.state.collections.iter().zip(before) {
+            if let Some(problem) = collection.problem.as_ref().filter(|problem| *before_it != Some(problem.reason)) {
+                self.log_begin(collection, problem, before);
+            }
+        }
+    }
+
     /// A failure of the whole account is logged for the first of its collections only.
-    fn log_begin(&self, place: usize, problem: &Problem) {
+    fn log_begin(&self, collection: &CollectionState, problem: &Problem, before: &[Option<Reason>]) {
         if problem.reason == Reason::Token && self.state.is_signed_in {
             // Whoever keeps the sign-in has told already.
             return;
         }
-        let collection = &self.state.collections[place];
-        let (account, reason, advice) = (&self.state.name, problem.reason.label(), self.state.advice(problem.reason));
-        if problem.reason.is_of_the_account() {
-            if !self.state.collections.iter().any(|collection| has(collection, problem.reason)) {
-                warn!(account, reason, "{}; {advice}", problem.what);
-            }
-        } else if !has(collection, problem.reason) {
-            warn!(account, collection = collection.kind.name, reason, "{}; {advice}", problem.what);
+        let (account, reason, words) = (&self.state.name, problem.reason.label(), self.state.told(problem));
+        if !problem.reason.is_of_the_account() {
+            warn!(account, collection = collection.kind.name, reason, "{words}");
+        } else if !before.contains(&Some(problem.reason)) {
+            warn!(account, reason, "{words}");
         }
     }
 

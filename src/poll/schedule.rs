@@ -55,6 +55,13 @@ impl Schedule {
         self.last = Some((place, now));
     }
 
+    /// The collection in `place` is due now, unless it is being asked.
+    pub(super) fn hasten(&mut self, place: usize, now: Instant) {
+        if let Place::Due(due) = &mut self.places[place] {
+            *due = now.min(*due);
+        }
+    }
+
     /// The collection in `place` has answered or failed and is due again then.
     pub(super) fn ended(&mut self, place: usize, due: Instant) {
         self.places[place] = Place::Due(due);
@@ -136,6 +143,21 @@ mod tests {
         assert_eq!(seconds(300), [15, 30, 60, 300, 600, 900]);
         assert_eq!(seconds(3600), [15, 30, 60, 3600, 3600, 3600]);
         assert_eq!(seconds(20), [15, 20, 20, 20, 40, 80], "never later than usual");
+    }
+
+    #[test]
+    fn news_hastens_what_waits_and_not_what_is_under_way() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(2, start, STAGGER);
+        schedule.started(0, start);
+        schedule.ended(0, start + Duration::from_secs(21_600));
+        schedule.started(1, start);
+        let later = start + Duration::from_secs(60);
+        schedule.hasten(0, later);
+        schedule.hasten(1, later);
+        assert_eq!(schedule.next(later), Next::Start(0));
+        schedule.started(0, later);
+        assert_eq!(schedule.next(later), Next::AllRunning);
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub(crate) struct Plan {
     pub(crate) people: &'static [&'static str],
     pub(crate) patience: Patience,
     pub(crate) variables: Vec<(&'static str, String)>,
-    pub(crate) clock: fn(DateTime<Utc>) -> Clock,
+    pub(crate) clock: Box<dyn FnOnce(DateTime<Utc>) -> Clock + Send>,
     pub(crate) interval: Duration,
 }
 
@@ -89,7 +89,7 @@ impl Default for Plan {
             people: &["alice"],
             patience,
             variables: vec![],
-            clock: Clock::at,
+            clock: Box::new(Clock::at),
             interval: Duration::from_secs(300),
         }
     }
@@ -116,7 +116,12 @@ impl Plan {
 
     /// With a clock that stands still.
     pub(crate) fn still(self) -> Self {
-        Self { clock: Clock::still_at, ..self }
+        Self { clock: Box::new(Clock::still_at), ..self }
+    }
+
+    /// By a clock of the test's own.
+    pub(crate) fn by(self, clock: Clock) -> Self {
+        Self { clock: Box::new(|_| clock), ..self }
     }
 
     /// Starts an exporter on the data of `simulator`.

@@ -1,0 +1,44 @@
+//! One call to each collection of an account, and what came of it: `login` and `check` say the same, because both ask here.
+
+use futures_util::{StreamExt as _, stream};
+
+use crate::{
+    auth::Grant,
+    clock::Clock,
+    documents::Kind,
+    latest::{AccountState, CollectionState, Mark},
+    poll::Account,
+};
+
+/// How many collections are asked at a time.
+const AT_A_TIME: usize = 4;
+
+/// Asks `kinds` of the account once each; `grant` is what its sign-in granted, if there was one.
+pub(super) async fn examine(account: &Account, kinds: &[&'static Kind], grant: Option<Grant>) -> AccountState {
+    let clock = Clock::system();
+    let mut state = AccountState::new(&account.name, kinds);
+    state.is_signed_in = grant.is_some() || account.client.source().is_kept();
+    state.granted(grant);
+    let asked = stream::iter(kinds).map(|kind| account.ask_once(kind, clock.now()));
+    let answers: Vec<_> = asked.buffered(AT_A_TIME).collect().await;
+    for (collection, answer) in state.collections.iter_mut().zip(answers) {
+        match answer {
+            Ok(reading) => collection.succeeded(clock.now(), reading.shown, reading.unreadable),
+            Err(problem) => collection.failed(problem, clock.now()),
+        }
+    }
+    state.judge();
+    state
+}
+
+/// What is to be said of a collection that was asked once.
+pub(super) fn words(account: &AccountState, collection: &CollectionState) -> String {
+    let day = collection.shown.as_ref().and_then(|shown| shown.date.day(account.zone));
+    let works = || day.map_or_else(|| "works".to_owned(), |day| format!("works, newest {day}"));
+    account.remark(collection).unwrap_or_else(works)
+}
+
+/// The collections with that mark.
+pub(super) fn marked(account: &AccountState, mark: Mark) -> Vec<&CollectionState> {
+    account.collections.iter().filter(|collection| collection.mark() == mark).collect()
+}

@@ -1,0 +1,99 @@
+//! Whether the refusal of one collection means that its scope is missing: what speaks for it, and what against.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// Refusals that last that long, and are that many, are no passing fault. They have to be several as well, because two
+/// may lie far apart when the machine slept or the network was away between them.
+const LASTING: TimeDelta = TimeDelta::hours(1);
+const SEVERAL: u32 = 3;
+
+/// The refusals of a collection since it last worked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusals {
+    first: DateTime<Utc>,
+    last: DateTime<Utc>,
+    count: u32,
+}
+
+impl Refusals {
+    /// Those of `before`, and one at `now`.
+    pub fn and_one(before: Option<Self>, now: DateTime<Utc>) -> Self {
+        let Some(before) = before else { return Self { first: now, last: now, count: 1 } };
+        Self { last: now, count: before.count.saturating_add(1), ..before }
+    }
+
+    /// Whether they are no passing fault.
+    pub fn are_lasting(&self) -> bool {
+        self.count >= SEVERAL && self.last.signed_duration_since(self.first) >= LASTING
+    }
+}
+
+/// What is known about a collection that is refused while the token is good elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// Another collection of the same scope works with this token.
+    pub sibling_works: bool,
+    /// Whether the wearer granted the scope, as far as Oura said what was granted.
+    pub is_granted: Option<bool>,
+    /// The collection itself has worked with this token.
+    pub worked: bool,
+    /// Its refusals since.
+    pub refusals: Refusals,
+}
+
+impl Evidence {
+    /// Whether the scope is missing: only if nothing speaks against it.
+    pub fn is_scope_missing(&self) -> bool {
+        !self.sibling_works && self.is_granted != Some(true) && (!self.worked || self.refusals.are_lasting())
+    }
+
+    /// Whether that is beyond doubt, so that asking again soon is of no use.
+    pub fn is_certain(&self) -> bool {
+        self.is_scope_missing() && (self.is_granted == Some(false) || self.refusals.are_lasting())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many refusals, the last one that many minutes after the first.
+    fn refusals(count: u32, minutes: i64) -> Refusals {
+        let first = DateTime::UNIX_EPOCH;
+        Refusals { first, last: first + TimeDelta::minutes(minutes), count }
+    }
+
+    fn evidence(sibling_works: bool, is_granted: Option<bool>, worked: bool, refusals: Refusals) -> Evidence {
+        Evidence { sibling_works, is_granted, worked, refusals }
+    }
+
+    #[test]
+    fn refusals_add_up_and_last_only_if_they_are_several_over_an_hour() {
+        let (begin, minutes) = (DateTime::UNIX_EPOCH, TimeDelta::minutes);
+        let one = Refusals::and_one(None, begin);
+        let two = Refusals::and_one(Some(one), begin + minutes(5));
+        assert_eq!(two, refusals(2, 5));
+        assert_eq!([refusals(1, 0), refusals(2, 600), refusals(99, 59)].map(|few| few.are_lasting()), [false; 3]);
+        assert_eq!([refusals(3, 60), refusals(7, 61)].map(|many| many.are_lasting()), [true; 2]);
+    }
+
+    #[test]
+    fn a_missing_scope_is_concluded_only_if_nothing_speaks_against_it() {
+        let (once, lasting) = (refusals(1, 0), refusals(5, 60));
+        for (evidence, is_missing, is_certain, why) in [
+            (evidence(false, None, false, once), true, false, "never worked, nothing known"),
+            (evidence(false, Some(false), false, once), true, true, "Oura said that it was not granted"),
+            (evidence(false, None, false, lasting), true, true, "refused for an hour"),
+            (evidence(false, None, true, once), false, false, "it has worked"),
+            (evidence(false, None, true, refusals(2, 5)), false, false, "it has worked, and two are few"),
+            (evidence(false, Some(false), true, once), false, false, "it worked, whatever Oura said"),
+            (evidence(false, None, true, lasting), true, true, "it has worked, and is refused for an hour"),
+            (evidence(true, None, false, lasting), false, false, "the scope is there, another one works"),
+            (evidence(true, Some(false), false, lasting), false, false, "it is, whatever Oura said"),
+            (evidence(false, Some(true), false, lasting), false, false, "it was granted"),
+            (evidence(false, Some(true), true, lasting), false, false, "it was granted, and worked"),
+        ] {
+            assert_eq!((evidence.is_scope_missing(), evidence.is_certain()), (is_missing, is_certain), "{why}");
+        }
+    }
+}
