@@ -7,7 +7,7 @@ use crate::{
     history::LIVE,
     latest::{ACCOUNT_METRICS, BOARD_METRICS},
     metric::{Definition, Metric},
-    problem::Reason,
+    problem::{Access, Reason},
     status::{OWN, Own},
 };
 
@@ -93,6 +93,21 @@ pub fn markdown() -> String {
          `reason` is one of: {}. `oura_remote_write_*` are there only with `OURA_REMOTE_WRITE_URL`.\n",
         reasons.join(", ")
     );
+    text
+}
+
+/// Why a collection fails, what each reason means and what to do about it, as a table in Markdown.
+pub fn reasons_markdown() -> String {
+    let mut text = "| reason | what it means | what to do |\n| --- | --- | --- |\n".to_owned();
+    for reason in Reason::ALL {
+        let (signed_in, by_hand) = (reason.advice(Access::SignIn("NAME")), reason.advice(Access::ByHand));
+        let advice = if signed_in == by_hand {
+            signed_in
+        } else {
+            format!("signed in: {signed_in}. With `OURA_ACCESS_TOKEN`: {by_hand}")
+        };
+        let _ = writeln!(text, "| `{}` | {} | {advice} |", reason.label(), reason.meaning());
+    }
     text
 }
 

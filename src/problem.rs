@@ -104,7 +104,10 @@ impl Reason {
             Self::Unreadable => "an answer that is no JSON, or is cut off",
             Self::Document => "a document has a shape that this version does not know; the others are shown",
             Self::Paging => "an answer whose pages never end",
-            Self::Request => "Oura rejects what is asked; the log has the status",
+            Self::Request => {
+                "Oura rejects what is asked; the log has the status: 426 means that the Oura app on the phone is too \
+                 old, a redirect that OURA_API_URL is wrong"
+            }
         }
     }
 

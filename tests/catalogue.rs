@@ -114,6 +114,23 @@ fn metrics_md_is_current() {
 }
 
 #[test]
+fn the_readme_gives_every_reason_and_its_advice_in_the_programs_words() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(&path).expect("README.md");
+    let (_, rest) = readme.split_once("<!-- the reasons").expect("where the reasons begin");
+    let (_, rest) = rest.split_once("-->\n").expect("the end of that comment");
+    let (written, _) = rest.split_once("<!-- end of the reasons -->").expect("where they end");
+    let made = catalogue::reasons_markdown();
+    if env::var_os("UPDATE_DOCS").is_some() {
+        let at = readme.len() - rest.len();
+        let updated = format!("{}{made}{}", &readme[..at], &rest[written.len()..]);
+        fs::write(&path, updated).expect("README.md can be written");
+        return;
+    }
+    assert_eq!(written, made, "run UPDATE_DOCS=1 cargo test --test catalogue");
+}
+
+#[test]
 fn the_readme_names_every_variable_with_its_default() {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
     for variable in VARIABLES {

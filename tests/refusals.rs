@@ -5,14 +5,13 @@ mod common;
 use chrono::{TimeDelta, Utc};
 use common::{
     Exporter, NOON, Page, Plan, moment,
-    scene::{Scene, consent},
+    scene::{Scene, consent_to_all_but},
     simulator_with,
 };
 use oura_exporter::{
     clock::{Clock, Hand},
     simulator::{Fault, Portal, Scope, Simulator},
 };
-use reqwest::Url;
 
 /// What is asked for at each poll, however often that is.
 const FAST: &str = "daily_readiness,daily_sleep,sleep,daily_activity,heartrate";
@@ -119,22 +118,8 @@ async fn what_was_never_granted_is_no_failure() {
     exporter.stop().await;
 }
 
-/// Consents to all but these scopes.
-async fn all_but(url: &Url, unticked: &[&str]) -> String {
-    let mut url = url.clone();
-    let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-    let is_ticked = |scope: &&str| !unticked.contains(&scope.trim_start_matches("extapi:"));
-    let ticked = |scopes: &str| scopes.split(' ').filter(is_ticked).collect::<Vec<_>>().join(" ");
-    let pair = |(name, value): (String, String)| {
-        let value = if name == "scope" { ticked(&value) } else { value };
-        (name, value)
-    };
-    url.query_pairs_mut().clear().extend_pairs(pairs.into_iter().map(pair));
-    consent(&url, "alice", "allow").await
-}
-
 async fn sign_in(scene: &Scene, unticked: &[&str]) {
-    let (code, said) = scene.log_in("anna", async |url| all_but(url, unticked).await).await;
+    let (code, said) = scene.log_in("anna", async |url| consent_to_all_but(url, unticked).await).await;
     assert_eq!(code, Some(0), "{said}");
 }
 
@@ -188,8 +173,7 @@ async fn what_is_not_read_for_three_of_its_intervals_is_not_up() {
     let exporter = Plan::default().by(clock).ready(&simulator).await;
     // Asked at each poll, every quarter of an hour, every six hours.
     let all = ["daily_readiness", "workout", "personal_info"];
-    for (minutes, up) in [(14, [1.0, 1.0, 1.0]), (2, [0.0, 1.0, 1.0]), (30, [0.0, 0.0, 1.0]), (1_036, [0.0, 0.0, 0.0])]
-    {
+    for (minutes, up) in [(14, [1.0, 1.0, 1.0]), (2, [0.0, 1.0, 1.0]), (1_066, [0.0, 0.0, 0.0])] {
         hand.advance(TimeDelta::minutes(minutes));
         let shows = |page: &Page| all.map(|name| page.is_up(name)) == up.map(Some);
         let page = exporter.page_where(&format!("{up:?} after {minutes} more"), shows).await;
@@ -205,4 +189,21 @@ async fn what_is_not_read_for_three_of_its_intervals_is_not_up() {
     hand.advance(TimeDelta::hours(36));
     exporter.page_where("and not longer", |page| page.get("oura_personal_age_years").is_none()).await;
     exporter.stop().await;
+}
+
+/// A machine that slept: the clock on the wall goes on, the waits do not.
+#[tokio::test]
+async fn after_a_sleep_of_the_machine_everything_is_asked_for_at_once() {
+    for hours in [1, 9, 100] {
+        let (simulator, exporter, hand) = well("daily_sleep,workout,personal_info").await;
+        hand.advance(TimeDelta::hours(hours));
+        let now = (moment(NOON) + TimeDelta::hours(hours)).timestamp() as f64;
+        let slow = if hours == 1 { "workout" } else { "personal_info" };
+        let last_success = "oura_collection_last_success_timestamp_seconds";
+        let read = |page: &Page| page.collection(last_success, slow) == Some(now);
+        let page = exporter.page_where("what is due by the clock is read", read).await;
+        assert_eq!(page.get("oura_up"), Some(1.0), "{hours} h");
+        drop(simulator);
+        exporter.stop().await;
+    }
 }

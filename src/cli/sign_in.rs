@@ -14,7 +14,7 @@ use crate::{
     auth::{self, Authority, AuthorityError, Store, TokenSource, Tokens},
     clock::Clock,
     config::{self, Config, SignIn},
-    latest::{AccountState, CollectionState, Mark},
+    latest::{AccountState, CollectionState, Mark, missing_scope},
     oura::{Client, Patience, Transport},
     poll::Account,
     status::ApiStats,
@@ -109,7 +109,8 @@ fn tell_collections(state: &AccountState) {
 /// Scopes that are missing because they were not even asked for.
 fn tell_unasked(state: &AccountState, config: &Config) {
     let asked = config.sign_in.application.as_ref().map_or(&[][..], |application| &application.scopes);
-    let not_granted = marked(state, Mark::NotGranted).into_iter().map(|collection| collection.kind.scope);
+    let missing = |collection: &CollectionState| missing_scope(collection.kind, state.grant.as_ref());
+    let not_granted = marked(state, Mark::NotGranted).into_iter().map(missing);
     let unasked: BTreeSet<_> = not_granted.filter(|scope| !asked.iter().any(|asked| asked == scope)).collect();
     if !asked.is_empty() && !unasked.is_empty() {
         let unasked = Vec::from_iter(unasked).join(" ");

@@ -2,10 +2,39 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::{auth::Grant, documents::Kind};
+
 /// Refusals that last that long, and are that many, are no passing fault. They have to be several as well, because two
 /// may lie far apart when the machine slept or the network was away between them.
 const LASTING: TimeDelta = TimeDelta::hours(1);
 const SEVERAL: u32 = 3;
+
+/// Oura's documents and other clients disagree about which scope opens this collection: it may be this one as well. So it needs
+/// both as far as we know, and that it works says nothing of either.
+const DISPUTED: (&str, &str) = ("daily_stress", "daily");
+
+/// The scopes that may be what opens a collection.
+fn scopes(kind: &Kind) -> impl Iterator<Item = &'static str> {
+    let other = (kind.name == DISPUTED.0).then_some(DISPUTED.1);
+    [kind.scope].into_iter().chain(other)
+}
+
+/// Whether what opens the collection was granted, as far as Oura said.
+pub fn is_granted(kind: &Kind, grant: Option<&Grant>) -> Option<bool> {
+    let grant = grant?;
+    scopes(kind).map(|scope| grant.has(scope)).try_fold(true, |all, has| Some(all && has?))
+}
+
+/// The scope that a collection is refused for want of, if it is for that.
+pub fn missing_scope(kind: &Kind, grant: Option<&Grant>) -> &'static str {
+    let is_missing = |scope: &&str| grant.and_then(|grant| grant.has(scope)) == Some(false);
+    scopes(kind).find(is_missing).unwrap_or(kind.scope)
+}
+
+/// Whether that the first collection works says that the token has the scope of the second.
+pub(super) fn is_witness(one: &Kind, other: &Kind) -> bool {
+    one.name != other.name && one.scope == other.scope && one.name != DISPUTED.0
+}
 
 /// The refusals of a collection since it last worked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +94,36 @@ mod tests {
 
     fn evidence(sibling_works: bool, is_granted: Option<bool>, worked: bool, refusals: Refusals) -> Evidence {
         Evidence { sibling_works, is_granted, worked, refusals }
+    }
+
+    #[test]
+    fn a_collection_whose_scope_is_disputed_needs_both_and_proves_neither() {
+        let kind = |name| crate::documents::kind(name).unwrap();
+        let grant = |scopes: &[&str]| {
+            let scopes = Some(scopes.iter().map(|scope| (*scope).to_owned()).collect());
+            Some(Grant { signed_in_at: DateTime::UNIX_EPOCH, scopes })
+        };
+        for (name, granted, expected, missing) in [
+            ("daily_stress", grant(&["daily", "stress"]), Some(true), "stress"),
+            ("daily_stress", grant(&["daily"]), Some(false), "stress"),
+            ("daily_stress", grant(&["stress"]), Some(false), "daily"),
+            ("daily_resilience", grant(&["stress"]), Some(true), "stress"),
+            ("workout", grant(&["daily"]), Some(false), "workout"),
+            ("workout", None, None, "workout"),
+        ] {
+            let (kind, grant) = (kind(name), granted.as_ref());
+            assert_eq!((is_granted(kind, grant), missing_scope(kind, grant)), (expected, missing), "{name}: {grant:?}");
+        }
+        assert!(
+            is_witness(kind("daily_sleep"), kind("sleep"))
+                && is_witness(kind("vO2_max"), kind("daily_cardiovascular_age"))
+        );
+        assert!(
+            !is_witness(kind("daily_stress"), kind("daily_resilience")) && !is_witness(kind("sleep"), kind("sleep"))
+        );
+        assert!(
+            is_witness(kind("daily_resilience"), kind("daily_stress")) && !is_witness(kind("sleep"), kind("workout"))
+        );
     }
 
     #[test]

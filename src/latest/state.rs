@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, FixedOffset, Offset, TimeDelta, Utc};
 
-use super::permission::{Evidence, Refusals};
+use super::permission::{Evidence, Refusals, is_granted, is_witness, missing_scope};
 use crate::{
     auth::Grant,
     documents::{Kind, Shown, Unreadable},
@@ -151,10 +151,11 @@ impl AccountState {
     pub fn judge(&mut self) {
         for place in 0..self.collections.len() {
             let evidence = self.evidence(place);
-            let is_granted = self.is_granted(self.collections[place].kind.scope);
+            let (kind, grant) = (self.collections[place].kind, self.grant.as_ref());
+            let (is_granted, scope) = (is_granted(kind, grant), missing_scope(kind, grant));
             let collection = &mut self.collections[place];
             if let Some(evidence) = evidence {
-                collection.concluded(evidence.is_scope_missing());
+                collection.concluded(evidence.is_scope_missing().then_some(scope));
             } else if collection.up == Some(true) {
                 // Oura answers for personal_info whatever was granted, with nothing in it.
                 collection.permitted = Some(is_granted != Some(false) || !collection.is_bare());
@@ -172,21 +173,14 @@ impl AccountState {
         let collection = &self.collections[place];
         let problem = collection.problem.as_ref()?;
         let refusals = collection.refusals.filter(|_| matches!(problem.reason, Reason::Scope | Reason::Refused))?;
-        let is_sibling = |other: &&CollectionState| {
-            other.kind.scope == collection.kind.scope && other.kind.name != collection.kind.name
-        };
+        let is_sibling = |other: &&CollectionState| is_witness(other.kind, collection.kind);
         let works = |other: &CollectionState| other.worked && other.refusals.is_none();
         Some(Evidence {
             sibling_works: self.collections.iter().filter(is_sibling).any(works),
-            is_granted: self.is_granted(collection.kind.scope),
+            is_granted: is_granted(collection.kind, self.grant.as_ref()),
             worked: collection.worked,
             refusals,
         })
-    }
-
-    /// Whether the person granted that scope, as far as Oura said.
-    pub fn is_granted(&self, scope: &str) -> Option<bool> {
-        self.grant.as_ref()?.has(scope)
     }
 
     /// The collections whose first attempt has not ended.
@@ -246,15 +240,15 @@ impl CollectionState {
         self.problem = Some(problem);
     }
 
-    /// Takes note of whether its refusals mean that the scope is missing.
-    fn concluded(&mut self, is_scope_missing: bool) {
-        if !is_scope_missing {
+    /// Takes note of what its refusals mean: that this scope is missing, or nothing that we know of.
+    fn concluded(&mut self, missing_scope: Option<&str>) {
+        let Some(scope) = missing_scope else {
             self.permitted = self.worked.then_some(true);
             self.problem = Some(Problem::of_refusal(Standing::Good));
             return;
-        }
+        };
         self.permitted = Some(false);
-        self.problem = Some(Problem::of_scope(self.kind.scope));
+        self.problem = Some(Problem::of_scope(scope));
         if !self.worked {
             // It may have been read by an earlier sign-in, which granted more: what it showed is not to be shown any more.
             self.last_success = None;
@@ -274,9 +268,19 @@ impl CollectionState {
 
     /// Whether it was not read for so long that something must keep it from being asked for.
     fn is_overdue_at(&self, now: DateTime<Utc>) -> bool {
-        let Some(Watch { since, interval }) = self.watch else { return false };
-        let age = now.signed_duration_since(self.last_success.unwrap_or(since)).to_std().unwrap_or_default();
-        age > interval.max(SHORTEST_INTERVAL).saturating_mul(INTERVALS)
+        let allowed = |watch: Watch| watch.interval.max(SHORTEST_INTERVAL).saturating_mul(INTERVALS);
+        self.watch.is_some_and(|watch| self.age(now) > allowed(watch))
+    }
+
+    /// Whether its interval is over by the clock on the wall, which goes on while the machine sleeps.
+    pub fn is_due_at(&self, now: DateTime<Utc>) -> bool {
+        self.up == Some(true) && self.watch.is_some_and(|watch| self.age(now) > watch.interval)
+    }
+
+    /// How long ago it was read; before the first time, how long it is asked for.
+    fn age(&self, now: DateTime<Utc>) -> Duration {
+        let since = self.last_success.or(self.watch.map(|watch| watch.since)).unwrap_or(now);
+        now.signed_duration_since(since).to_std().unwrap_or_default()
     }
 
     fn is_fresh(&self, moment: &Moment, stale_after: TimeDelta) -> bool {

@@ -1,6 +1,6 @@
 //! The state of an account and its collections in words: `login`, `check` and the landing page all take them from here.
 
-use super::{AccountState, CollectionState};
+use super::{AccountState, CollectionState, missing_scope};
 use crate::problem::{Problem, Reason};
 
 /// How a collection stands, in one word.
@@ -48,7 +48,8 @@ impl AccountState {
                 document.field
             ));
         }
-        (collection.mark() == Mark::NotGranted).then(|| self.told(&Problem::of_scope(collection.kind.scope)))
+        let scope = missing_scope(collection.kind, self.grant.as_ref());
+        (collection.mark() == Mark::NotGranted).then(|| self.told(&Problem::of_scope(scope)))
     }
 
     /// A problem and what to do about it.

@@ -1,6 +1,6 @@
 //! Following one account: whose turn it is, and when the collection's next one comes.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Offset as _, TimeDelta, Utc};
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -28,6 +28,9 @@ const NEVER_GRANTED: Duration = Duration::from_secs(6 * 3600);
 const NO_LONGER_GRANTED: Duration = Duration::from_secs(3600);
 /// How long after a lapsed membership it is asked again.
 const MEMBERSHIP_LAPSED: Duration = Duration::from_secs(3600);
+
+/// How often the clock on the wall is looked at: waits go by another one, which stands still while the machine sleeps.
+const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(60);
 
 /// An account to follow.
 pub struct Account {
@@ -129,14 +132,15 @@ impl Poller {
         let mut follower = Follower { poller: self, slot, client: account.client, state, sighting: None, series };
         let mut running = FuturesUnordered::new();
         loop {
+            follower.due_by_the_clock().for_each(|place| schedule.hasten(place, Instant::now()));
             let wait = match schedule.next(Instant::now()) {
                 Next::Start(place) => {
                     schedule.started(place, Instant::now());
                     running.push(follower.turn(place));
                     continue;
                 }
-                Next::At(instant) => Some(instant),
-                Next::AllRunning => None,
+                Next::At(instant) => instant.min(Instant::now() + LOOK_AT_THE_CLOCK),
+                Next::AllRunning => Instant::now() + LOOK_AT_THE_CLOCK,
             };
             tokio::select! {
                 Some(ended) = running.next() => {
@@ -145,16 +149,9 @@ impl Poller {
                     schedule.ended(place, due);
                     hastened.into_iter().for_each(|other| schedule.hasten(other, Instant::now()));
                 }
-                () = at(wait) => {}
+                () = sleep_until(wait) => {}
             }
         }
-    }
-}
-
-async fn at(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => sleep_until(instant).await,
-        None => pending().await,
     }
 }
 
@@ -202,6 +199,13 @@ impl Follower {
         let others = (0..before.len()).filter(|other| *other != place);
         let hastened = others.filter(|other| is_new_sign_in || is_overturned(other)).collect();
         Taken { due: self.due_again(place, ended.started), hastened }
+    }
+
+    /// The collections whose interval is over by the clock on the wall.
+    fn due_by_the_clock(&self) -> impl Iterator<Item = usize> {
+        let now = self.poller.clock.now();
+        let collections = self.state.collections.iter().enumerate();
+        collections.filter(move |(_, collection)| collection.is_due_at(now)).map(|(place, _)| place)
     }
 
     /// Why each collection fails, if it does.

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::series::{KEPT, OVERLAP, Series, distinct, time};
 use crate::{
     documents::{Days, Kind, Query},
+    latest::{is_granted, missing_scope},
     oura::{ApiError, Client, Standing},
     problem::{Problem, Reason},
 };
@@ -198,16 +199,15 @@ impl Fetch {
 
     /// What a 401 or 403 means depends on how the account stands elsewhere, and on what was granted.
     async fn explain(&self, refusal: ApiError) -> Problem {
-        match self.standing(&refusal).await {
-            Ok(Standing::Good) if self.is_granted().await == Some(false) => Problem::of_scope(self.kind.scope),
+        let standing = self.standing(&refusal).await;
+        let grant = self.client.source().grant().await;
+        match standing {
+            Ok(Standing::Good) if is_granted(self.kind, grant.as_ref()) == Some(false) => {
+                Problem::of_scope(missing_scope(self.kind, grant.as_ref()))
+            }
             Ok(standing) => Problem::of_refusal(standing),
             Err(error) => error.into(),
         }
-    }
-
-    /// Whether the scope was granted, as far as Oura said.
-    async fn is_granted(&self) -> Option<bool> {
-        self.client.source().grant().await?.has(self.kind.scope)
     }
 
     async fn standing(&self, refusal: &ApiError) -> Result<Standing, ApiError> {

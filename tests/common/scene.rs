@@ -30,6 +30,8 @@ pub(crate) struct Scene {
     pub(crate) application: Application,
     /// The redirect URI, if it is not the usual one.
     pub(crate) redirect: Option<String>,
+    /// What is asked for, if it is not everything.
+    scopes: Option<&'static str>,
     /// Keeps the port of the redirect URI from being given to anybody else; the program can listen on it.
     held: Option<TcpSocket>,
     state: TempDir,
@@ -47,7 +49,19 @@ impl Scene {
         let applications = simulator.applications();
         let application = applications.into_iter().find(|application| application.portal == portal);
         let state = tempfile::tempdir().expect("a directory");
-        Self { simulator, application: application.expect("one of each portal"), redirect: None, held: None, state }
+        Self {
+            simulator,
+            application: application.expect("one of each portal"),
+            redirect: None,
+            scopes: None,
+            held: None,
+            state,
+        }
+    }
+
+    /// Asks for these scopes only.
+    pub(crate) fn asking_for(self, scopes: &'static str) -> Self {
+        Self { scopes: Some(scopes), ..self }
     }
 
     /// Registers a redirect URI on a free port, and has the program use it.
@@ -77,6 +91,7 @@ impl Scene {
             ("OURA_FALLBACK_AUTHORIZE_URL", format!("{url}/oauth/v2/ext/oauth-authorize")),
             ("OURA_FALLBACK_TOKEN_URL", format!("{url}/oauth/v2/ext/oauth-token")),
         ];
+        variables.extend(self.scopes.map(|scopes| ("OURA_SCOPES", scopes.to_owned())));
         variables.extend(self.redirect.clone().map(|uri| ("OURA_REDIRECT_URI", uri)));
         variables
     }
@@ -192,6 +207,20 @@ pub(crate) async fn consent(url: &Url, person: &str, action: &str) -> String {
     let consent = url.join("/oauth/consent").expect("an address");
     let answer = http.post(consent).form(&form).send().await.expect("an answer");
     answer.headers()[LOCATION].to_str().expect("an address").to_owned()
+}
+
+/// Consents for alice to all but these scopes, as somebody does who unticks them.
+pub(crate) async fn consent_to_all_but(url: &Url, unticked: &[&str]) -> String {
+    let mut url = url.clone();
+    let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let is_ticked = |scope: &&str| !unticked.contains(&scope.trim_start_matches("extapi:"));
+    let ticked = |scopes: &str| scopes.split(' ').filter(is_ticked).collect::<Vec<_>>().join(" ");
+    let pair = |(name, value): (String, String)| {
+        let value = if name == "scope" { ticked(&value) } else { value };
+        (name, value)
+    };
+    url.query_pairs_mut().clear().extend_pairs(pairs.into_iter().map(pair));
+    consent(&url, "alice", "allow").await
 }
 
 /// The permissions of a file or directory.
