@@ -4,8 +4,10 @@ mod common;
 
 use std::time::Duration;
 
-use common::{NOON, Page, Plan, day_seconds, eventually, moment, simulator_at};
+use chrono::TimeDelta;
+use common::{NOON, Page, Plan, day_seconds, eventually, moment, simulator_at, simulator_with};
 use oura_exporter::{
+    clock::Clock,
     oura::Patience,
     simulator::{Fault, Scope, Simulator},
 };
@@ -276,4 +278,38 @@ async fn a_start_before_the_network_has_a_page_within_the_minute() {
     let page = exporter.page_where("all is read again after 15 s", |page| page.get("oura_up") == Some(1.0)).await;
     assert!(page.get("oura_readiness_score").is_some());
     exporter.stop().await;
+}
+
+/// Nothing ever answers, and no timeout ends the wait: from the first turn on, or after it was read, or for one of them only.
+#[tokio::test]
+async fn a_turn_that_never_ends_cannot_hide() {
+    for (hangs, hangs_from_the_start) in [
+        (Scope::collection("daily_readiness"), true),
+        (Scope::collection("daily_readiness"), false),
+        (Scope::all(), false),
+    ] {
+        let (clock, hand) = Clock::driven_from(moment(NOON));
+        let simulator = simulator_with(clock.clone()).await;
+        let patience = Patience { timeout: Duration::from_secs(3600), ..Plan::default().patience };
+        let plan =
+            Plan { patience, ..Plan::default() }.often().by(clock).set("OURA_COLLECTIONS", "daily_readiness,sleep");
+        if hangs_from_the_start {
+            simulator.faults().set(hangs.clone(), Fault::Hang);
+        }
+        let exporter = plan.start(&simulator).await;
+        exporter.page_where("the other one is read", |page| page.is_up("sleep") == Some(1.0)).await;
+        if !hangs_from_the_start {
+            exporter.ready().await;
+            simulator.faults().set(hangs, Fault::Hang);
+            simulator.forget_requests();
+            eventually("it hangs", async || (requests(&simulator, "daily_readiness") > 0).then_some(())).await;
+        }
+        hand.advance(TimeDelta::minutes(4));
+        let down = |page: &Page| page.is_up("daily_readiness") == Some(0.0);
+        let page = exporter.page_where("it is not up", down).await;
+        assert_eq!(page.get("oura_up"), Some(0.0));
+        let (_, landing) = exporter.get("/").await;
+        assert!(landing.contains("Some collections cannot be read.") && landing.contains("overdue: "), "{landing}");
+        drop(exporter);
+    }
 }
