@@ -16,6 +16,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     for account in &accounts {
         println!("\nAccount {}: {}", account.name, token(account).await);
         for kind in &kinds {
+            if super::output::is_closed() {
+                return Ok(());
+            }
             failures += usize::from(!examine(account, kind).await);
         }
     }
