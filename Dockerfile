@@ -15,6 +15,7 @@ RUN mkdir src benches \
     && cargo clean --release --locked --package oura-exporter \
     && rm -r src
 
+COPY build.rs build.rs
 COPY src src
 ARG REVISION=unknown
 RUN OURA_EXPORTER_REVISION="$REVISION" cargo build --release --locked

@@ -7,11 +7,15 @@ use std::{
 
 use chrono::{FixedOffset, TimeDelta};
 use divan::{Bencher, black_box, counter::BytesCount};
-use hyper::{Request, header::ACCEPT_ENCODING};
+use hyper::{
+    Request,
+    header::{ACCEPT_ENCODING, HOST},
+};
 use oura_exporter::{
     auth::TokenSource,
     clock::Clock,
     documents::{KINDS, Kind, kind},
+    hosts::Hosts,
     http,
     latest::{AccountState, Board, Page},
     observation::Moment,
@@ -80,7 +84,8 @@ async fn server() -> anyhow::Result<Server> {
         sleep(Duration::from_millis(10)).await;
     }
     polling.abort();
-    Ok(Server { board, page, samples: None })
+    let hosts = Hosts::new(([127, 0, 0, 1], 10058).into(), "localhost:10058", vec![]);
+    Ok(Server { board, page, samples: None, hosts })
 }
 
 /// What one person's cloud answers, with the fields that the exporter asks for.
@@ -123,7 +128,11 @@ fn gzip(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = ["identity", "gzip"])]
 fn answer(bencher: Bencher<'_, '_>, coding: &str) {
     let server = &*SERVER;
-    let request = Request::get("/metrics").header(ACCEPT_ENCODING, coding).body(()).expect("a request");
+    let request = Request::get("/metrics")
+        .header(HOST, "localhost:10058")
+        .header(ACCEPT_ENCODING, coding)
+        .body(())
+        .expect("a request");
     bencher.bench(|| server.answer(black_box(&request)));
 }
 

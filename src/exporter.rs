@@ -1,6 +1,6 @@
 //! The exporter put together: transport, board, poller and page, until somebody asks it to stop.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use futures_util::future::join_all;
@@ -12,6 +12,7 @@ use crate::{
     clock::Clock,
     config::Config,
     history::{LIVE_DEPTH, Live, LiveStats, PAGE_DEPTH, Receiver, Recent},
+    hosts::Hosts,
     http,
     latest::{AccountState, Board, Page},
     oura::{Client, Patience, Transport},
@@ -47,15 +48,17 @@ pub async fn run(
     let (recent, live) = history(&config, &clock)?;
     let stats_of_live = live.as_ref().map(|live| live.stats.clone());
     let samples = recent.clone().filter(|_| config.history.samples);
+    let address = listener.local_addr()?;
+    let hosts = Hosts::new(address, &config.listen_address, config.allowed_hosts.clone());
     let accounts = accounts(config, &stats, &clock, patience)?;
     let states = accounts.iter().map(|account| AccountState::new(&account.name, &kinds)).collect();
     let board = Arc::new(Board::new(states, clock.clone(), stale_after));
     let page = Page::new(Arc::clone(&board), stats.clone(), stats_of_live)?;
     let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples: recent };
-    let server = Arc::new(Server { board, page, samples });
+    let server = Arc::new(Server { board, page, samples, hosts });
     let (stop_sending, stopped) = watch::channel(false);
     let sending = live.map(|live| tokio::spawn(live.run(stopped)));
-    info!("serving http://{}/metrics", listener.local_addr()?);
+    tell_where(address);
     let answer = move |request| {
         let server = Arc::clone(&server);
         async move { server.answer(&request) }
@@ -76,6 +79,18 @@ pub async fn run(
         warn!("a renewal of a sign-in is still under way; if it is lost, sign in again");
     }
     ended
+}
+
+/// Says where the page is, and who can read it there.
+fn tell_where(address: SocketAddr) {
+    info!("serving http://{address}/metrics");
+    if !address.ip().to_canonical().is_loopback() {
+        warn!(
+            "{address} is open beyond this machine: whoever reaches it reads the health data, without a password; let only \
+             Prometheus reach it, or set OURA_LISTEN_ADDRESS=127.0.0.1:{}",
+            address.port()
+        );
+    }
 }
 
 /// What keeps the samples of the last days, if anybody wants them, and what sends them on.

@@ -22,7 +22,8 @@
 //!    `prometheus::Registry`; [`problem`] says why a collection cannot be trusted; [`status`] counts what the exporter
 //!    itself does.
 //! 7. [`history`] keeps the samples of the last days at their own time, serves and sends them, and brings in the years.
-//! 8. [`server`] answers over [`http`]: the page, its health, and [`landing`] for people.
+//! 8. [`server`] answers over [`http`], by the names that [`hosts`] lets through: the page, its health, and [`landing`] for
+//!    people.
 //!
 //! # Around it
 //!
@@ -45,6 +46,7 @@ pub mod documents;
 pub mod durable;
 pub mod exporter;
 pub mod history;
+pub mod hosts;
 pub mod http;
 pub mod landing;
 pub mod latest;

@@ -4,12 +4,13 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, VARY},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY},
 };
 use tracing::error;
 
 use crate::{
     history::{Format, Recent},
+    hosts::{Hosts, WrongHost},
     http::{Answer, accepts_gzip, accepts_open_metrics},
     landing,
     latest::{Board, Page},
@@ -20,8 +21,6 @@ const SAMPLES: &str = "/metrics/samples";
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-/// The landing page loads nothing and runs nothing.
-const NOTHING_BUT_STYLE: HeaderValue = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'");
 
 /// What answers are made from.
 pub struct Server {
@@ -31,11 +30,20 @@ pub struct Server {
     pub page: Page,
     /// The samples with their own time, where they are served.
     pub samples: Option<std::sync::Arc<Recent>>,
+    /// The names by which it may be asked for.
+    pub hosts: Hosts,
 }
 
 impl Server {
     /// Answers one request.
     pub fn answer<B>(&self, request: &Request<B>) -> Answer {
+        if let Err(wrong) = self.hosts.judge(request) {
+            let status = match wrong {
+                WrongHost::Missing => StatusCode::BAD_REQUEST,
+                WrongHost::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
+            };
+            return text(status, format!("{wrong}\n"));
+        }
         let known = matches!(request.uri().path(), "/" | "/metrics" | SAMPLES | "/-/healthy" | "/-/ready");
         if !known {
             return text(StatusCode::NOT_FOUND, "not found; see / for what is here\n");
@@ -85,7 +93,6 @@ impl Server {
 
     fn landing(&self) -> Answer {
         let mut answer = body(HTML, landing::page(&self.board.accounts(), self.board.now()));
-        answer.headers_mut().insert(CONTENT_SECURITY_POLICY, NOTHING_BUT_STYLE);
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer
     }

@@ -2,14 +2,15 @@
 
 mod common;
 
-use std::{collections::BTreeSet, fs, process::Command};
+use std::{collections::BTreeSet, env, fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command};
 
 use common::{
+    eventually,
     needs::there_are,
-    servers::{ask, file, promtool, text, yaml},
+    servers::{ask, file, free_address, promtool, start, text, yaml},
 };
-use oura_exporter::config::VARIABLES;
-use serde_json::Value;
+use oura_exporter::{config::VARIABLES, tls};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// What a history has by default, so that scrapes continue it.
@@ -43,15 +44,8 @@ fn prometheus_takes_its_configuration_and_the_rules() {
     if !there_are(&["promtool"], "prometheus_takes_its_configuration_and_the_rules") {
         return;
     }
-    let directory = TempDir::new().expect("a directory");
-    fs::create_dir(directory.path().join("alerts")).expect("a directory");
-    for (from, to) in [("deploy/prometheus.yml", "prometheus.yml"), ("alerts/oura.rules.yml", "alerts/oura.rules.yml")]
-    {
-        fs::copy(file(from), directory.path().join(to)).expect("a copy");
-    }
-    let config = directory.path().join("prometheus.yml");
-    let (is_good, said) = promtool(&["check", "config", "--lint-fatal", text(&config)], "");
-    assert!(is_good, "{said}");
+    let (is_good, said) = promtool(&["check", "config", "--lint-fatal", text(&file("deploy/prometheus.yml"))], "");
+    assert!(is_good && said.contains("1 rule files found"), "{said}");
 }
 
 #[test]
@@ -159,7 +153,7 @@ fn the_containers_find_each_other() {
     let mount = format!("../dashboards:{}:ro", provider["options"]["path"].as_str().expect("a path"));
     assert!(list(&services["grafana"], "volumes").contains(&Value::from(mount)));
     let rules = prometheus["rule_files"][0].as_str().expect("a path");
-    let mount = format!("../{rules}:/etc/prometheus/{rules}:ro");
+    let mount = format!("{rules}:/etc/{}:ro", rules.trim_start_matches("../"));
     assert!(list(&services["prometheus"], "volumes").contains(&Value::from(mount)));
 }
 
@@ -173,5 +167,229 @@ fn every_variable_exists() {
         let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
         let unknown: BTreeSet<_> = words.filter(|word| word.starts_with("OURA_") && !known.contains(word)).collect();
         assert!(unknown.is_empty(), "{path}: {unknown:?}");
+    }
+}
+
+#[test]
+fn every_service_is_confined_in_the_same_way() {
+    for (name, service) in services_with("image") {
+        assert_eq!(service["read_only"], true, "{name}");
+        assert_eq!(service["cap_drop"], json!(["ALL"]), "{name}");
+        assert_eq!(service["security_opt"], json!(["no-new-privileges:true"]), "{name}");
+        let user = service["user"].as_str().and_then(|user| user.split(':').next()?.parse::<u32>().ok());
+        assert!(user.is_some_and(|user| user > 0), "{name} is nobody in particular: {}", service["user"]);
+        assert!(service["privileged"].is_null() && service["cap_add"].is_null(), "{name}");
+    }
+}
+
+#[test]
+fn no_password_stands_in_the_files_and_a_missing_one_is_named() {
+    let services = yaml("deploy/compose.yaml")["services"].take();
+    let password = services["grafana"]["environment"]["GF_SECURITY_ADMIN_PASSWORD"].as_str().expect("a password");
+    assert!(password.starts_with("${GRAFANA_ADMIN_PASSWORD:?not set, ") && password.ends_with('}'), "{password}");
+    assert!(password.contains("deploy/.env"), "the error says where it is to be written: {password}");
+    for (name, service) in services.as_object().expect("services") {
+        for (variable, value) in service["environment"].as_object().into_iter().flatten() {
+            let is_secret = ["PASSWORD", "SECRET", "TOKEN"].iter().any(|word| variable.contains(word));
+            let is_asked_for = value.is_null() || value.as_str().is_some_and(|value| value.starts_with("${"));
+            assert!(!is_secret || is_asked_for, "{name}: {variable}");
+        }
+    }
+}
+
+/// The commands in the comment at the top of a file, each block as one would paste it.
+fn instructions(path: &str) -> Vec<String> {
+    let text = read(path);
+    let head = text.lines().take_while(|line| line.starts_with('#'));
+    let lines: Vec<_> = head.map(|line| line.strip_prefix("#   ").unwrap_or_default()).collect();
+    let blocks = lines.split(|line| line.is_empty()).filter(|block| !block.is_empty());
+    blocks.map(|block| block.join("\n") + "\n").collect()
+}
+
+/// A directory that stands for the root of a machine, with the repository's files where the instructions are pasted.
+struct Machine {
+    root: TempDir,
+    bin: TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        Self { root: TempDir::new().expect("a directory"), bin: TempDir::new().expect("a directory") }
+    }
+
+    /// Puts a program in place that does not exist here.
+    fn program(&self, name: &str, script: &str) {
+        let path = self.bin.path().join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a program");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it can be run");
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.path().join(path)
+    }
+
+    /// Pastes `commands` into a shell in `deploy/`, as on a machine whose root is this one; what it says.
+    fn paste(&self, commands: &str) -> String {
+        let root = text(self.root.path());
+        let mut here = commands.replace("../target/release/oura-exporter", env!("CARGO_BIN_EXE_oura-exporter"));
+        for directory in ["/etc/", "/usr/local/"] {
+            here = here.replace(&format!(" {directory}"), &format!(" {root}{directory}"));
+            here = here.replace(&format!(":{directory}"), &format!(":{root}{directory}"));
+        }
+        let path = format!("{}:{root}/usr/local/bin:{}", text(self.bin.path()), env::var("PATH").unwrap_or_default());
+        let mut shell = Command::new("sh");
+        shell.arg("-e").current_dir(file("deploy")).env("PATH", path).env("ROOT", root);
+        let (is_good, said) = ask(&mut shell, &here);
+        assert!(is_good, "{here}\n{said}");
+        said
+    }
+}
+
+#[test]
+fn the_units_instructions_can_be_pasted() {
+    let machine = Machine::new();
+    for directory in ["etc/systemd/system", "usr/local/bin"] {
+        fs::create_dir_all(machine.path(directory)).expect("a directory");
+    }
+    machine.program("systemctl", "echo \"systemctl $*\"");
+    // What systemd does with these options, as far as the sign-in sees it.
+    machine.program(
+        "systemd-run",
+        r#"export CREDENTIALS_DIRECTORY="$ROOT/credentials" STATE_DIRECTORY="$ROOT/state"
+mkdir -p "$CREDENTIALS_DIRECTORY" "$STATE_DIRECTORY"
+while :; do
+  case "$1" in
+    -p) case "$2" in LoadCredential=*) from=${2#*=}; cp "${from#*:}" "$CREDENTIALS_DIRECTORY/${from%%:*}";; esac; shift 2;;
+    --*) shift;;
+    *) break;;
+  esac
+done
+OURA_AUTHORIZE_URL=http://127.0.0.1:9 OURA_FALLBACK_AUTHORIZE_URL=http://127.0.0.1:9 "$@" 2>&1 || true"#,
+    );
+    let blocks = instructions("deploy/oura-exporter.service");
+    assert_eq!(blocks.len(), 3, "{blocks:?}");
+    let said: Vec<_> = blocks.iter().map(|block| machine.paste(block)).collect();
+    assert!(said[0].ends_with("systemctl daemon-reload\n"), "{said:?}");
+    let made: BTreeSet<_> = fs::read_dir(machine.path("etc/oura-exporter"))
+        .expect("a directory")
+        .flatten()
+        .collect::<Vec<_>>()
+        .iter()
+        .map(|entry| entry.file_name().into_string().expect("UTF-8"))
+        .collect();
+    assert_eq!(made, ["client-id", "client-secret"].map(str::to_owned).into());
+    let mode = |path: &str| fs::metadata(machine.path(path)).expect(path).permissions().mode() & 0o777;
+    assert_eq!(mode("etc/oura-exporter/client-secret"), 0o600);
+    assert_eq!(mode("usr/local/bin/oura-exporter"), 0o755);
+    assert_eq!(mode("etc/systemd/system/oura-exporter.service"), 0o644);
+    // It has read both credentials and begun the sign-in; here, no Oura answers.
+    assert!(said[1].starts_with("oura-exporter: no answer from Oura's sign-in"), "{said:?}");
+    assert_eq!(said[2], "systemctl enable --now oura-exporter\n");
+    let unit = read("deploy/oura-exporter.service");
+    assert!(unit.contains("\nLimitNOFILE=1024\n") && unit.contains("\nExecStart=/usr/local/bin/oura-exporter\n"));
+}
+
+#[tokio::test]
+async fn prometheus_without_containers_loads_the_rules_and_finds_the_exporter() {
+    if !there_are(&["promtool", "prometheus"], "prometheus_without_containers_loads_the_rules_and_finds_the_exporter") {
+        return;
+    }
+    tls::choose_provider();
+    let machine = Machine::new();
+    let blocks = instructions("deploy/prometheus.yml");
+    assert_eq!(blocks.len(), 1, "{blocks:?}");
+    let said = machine.paste(&blocks[0]);
+    assert!(said.contains("1 rule files found"), "{said}");
+    let config = machine.path("etc/prometheus/prometheus.yml");
+    let written = fs::read_to_string(&config).expect("a configuration");
+    assert!(written.matches("\"localhost:10058\"").count() == 2 && written.contains("\"localhost:9093\""), "{written}");
+    for config in [config, file("deploy/prometheus.yml")] {
+        let (address, data) = (free_address().await, TempDir::new().expect("a directory"));
+        let _prometheus = start(
+            "prometheus",
+            data.path(),
+            &[
+                &format!("--config.file={}", text(&config)),
+                &format!("--storage.tsdb.path={}", text(data.path())),
+                &format!("--web.listen-address={address}"),
+            ],
+        );
+        let rules = eventually("Prometheus tells its rules", async || {
+            let answer = reqwest::get(format!("http://{address}/api/v1/rules")).await.ok()?;
+            answer.error_for_status().ok()?.json::<Value>().await.ok()
+        });
+        let groups = list(&rules.await["data"], "groups").len();
+        assert!(groups > 0, "{}: no rules", config.display());
+    }
+}
+
+#[test]
+fn composes_instructions_name_what_is_there() {
+    let machine = Machine::new();
+    machine.program("docker", "echo \"docker $*\"");
+    let blocks = instructions("deploy/compose.yaml");
+    assert_eq!(blocks.len(), 3, "{blocks:?}");
+    // A password of its own each time, in a file that its owner alone reads.
+    let passwords: BTreeSet<_> = (0..2)
+        .map(|number| {
+            let file = machine.path(&format!("env-{number}"));
+            machine.paste(&blocks[0].replace(">> .env", &format!(">> {}", text(&file))));
+            assert_eq!(fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600);
+            fs::read_to_string(file).expect("a password")
+        })
+        .collect();
+    let is_long = |line: &String| line.starts_with("GRAFANA_ADMIN_PASSWORD=") && line.trim().len() == 23 + 24;
+    assert!(passwords.len() == 2 && passwords.iter().all(is_long), "{passwords:?}");
+    let said: String = blocks[1..].iter().map(|block| machine.paste(block)).collect();
+    let services = yaml("deploy/compose.yaml")["services"].take();
+    for line in said.lines() {
+        let words: Vec<_> = line.split(' ').collect();
+        assert!(words.starts_with(&["docker", "compose", "--profile"]), "{line}");
+        let service = if words[3] == "demo" { "demo" } else { "exporter" };
+        assert_eq!(services[service]["profiles"], json!([words[3]]), "{line}");
+    }
+    assert_eq!(said.lines().count(), 3, "{said}");
+}
+
+#[test]
+fn kubernetes_instructions_name_what_is_there() {
+    let machine = Machine::new();
+    for name in ["docker", "kubectl"] {
+        machine.program(name, &format!("echo \"{name} $*\""));
+    }
+    let said: String = instructions("deploy/kubernetes.yaml").iter().map(|block| machine.paste(block)).collect();
+    assert_eq!(said.lines().count(), 7, "{said}");
+    let file = read("deploy/kubernetes.yaml");
+    assert!(
+        file.contains("kind: Deployment\nmetadata:\n  name: oura-exporter\n") && said.contains("deploy/oura-exporter")
+    );
+    assert!(file.contains("- name: sign-in\n") && said.contains("-c sign-in"), "{said}");
+    let tag = format!("oura-exporter:{}", env!("CARGO_PKG_VERSION"));
+    assert!(said.matches(&tag).count() == 2 && file.contains(&format!("image: &image {tag}\n")), "{said}");
+    // What is left out at the end is YAML as well.
+    let (_, monitor) = file.split_once("\n# ---\n").expect("a ServiceMonitor");
+    let monitor: String =
+        monitor.lines().map(|line| format!("{}\n", line.strip_prefix("# ").unwrap_or_default())).collect();
+    let monitor: Value = serde_saphyr::from_str(&monitor).unwrap_or_else(|error| panic!("{monitor}: {error}"));
+    assert_eq!(list(&monitor["spec"], "endpoints").len(), 2);
+}
+
+#[test]
+fn alertmanagers_receivers_can_be_put_in() {
+    if !there_are(&["amtool"], "alertmanagers_receivers_can_be_put_in") {
+        return;
+    }
+    let config = read("deploy/alertmanager.yml");
+    let offered: Vec<_> = config.lines().filter_map(|line| line.strip_prefix("#     ")).collect();
+    let offered =
+        offered.join("\n").replace("webhook_configs", "\nwebhook_configs").replace("email_configs", "\nemail_configs");
+    let blocks: Vec<_> = offered.split("\n\n").map(str::trim).filter(|block| !block.is_empty()).collect();
+    assert_eq!(blocks.len(), 2, "{blocks:?}");
+    for block in blocks {
+        let below: String = block.lines().map(|line| format!("    {line}\n")).collect();
+        let directory = TempDir::new().expect("a directory");
+        let path = directory.path().join("alertmanager.yml");
+        fs::write(&path, format!("{config}{below}")).expect("a file");
+        assert_content(Command::new("amtool").arg("check-config").arg(&path));
     }
 }

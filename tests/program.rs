@@ -3,7 +3,7 @@
 mod common;
 
 use std::{
-    fs,
+    env, fs,
     process::{Output, Stdio},
 };
 
@@ -111,7 +111,10 @@ async fn a_backfill_that_makes_no_sense_is_told_so_before_anything_is_asked() {
         (&["--from", "2026-02-30", "--output", "x"][..], "invalid value '2026-02-30'"),
         (&["--from", "2024-02-01", "--to", "2024-01-01", "--output", "x"], "exchange them"),
         (&["--from", "2999-01-01", "--output", "x"], "write a day that has been"),
-        (&["--from", "2024-01-01"], "--output"),
+        (&["--from", "2024-01-01"], "<--output <DIR>|--remote-write <URL>>"),
+        (&["--output", "x", "--from", "tomorrow"], "not a day of the calendar; write 2021-01-31"),
+        (&["--output", "x", "--from", "2024-01-01", "--to", "01.02.2024"], "write 2021-01-31"),
+        (&["--output", "x", "--from", "2024-01-01", "--until", "2026-01-31"], "write 2026-01-31T09:30:00+02:00"),
         (&["--from", "2024-01-01", "--remote-write", "ftp://a"], "write http://localhost:9090/api/v1/write"),
         (&["--from", "2024-01-01", "--output", "x", "--remote-write", "http://a/"], "cannot be used with"),
         (&["--from", "2024-01-01", "--output", "x", "--every", "often"], "not a duration; write 5m"),
@@ -179,6 +182,84 @@ async fn the_health_check_follows_readiness() {
 }
 
 #[tokio::test]
+async fn the_health_check_finds_every_kind_of_address_that_is_listened_on() {
+    let six = TcpListener::bind("[::1]:0").await.is_ok();
+    assert!(six || env::var_os("OURA_TEST_ALL").is_none(), "needs IPv6 on loopback");
+    let hosts = ["127.0.0.1", "0.0.0.0", "", "localhost", "[::1]", "::1", "[::]", "::"];
+    for host in hosts.into_iter().filter(|host| six || !host.contains("::")) {
+        let demo = Program::start_at(&format!("{host}:0"), program().arg("demo")).await;
+        let port = demo.address.rsplit_once(':').expect("a port").1;
+        let address = format!("{host}:{port}");
+        eventually("it is ready", async || {
+            let (code, text) = run(program().env("OURA_LISTEN_ADDRESS", &address).arg("healthcheck")).await;
+            assert!(code == Some(0) || text.starts_with("oura-exporter: the first poll"), "{address}: {text}");
+            (code == Some(0)).then_some(())
+        })
+        .await;
+        let (code, log) = demo.terminate().await;
+        assert_eq!(code, Some(0), "{log}");
+        let is_open = matches!(host, "0.0.0.0" | "" | "[::]" | "::");
+        assert_eq!(log.matches("is open beyond this machine").count(), usize::from(is_open), "{address}: {log}");
+    }
+}
+
+/// The program with a standard output that nobody reads any more; its exit code and what it complains of.
+async fn unread(command: &mut Command) -> (Option<i32>, String) {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let child = command.stdin(Stdio::null()).stdout(writer).spawn().expect("the program starts");
+    let ended = child.wait_with_output().await.expect("an end");
+    (ended.status.code(), String::from_utf8_lossy(&ended.stderr).into_owned())
+}
+
+#[tokio::test]
+async fn a_closed_pipe_ends_every_command_quietly() {
+    let simulator = simulator_at(common::NOON).await;
+    let person = |arguments: &[&str]| {
+        let mut command = program();
+        command.env("OURA_API_URL", simulator.url()).env("OURA_ACCESS_TOKEN", &simulator.people()[0].token);
+        command.env("OURA_STATE_DIR", "/nowhere/oura").args(arguments);
+        command
+    };
+    for arguments in [
+        &["check"][..],
+        &["accounts"],
+        &["--help"],
+        &["--version"],
+        &["help", "backfill"],
+        &["backfill", "--from", "2026-11-01", "--output", "-"],
+    ] {
+        let (code, text) = unread(&mut person(arguments)).await;
+        assert_eq!(code, Some(141), "{arguments:?}: {text}");
+        assert!(!text.contains("panicked") && !text.contains("Broken pipe"), "{arguments:?}: {text}");
+    }
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    for (arguments, code) in [(&["check"][..], 0), (&["login"], 1), (&["demo", "--log.level", "loud"], 2)] {
+        let mut command = person(arguments);
+        command.stderr(writer.try_clone().expect("a pipe")).stdout(Stdio::null());
+        let ended = command.status().await.expect("the program starts");
+        assert_eq!(ended.code(), Some(code), "{arguments:?}: nobody hears complaints");
+    }
+}
+
+#[tokio::test]
+async fn commands_for_people_speak_in_sentences_and_log_lines_are_for_the_service() {
+    let (code, text) =
+        run(program().args(["logout", "--account", "anna"]).env("OURA_STATE_DIR", "/nowhere/oura")).await;
+    assert_eq!((code, text.lines().count()), (Some(1), 1), "{text}");
+    assert!(text.starts_with("oura-exporter: account anna is not signed in"), "{text}");
+    let (_, text) = run(program().args(["accounts"]).env("OURA_STATE_DIR", "/nowhere/oura").env("OURA_POL", "x")).await;
+    assert!(text.contains("\noura-exporter: OURA_POL: there is no such variable"), "{text}");
+    let (_, text) = run(program().arg("healthcheck").env("OURA_LISTEN_ADDRESS", "127.0.0.1:1")).await;
+    assert!(text.starts_with("oura-exporter: no answer from "), "{text}");
+    let taken = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let (_, text) = run(program().args(["demo", "--web.listen-address", &address])).await;
+    assert!(text.lines().all(|line| line.contains(" INFO ") || line.contains("ERROR ")), "{text}");
+}
+
+#[tokio::test]
 async fn the_demo_needs_no_network_and_no_proxy() {
     let mut command = program();
     command.env("HTTP_PROXY", "http://127.0.0.1:9").env("http_proxy", "http://127.0.0.1:9").arg("demo");
@@ -225,8 +306,51 @@ async fn help_and_version() {
     let (code, text) = run(program().arg("--help")).await;
     assert_eq!(code, Some(0));
     for variable in oura_exporter::config::VARIABLES {
-        assert!(text.contains(variable.name), "{} is missing in:\n{text}", variable.name);
+        assert!(text.contains(&format!("\n  {}\n", variable.name)), "{} is missing in:\n{text}", variable.name);
     }
     let (code, text) = run(program().arg("--version")).await;
     assert_eq!((code, text.trim()), (Some(0), concat!("oura-exporter ", env!("CARGO_PKG_VERSION"))));
+}
+
+#[tokio::test]
+async fn help_fits_a_terminal_and_shows_a_command_what_concerns_it_its_own_first() {
+    let serve = &["--web.listen-address", "--log.level", "--log.format"][..];
+    for (command, flags) in [
+        (&[][..], serve),
+        (&["serve"], serve),
+        (&["demo"], serve),
+        (&["healthcheck"], &["--web.listen-address"]),
+        (&["login"], &["--account", "--no-browser"]),
+        (&["logout"], &["--account"]),
+        (&["accounts"], &[]),
+        (&["check"], &[]),
+        (
+            &["backfill"],
+            &[
+                "--from",
+                "--to",
+                "--until",
+                "--output",
+                "--remote-write",
+                "--account",
+                "--every",
+                "--once-a-day",
+                "--anew",
+                "--job",
+                "--instance",
+            ],
+        ),
+    ] {
+        for help in ["--help", "-h"] {
+            let (code, text) = run(program().args(command).arg(help)).await;
+            assert_eq!(code, Some(0), "{text}");
+            let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > 80).collect();
+            assert!(wide.is_empty(), "{command:?}: {wide:?}");
+            assert!(!text.contains('`') && !text.contains("**"), "{command:?}: {text}");
+            let lines = text.lines().map(|line| line.trim_start().trim_start_matches("-h, "));
+            let shown: Vec<_> =
+                lines.filter(|line| line.starts_with("--")).filter_map(|line| line.split(' ').next()).collect();
+            assert_eq!(shown, [flags, &["--help"]].concat(), "{command:?}: {text}");
+        }
+    }
 }

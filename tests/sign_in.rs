@@ -12,6 +12,7 @@ use oura_exporter::{
     documents::KINDS,
     simulator::{Portal, TokenFault},
 };
+use tokio::io::AsyncWriteExt as _;
 
 #[tokio::test]
 async fn signed_in_by_paste_at_either_portal_the_exporter_serves_and_the_doctor_is_content() {
@@ -115,4 +116,43 @@ async fn a_sign_in_asks_for_what_is_read_and_for_nothing_else() {
         let named = asked.iter().filter(|scope| scope.contains("email")).count();
         assert_eq!(named, 0, "neither email nor extapi:email");
     }
+}
+
+#[tokio::test]
+async fn an_empty_line_at_the_paste_prompt_asks_again() {
+    for nothing in ["\n", "  \n\t\r\n"] {
+        let scene = Scene::of(Portal::New).await;
+        let pasted = async |url: &reqwest::Url| nothing.to_owned() + &consent(url, "alice", "allow").await;
+        let (code, said) = scene.log_in("anna", pasted).await;
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(said.matches("Nothing was pasted. Paste the address").count(), nothing.lines().count(), "{said}");
+        assert!(said.contains("Signed in as account anna"), "{said}");
+    }
+    let scene = Scene::of(Portal::New).await;
+    let mut begun = scene.begin(&["--no-browser"]).await;
+    drop(begun.child.stdin.take());
+    let (code, said) = begun.end().await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("oura-exporter: nothing was pasted"), "{said}");
+}
+
+#[tokio::test]
+async fn a_closed_pipe_leaves_no_sign_in_half_done() {
+    let scene = Scene::of(Portal::New).await;
+    let mut begun = scene.begin(&["--no-browser", "--account", "anna"]).await;
+    let pasted = consent(begun.url.as_ref().expect("an address"), "alice", "allow").await;
+    let mut stdin = begun.child.stdin.take().expect("a pipe");
+    let (child, url) = (begun.child, begun.url);
+    drop((url, begun.lines));
+    stdin.write_all(format!("{pasted}\n").as_bytes()).await.expect("it reads");
+    let ended = child.wait_with_output().await.expect("an end");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!((ended.status.code(), said.as_ref()), (Some(141), ""), "{said}");
+    assert!(scene.file("anna").exists(), "the sign-in is kept");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let child = scene.program().args(["logout", "--account", "anna"]).stdout(writer).spawn().expect("it starts");
+    let ended = child.wait_with_output().await.expect("an end");
+    assert_eq!(ended.status.code(), Some(141), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(!scene.file("anna").exists(), "the account is forgotten");
 }

@@ -4,7 +4,7 @@ mod common;
 
 use std::{io::Read as _, time::Duration};
 
-use common::{NOON, Plan, Program, moment, simulator_at};
+use common::{Exporter, NOON, Plan, Program, moment, simulator_at};
 use flate2::read::GzDecoder;
 use oura_exporter::simulator::{Fault, Scope};
 use reqwest::{Client, Method, header};
@@ -129,6 +129,60 @@ async fn the_landing_page_tells_each_account_and_collection_in_words() {
     assert!(html.contains("href=\"/metrics\""));
 }
 
+/// What is answered to a request that is sent as these lines.
+async fn answer_to(exporter: &Exporter, lines: &[&str]) -> String {
+    let mut client = TcpStream::connect(exporter.address()).await.expect("a connection");
+    let request = lines.join("\r\n") + "\r\nConnection: close\r\n\r\n";
+    client.write_all(request.as_bytes()).await.expect("it is sent");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.expect("an answer");
+    answer
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_reads_nothing_by_a_name_that_leads_here() {
+    let simulator = simulator_at(NOON).await;
+    let exporter = Plan::default().set("OURA_ALLOWED_HOSTS", "oura.lan").ready(&simulator).await;
+    for path in ["/", "/metrics", "/-/ready", "/nope"] {
+        for host in ["evil.example", "evil.example:10058", "localhost.evil.example", "192.168.1.2"] {
+            let answer = answer_to(&exporter, &[&format!("GET {path} HTTP/1.1"), &format!("Host: {host}")]).await;
+            assert!(answer.starts_with("HTTP/1.1 421 Misdirected Request\r\n"), "{path} of {host}: {answer}");
+            assert!(answer.contains("OURA_ALLOWED_HOSTS") && !answer.contains("oura_"), "{answer}");
+        }
+    }
+    for host in ["localhost", "127.0.0.1:9", "[::1]", "ring.localhost", "oura.lan:443"] {
+        let answer = answer_to(&exporter, &["GET /metrics HTTP/1.1", &format!("Host: {host}")]).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{host}: {answer}");
+    }
+    let without = answer_to(&exporter, &["GET /metrics HTTP/1.0"]).await;
+    assert!(without.starts_with("HTTP/1.0 200 OK\r\n"), "{without}");
+    let without = answer_to(&exporter, &["GET /metrics HTTP/1.1"]).await;
+    assert!(without.starts_with("HTTP/1.1 400 Bad Request\r\n") && without.contains("Host"), "{without}");
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn every_answer_tells_browsers_to_keep_it_to_themselves() {
+    let simulator = simulator_at(NOON).await;
+    let exporter = Plan::default().ready(&simulator).await;
+    for (method, path, status) in [
+        (Method::GET, "/", 200),
+        (Method::GET, "/metrics", 200),
+        (Method::GET, "/-/healthy", 200),
+        (Method::GET, "/metrics/samples", 404),
+        (Method::POST, "/metrics", 405),
+        (Method::GET, "/nope", 404),
+    ] {
+        let answer = plain_client().request(method, format!("{}{path}", exporter.url)).send().await.expect("an answer");
+        assert_eq!(answer.status(), status, "{path}");
+        assert_eq!(answer.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+        assert_eq!(answer.headers()["cross-origin-resource-policy"], "same-origin", "{path}");
+        let policy = answer.headers()[header::CONTENT_SECURITY_POLICY].to_str().expect("text");
+        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+    }
+    exporter.stop().await;
+}
+
 /// Clients that send half a request, that read nothing of what they asked for, and that speak another language.
 async fn nuisances(address: &str) -> Vec<TcpStream> {
     let mut clients = Vec::new();
@@ -136,8 +190,8 @@ async fn nuisances(address: &str) -> Vec<TcpStream> {
         let mut client = TcpStream::connect(address).await.expect("a connection");
         let words = match number % 3 {
             0 => "GET /metr".to_owned(),
-            1 => "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200),
-            _ => "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+            1 => "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(200),
+            _ => "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
         };
         client.write_all(words.as_bytes()).await.expect("a few bytes");
         clients.push(client);

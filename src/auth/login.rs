@@ -1,6 +1,9 @@
 //! Signing in: the consent page, the way back from it, and the first tokens.
 
-use std::{io, time::Duration};
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use chrono::Utc;
@@ -91,8 +94,7 @@ impl<'a> Login<'a> {
     /// # Errors
     /// Where nothing comes, consent was denied, or Oura gives no tokens.
     pub async fn by_paste(&self) -> anyhow::Result<Tokens> {
-        let line = task::spawn_blocking(|| io::stdin().lines().next().transpose()).await?;
-        let line = line.context("cannot read standard input")?.unwrap_or_default();
+        let line = task::spawn_blocking(pasted).await?.context("cannot read standard input")?;
         ensure!(!line.trim().is_empty(), "nothing was pasted; paste the address that the browser was sent to");
         self.finish(Answer::of_paste(&line)).await
     }
@@ -111,6 +113,19 @@ impl<'a> Login<'a> {
         let tokens = self.authority.exchange(&code, Utc::now()).await;
         tokens.map_err(|error| anyhow!("{error}; {}", error.advice()))
     }
+}
+
+/// The first line that says something, or nothing if there is none: whoever presses Enter too early is asked again.
+fn pasted() -> io::Result<String> {
+    for line in io::stdin().lines() {
+        let line = line?;
+        if !line.trim().is_empty() {
+            return Ok(line);
+        }
+        let again = "Nothing was pasted. Paste the address that the browser was sent to, and press Enter:";
+        let _nobody_reads = writeln!(io::stderr(), "{again}");
+    }
+    Ok(String::new())
 }
 
 /// Stores the first tokens of a sign-in under the lock that refreshes respect.

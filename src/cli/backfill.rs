@@ -4,30 +4,38 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use clap::ArgGroup;
+use tracing::warn;
 
 use super::asked_to_stop;
 use crate::{
     clock::Clock,
-    config::{Config, account_name, receiver_url},
+    config::{Config, account_name, receiver_url, unencrypted},
     exporter::{self, NO_HTTPS, RECEIVER_TIMEOUT},
     history::{Backfill, Cadence, Destination, Persistence, Receiver, Target},
     oura::Patience,
     status::ApiStats,
 };
 
+/// Written by hand, as clap's own does not fit a terminal.
+const USAGE: &str = "oura-exporter backfill [OPTIONS] --from <DATE> --output <DIR>
+       oura-exporter backfill [OPTIONS] --from <DATE> --remote-write <URL>";
+
 #[derive(Clone, PartialEq, Eq, clap::Args)]
+#[command(override_usage = USAGE)]
+#[command(group(ArgGroup::new("destination").required(true).args(["output", "remote_write"])))]
 pub(super) struct Arguments {
     /// The first day, as 2021-01-31
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = day)]
     from: NaiveDate,
     /// The last day; all there are if it is not given
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = day)]
     to: Option<NaiveDate>,
     /// When you began to scrape, as 2026-01-31T09:30:00+02:00: nothing is written from then on
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<DateTime<Utc>>,
     /// Files of OpenMetrics for promtool, one a month, into this directory; - means standard output
-    #[arg(long, value_name = "DIR", required_unless_present = "remote_write", conflicts_with = "remote_write")]
+    #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// Remote write to this address instead, as http://localhost:8428/api/v1/write
     #[arg(long, value_name = "URL", value_parser = receiver_url)]
@@ -44,12 +52,20 @@ pub(super) struct Arguments {
     /// Begin a remote write anew, whatever a run before has sent
     #[arg(long, requires = "remote_write")]
     anew: bool,
-    /// The label job of your scrapes; wins over `OURA_JOB`
+    /// The label job of your scrapes; wins over OURA_JOB
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
-    /// The label instance of your scrapes; wins over `OURA_INSTANCE`
+    /// The label instance of your scrapes; wins over OURA_INSTANCE
     #[arg(long, value_name = "ADDRESS")]
     instance: Option<String>,
+}
+
+fn day(text: &str) -> Result<NaiveDate, String> {
+    text.trim().parse().map_err(|_| "not a day of the calendar; write 2021-01-31".to_owned())
+}
+
+fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    text.trim().parse().map_err(|_| "not a time with its offset from UTC; write 2026-01-31T09:30:00+02:00".to_owned())
 }
 
 fn every(text: &str) -> Result<Duration, String> {
@@ -89,6 +105,9 @@ impl Arguments {
     fn destination(&self, config: &Config) -> anyhow::Result<Destination> {
         Ok(match (&self.remote_write, &self.output) {
             (Some(url), _) => {
+                if let Some(warning) = unencrypted("--remote-write", url, "what is sent") {
+                    warn!("{warning}");
+                }
                 let receiver = Receiver::new(url, config.history.access.clone(), RECEIVER_TIMEOUT);
                 Destination::Remote(receiver.context(NO_HTTPS)?)
             }

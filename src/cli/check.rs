@@ -21,6 +21,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let mut failures = 0;
     for account in &accounts {
         println!("\nAccount {}: {}", account.name, token(account).await);
+        if super::output::is_closed() {
+            return Ok(());
+        }
         let state = examine(account, &kinds, account.client.source().grant().await).await;
         failures += table(&state, are_named);
         println!("  {}", state.summary().1);

@@ -1,16 +1,15 @@
 //! The command line: which command, with which flags, and which exit code.
 
+#[macro_use]
+mod output;
+
 mod backfill;
 mod check;
 mod examine;
+mod logging;
 mod sign_in;
 
-use std::{
-    env,
-    io::{self, IsTerminal as _},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{env, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -19,12 +18,12 @@ use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
 };
-use tracing::{Level, error, info, warn};
-use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing::{error, info, warn};
 
+use self::logging::Reader;
 use crate::{
     clock::Clock,
-    config::{self, AccountConfig, Accounts, Config, Flags, LogConfig, Mistakes},
+    config::{self, AccountConfig, Accounts, Config, Flags, Mistakes},
     exporter,
     oura::Patience,
     simulator::{Settings, Simulator},
@@ -38,22 +37,22 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Prometheus exporter for Oura Ring.
 #[derive(Parser)]
-#[command(version, about, after_help = config::help())]
+#[command(version, about, after_help = config::help(), max_term_width = 80)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    flags: WebFlags,
+    flags: ServeFlags,
 }
 
 #[derive(Clone, PartialEq, Eq, Subcommand)]
 enum Command {
     /// Polls the account and serves the page; the default
-    Serve,
+    Serve(ServeFlags),
     /// Serves made-up data of two people: no account, no network
-    Demo,
+    Demo(ServeFlags),
     /// Exits with 0 when the exporter on this machine is ready
-    Healthcheck,
+    Healthcheck(ListenFlag),
     /// Signs a person in at Oura
     Login(sign_in::Login),
     /// Takes a person's sign-in back at Oura and forgets it
@@ -66,48 +65,84 @@ enum Command {
     Check,
 }
 
-#[derive(clap::Args)]
-struct WebFlags {
-    /// Where the page is served; wins over `OURA_LISTEN_ADDRESS`
-    #[arg(long = "web.listen-address", global = true, value_name = "ADDRESS")]
-    listen_address: Option<String>,
-    /// error, warn, info, debug or trace; wins over `OURA_LOG`
-    #[arg(long = "log.level", global = true, value_name = "LEVEL")]
+// No doc comment: clap would take it for the help of the command that has these flags.
+#[derive(Clone, Default, PartialEq, Eq, clap::Args)]
+struct ServeFlags {
+    #[command(flatten)]
+    listen: ListenFlag,
+    /// error, warn, info, debug or trace; wins over OURA_LOG
+    #[arg(long = "log.level", value_name = "LEVEL")]
     log_level: Option<String>,
-    /// text or json; wins over `OURA_LOG_FORMAT`
-    #[arg(long = "log.format", global = true, value_name = "FORMAT")]
+    /// text or json; wins over OURA_LOG_FORMAT
+    #[arg(long = "log.format", value_name = "FORMAT")]
     log_format: Option<String>,
 }
 
-impl From<WebFlags> for Flags {
-    fn from(flags: WebFlags) -> Self {
-        Self { listen_address: flags.listen_address, log_level: flags.log_level, log_format: flags.log_format }
+#[derive(Clone, Default, PartialEq, Eq, clap::Args)]
+struct ListenFlag {
+    /// Where the page is served; wins over OURA_LISTEN_ADDRESS
+    #[arg(long = "web.listen-address", value_name = "ADDRESS")]
+    listen_address: Option<String>,
+}
+
+impl Command {
+    /// Who reads what it tells.
+    fn reader(&self) -> Reader {
+        if matches!(self, Self::Serve(_) | Self::Demo(_)) { Reader::Log } else { Reader::Person }
+    }
+
+    /// Its flags, and those before its name where it has none of that kind.
+    fn flags(&self, before: ServeFlags) -> Flags {
+        let own = match self {
+            Self::Serve(flags) | Self::Demo(flags) => flags.clone(),
+            Self::Healthcheck(listen) => ServeFlags { listen: listen.clone(), ..ServeFlags::default() },
+            _ => ServeFlags::default(),
+        };
+        Flags {
+            listen_address: own.listen.listen_address.or(before.listen.listen_address),
+            log_level: own.log_level.or(before.log_level),
+            log_format: own.log_format.or(before.log_format),
+        }
     }
 }
 
 /// Runs the command that the arguments name, and says how the process is to end.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let command = cli.command.unwrap_or(Command::Serve);
+    let ended = match Cli::try_parse() {
+        Ok(cli) => run(cli),
+        // Help and version, or what is wrong with the arguments.
+        Err(words) if words.print().is_err() && !words.use_stderr() => ExitCode::from(output::CLOSED_PIPE),
+        Err(words) => ExitCode::from(u8::try_from(words.exit_code()).unwrap_or(MISUSE)),
+    };
+    if output::is_closed() { ExitCode::from(output::CLOSED_PIPE) } else { ended }
+}
+
+fn run(cli: Cli) -> ExitCode {
+    let command = cli.command.unwrap_or_else(|| Command::Serve(ServeFlags::default()));
     if let Command::Backfill(arguments) = &command
         && let Err(mistake) = arguments.judge()
     {
         return misuse(&Mistakes { mistakes: vec![mistake], warnings: vec![] });
     }
-    let needs_account = matches!(command, Command::Serve | Command::Check | Command::Backfill(_));
+    let needs_account = matches!(command, Command::Serve(_) | Command::Check | Command::Backfill(_));
     let accounts = if needs_account { Accounts::Needed } else { Accounts::NotNeeded };
-    let config = match Config::from_environment(env::vars_os(), cli.flags.into(), accounts) {
+    let config = match Config::from_environment(env::vars_os(), command.flags(cli.flags), accounts) {
         Ok(config) => config,
         Err(mistakes) => return misuse(&mistakes),
     };
-    start_logging(config.log);
+    let reader = command.reader();
+    logging::start(config.log, reader);
     for warning in &config.warnings {
         warn!("{warning}");
     }
     match on_runtime(command, config) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if output::is_of_closed_pipe(&failure) => ExitCode::from(output::CLOSED_PIPE),
         Err(failure) => {
-            error!("{failure:#}");
+            match reader {
+                Reader::Log => error!("{failure:#}"),
+                Reader::Person => output::complain(format_args!("{failure:#}")),
+            }
             ExitCode::FAILURE
         }
     }
@@ -115,25 +150,18 @@ pub fn main() -> ExitCode {
 
 fn misuse(mistakes: &Mistakes) -> ExitCode {
     for mistake in mistakes.warnings.iter().chain(&mistakes.mistakes) {
-        eprintln!("oura-exporter: {mistake}");
+        output::complain(format_args!("{mistake}"));
     }
     ExitCode::from(MISUSE)
-}
-
-fn start_logging(log: LogConfig) {
-    let filter = Targets::new().with_target(env!("CARGO_CRATE_NAME"), log.level).with_default(Level::WARN);
-    let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-    if log.json { registry.with(layer.json()).init() } else { registry.with(layer.with_target(false)).init() }
 }
 
 fn on_runtime(command: Command, config: Config) -> anyhow::Result<()> {
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let ended = runtime.block_on(async {
         match command {
-            Command::Serve => serve(config).await,
-            Command::Demo => demo(config).await,
-            Command::Healthcheck => healthcheck(&config.listen_address).await,
+            Command::Serve(_) => serve(config).await,
+            Command::Demo(_) => demo(config).await,
+            Command::Healthcheck(_) => healthcheck(&config.listen_address).await,
             Command::Login(login) => login.run(&config.sign_in, &config).await,
             Command::Logout(logout) => logout.run(&config.sign_in).await,
             Command::Accounts => sign_in::accounts(&config.sign_in),

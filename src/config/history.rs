@@ -1,6 +1,10 @@
 //! The part of the configuration that concerns samples with their own time: where they are served and sent.
 
-use super::{Environment, Reader, parse::Setting, setting};
+use super::{
+    Reader,
+    environment::Environment,
+    parse::{Setting, setting},
+};
 use crate::history::{Access, Target};
 
 /// The labels that the README's Prometheus configuration gives to what it scrapes.
@@ -24,9 +28,7 @@ impl HistoryConfig {
     pub(super) fn read(env: &mut Environment, reader: &mut Reader) -> Self {
         let samples = reader.take(setting("OURA_SAMPLES", env.samples.take()), Setting::flag);
         let url = setting("OURA_REMOTE_WRITE_URL", env.remote_write_url.take());
-        let label = |text: Option<String>, default: &str| {
-            text.map_or_else(|| default.to_owned(), |text| text.trim().to_owned())
-        };
+        let label = |text: Option<String>, default: &str| text.unwrap_or_else(|| default.to_owned());
         Self {
             samples: samples.unwrap_or(false),
             remote_write_url: reader.take(url, Setting::receiver),
@@ -37,7 +39,7 @@ impl HistoryConfig {
 }
 
 fn access(env: &mut Environment, reader: &mut Reader) -> Access {
-    let user = env.remote_write_username.take().map(|user| user.trim().to_owned());
+    let user = env.remote_write_username.take();
     let password = setting("OURA_REMOTE_WRITE_PASSWORD", env.remote_write_password.take());
     let file = setting("OURA_REMOTE_WRITE_PASSWORD_FILE", env.remote_write_password_file.take());
     let password = reader.secret(password, file);
@@ -67,5 +69,5 @@ fn access(env: &mut Environment, reader: &mut Reader) -> Access {
 /// # Errors
 /// Where it is none, in words.
 pub fn receiver_url(text: &str) -> Result<String, String> {
-    Setting { name: "--remote-write", text: text.to_owned() }.receiver()
+    Setting { name: "--remote-write", text: text.trim().to_owned() }.receiver()
 }

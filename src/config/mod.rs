@@ -1,31 +1,34 @@
 //! The configuration: from the environment through envy, flags before variables, every mistake reported at once.
 
+mod environment;
 mod history;
 mod parse;
 mod sign_in;
+mod urls;
 mod variables;
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, time::Duration};
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
-use serde::Deserialize;
 use tracing::Level;
 
-use self::parse::Setting;
-use self::sign_in::Places;
+use self::{
+    environment::{Environment, Places},
+    parse::{Setting, setting},
+};
 pub use self::{
     history::{HistoryConfig, receiver_url},
     sign_in::SignIn,
-    variables::{VARIABLES, help},
+    urls::unencrypted,
+    variables::{VARIABLES, help, markdown},
 };
 use crate::{
     auth::Store,
     documents::{KINDS, Kind},
-    oura,
+    history::Access,
 };
 
-const PREFIX: &str = "OURA_";
 /// The port is 10058 as long as nobody else claims it in Prometheus' list.
 const LISTEN_ADDRESS: &str = "127.0.0.1:10058";
 const POLL_INTERVAL: Duration = Duration::from_secs(300);
@@ -45,6 +48,8 @@ const NO_ACCOUNT: &str = "no account: sign in with `oura-exporter login`, or set
 pub struct Config {
     /// Where the page is served (`OURA_LISTEN_ADDRESS`).
     pub listen_address: String,
+    /// The names besides loopback's by which it may be asked for (`OURA_ALLOWED_HOSTS`).
+    pub allowed_hosts: Vec<String>,
     /// How often Oura is asked (`OURA_POLL_INTERVAL`).
     pub poll_interval: Duration,
     /// How long the values of a failing collection stay (`OURA_STALE_AFTER`).
@@ -118,42 +123,6 @@ pub enum Accounts {
     NotNeeded,
 }
 
-/// The variables as texts; what they mean is settled after all of them are known.
-#[derive(Default, Deserialize)]
-struct Environment {
-    access_token: Option<String>,
-    access_token_file: Option<String>,
-    account: Option<String>,
-    listen_address: Option<String>,
-    poll_interval: Option<String>,
-    stale_after: Option<String>,
-    collections: Option<String>,
-    sandbox: Option<String>,
-    api_url: Option<String>,
-    log: Option<String>,
-    log_format: Option<String>,
-    state_dir: Option<String>,
-    client_id: Option<String>,
-    client_id_file: Option<String>,
-    client_secret: Option<String>,
-    client_secret_file: Option<String>,
-    redirect_uri: Option<String>,
-    scopes: Option<String>,
-    authorize_url: Option<String>,
-    token_url: Option<String>,
-    fallback_authorize_url: Option<String>,
-    fallback_token_url: Option<String>,
-    samples: Option<String>,
-    remote_write_url: Option<String>,
-    remote_write_username: Option<String>,
-    remote_write_password: Option<String>,
-    remote_write_password_file: Option<String>,
-    remote_write_bearer_token: Option<String>,
-    remote_write_bearer_token_file: Option<String>,
-    job: Option<String>,
-    instance: Option<String>,
-}
-
 /// Collects mistakes, so that all are reported at once.
 #[derive(Default)]
 struct Reader {
@@ -181,10 +150,6 @@ impl Reader {
     }
 }
 
-fn setting(name: &'static str, text: Option<String>) -> Option<Setting> {
-    text.map(|text| Setting { name, text })
-}
-
 /// A flag, or the variable that it wins over.
 fn either(flag: &'static str, text: Option<String>, name: &'static str, variable: Option<String>) -> Option<Setting> {
     setting(flag, text).or_else(|| setting(name, variable))
@@ -201,13 +166,7 @@ impl Config {
         accounts: Accounts,
     ) -> Result<Self, Mistakes> {
         let mut reader = Reader::default();
-        let variables: Vec<_> = variables.into_iter().collect();
-        let places = places(&variables);
-        let variables = own_variables(variables, &mut reader);
-        let env: Environment = envy::prefixed(PREFIX).from_iter(variables).unwrap_or_else(|error| {
-            reader.mistakes.push(format!("the environment cannot be read: {error}"));
-            Environment::default()
-        });
+        let (env, places) = Environment::read(variables, &mut reader);
         let token_is_set = env.access_token.is_some() || env.access_token_file.is_some();
         let mut config = Self::read(env, flags, &places, &mut reader);
         config.judge(&mut reader);
@@ -225,10 +184,11 @@ impl Config {
         let address = either("--web.listen-address", flags.listen_address, "OURA_LISTEN_ADDRESS", env.listen_address);
         let level = either("--log.level", flags.log_level, "OURA_LOG", env.log);
         let format = either("--log.format", flags.log_format, "OURA_LOG_FORMAT", env.log_format);
+        let hosts = reader.take(setting("OURA_ALLOWED_HOSTS", env.allowed_hosts), Setting::hosts);
         let interval = reader.take(setting("OURA_POLL_INTERVAL", env.poll_interval), Setting::interval);
         let stale_after = reader.take(setting("OURA_STALE_AFTER", env.stale_after), Setting::time_delta);
         let collections = reader.take(setting("OURA_COLLECTIONS", env.collections), Setting::collections);
-        let api_url = reader.take(setting("OURA_API_URL", env.api_url), Setting::url);
+        let api_url = reader.take(setting("OURA_API_URL", env.api_url), Setting::base_url);
         let sandbox = reader.take(setting("OURA_SANDBOX", env.sandbox), Setting::flag);
         let name = reader.take(setting("OURA_ACCOUNT", env.account), Setting::account);
         let token = setting("OURA_ACCESS_TOKEN", env.access_token);
@@ -239,6 +199,7 @@ impl Config {
             json: reader.take(format, Setting::is_json).unwrap_or(false),
         };
         Self {
+            allowed_hosts: hosts.unwrap_or_default(),
             listen_address: reader.take(address, Setting::address).unwrap_or_else(|| LISTEN_ADDRESS.to_owned()),
             poll_interval: interval.unwrap_or(POLL_INTERVAL),
             stale_after: stale_after.unwrap_or(STALE_AFTER),
@@ -289,9 +250,27 @@ impl Config {
         if self.poll_interval < FAST {
             reader.warnings.push("OURA_POLL_INTERVAL: below 60s; the ring does not sync that often".to_owned());
         }
-        if self.api_url.starts_with("http:") && !oura::is_loopback(&self.api_url) {
-            reader.warnings.push("OURA_API_URL: http; the token crosses the network unencrypted".to_owned());
-        }
+        reader.warnings.extend(self.unencrypted());
+    }
+}
+
+impl Config {
+    /// What would cross a network that anybody may listen to.
+    fn unencrypted(&self) -> impl Iterator<Item = String> {
+        let SignIn { legacy, new, .. } = &self.sign_in;
+        let of_history = match self.history.access {
+            Access::Open => "the health data",
+            Access::Basic(..) | Access::Bearer(_) => "the password or token and the health data",
+        };
+        let urls = [
+            ("OURA_API_URL", Some(&self.api_url), "the token"),
+            ("OURA_AUTHORIZE_URL", Some(&legacy.authorize), "the sign-in"),
+            ("OURA_TOKEN_URL", Some(&legacy.token), "the client secret and the tokens"),
+            ("OURA_FALLBACK_AUTHORIZE_URL", Some(&new.authorize), "the sign-in"),
+            ("OURA_FALLBACK_TOKEN_URL", Some(&new.token), "the client secret and the tokens"),
+            ("OURA_REMOTE_WRITE_URL", self.history.remote_write_url.as_ref(), of_history),
+        ];
+        urls.into_iter().filter_map(|(name, url, what)| unencrypted(name, url?, what))
     }
 }
 
@@ -304,37 +283,8 @@ fn all_but_deprecated() -> Vec<&'static Kind> {
 /// # Errors
 /// Where it is none, in words.
 pub fn account_name(text: &str) -> Result<String, String> {
-    Setting { name: "--account", text: text.to_owned() }.account()
+    Setting { name: "--account", text: text.trim().to_owned() }.account()
 }
 
-/// Where the system wants a user's state to be.
-fn places(variables: &[(OsString, OsString)]) -> Places {
-    let path = |name: &str| {
-        let (_, value) = variables.iter().find(|(known, value)| known == name && !value.is_empty())?;
-        Some(PathBuf::from(value))
-    };
-    Places { state_home: path("XDG_STATE_HOME"), home: path("HOME") }
-}
-
-/// Our variables that say something; of those that are probably misspelt is warned.
-fn own_variables(
-    variables: impl IntoIterator<Item = (OsString, OsString)>,
-    reader: &mut Reader,
-) -> Vec<(String, String)> {
-    let mut own = Vec::new();
-    for (name, value) in variables {
-        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
-        let Ok(value) = value.into_string() else {
-            reader.mistakes.push(format!("{name}: the value is not UTF-8; write it anew"));
-            continue;
-        };
-        let known = VARIABLES.iter().any(|variable| variable.name == name);
-        if let Some(meant) = variables::meant(name).filter(|_| !known) {
-            reader.warnings.push(format!("{name}: there is no such variable; did you mean {meant}?"));
-        }
-        if known && !value.trim().is_empty() {
-            own.push((name.to_owned(), value));
-        }
-    }
-    own
-}
+#[cfg(test)]
+mod tests;

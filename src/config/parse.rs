@@ -1,12 +1,18 @@
 //! Texts into values, each with an error that names the setting, the cause and the next step.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    net::{IpAddr, Ipv6Addr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
 use tracing::Level;
 
-use crate::documents::{KINDS, Kind, kind};
+use super::environment::{MARKED, is_marked, is_quoted};
+use crate::documents::{KINDS, Kind};
 
 /// The longest duration that makes sense anywhere here.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -14,11 +20,21 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest name of an account.
 const LONGEST_NAME: usize = 64;
+/// A scope that Oura knows and no collection needs.
+const UNUSED_SCOPE: &str = "email";
+const NO_ADDRESS: &str = "is not an address with a port; write 127.0.0.1:10058";
+const NO_HOST: &str =
+    "is not a list of names alone, without http://, port or *; write oura.lan, or several with commas";
 
 /// A setting's text and the name under which the user knows it.
 pub(super) struct Setting {
     pub(super) name: &'static str,
     pub(super) text: String,
+}
+
+/// The setting, if it says something; blanks around it are nobody's intention.
+pub(super) fn setting(name: &'static str, text: Option<String>) -> Option<Setting> {
+    text.map(|text| Setting { name, text: text.trim().to_owned() })
 }
 
 impl Setting {
@@ -27,7 +43,7 @@ impl Setting {
     }
 
     pub(super) fn duration(&self) -> Result<Duration, String> {
-        match humantime::parse_duration(self.text.trim()) {
+        match humantime::parse_duration(&self.text) {
             Ok(duration) if duration.is_zero() => Err(self.mistake("is no time at all; write 5m")),
             Ok(duration) if duration > LONGEST => Err(self.mistake("is longer than a year; write 36h")),
             Ok(duration) => Ok(duration),
@@ -46,50 +62,65 @@ impl Setting {
         self.duration().and_then(|duration| TimeDelta::from_std(duration).map_err(|_| self.mistake("is too long")))
     }
 
+    /// Where to listen; an address of IPv6 is in brackets afterwards, whether it was before or not.
     pub(super) fn address(&self) -> Result<String, String> {
-        let text = self.text.trim();
-        let parts = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+        let parts = self.text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+        let is_name = |host: &str| host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
         match parts {
             Some(("", port)) => Ok(format!("0.0.0.0:{port}")),
-            Some(_) => Ok(text.to_owned()),
-            None => Err(self.mistake("is not an address with a port; write 127.0.0.1:10058")),
+            Some((host, port)) if is_name(host) => Ok(format!("{host}:{port}")),
+            Some((host, port)) => {
+                let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+                let address: Result<Ipv6Addr, _> = bare.parse();
+                address.map(|address| format!("[{address}]:{port}")).map_err(|_| self.mistake(NO_ADDRESS))
+            }
+            None => Err(self.mistake(NO_ADDRESS)),
         }
     }
 
+    /// Names of hosts, separated by commas or blanks, in lower case.
+    pub(super) fn hosts(&self) -> Result<Vec<String>, String> {
+        let names = self.names().map(|name| name.trim_end_matches('.').to_ascii_lowercase());
+        names.map(|name| if is_host(&name) { Ok(name) } else { Err(self.mistake(NO_HOST)) }).collect()
+    }
+
+    /// A whole path.
+    pub(super) fn directory(&self) -> Result<PathBuf, String> {
+        self.not_for_a_shell()?;
+        let path = PathBuf::from(&self.text);
+        if path.is_absolute() {
+            return Ok(path);
+        }
+        Err(self
+            .mistake("is a relative path, which depends on where the program is started; write /var/lib/oura-exporter"))
+    }
+
+    /// Files are opened as they are named: `~` and `$HOME` are a shell's.
+    fn not_for_a_shell(&self) -> Result<(), String> {
+        if self.text.starts_with(['~', '$']) {
+            return Err(self.mistake("begins with what only a shell puts in; write the whole path, as /home/anna/oura"));
+        }
+        Ok(())
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.text.split([',', ' ', '\t']).filter(|name| !name.is_empty())
+    }
+
     pub(super) fn flag(&self) -> Result<bool, String> {
-        match self.text.trim() {
+        match self.text.as_str() {
             "true" | "1" => Ok(true),
             "false" | "0" => Ok(false),
             _ => Err(self.mistake("is neither true nor false; write true")),
         }
     }
 
-    pub(super) fn url(&self) -> Result<String, String> {
-        self.address_like("https://api.ouraring.com")
-    }
-
-    pub(super) fn receiver(&self) -> Result<String, String> {
-        self.address_like("http://localhost:9090/api/v1/write")
-    }
-
-    fn address_like(&self, example: &str) -> Result<String, String> {
-        let plain = |url: &reqwest::Url| {
-            matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
-        };
-        // The text may hold a password, so it is not repeated.
-        reqwest::Url::parse(self.text.trim())
-            .ok()
-            .filter(plain)
-            .map(String::from)
-            .ok_or_else(|| format!("{}: not an http or https URL without a password; write {example}", self.name))
-    }
-
     pub(super) fn level(&self) -> Result<Level, String> {
-        self.text.trim().parse().map_err(|_| self.mistake("is not a level; write error, warn, info, debug or trace"))
+        self.text.parse().map_err(|_| self.mistake("is not a level; write error, warn, info, debug or trace"))
     }
 
     pub(super) fn is_json(&self) -> Result<bool, String> {
-        match self.text.trim() {
+        match self.text.as_str() {
             "text" | "logfmt" => Ok(false),
             "json" => Ok(true),
             _ => Err(self.mistake("is not a format; write text or json")),
@@ -97,19 +128,39 @@ impl Setting {
     }
 
     pub(super) fn collections(&self) -> Result<Vec<&'static Kind>, String> {
-        let names: Vec<_> = self.text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-        let unknown: Vec<_> = names.iter().filter(|name| kind(name).is_none()).map(|name| suggestion(name)).collect();
+        let known: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+        let names = self.known_names("collection", &known)?;
+        Ok(KINDS.iter().filter(|kind| names.contains(&kind.name)).collect())
+    }
+
+    /// Scopes of Oura's, each once and in the order given.
+    pub(super) fn scopes(&self) -> Result<Vec<String>, String> {
+        let mut known: Vec<_> = KINDS.iter().map(|kind| kind.scope).chain([UNUSED_SCOPE]).collect();
+        known.sort_unstable();
+        known.dedup();
+        Ok(self.known_names("scope", &known)?.into_iter().map(str::to_owned).collect())
+    }
+
+    fn known_names(&self, what: &str, known: &[&'static str]) -> Result<Vec<&'static str>, String> {
+        let (mut names, mut unknown) = (Vec::new(), Vec::new());
+        for name in self.names() {
+            match known.iter().find(|known| **known == name) {
+                Some(name) if names.contains(name) => {}
+                Some(name) => names.push(*name),
+                None => unknown.push(suggestion(what, name, known)),
+            }
+        }
         if !unknown.is_empty() {
             return Err(format!("{}: {}", self.name, unknown.join("; ")));
         }
         if names.is_empty() {
-            return Err(self.mistake("names no collection; leave it unset for all"));
+            return Err(self.mistake(&format!("names no {what}; leave it unset for all")));
         }
-        Ok(KINDS.iter().filter(|kind| names.contains(&kind.name)).collect())
+        Ok(names)
     }
 
     pub(super) fn account(&self) -> Result<String, String> {
-        let name = self.text.trim();
+        let name = &self.text;
         let fits = name.len() <= LONGEST_NAME
             && name.starts_with(|first: char| first.is_ascii_alphanumeric())
             && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
@@ -123,32 +174,41 @@ impl Setting {
     }
 
     pub(super) fn secret(&self) -> Result<SecretString, String> {
-        let text = self.text.trim();
-        let fits = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
-        fits.then(|| text.to_owned().into()).ok_or_else(|| {
+        let fits = !self.text.is_empty() && self.text.chars().all(|c| c.is_ascii_graphic());
+        fits.then(|| self.text.clone().into()).ok_or_else(|| {
             format!("{}: not a token, it is empty or has blanks or line breaks within; copy it anew", self.name)
         })
     }
 
     pub(super) fn secret_file(&self) -> Result<SecretString, String> {
-        let path = self.text.trim();
-        let text = fs::read_to_string(path).map_err(|error| match path.contains('/') {
+        self.not_for_a_shell()?;
+        let text = fs::read_to_string(&self.text).map_err(|error| match self.text.contains('/') {
             true => self.mistake(&format!("cannot be read ({error}); check path and rights")),
             // It is not repeated: the likeliest mistake is the token itself in place of the path.
             false => format!("{}: there is no such file ({error}); write a whole path, not the token", self.name),
         })?;
-        Setting { name: self.name, text }.secret()
+        if is_marked(&text) {
+            return Err(format!("{}: in the file, {MARKED}", self.name));
+        }
+        let text = text.trim();
+        // A password that is in quotation marks itself can be given in a file.
+        if is_quoted(text) && !self.name.contains("PASSWORD") {
+            return Err(format!("{}: what the file holds is in quotation marks; leave them out", self.name));
+        }
+        Setting { name: self.name, text: text.to_owned() }.secret()
     }
 }
 
-fn suggestion(name: &str) -> String {
-    let near =
-        KINDS.iter().map(|kind| (strsim::damerau_levenshtein(&name.to_lowercase(), &kind.name.to_lowercase()), kind));
+fn is_host(name: &str) -> bool {
+    let is_label =
+        |label: &str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    name.parse::<IpAddr>().is_ok() || name.split('.').all(is_label)
+}
+
+fn suggestion(what: &str, name: &str, known: &[&'static str]) -> String {
+    let near = known.iter().map(|known| (strsim::damerau_levenshtein(&name.to_lowercase(), known), known));
     match near.min_by_key(|(distance, _)| *distance) {
-        Some((distance, kind)) if distance < 4 => format!("\"{name}\" is no collection; did you mean {}?", kind.name),
-        _ => {
-            let all: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
-            format!("\"{name}\" is no collection; choose from {}", all.join(", "))
-        }
+        Some((distance, known)) if distance < 4 => format!("\"{name}\" is no {what}; did you mean {known}?"),
+        _ => format!("\"{name}\" is no {what}; choose from {}", known.join(", ")),
     }
 }

@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::{Environment, Reader, parse::Setting, setting};
+use super::{
+    Reader,
+    environment::{Environment, Places},
+    parse::{Setting, setting},
+};
 use crate::auth::{Application, Endpoints, Store};
 
 const REDIRECT_URI: &str = "http://localhost:10059/callback";
@@ -26,13 +30,6 @@ pub struct SignIn {
     pub new: Endpoints,
 }
 
-/// The places that the system names for a user's state.
-#[derive(Default)]
-pub(super) struct Places {
-    pub(super) state_home: Option<PathBuf>,
-    pub(super) home: Option<PathBuf>,
-}
-
 impl Places {
     fn state(&self) -> Option<PathBuf> {
         let home = || Some(self.home.as_ref()?.join(".local/state"));
@@ -54,9 +51,9 @@ impl SignIn {
             let mistake = "OURA_CLIENT_ID, OURA_CLIENT_SECRET: one is set without the other; set both";
             reader.mistakes.push(mistake.to_owned());
         }
-        let redirect_uri = env.redirect_uri.take().map_or_else(|| REDIRECT_URI.to_owned(), |uri| uri.trim().to_owned());
-        let scopes = env.scopes.take().unwrap_or_default();
-        let scopes = scopes.split([' ', ',']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect();
+        let redirect_uri = reader.take(setting("OURA_REDIRECT_URI", env.redirect_uri.take()), Setting::redirect_uri);
+        let redirect_uri = redirect_uri.unwrap_or_else(|| REDIRECT_URI.to_owned());
+        let scopes = reader.take(setting("OURA_SCOPES", env.scopes.take()), Setting::scopes).unwrap_or_default();
         let application = id.zip(secret);
         let application = application.map(|(client_id, client_secret)| Application {
             client_id,
@@ -64,9 +61,10 @@ impl SignIn {
             redirect_uri,
             scopes,
         });
-        let directory = env.state_dir.take().map(PathBuf::from).or_else(|| places.state());
+        let directory = reader.take(setting("OURA_STATE_DIR", env.state_dir.take()), Setting::directory);
+        let directory = directory.or_else(|| places.state());
         let mut url = |name, text: Option<String>, default: &str| {
-            reader.take(setting(name, text), Setting::url).unwrap_or_else(|| default.to_owned())
+            reader.take(setting(name, text), Setting::endpoint).unwrap_or_else(|| default.to_owned())
         };
         let legacy = Endpoints {
             authorize: url("OURA_AUTHORIZE_URL", env.authorize_url.take(), LEGACY_AUTHORIZE),

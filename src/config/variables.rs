@@ -1,4 +1,4 @@
-//! The environment variables: one table that help, README check and the search for misspelt names read.
+//! The environment variables: one table that help, README and the search for misspelt names read.
 
 /// A variable as a user meets it.
 pub struct Variable {
@@ -18,34 +18,44 @@ const fn variable(name: &'static str, default: &'static str, help: &'static str)
 pub const VARIABLES: &[Variable] = &[
     variable("OURA_CLIENT_ID", "", "the OAuth application's id (or OURA_CLIENT_ID_FILE)"),
     variable("OURA_CLIENT_ID_FILE", "", "file that holds it instead"),
-    variable("OURA_CLIENT_SECRET", "", "the OAuth application's secret"),
+    variable("OURA_CLIENT_SECRET", "", "the OAuth application's secret (or OURA_CLIENT_SECRET_FILE)"),
     variable("OURA_CLIENT_SECRET_FILE", "", "file that holds it instead"),
     variable(
         "OURA_REDIRECT_URI",
         "http://localhost:10059/callback",
         "where the browser comes back to; Oura compares it byte for byte with the registered one",
     ),
-    variable("OURA_SCOPES", "all", "what is asked for at the sign-in, separated by blanks"),
+    variable("OURA_SCOPES", "all", "what is asked for at the sign-in, by name, separated by blanks or commas"),
     variable(
         "OURA_STATE_DIR",
         "~/.local/state/oura-exporter",
-        "where tokens are kept, and what was sent; below $XDG_STATE_HOME if that is set",
+        "where tokens are kept, and what was sent: a whole path; below $XDG_STATE_HOME if that is set",
     ),
     variable("OURA_ACCESS_TOKEN", "", "access token of one account, without a sign-in and so without renewal"),
     variable("OURA_ACCESS_TOKEN_FILE", "", "file that holds it instead, for container secrets"),
     variable(
         "OURA_ACCOUNT",
         "default",
-        "the name of the account of OURA_ACCESS_TOKEN, the label `account` of all its series",
+        "the name of the account of OURA_ACCESS_TOKEN, the label account of all its series",
     ),
     variable("OURA_LISTEN_ADDRESS", "127.0.0.1:10058", "where the page is served; 0.0.0.0:10058 means all interfaces"),
+    variable(
+        "OURA_ALLOWED_HOSTS",
+        "",
+        "names by which the page may be asked for, besides localhost: behind a proxy that passes the name on, say; beyond \
+         loopback any name will do as long as this is not set",
+    ),
     variable("OURA_POLL_INTERVAL", "5m", "how often Oura is asked; below 60s works and warns"),
     variable("OURA_STALE_AFTER", "36h", "how long the values of a failing collection stay"),
     variable("OURA_COLLECTIONS", "all but tag", "which collections are asked for, by name, separated by commas"),
     variable("OURA_SANDBOX", "false", "true: Oura's sandbox with made-up data, which takes any token"),
     variable("OURA_API_URL", "https://api.ouraring.com", "where the API is, for proxies and tests"),
     variable("OURA_AUTHORIZE_URL", "https://cloud.ouraring.com/oauth/authorize", "where one consents, legacy portal"),
-    variable("OURA_TOKEN_URL", "https://api.ouraring.com/oauth/token", "where tokens are given, legacy portal"),
+    variable(
+        "OURA_TOKEN_URL",
+        "https://api.ouraring.com/oauth/token",
+        "where tokens are given, legacy portal; asked first",
+    ),
     variable(
         "OURA_FALLBACK_AUTHORIZE_URL",
         "https://moi.ouraring.com/oauth/v2/ext/oauth-authorize",
@@ -54,7 +64,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "OURA_FALLBACK_TOKEN_URL",
         "https://moi.ouraring.com/oauth/v2/ext/oauth-token",
-        "where tokens are given, new portal",
+        "where tokens are given, new portal; asked when the legacy one refuses",
     ),
     variable("OURA_SAMPLES", "false", "true: serve /metrics/samples, the samples of 48 hours with their own time"),
     variable("OURA_REMOTE_WRITE_URL", "", "where those samples are sent as they arrive, up to seven days late"),
@@ -71,13 +81,50 @@ pub const VARIABLES: &[Variable] = &[
 
 /// The section of `--help` about them.
 pub fn help() -> String {
-    let width = VARIABLES.iter().map(|variable| variable.name.len()).max().unwrap_or(0);
-    let line = |variable: &Variable| {
-        let default =
-            if variable.default.is_empty() { String::new() } else { format!(" [default: {}]", variable.default) };
-        format!("  {:width$}  {}{default}\n", variable.name, variable.help)
+    let mut help = "Environment:\n".to_owned();
+    for variable in VARIABLES {
+        let default = format!("[default: {}]", variable.default);
+        let default = (!variable.default.is_empty()).then_some(default.as_str());
+        help += &format!("  {}\n{}", variable.name, indented(variable.help.split(' ').chain(default)));
+    }
+    help + "\nA flag wins over its variable. Blanks around a value do not count.\n"
+}
+
+/// Words in lines that fit a terminal of 80 columns, below a name.
+fn indented<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    const INDENT: &str = "          ";
+    const WIDTH: usize = 80;
+    let (mut lines, mut line) = (String::new(), INDENT.to_owned());
+    for word in words {
+        if line.len() + 1 + word.len() > WIDTH {
+            lines += &format!("{}\n", line.trim_end());
+            line = INDENT.to_owned();
+        }
+        line += &format!("{word} ");
+    }
+    lines + line.trim_end() + "\n"
+}
+
+/// The README's table of them.
+pub fn markdown() -> String {
+    let row = |variable: &Variable| {
+        let default = match variable.default {
+            words if words.is_empty() || words.starts_with("all") => words.to_owned(),
+            value => format!("`{value}`"),
+        };
+        let help: Vec<_> = variable.help.split(' ').map(as_code).collect();
+        format!("| `{}` | {default} | {} |\n", variable.name, help.join(" ")).replace("|  |", "| |")
     };
-    format!("Environment:\n{}", VARIABLES.iter().map(line).collect::<String>())
+    let rows: String = VARIABLES.iter().map(row).collect();
+    format!("| variable | default | |\n| --- | --- | --- |\n{rows}")
+}
+
+/// A word as Markdown has it: names of variables and paths are code.
+fn as_code(word: &str) -> String {
+    let is_around = |c: char| matches!(c, '(' | ')' | ',' | ';' | ':');
+    let bare = word.trim_matches(is_around);
+    let is_code = ["OURA_", "$", "/"].iter().any(|start| bare.starts_with(start));
+    if is_code { word.replacen(bare, &format!("`{bare}`"), 1) } else { word.to_owned() }
 }
 
 /// What a variable that does not exist was probably meant to be.

@@ -1,6 +1,9 @@
 //! Where a backfill goes: files, standard output, or a remote-write receiver; and how to go on where it stopped.
 
-use std::path::PathBuf;
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
 
 use anyhow::Context as _;
 use tracing::info;
@@ -85,7 +88,9 @@ fn advise(files: &Files) {
         info!("Oura has nothing of these days, so there is no file");
         return;
     };
-    eprintln!(
+    // Where nobody reads standard error, nobody is there to be advised.
+    let _nobody_reads = writeln!(
+        io::stderr(),
         "First let Prometheus keep that long, or it deletes what is brought in: --storage.tsdb.retention.time=10y\n\
          Then, with its data directory in place of DATA:\n\
          (for file in '{}'/oura-*.om; do\n  \

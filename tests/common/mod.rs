@@ -259,8 +259,13 @@ pub(crate) struct Program {
 impl Program {
     /// Starts `command` on a free port; returns when it says on which.
     pub(crate) async fn start(command: &mut Command) -> Self {
+        Self::start_at("127.0.0.1:0", command).await
+    }
+
+    /// Starts `command` on that address; returns when it says which one it is in full.
+    pub(crate) async fn start_at(address: &str, command: &mut Command) -> Self {
         tls::choose_provider();
-        command.args(["--web.listen-address", "127.0.0.1:0"]).stderr(Stdio::piped()).kill_on_drop(true);
+        command.args(["--web.listen-address", address]).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the program starts");
         let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
         let mut log = String::new();

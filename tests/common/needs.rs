@@ -13,6 +13,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("prometheus-alertmanager", "apt-get install prometheus-alertmanager"),
     ("amtool", "apt-get install prometheus-alertmanager"),
     ("victoria-metrics", "apt-get install victoria-metrics"),
+    ("git", "apt-get install git"),
     ("openssl", "apt-get install openssl"),
     ("chromium", "apt-get install chromium"),
     ("script", "apt-get install bsdutils"),

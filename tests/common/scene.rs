@@ -176,7 +176,7 @@ impl Scene {
 /// A sign-in that waits for its answer.
 pub(crate) struct Begun {
     pub(crate) child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    pub(crate) lines: Lines<BufReader<ChildStdout>>,
     said: String,
     /// The address that it printed; none if it ended before.
     pub(crate) url: Option<Url>,

@@ -1,0 +1,210 @@
+//! The configuration as people write it: what is taken, what is named as a mistake, and what is warned of.
+
+use std::{ffi::OsString, fs};
+
+use super::*;
+
+fn read(variables: &[(&str, &str)]) -> Result<Config, Mistakes> {
+    let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    Config::from_environment(variables, Flags::default(), Accounts::NotNeeded)
+}
+
+/// The one mistake in a variable's value.
+fn mistake(name: &str, value: &str) -> String {
+    let mistakes = read(&[(name, value)]).expect_err(value).mistakes;
+    assert_eq!(mistakes.len(), 1, "{value:?}: {mistakes:?}");
+    mistakes.into_iter().next().expect("one")
+}
+
+fn warnings(variables: &[(&str, &str)]) -> Vec<String> {
+    read(variables).expect("a good configuration").warnings
+}
+
+#[test]
+fn blanks_around_a_value_do_not_count() {
+    let config = read(&[
+        ("OURA_STATE_DIR", " /var/lib/oura\r"),
+        ("OURA_POLL_INTERVAL", "\t10m "),
+        ("OURA_REDIRECT_URI", " http://localhost:10059/callback/ \n"),
+        ("OURA_API_URL", " http://localhost:1 "),
+        ("OURA_JOB", "ring\r\n"),
+        ("OURA_ACCESS_TOKEN", "  t0k3n\r"),
+        ("OURA_SCOPES", "   "),
+        ("OURA_CLIENT_ID", " id "),
+        ("OURA_CLIENT_SECRET", " secret\n"),
+    ]);
+    let config = config.expect("a good configuration");
+    assert_eq!(config.sign_in.store.expect("a store").directory().to_str(), Some("/var/lib/oura"));
+    assert_eq!(config.poll_interval, Duration::from_secs(600));
+    let application = config.sign_in.application.expect("an application");
+    assert_eq!(application.redirect_uri, "http://localhost:10059/callback/", "byte for byte");
+    assert!(application.scopes.is_empty());
+    assert_eq!((config.api_url.as_str(), config.history.target.job.as_str()), ("http://localhost:1/", "ring"));
+    assert_eq!(config.accounts.len(), 1);
+}
+
+#[test]
+fn a_value_in_quotation_marks_is_named_and_not_repeated() {
+    let secret = "s3cret";
+    for value in
+        [format!("\"{secret}\""), format!("'{secret}'"), format!("“{secret}”"), format!("\"{secret}"), "\"\"".into()]
+    {
+        for name in ["OURA_ACCESS_TOKEN", "OURA_STATE_DIR", "OURA_POLL_INTERVAL", "OURA_REMOTE_WRITE_URL"] {
+            let said = mistake(name, &value);
+            assert!(said.starts_with(&format!("{name}: the value is in quotation marks")), "{said}");
+            assert!(said.ends_with("write it without them") && !said.contains(secret), "{said}");
+        }
+    }
+    let variables = [("OURA_REMOTE_WRITE_USERNAME", "anna"), ("OURA_REMOTE_WRITE_PASSWORD", "\"begins-so")];
+    assert!(read(&variables).is_ok(), "a password may");
+}
+
+#[test]
+fn a_byte_order_mark_is_named_wherever_an_editor_puts_it() {
+    for name in ["OURA_CLIENT_ID", "OURA_STATE_DIR", "OURA_LOG"] {
+        let said = mistake(name, "\u{feff}value");
+        assert!(said.starts_with(&format!("{name}: the value begins with a byte order mark")), "{said}");
+    }
+    let said = warnings(&[("\u{feff}OURA_STATE_DIR", "/var/lib/oura")]);
+    assert_eq!(said.len(), 1);
+    assert!(said[0].starts_with("OURA_STATE_DIR: the name begins with a byte order mark"), "{said:?}");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let path = file.path().to_str().expect("UTF-8");
+    for (text, words) in
+        [("\u{feff}t0k3n\n", "byte order mark"), ("\"t0k3n\"\n", "quotation marks"), ("t0 k3n", "not a token")]
+    {
+        fs::write(&file, text).expect("it is written");
+        let said = mistake("OURA_ACCESS_TOKEN_FILE", path);
+        assert!(said.starts_with("OURA_ACCESS_TOKEN_FILE: ") && said.contains(words), "{said}");
+        assert!(!said.contains("k3n"), "{said}");
+    }
+}
+
+#[test]
+fn what_only_a_shell_understands_is_named() {
+    for value in ["~/oura", "~", "~anna/oura", "$HOME/oura", "${HOME}/oura"] {
+        for name in ["OURA_STATE_DIR", "OURA_CLIENT_ID_FILE", "OURA_REMOTE_WRITE_PASSWORD_FILE"] {
+            let mistakes = read(&[(name, value)]).expect_err(value).mistakes;
+            assert!(
+                mistakes[0].starts_with(&format!("{name}: \"{value}\" begins with what only a shell")),
+                "{mistakes:?}"
+            );
+        }
+    }
+    for value in ["oura", "./oura", "../state/oura"] {
+        let said = mistake("OURA_STATE_DIR", value);
+        assert!(said.contains("is a relative path") && said.ends_with("write /var/lib/oura-exporter"), "{said}");
+    }
+    assert!(mistake("OURA_JOB", "two\nlines").contains("line break"));
+}
+
+#[test]
+fn urls_hold_what_is_of_use_there() {
+    for (name, value, words) in [
+        ("OURA_API_URL", "https://proxy.example/?key=1", "has a query"),
+        ("OURA_API_URL", "https://proxy.example/#top", "has a fragment"),
+        ("OURA_API_URL", "api.ouraring.com", "not an http or https URL"),
+        ("OURA_TOKEN_URL", "https://proxy.example/token#x", "has a fragment"),
+        ("OURA_REMOTE_WRITE_URL", "http://localhost:8428/api/v1/write#x", "has a fragment"),
+        ("OURA_REDIRECT_URI", "localhost:10059/callback", "write http://localhost:10059/callback"),
+        ("OURA_REDIRECT_URI", "http://localhost:10059/callback#x", "has a fragment"),
+        ("OURA_REDIRECT_URI", "http://anna:s3cret@localhost/callback", "without a password"),
+        ("OURA_REDIRECT_URI", "yes", "not an http or https URL"),
+    ] {
+        let said = mistake(name, value);
+        assert!(said.starts_with(&format!("{name}: ")) && said.contains(words) && !said.contains("s3cret"), "{said}");
+    }
+    let config = read(&[("OURA_REMOTE_WRITE_URL", "http://localhost:8428/api/v1/write?extra_label=a=b")]);
+    let url = config.expect("receivers take options in the query").history.remote_write_url;
+    assert_eq!(url.as_deref(), Some("http://localhost:8428/api/v1/write?extra_label=a=b"));
+}
+
+#[test]
+fn scopes_are_those_that_oura_knows() {
+    let scopes = |text: &str| {
+        let variables = [("OURA_CLIENT_ID", "id"), ("OURA_CLIENT_SECRET", "secret"), ("OURA_SCOPES", text)];
+        read(&variables).map(|config| config.sign_in.application.expect("an application").scopes)
+    };
+    assert_eq!(scopes("daily, heartrate  daily,spo2").expect("good scopes"), ["daily", "heartrate", "spo2"]);
+    for (text, words) in [
+        ("daily heart_rate", r#"OURA_SCOPES: "heart_rate" is no scope; did you mean heartrate?"#),
+        ("Daily", "did you mean daily?"),
+        ("spo2Daily", r#""spo2Daily" is no scope; choose from"#),
+        (",", "names no scope; leave it unset for all"),
+    ] {
+        let mistakes = scopes(text).expect_err(text).mistakes;
+        assert!(mistakes.len() == 1 && mistakes[0].contains(words), "{mistakes:?}");
+    }
+}
+
+#[test]
+fn a_variable_that_does_not_exist_is_named_once() {
+    for (name, words) in [
+        ("OURA_STATE_DIRECTORY", "OURA_STATE_DIRECTORY: there is no such variable; "),
+        ("OURA_COLECTIONS", "did you mean OURA_COLLECTIONS?"),
+        ("oura_client_id", "oura_client_id: there is no such variable; did you mean OURA_CLIENT_ID?"),
+        ("OURA_TOKEN", "OURA_TOKEN: there is no such variable; oura-exporter --help lists those that there are"),
+    ] {
+        let said = warnings(&[(name, "x")]);
+        assert!(said.len() == 1 && said[0].contains(words), "{said:?}");
+    }
+    let of_a_cluster = [
+        ("OURA_EXPORTER_SERVICE_HOST", "10.0.0.1"),
+        ("OURA_EXPORTER_SERVICE_PORT_METRICS", "10058"),
+        ("OURA_EXPORTER_PORT", "tcp://10.0.0.1:10058"),
+        ("OURA_PORT_10058_TCP_ADDR", "10.0.0.1"),
+        ("FLOURA_X", "not ours"),
+    ];
+    assert_eq!(warnings(&of_a_cluster), Vec::<String>::new());
+}
+
+#[test]
+fn every_url_that_carries_a_secret_in_the_open_is_warned_of() {
+    for name in
+        ["OURA_API_URL", "OURA_TOKEN_URL", "OURA_FALLBACK_TOKEN_URL", "OURA_AUTHORIZE_URL", "OURA_REMOTE_WRITE_URL"]
+    {
+        let said = warnings(&[(name, "http://proxy.example/oura")]);
+        assert!(
+            said.len() == 1 && said[0].starts_with(&format!("{name}: ")) && said[0].contains("unencrypted"),
+            "{said:?}"
+        );
+        assert_eq!(warnings(&[(name, "https://proxy.example/oura")]), Vec::<String>::new());
+        assert_eq!(warnings(&[(name, "http://127.0.0.1:8080/oura")]), Vec::<String>::new());
+    }
+    let said = warnings(&[
+        ("OURA_REMOTE_WRITE_URL", "http://203.0.113.9/write"),
+        ("OURA_REMOTE_WRITE_BEARER_TOKEN", "s3cret"),
+    ]);
+    assert!(said[0].contains("the password or token") && !said[0].contains("s3cret"), "{said:?}");
+}
+
+#[test]
+fn addresses_of_every_kind_are_taken_and_what_is_none_is_named() {
+    let address = |text: &str| read(&[("OURA_LISTEN_ADDRESS", text)]).map(|config| config.listen_address);
+    for (text, taken) in [
+        (":::10058", "[::]:10058"),
+        ("[::]:10058", "[::]:10058"),
+        ("::1:10058", "[::1]:10058"),
+        ("[::1]:10058", "[::1]:10058"),
+        (":10058", "0.0.0.0:10058"),
+        ("0.0.0.0:10058", "0.0.0.0:10058"),
+        ("localhost:10058", "localhost:10058"),
+    ] {
+        assert_eq!(address(text).as_deref(), Ok(taken), "{text}");
+    }
+    for text in
+        ["10058", "::1", "[::1]", "*:10058", "http://localhost:10058", "::10058", "localhost:99999", "[::1:10058"]
+    {
+        assert!(mistake("OURA_LISTEN_ADDRESS", text).ends_with("write 127.0.0.1:10058"), "{text}");
+    }
+}
+
+#[test]
+fn allowed_hosts_are_names_alone() {
+    let hosts =
+        read(&[("OURA_ALLOWED_HOSTS", "Oura.lan, ring.example. 192.168.1.2,::2")]).expect("names").allowed_hosts;
+    assert_eq!(hosts, ["oura.lan", "ring.example", "192.168.1.2", "::2"]);
+    for text in ["http://oura.lan", "oura.lan:10058", "*", "*.lan", "oura..lan", "oura.lan/metrics"] {
+        assert!(mistake("OURA_ALLOWED_HOSTS", text).contains("names alone"), "{text}");
+    }
+}
