@@ -46,7 +46,9 @@ fn paragraph(account: &AccountState, now: DateTime<Utc>) -> String {
     let (class, words) = match (account.authorized, limited) {
         (None, _) if !is_bad => ("", "Oura has not answered yet.".to_owned()),
         (Some(false), _) => ("bad", format!("A person must sign in again; {}.", account.advice(Reason::Token))),
-        (_, Some(until)) => ("bad", format!("Oura asks for no requests until {}.", until.format("%H:%M:%S UTC"))),
+        (_, Some(until)) => {
+            ("bad", format!("Oura asks for no requests until {}.", until.format("%Y-%m-%d %H:%M:%S UTC")))
+        }
         _ => {
             let (is_well, words) = account.summary();
             (if is_well { "quiet" } else { "bad" }, words)

@@ -1,6 +1,11 @@
 //! What can go wrong with a request, as far as the answer itself tells.
 
-use std::{error::Error as _, time::Duration};
+use std::{
+    error::Error,
+    io::{self, ErrorKind},
+    iter::successors,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 
@@ -19,12 +24,12 @@ pub enum ApiError {
     #[error("Oura answered 403, the membership or a permission is missing")]
     Forbidden,
     /// 429, or an earlier 429 whose time is not over.
-    #[error("Oura asks for no requests until {}", until.format("%H:%M:%S UTC"))]
+    #[error("Oura asks for no requests until {}", until.format("%Y-%m-%d %H:%M:%S UTC"))]
     RateLimited {
         /// When requests are welcome again.
         until: DateTime<Utc>,
     },
-    /// 5xx.
+    /// 5xx, or what says that the moment was bad and not the request: 408 and 425.
     #[error("Oura's server answered {0}")]
     Server(u16),
     /// Any other status that is no success.
@@ -55,13 +60,17 @@ impl ApiError {
 
     /// What the HTTP client reports.
     pub(super) fn of_transport(error: reqwest::Error, timeout: Duration) -> Self {
-        if error.is_timeout() {
+        if layers(&error).any(is_timeout) {
             return Self::Timeout(timeout);
         }
-        if error.is_decode() {
-            return Self::Unreadable("its compression is broken".to_owned());
+        if !error.is_decode() {
+            return Self::Network(causes(error));
         }
-        Self::Network(causes(error))
+        // Whatever fails in a body counts as decoding, even where nothing is compressed.
+        if layers(&error).any(is_broken_off) {
+            return Self::Network("the answer broke off before its end".to_owned());
+        }
+        Self::Unreadable("its compression is broken".to_owned())
     }
 
     /// What the JSON parser reports: where and of which kind, but not the value it may quote.
@@ -73,6 +82,35 @@ impl ApiError {
         };
         Self::Unreadable(format!("{kind} (line {}, column {})", error.line(), error.column()))
     }
+}
+
+/// An error and all that it holds; an I/O error is skipped by its own `source`, which is that of what it holds.
+fn layers<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error), |layer| {
+        let error: &'a (dyn Error + 'static) = *layer;
+        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        held.map_or_else(|| error.source(), |held| Some(held as &(dyn Error + 'static)))
+    })
+}
+
+fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout)
+}
+
+/// Whether the connection failed under the body, or the body ended before what it holds did.
+fn is_broken_off(error: &(dyn Error + 'static)) -> bool {
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    error.is::<hyper::Error>()
+        || matches!(
+            kind,
+            Some(
+                ErrorKind::UnexpectedEof
+                    | ErrorKind::ConnectionReset
+                    | ErrorKind::ConnectionAborted
+                    | ErrorKind::BrokenPipe
+                    | ErrorKind::TimedOut
+            )
+        )
 }
 
 /// What little known statuses mean.

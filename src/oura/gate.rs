@@ -2,11 +2,11 @@
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use tokio::time::Instant;
 
 use super::ApiError;
@@ -65,13 +65,27 @@ impl Gate {
     }
 }
 
-/// What `Retry-After` says; without it, the time until `X-RateLimit-Reset`, which depends on our clock being right.
+/// What `Retry-After` says, in seconds or as a date; without it, the time until `X-RateLimit-Reset`.
 fn wait(headers: &HeaderMap, now: DateTime<Utc>) -> Duration {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
-    let after = number(RETRY_AFTER.as_str()).map(Duration::from_secs);
-    let reset =
-        || Some(Duration::from_secs(number("x-ratelimit-reset")?.checked_sub(now.timestamp().try_into().ok()?)?));
+    let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.trim());
+    let date = |name: &str| httpdate::parse_http_date(text(name)?).ok();
+    // Dates of Oura's are compared with Oura's own now, if it says it: our clock may be wrong.
+    let now = date(DATE.as_str()).unwrap_or_else(|| now.into());
+    let until = |time: SystemTime| time.duration_since(now).unwrap_or_default();
+    let after = text(RETRY_AFTER.as_str()).and_then(seconds).or_else(|| date(RETRY_AFTER.as_str()).map(until));
+    let reset = || {
+        let (reset, now) =
+            (text("x-ratelimit-reset")?.parse::<u64>().ok()?, now.duration_since(SystemTime::UNIX_EPOCH));
+        Some(Duration::from_secs(reset.checked_sub(now.ok()?.as_secs())?))
+    };
     after.or_else(reset).unwrap_or(UNNAMED).clamp(SHORTEST, LONGEST)
+}
+
+/// A number of seconds, whole or not, in digits; of more than the longest wait, that one.
+fn seconds(text: &str) -> Option<Duration> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let seconds: f64 = text.parse().ok().filter(|_| is_number)?;
+    Some(Duration::from_secs_f64(seconds.min(LONGEST.as_secs_f64())))
 }
 
 #[cfg(test)]
@@ -96,6 +110,34 @@ mod tests {
         assert_eq!(seconds(&[("retry-after", "0".into())]), 1);
         assert_eq!(seconds(&[("retry-after", u64::MAX.to_string())]), 86_400);
         assert_eq!(seconds(&[("x-ratelimit-reset", (now.timestamp() * 1000).to_string())]), 86_400);
+    }
+
+    #[test]
+    fn retry_after_is_honoured_in_every_form_in_which_it_is_written() {
+        let now: DateTime<Utc> = "2026-11-25T10:00:00Z".parse().unwrap();
+        for (text, expected) in [
+            ("Wed, 25 Nov 2026 10:20:00 GMT", 1200.0),
+            ("Wednesday, 25-Nov-26 10:20:00 GMT", 1200.0),
+            ("Wed Nov 25 10:20:00 2026", 1200.0),
+            ("Wed, 25 Nov 2026 09:00:00 GMT", 1.0),
+            ("Thu, 25 Nov 2027 10:00:00 GMT", 86_400.0),
+            ("90.5", 90.5),
+            (" 300.0 ", 300.0),
+            ("0.2", 1.0),
+            ("1e3", 600.0),
+            ("-5", 600.0),
+            ("inf", 600.0),
+            (".", 600.0),
+            ("99999999999999999999999999", 86_400.0),
+        ] {
+            let waited = wait(&headers(&[("retry-after", text.to_owned())]), now);
+            assert_eq!(waited.as_secs_f64(), expected, "{text}");
+        }
+        let by_their_clock = [
+            ("date", "Wed, 25 Nov 2026 13:00:00 GMT".to_owned()),
+            ("retry-after", "Wed, 25 Nov 2026 13:10:00 GMT".to_owned()),
+        ];
+        assert_eq!(wait(&headers(&by_their_clock), now).as_secs(), 600, "ours is three hours behind");
     }
 
     #[tokio::test(start_paused = true)]

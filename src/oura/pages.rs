@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tracing::{debug, trace};
 
 use super::{ApiError, Client, transport::Get};
 
@@ -34,8 +35,13 @@ impl Client {
         loop {
             let body = self.send(&Get { collection, path: collection, query: &query }).await?;
             let page: Page = serde_json::from_slice(&body).map_err(|error| ApiError::of_json(&error))?;
+            let pages = seen.len() + 1;
+            trace!(collection, page = pages, documents = page.data.len(), "page read");
             documents.extend(page.data);
-            let Some(next) = page.next_token.filter(|next| !next.is_empty()) else { return Ok(documents) };
+            let Some(next) = page.next_token.filter(|next| !next.is_empty()) else {
+                debug!(collection, pages, documents = documents.len(), "list read");
+                return Ok(documents);
+            };
             if !seen.insert(next.clone()) || seen.len() == MOST_PAGES {
                 return Err(ApiError::EndlessPages);
             }

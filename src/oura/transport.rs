@@ -6,7 +6,7 @@ use backon::{ExponentialBuilder, Retryable};
 use bytes::{Bytes, BytesMut};
 use reqwest::{Response, StatusCode, redirect};
 use secrecy::{ExposeSecret, SecretString};
-use tracing::debug;
+use tracing::{debug, trace};
 
 use super::{ApiError, gate::Gate};
 use crate::{clock::Clock, status::ApiStats, tls};
@@ -61,6 +61,39 @@ pub(super) struct Get<'a> {
     pub(super) query: &'a [(&'static str, String)],
 }
 
+impl Get<'_> {
+    /// Tells what was asked and what came of it: the days, but neither a document's id nor the token of a page.
+    fn log(&self, status: Option<u16>, took: Duration, answer: &Result<Bytes, ApiError>) {
+        let (collection, window, ms) = (self.collection, self.window(), milliseconds(took));
+        match answer {
+            Ok(body) => debug!(collection, window, status, ms, bytes = body.len(), "asked"),
+            Err(error) => debug!(collection, window, status, ms, "asked in vain: {error}"),
+        }
+    }
+
+    /// The days that are asked for, in words.
+    fn window(&self) -> String {
+        let value = |names: [&str; 2]| self.query.iter().find(|(name, _)| names.contains(name));
+        // The first ten characters of a date or of a time are the day.
+        let day = |names| value(names).map_or("", |(_, text)| text.get(..10).unwrap_or(text));
+        let (first, last) = (day(["start_date", "start_datetime"]), day(["end_date", "end_datetime"]));
+        match (first, last) {
+            ("", "") if value(["latest"; 2]).is_some() => "the newest".to_owned(),
+            ("", "") => "all".to_owned(),
+            (first, last) => format!("{first} to {last}"),
+        }
+    }
+}
+
+/// Whether the status says that the same request may succeed a moment later: 408 and 425.
+fn is_of_the_moment(status: StatusCode) -> bool {
+    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY)
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    time.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
 impl Transport {
     /// The way to the API at `url`, to its sandbox if asked for.
     ///
@@ -99,7 +132,10 @@ impl Transport {
             .with_min_delay(self.patience.wait)
             .with_max_times(self.patience.retries)
             .with_jitter();
-        (|| self.send_once(get, token, gate)).retry(waits).when(ApiError::is_transient).await
+        let again = |error: &ApiError, wait: Duration| {
+            trace!(collection = get.collection, wait_ms = milliseconds(wait), "asked again after: {error}");
+        };
+        (|| self.send_once(get, token, gate)).retry(waits).when(ApiError::is_transient).notify(again).await
     }
 
     /// Sends one request, once.
@@ -114,21 +150,19 @@ impl Transport {
             Ok(answer) => self.body(answer, gate).await,
             Err(error) => Err(self.broken(error)),
         };
-        self.stats.request(get.collection, code.map(|code| code.as_u16()), started.elapsed());
+        let (code, took) = (code.map(|code| code.as_u16()), started.elapsed());
+        self.stats.request(get.collection, code, took);
+        get.log(code, took, &body);
         body
     }
 
     async fn body(&self, mut answer: Response, gate: &Gate) -> Result<Bytes, ApiError> {
         let status = answer.status();
-        if !status.is_success() {
-            let trace = answer.headers().get("x-trace-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-            debug!(%status, trace, "Oura answered with an error");
-        }
         match status {
             StatusCode::UNAUTHORIZED => Err(ApiError::Unauthorized),
             StatusCode::FORBIDDEN => Err(ApiError::Forbidden),
             StatusCode::TOO_MANY_REQUESTS => Err(gate.close(answer.headers(), self.clock.now())),
-            status if status.is_server_error() => Err(ApiError::Server(status.as_u16())),
+            status if status.is_server_error() || is_of_the_moment(status) => Err(ApiError::Server(status.as_u16())),
             status if !status.is_success() => Err(ApiError::Rejected { status: status.as_u16() }),
             _ => {
                 let mut body = BytesMut::new();
