@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::observation::{LabelValue, Observation, Run};
+use crate::observation::{LabelValue, Observation, Run, is_measured};
 
 /// Reads a number from a document; none where the document does not say.
 pub type Number<V> = fn(&V) -> Option<f64>;
@@ -28,6 +28,9 @@ pub const fn label(name: &'static str, values: &'static [&'static str]) -> Label
 
 /// The state of an enum that this build does not know.
 pub const UNKNOWN: &str = "unknown";
+
+/// How the names of metrics end whose values are times.
+const TIMESTAMP: &str = "_timestamp_seconds";
 
 /// 1 for true, 0 for false.
 pub(crate) fn flag(value: Option<bool>) -> Option<f64> {
@@ -129,7 +132,8 @@ impl<D> SampleMetric<D> {
 
     /// What `document` says of it; none if it says nothing.
     pub fn observe(&self, document: &D) -> Option<Run> {
-        let (values, samples) = (self.samples)(document);
+        let (values, mut samples) = (self.samples)(document);
+        samples.retain(|(_, value)| is_measured(*value));
         let labels = self.labels.iter().map(|label| label.name).zip(values).collect();
         (!samples.is_empty()).then_some(Run { name: self.name, labels, samples })
     }
@@ -159,8 +163,17 @@ impl<V> Metric<V> {
         Definition { name: self.name, help: self.help, labels, is_state_set }
     }
 
-    /// Its series as `view` has them.
+    /// Its series as `view` has them; a value that nobody can have measured is like none.
     pub fn observe(&self, view: &V) -> Vec<Observation> {
+        let mut observations = self.series(view);
+        // Times were judged when they were read, and count more seconds than anything lasts.
+        if !self.name.ends_with(TIMESTAMP) {
+            observations.retain(|observation| is_measured(observation.value));
+        }
+        observations
+    }
+
+    fn series(&self, view: &V) -> Vec<Observation> {
         let series = |labels, value| Observation { name: self.name, labels, value };
         match &self.shape {
             Shape::Gauge(value) => value(view).map(|value| series(vec![], value)).into_iter().collect(),

@@ -10,6 +10,14 @@ pub type LabelValue = Cow<'static, str>;
 /// A sample further ahead of our clock than this is no sample.
 pub const CLOCK_TOLERANCE: TimeDelta = TimeDelta::hours(1);
 
+/// What no figure of a body, a day or a ring can exceed in any of our units; a day's energy is some ten million joules.
+const LARGEST_MEASURED: f64 = 1e9;
+
+/// Whether a value can have been measured: it is finite, and not absurd.
+pub fn is_measured(value: f64) -> bool {
+    value.abs() <= LARGEST_MEASURED
+}
+
 /// One series of one account at one moment; the account's own label is added by the page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {

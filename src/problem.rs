@@ -2,6 +2,7 @@
 
 use crate::{
     auth::NoToken,
+    defect::Defect,
     documents::Unreadable,
     oura::{ApiError, Standing},
 };
@@ -37,7 +38,7 @@ pub enum Reason {
     Membership,
     /// Too many requests.
     RateLimit,
-    /// A status of 500 or more.
+    /// A status of 500 or more, or one that says that the moment was bad.
     Server,
     /// No answer in time.
     Timeout,
@@ -51,6 +52,8 @@ pub enum Reason {
     Paging,
     /// A request that Oura rejects.
     Request,
+    /// A panic of this program.
+    Defect,
 }
 
 impl Reason {
@@ -68,6 +71,7 @@ impl Reason {
         Self::Document,
         Self::Paging,
         Self::Request,
+        Self::Defect,
     ];
 
     /// The label's value.
@@ -85,6 +89,7 @@ impl Reason {
             Self::Document => "document",
             Self::Paging => "paging",
             Self::Request => "request",
+            Self::Defect => "defect",
         }
     }
 
@@ -108,6 +113,7 @@ impl Reason {
                 "Oura rejects what is asked; the log has the status: 426 means that the Oura app on the phone is too \
                  old, a redirect that OURA_API_URL is wrong"
             }
+            Self::Defect => "a defect of this program, which the log names by its place; the other collections go on",
         }
     }
 
@@ -147,6 +153,7 @@ impl Reason {
             Self::Network => "check the network and OURA_API_URL; it is asked again at the next poll",
             Self::Unreadable | Self::Paging => "it is asked again at the next poll; if it stays, report it",
             Self::Document => "if it stays, report it with the field's name",
+            Self::Defect => "report it, with that place and the version; it is asked again at the next poll",
             Self::Request => "look for a newer version of this exporter, or report it",
             Self::Token | Self::Scope | Self::Refused | Self::Server | Self::Timeout => {
                 "nothing to do, it is asked again at the next poll"
@@ -186,6 +193,11 @@ impl Problem {
             Standing::Good => (Reason::Refused, "Oura refuses it, although the token is good"),
         };
         Self { reason, what: what.to_owned() }
+    }
+
+    /// A defect that broke a turn off.
+    pub fn of_defect(defect: &Defect) -> Self {
+        Self { reason: Reason::Defect, what: format!("a defect of this program at {}", defect.place) }
     }
 
     /// A refusal for want of that scope.

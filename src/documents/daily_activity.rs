@@ -1,11 +1,11 @@
 //! `daily_activity`: movement, energy and time by level of the day that began at 04:00 local.
 
-use chrono::{DateTime, FixedOffset, NaiveDate};
 use serde::Deserialize;
 
 use super::{
     Appears, Dated, Document, Sampled,
     kind::last_of_each_day,
+    times::{Day, Time},
     values::{SECONDS_PER_MINUTE, Series, hint, joules, or_empty},
 };
 use crate::{
@@ -16,9 +16,9 @@ use crate::{
 /// A day's activity; today's grows until midnight.
 #[derive(Debug, Deserialize)]
 pub(super) struct DailyActivity {
-    day: NaiveDate,
+    day: Day,
     #[serde(default, deserialize_with = "hint")]
-    timestamp: Option<DateTime<FixedOffset>>,
+    timestamp: Option<Time>,
     score: Option<f64>,
     #[serde(default, deserialize_with = "or_empty")]
     contributors: Contributors,

@@ -1,9 +1,8 @@
 //! `daily_cardiovascular_age`: the age of the arteries.
 
-use chrono::NaiveDate;
 use serde::Deserialize;
 
-use super::{Appears, Dated, Document, Pace, Query, kind::last_of_each_day};
+use super::{Appears, Dated, Document, Pace, Query, kind::last_of_each_day, times::Day};
 use crate::{
     metric::{Metric, help},
     observation::Moment,
@@ -12,7 +11,7 @@ use crate::{
 /// A day's estimate; not every day has one.
 #[derive(Debug, Deserialize)]
 pub(super) struct DailyCardiovascularAge {
-    day: NaiveDate,
+    day: Day,
     vascular_age: Option<f64>,
     pulse_wave_velocity: Option<f64>,
 }

@@ -1,9 +1,8 @@
 //! `daily_readiness`: how ready the wearer is for the day.
 
-use chrono::NaiveDate;
 use serde::Deserialize;
 
-use super::{Dated, Document, kind::last_of_each_day, values::or_empty};
+use super::{Dated, Document, kind::last_of_each_day, times::Day, values::or_empty};
 use crate::{
     metric::{Metric, help},
     observation::Moment,
@@ -12,7 +11,7 @@ use crate::{
 /// A day's readiness.
 #[derive(Debug, Deserialize)]
 pub(super) struct DailyReadiness {
-    day: NaiveDate,
+    day: Day,
     score: Option<f64>,
     #[serde(default, deserialize_with = "or_empty")]
     contributors: Contributors,

@@ -1,11 +1,11 @@
 //! `daily_resilience`: the ability to withstand stress and recover from it over time.
 
-use chrono::NaiveDate;
 use serde::Deserialize;
 
 use super::{
     Appears, Dated, Document, Pace,
     kind::last_of_each_day,
+    times::Day,
     values::{or_empty, states},
 };
 use crate::{
@@ -27,7 +27,7 @@ states! {
 /// A day's resilience.
 #[derive(Debug, Deserialize)]
 pub(super) struct DailyResilience {
-    day: NaiveDate,
+    day: Day,
     level: Option<Level>,
     #[serde(default, deserialize_with = "or_empty")]
     contributors: Contributors,

@@ -1,9 +1,8 @@
 //! `daily_sleep`: the score of the day's sleep; its durations are in `sleep`.
 
-use chrono::NaiveDate;
 use serde::Deserialize;
 
-use super::{Dated, Document, kind::last_of_each_day, values::or_empty};
+use super::{Dated, Document, kind::last_of_each_day, times::Day, values::or_empty};
 use crate::{
     metric::{Metric, help},
     observation::Moment,
@@ -12,7 +11,7 @@ use crate::{
 /// A day's sleep score.
 #[derive(Debug, Deserialize)]
 pub(super) struct DailySleep {
-    day: NaiveDate,
+    day: Day,
     score: Option<f64>,
     #[serde(default, deserialize_with = "or_empty")]
     contributors: Contributors,

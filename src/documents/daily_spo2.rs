@@ -1,11 +1,11 @@
 //! `daily_spo2`: blood oxygen during sleep.
 
-use chrono::NaiveDate;
 use serde::Deserialize;
 
 use super::{
     Dated, Document, Pace,
     kind::last_of_each_day,
+    times::Day,
     values::{or_empty, ratio},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 /// A night's blood oxygen.
 #[derive(Debug, Deserialize)]
 pub(super) struct DailySpo2 {
-    day: NaiveDate,
+    day: Day,
     #[serde(default, deserialize_with = "or_empty")]
     spo2_percentage: Percentage,
     breathing_disturbance_index: Option<f64>,

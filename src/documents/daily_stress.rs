@@ -1,9 +1,8 @@
 //! `daily_stress`: time under stress and in recovery.
 
-use chrono::NaiveDate;
 use serde::Deserialize;
 
-use super::{Appears, Dated, Document, Pace, kind::last_of_each_day, values::states};
+use super::{Appears, Dated, Document, Pace, kind::last_of_each_day, times::Day, values::states};
 use crate::{
     metric::{Metric, help},
     observation::Moment,
@@ -17,7 +16,7 @@ states! {
 /// A day's stress.
 #[derive(Debug, Deserialize)]
 pub(super) struct DailyStress {
-    day: NaiveDate,
+    day: Day,
     stress_high: Option<f64>,
     recovery_high: Option<f64>,
     day_summary: Option<Summary>,

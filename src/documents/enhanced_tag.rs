@@ -1,11 +1,11 @@
 //! `enhanced_tag`: what the wearer tagged the day with; names and comments of their own stay unread.
 
-use chrono::NaiveDate;
 use serde::Deserialize;
 
 use super::{
     Appears, Dated, Document, Pace,
     kind::each_day,
+    times::Day,
     values::{TEXT_ONLY, TagCode, count},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 /// A tag; one that spans days counts on its first.
 #[derive(Debug, Deserialize)]
 pub(super) struct EnhancedTag {
-    start_day: NaiveDate,
+    start_day: Day,
     tag_type_code: Option<TagCode>,
 }
 

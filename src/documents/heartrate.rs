@@ -3,10 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
-use super::{Appears, Dated, Document, Query, Sampled, values::states};
+use super::{Appears, Dated, Document, Query, Sampled, times::Time, values::states};
 use crate::{
     metric::{Metric, SampleMetric, help, label},
-    observation::{CLOCK_TOLERANCE, Date, Moment},
+    observation::{CLOCK_TOLERANCE, Date, Moment, is_measured},
 };
 
 /// How long a sample speaks for at most: Oura samples every five minutes at rest and every five seconds in a workout.
@@ -27,7 +27,7 @@ states! {
 /// A sample of the heart rate.
 #[derive(Debug, Deserialize)]
 pub(super) struct HeartRate {
-    timestamp: DateTime<Utc>,
+    timestamp: Time,
     bpm: Option<f64>,
     source: Option<Source>,
 }
@@ -40,12 +40,14 @@ pub(super) struct LastDay {
 
 impl LastDay {
     fn of(documents: Vec<HeartRate>, now: DateTime<Utc>) -> Option<Self> {
-        let mut rows: Vec<_> = documents.into_iter().filter(|row| row.timestamp <= now + CLOCK_TOLERANCE).collect();
-        rows.retain(|row| row.bpm.is_some());
+        let latest = now + CLOCK_TOLERANCE;
+        let mut rows: Vec<_> = documents.into_iter().filter(|row| row.timestamp.to_utc() <= latest).collect();
+        rows.retain(|row| row.bpm.is_some_and(is_measured));
         rows.sort_by_key(|row| row.timestamp);
         let newest = rows.last()?;
-        let (source, since) = (newest.source, newest.timestamp - TimeDelta::days(1));
-        let samples = rows.iter().filter(|row| row.timestamp > since).filter_map(|row| Some((row.timestamp, row.bpm?)));
+        let (source, since) = (newest.source, newest.timestamp.to_utc() - TimeDelta::days(1));
+        let samples = rows.iter().filter_map(|row| Some((row.timestamp.to_utc(), row.bpm?)));
+        let samples = samples.filter(|(time, _)| *time > since);
         Some(Self { samples: samples.collect(), source })
     }
 
@@ -107,6 +109,9 @@ impl Sampled for HeartRate {
         "Heart rate at the sample's own time, from heartrate.bpm and source.",
     )
     .samples("oura_sample_heart_rate_bpm", &[label("source", Source::WORDS)], |d| {
-        (vec![d.source.map_or("", Source::word).into()], d.bpm.map(|bpm| (d.timestamp, bpm)).into_iter().collect())
+        (
+            vec![d.source.map_or("", Source::word).into()],
+            d.bpm.map(|bpm| (d.timestamp.to_utc(), bpm)).into_iter().collect(),
+        )
     })];
 }

@@ -7,7 +7,10 @@ use serde::de::DeserializeOwned;
 use serde_aux::serde_introspection::serde_introspect;
 use serde_json::value::RawValue;
 
-use super::past::{Appears, Days, Past, Sampled, Sampling, past};
+use super::{
+    past::{Appears, Days, Past, Sampled, Sampling, past},
+    times::Day,
+};
 use crate::{
     metric::{Definition, Metric},
     observation::{Date, Moment, Observation, Run, Sighting},
@@ -257,18 +260,18 @@ fn unreadable_field<D: Document>(raw: &RawValue) -> String {
 /// One view for each day: what `view` makes of that day's documents, in the order of the answer.
 pub(super) fn each_day<D, V>(
     documents: Vec<D>,
-    day: impl Fn(&D) -> NaiveDate,
+    day: impl Fn(&D) -> Day,
     view: impl Fn(NaiveDate, Vec<D>) -> Option<V>,
 ) -> Vec<Dated<V>> {
     let mut days = BTreeMap::<NaiveDate, Vec<D>>::new();
     for document in documents {
-        days.entry(day(&document)).or_default().push(document);
+        days.entry(day(&document).date()).or_default().push(document);
     }
     let dated = |(day, documents)| view(day, documents).map(|view| Dated { date: Date::Day(day), view });
     days.into_iter().filter_map(dated).collect()
 }
 
 /// The usual case: one document a day is its own view; of several, the last.
-pub(super) fn last_of_each_day<D>(documents: Vec<D>, day: impl Fn(&D) -> NaiveDate) -> Vec<Dated<D>> {
+pub(super) fn last_of_each_day<D>(documents: Vec<D>, day: impl Fn(&D) -> Day) -> Vec<Dated<D>> {
     each_day(documents, day, |_, mut documents| documents.pop())
 }

@@ -20,12 +20,14 @@ mod session;
 mod sleep;
 mod sleep_time;
 mod tag;
+mod times;
 mod values;
 mod vo2_max;
 mod workout;
 
 pub use kind::{Dated, Document, Kind, Pace, Query, Reading, Shown, Unreadable};
 pub use past::{Appears, Days, Past, PastView, Sampled};
+pub(crate) use times::Time;
 
 /// Every kind of document, in the order in which they are asked for.
 pub static KINDS: &[Kind] = &[

@@ -1,10 +1,11 @@
 //! `sleep` sample by sample: the stages of all that was slept, and the night's heart rate and its variability.
 
-use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
 use super::{
     Sampled,
+    times::Time,
     values::{MILLISECONDS_PER_SECOND, Series, hint},
 };
 use crate::metric::{SampleMetric, help};
@@ -30,8 +31,8 @@ enum Type {
 pub(super) struct NightSamples {
     #[serde(rename = "type")]
     kind: Option<Type>,
-    bedtime_start: Option<DateTime<FixedOffset>>,
-    bedtime_end: Option<DateTime<FixedOffset>>,
+    bedtime_start: Option<Time>,
+    bedtime_end: Option<Time>,
     #[serde(default, deserialize_with = "hint")]
     sleep_phase_5_min: Option<String>,
     #[serde(default, deserialize_with = "hint")]
@@ -62,7 +63,7 @@ impl NightSamples {
         }
         let stage = |(place, digit): (i32, char)| {
             let stage = digit.to_digit(10).filter(|stage| STAGES.contains(stage))?;
-            Some((start.to_utc() + STAGE * place, f64::from(stage)))
+            Some((start.to_utc().checked_add_signed(STAGE.checked_mul(place)?)?, f64::from(stage)))
         };
         (0..).zip(digits.chars()).filter_map(stage).collect()
     }

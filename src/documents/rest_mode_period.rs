@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 use serde::Deserialize;
 
-use super::{Appears, Dated, Days, Document, Pace, Query};
+use super::{Appears, Dated, Days, Document, Pace, Query, times::Day};
 use crate::{
     metric::{Metric, flag, help},
     observation::{Date, Moment},
@@ -12,13 +12,13 @@ use crate::{
 /// A period of rest mode; one that is still on has no end.
 #[derive(Debug, Deserialize)]
 pub(super) struct RestModePeriod {
-    start_day: NaiveDate,
-    end_day: Option<NaiveDate>,
+    start_day: Day,
+    end_day: Option<Day>,
 }
 
 impl RestModePeriod {
     fn holds(&self, today: NaiveDate) -> bool {
-        self.start_day <= today && self.end_day.is_none_or(|end| today <= end)
+        self.start_day.date() <= today && self.end_day.is_none_or(|end| today <= end.date())
     }
 }
 

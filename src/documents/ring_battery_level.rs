@@ -1,9 +1,12 @@
 //! `ring_battery_level`: how full the ring's battery is.
 
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use super::{Appears, Dated, Document, Pace, Query, Sampled, values::ratio};
+use super::{
+    Appears, Dated, Document, Pace, Query, Sampled,
+    times::Time,
+    values::{ratio, timestamp},
+};
 use crate::{
     metric::{Metric, SampleMetric, flag, help},
     observation::{Date, Moment},
@@ -12,7 +15,7 @@ use crate::{
 /// A reading of the battery.
 #[derive(Debug, Deserialize)]
 pub(super) struct RingBatteryLevel {
-    timestamp: DateTime<Utc>,
+    timestamp: Time,
     level: Option<f64>,
     charging: Option<bool>,
     in_charger: Option<bool>,
@@ -29,7 +32,7 @@ impl Document for RingBatteryLevel {
         help("How full the ring's battery is, 0 to 1, from ring_battery_level.level.")
             .gauge("oura_ring_battery_ratio", |d| ratio(d.level)),
         help("When the battery was read, from ring_battery_level.timestamp.")
-            .gauge("oura_ring_battery_timestamp_seconds", |d| Some(d.timestamp.timestamp() as f64)),
+            .gauge("oura_ring_battery_timestamp_seconds", |d| timestamp(Some(d.timestamp))),
         help("Whether the ring was charging then, 0 or 1, from ring_battery_level.charging.")
             .gauge("oura_ring_charging", |d| flag(d.charging)),
         help("Whether the ring was in its charger then, 0 or 1, from ring_battery_level.in_charger.")
@@ -37,7 +40,7 @@ impl Document for RingBatteryLevel {
     ];
 
     fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<Self>> {
-        documents.into_iter().map(|d| Dated { date: Date::Instant(d.timestamp), view: d }).collect()
+        documents.into_iter().map(|d| Dated { date: Date::Instant(d.timestamp.to_utc()), view: d }).collect()
     }
 }
 
@@ -45,6 +48,6 @@ impl Sampled for RingBatteryLevel {
     const SAMPLES: &'static [SampleMetric<Self>] =
         &[help("How full the ring's battery was, 0 to 1, at the sample's own time, from ring_battery_level.level.")
             .samples("oura_sample_ring_battery_ratio", &[], |d| {
-                (vec![], ratio(d.level).map(|level| (d.timestamp, level)).into_iter().collect())
+                (vec![], ratio(d.level).map(|level| (d.timestamp.to_utc(), level)).into_iter().collect())
             })];
 }

@@ -1,15 +1,15 @@
 //! `ring_configuration`: the ring that is worn now, among all that were ever paired.
 
-use chrono::{DateTime, FixedOffset};
 use serde::Deserialize;
 
 use super::{
     Appears, Dated, Document, Pace, Query,
-    values::{hint, states, version_label},
+    times::Time,
+    values::{hint, states, timestamp, version_label},
 };
 use crate::{
     metric::{Metric, Row, help, label},
-    observation::{Date, Moment},
+    observation::{Date, Moment, is_measured},
 };
 
 states! {
@@ -58,22 +58,19 @@ pub(super) struct RingConfiguration {
     color: Option<Color>,
     size: Option<f64>,
     firmware_version: Option<String>,
+    /// Oura writes 1970 where it does not know, which is outside the years of a [`Time`], and so none.
     #[serde(default, deserialize_with = "hint")]
-    set_up_at: Option<DateTime<FixedOffset>>,
+    set_up_at: Option<Time>,
 }
 
 impl RingConfiguration {
-    /// Seconds since 1970 of the set-up; Oura writes 1970 itself where it does not know.
-    fn set_up_at(&self) -> Option<i64> {
-        self.set_up_at.map(|time| time.timestamp()).filter(|seconds| *seconds > 0)
-    }
-
     fn info(&self) -> Row {
+        let size = self.size.filter(|size| is_measured(*size));
         let labels = vec![
             self.hardware_type.map_or("", Hardware::word).into(),
             self.design.map_or("", Design::word).into(),
             self.color.map_or("", Color::word).into(),
-            self.size.map_or_else(String::new, |size| size.to_string()).into(),
+            size.map_or_else(String::new, |size| size.to_string()).into(),
             self.firmware_version.as_deref().map_or_else(String::new, version_label).into(),
         ];
         (labels, 1.0)
@@ -101,11 +98,11 @@ impl Document for RingConfiguration {
             |ring| vec![ring.info()],
         ),
         help("When that ring was set up, from ring_configuration.set_up_at.")
-            .gauge("oura_ring_set_up_timestamp_seconds", |ring| ring.set_up_at().map(|seconds| seconds as f64)),
+            .gauge("oura_ring_set_up_timestamp_seconds", |ring| timestamp(ring.set_up_at)),
     ];
 
     fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<Self>> {
-        let newest = documents.into_iter().max_by_key(Self::set_up_at);
+        let newest = documents.into_iter().max_by_key(|ring| ring.set_up_at);
         newest.map(|ring| Dated { date: Date::Standing, view: ring }).into_iter().collect()
     }
 }

@@ -1,11 +1,12 @@
 //! `session`: breathing, meditation and other moments, the newest and all of the newest day that has one.
 
-use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::{
     Appears, Dated, Document, Pace, Query,
     kind::each_day,
+    times::{Day, Time},
     values::{count, seconds, states, timestamp},
 };
 use crate::{
@@ -33,12 +34,12 @@ states! {
 /// A session.
 #[derive(Debug, Deserialize)]
 pub(super) struct Session {
-    day: NaiveDate,
+    day: Day,
     #[serde(rename = "type")]
     kind: Option<Type>,
     mood: Option<Mood>,
-    start_datetime: Option<DateTime<FixedOffset>>,
-    end_datetime: Option<DateTime<FixedOffset>>,
+    start_datetime: Option<Time>,
+    end_datetime: Option<Time>,
 }
 
 impl Session {
@@ -101,7 +102,7 @@ impl Document for Session {
     }
 
     fn ended(view: &SessionDay) -> Option<DateTime<Utc>> {
-        view.0.iter().filter_map(|session| session.end_datetime).max().map(|end| end.to_utc())
+        view.0.iter().filter_map(|session| session.end_datetime).max().map(Time::to_utc)
     }
 
     fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<SessionDay>> {

@@ -1,16 +1,17 @@
 //! `sleep`: the periods of sleep; which of them is the night, and what the rest of the day adds.
 
-use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Deserialize;
 
 use super::{
     Dated, Document,
     kind::each_day,
+    times::{Day, Time},
     values::{MILLISECONDS_PER_SECOND, ratio, timestamp},
 };
 use crate::{
     metric::{Metric, flag, help},
-    observation::{Moment, Sighting},
+    observation::{Moment, Sighting, is_measured},
 };
 
 /// What Oura's short records write as lowest heart rate where they have none.
@@ -31,11 +32,11 @@ enum Type {
 /// A period of sleep; one that is still under way has no end.
 #[derive(Debug, Deserialize)]
 pub(super) struct Sleep {
-    day: NaiveDate,
+    day: Day,
     #[serde(rename = "type")]
     kind: Option<Type>,
-    bedtime_start: Option<DateTime<FixedOffset>>,
-    bedtime_end: Option<DateTime<FixedOffset>>,
+    bedtime_start: Option<Time>,
+    bedtime_end: Option<Time>,
     deep_sleep_duration: Option<f64>,
     light_sleep_duration: Option<f64>,
     rem_sleep_duration: Option<f64>,
@@ -54,7 +55,7 @@ pub(super) struct Sleep {
 
 impl Sleep {
     fn ended(&self, now: DateTime<Utc>) -> bool {
-        self.bedtime_end.is_some_and(|end| end <= now)
+        self.bedtime_end.is_some_and(|end| end.to_utc() <= now)
     }
 
     fn is_long(&self) -> bool {
@@ -66,8 +67,9 @@ impl Sleep {
     }
 
     /// Orders long periods: the one with the most sleep is the night, of equals the later.
-    fn length(&self) -> (u64, Option<DateTime<FixedOffset>>) {
-        (self.total_sleep_duration.unwrap_or_default().max(0.0) as u64, self.bedtime_end)
+    fn length(&self) -> (u64, Option<Time>) {
+        let slept = self.total_sleep_duration.filter(|seconds| is_measured(*seconds)).unwrap_or_default();
+        (slept.max(0.0) as u64, self.bedtime_end)
     }
 }
 
@@ -169,7 +171,7 @@ impl Document for Sleep {
     }
 
     fn ended(view: &SleepDay) -> Option<DateTime<Utc>> {
-        view.night.as_ref()?.bedtime_end.map(|end| end.to_utc())
+        view.night.as_ref()?.bedtime_end.map(Time::to_utc)
     }
 
     fn sighting(&self) -> Option<Sighting> {

@@ -1,11 +1,11 @@
 //! `sleep_time`: the bedtime that Oura recommends.
 
-use chrono::NaiveDate;
 use serde::Deserialize;
 
 use super::{
     Dated, Document, Pace,
     kind::last_of_each_day,
+    times::Day,
     values::{or_empty, states},
 };
 use crate::{
@@ -39,7 +39,7 @@ states! {
 /// A day's recommendation.
 #[derive(Debug, Deserialize)]
 pub(super) struct SleepTime {
-    day: NaiveDate,
+    day: Day,
     #[serde(default, deserialize_with = "or_empty")]
     optimal_bedtime: Window,
     recommendation: Option<Recommendation>,

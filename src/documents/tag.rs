@@ -1,11 +1,11 @@
 //! `tag`: the tags that Oura has replaced by `enhanced_tag`; read only when named in `OURA_COLLECTIONS`.
 
-use chrono::NaiveDate;
 use serde::Deserialize;
 
 use super::{
     Appears, Dated, Document, Pace,
     kind::each_day,
+    times::Day,
     values::{TEXT_ONLY, TagCode, count, or_empty},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 /// A note with tags; its text stays unread.
 #[derive(Debug, Deserialize)]
 pub(super) struct Tag {
-    day: NaiveDate,
+    day: Day,
     #[serde(default, deserialize_with = "or_empty")]
     tags: Vec<TagCode>,
 }

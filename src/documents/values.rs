@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
+use super::times::Time;
 use crate::metric::Row;
 
 /// Joules in a kilocalorie.
@@ -48,13 +49,13 @@ pub(super) fn ratio(percent: Option<f64>) -> Option<f64> {
 }
 
 /// A time in seconds since 1970.
-pub(super) fn timestamp(time: Option<DateTime<FixedOffset>>) -> Option<f64> {
-    time.map(|time| time.timestamp() as f64)
+pub(super) fn timestamp(time: Option<Time>) -> Option<f64> {
+    time.map(|time| time.to_utc().timestamp() as f64)
 }
 
 /// The seconds from `start` to `end`.
-pub(super) fn seconds(start: Option<DateTime<FixedOffset>>, end: Option<DateTime<FixedOffset>>) -> Option<f64> {
-    Some((end? - start?).as_seconds_f64())
+pub(super) fn seconds(start: Option<Time>, end: Option<Time>) -> Option<f64> {
+    Some((end?.to_utc() - start?.to_utc()).as_seconds_f64())
 }
 
 /// Values at equal distances, as Oura puts them into a document; null where there is none.
@@ -63,7 +64,7 @@ pub(super) struct Series {
     /// Seconds between two values.
     interval: f64,
     items: Vec<Option<f64>>,
-    timestamp: DateTime<FixedOffset>,
+    timestamp: Time,
 }
 
 impl Series {

@@ -1,9 +1,8 @@
 //! `vO2_max`: cardio capacity.
 
-use chrono::NaiveDate;
 use serde::Deserialize;
 
-use super::{Appears, Dated, Document, Pace, Query, kind::last_of_each_day};
+use super::{Appears, Dated, Document, Pace, Query, kind::last_of_each_day, times::Day};
 use crate::{
     metric::{Metric, help},
     observation::Moment,
@@ -12,7 +11,7 @@ use crate::{
 /// A day's estimate; not every day has one.
 #[derive(Debug, Deserialize)]
 pub(super) struct Vo2Max {
-    day: NaiveDate,
+    day: Day,
     vo2_max: Option<f64>,
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::{
     Appears, Dated, Document, Pace, Query,
     kind::each_day,
+    times::{Day, Time},
     values::{Word, joules, seconds, states, timestamp},
 };
 use crate::{
@@ -35,12 +36,12 @@ states! {
 /// A workout.
 #[derive(Debug, Deserialize)]
 pub(super) struct Workout {
-    day: NaiveDate,
+    day: Day,
     activity: Option<Word>,
     intensity: Option<Intensity>,
     source: Option<Source>,
-    start_datetime: Option<DateTime<FixedOffset>>,
-    end_datetime: Option<DateTime<FixedOffset>>,
+    start_datetime: Option<Time>,
+    end_datetime: Option<Time>,
     calories: Option<f64>,
     distance: Option<f64>,
 }
@@ -136,7 +137,7 @@ impl Document for Workout {
     ];
 
     fn ended(view: &WorkoutDay) -> Option<DateTime<Utc>> {
-        view.0.iter().filter_map(|workout| workout.end_datetime).max().map(|end| end.to_utc())
+        view.0.iter().filter_map(|workout| workout.end_datetime).max().map(Time::to_utc)
     }
 
     fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<WorkoutDay>> {

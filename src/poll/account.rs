@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     auth::Grant,
+    defect::caught,
     documents::{Days, Kind, Reading},
     latest::{AccountState, CollectionState, Watch},
     observation::{Moment, Sighting},
@@ -48,7 +49,8 @@ impl Account {
     pub async fn ask_once(&self, kind: &'static Kind, now: DateTime<Utc>) -> Result<Reading, Problem> {
         let fetch = Fetch { client: Arc::clone(&self.client), kind, now, is_doubtful: false, samples: None };
         let documents = fetch.run(&mut None).await?;
-        readable(kind.read(&documents, &Moment { now, zone: Utc.fix() }), documents.len())
+        let reading = caught(|| kind.read(&documents, &Moment { now, zone: Utc.fix() }));
+        readable(reading.map_err(|defect| Problem::of_defect(&defect))?, documents.len())
     }
 
     /// What a person can do about a problem of that kind.
@@ -184,10 +186,16 @@ impl Follower {
         self.state.rate_limited_until = self.client.rate_limited_until();
         let before = self.reasons();
         let is_new_sign_in = self.state.granted(ended.grant);
-        match ended.result.and_then(|documents| self.read(place, &documents)) {
+        let documents = ended.result.as_ref().map_or(0, Vec::len);
+        let reading = ended.result.and_then(|documents| {
+            let reading = caught(|| self.read(place, &documents));
+            reading.unwrap_or_else(|defect| Err(Problem::of_defect(&defect)))
+        });
+        match reading {
             Ok(reading) => self.succeeded(place, reading),
             Err(problem) => self.failed(place, problem),
         }
+        self.log_turn(place, documents);
         if ended.needs_sign_in {
             self.state.authorized = Some(false);
         }

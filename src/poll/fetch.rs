@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::series::{KEPT, OVERLAP, Series, distinct, time};
 use crate::{
+    defect::caught_in,
     documents::{Days, Kind, Query},
     latest::{is_granted, missing_scope},
     oura::{ApiError, Client, Standing},
@@ -53,12 +54,18 @@ pub(super) struct Fetch {
 impl Fetch {
     /// Gets the collection's documents; for a time series together with those kept from before.
     pub(super) async fn run(self, series: &mut Option<Series>) -> Result<Vec<Box<RawValue>>, Problem> {
-        self.with_renewal(&mut Ask::Newest(series)).await
+        let turn = caught_in(self.with_renewal(&mut Ask::Newest(series))).await;
+        turn.unwrap_or_else(|defect| {
+            // Nobody knows how far it had come.
+            *series = None;
+            Err(Problem::of_defect(&defect))
+        })
     }
 
     /// Gets what there is of `days`, by the documents' own days or instants, and of a little more on both sides.
     pub(super) async fn past(self, days: Days) -> Result<Vec<Box<RawValue>>, Problem> {
-        self.with_renewal(&mut Ask::Past(days)).await
+        let turn = caught_in(self.with_renewal(&mut Ask::Past(days))).await;
+        turn.unwrap_or_else(|defect| Err(Problem::of_defect(&defect)))
     }
 
     async fn with_renewal(&self, ask: &mut Ask<'_>) -> Result<Vec<Box<RawValue>>, Problem> {
@@ -168,6 +175,8 @@ impl Fetch {
         let depth = self.depth().unwrap_or(KEPT).max(KEPT);
         let mut rows = self.ask(latest()).await?;
         let newest = rows.iter().filter_map(|row| time(row)).max().map(|newest| newest.min(self.now));
+        // There is one, of which nobody can tell when it was: the others may be good.
+        let newest = newest.or((!rows.is_empty()).then_some(self.now));
         let known =
             kept.as_ref().map(|series| series.newest().map_or(DateTime::<Utc>::MAX_UTC, |known| known - OVERLAP));
         let since = known.unwrap_or(DateTime::<Utc>::MIN_UTC);

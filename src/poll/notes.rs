@@ -1,7 +1,7 @@
 //! What an answer changes in an account's state, and what is logged of it: once when it begins, once when it ends.
 
 use serde_json::value::RawValue;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::account::{Follower, readable};
 use crate::{
@@ -58,6 +58,42 @@ impl Follower {
             self.poller.stats.errors(&self.state.name, collection, reason, 1);
         }
         self.log_changes(&before);
+    }
+
+    /// Tells what came of a turn that brought so many documents: what is shown now, or why nothing is.
+    pub(super) fn log_turn(&self, place: usize, documents: usize) {
+        let (account, collection) = (&self.state.name, &self.state.collections[place]);
+        let (name, unreadable) = (collection.kind.name, collection.unreadable.len());
+        if let Some(problem) = &collection.problem {
+            let reason = problem.reason.label();
+            debug!(account, collection = name, reason, "turn failed, what was shown before stays: {}", problem.what);
+            return;
+        }
+        debug!(
+            account,
+            collection = name,
+            documents,
+            unreadable,
+            "turn ended: {}",
+            self.told_of_shown(collection, documents)
+        );
+    }
+
+    fn told_of_shown(&self, collection: &CollectionState, documents: usize) -> String {
+        let moment = self.state.moment(self.poller.clock.now());
+        let Some(shown) = &collection.shown else {
+            let why =
+                if documents == 0 { "Oura has no documents" } else { "no document tells of anything that is over" };
+            return format!("nothing is shown, {why}");
+        };
+        let (day, keep) = (shown.date.day(moment.zone), collection.kind.keep_days);
+        let Some(day) = day else { return "what holds until Oura says otherwise is shown".to_owned() };
+        let age = moment.today().signed_duration_since(day).num_days();
+        match keep.filter(|keep| age > *keep) {
+            Some(keep) => format!("nothing is shown, the newest is of {day}, more than {keep} days ago"),
+            None if shown.observations.is_empty() => format!("{day} says nothing that has a value"),
+            None => format!("{day} is shown"),
+        }
     }
 
     fn log_unreadable(&self, place: usize, reading: &Reading) {

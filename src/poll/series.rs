@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::observation::CLOCK_TOLERANCE;
+use crate::{documents::Time, observation::CLOCK_TOLERANCE};
 
 /// How far back of its newest sample a series is read whole, and kept unless more is wanted.
 pub(super) const KEPT: TimeDelta = TimeDelta::hours(24);
@@ -27,12 +27,12 @@ pub(super) struct Series {
 
 #[derive(Deserialize)]
 struct Stamp {
-    timestamp: DateTime<Utc>,
+    timestamp: Time,
 }
 
-/// When a row was taken, if it says so.
+/// When a row was taken, if it says so, and of a year in which it can have been.
 pub(super) fn time(row: &RawValue) -> Option<DateTime<Utc>> {
-    serde_json::from_str::<Stamp>(row.get()).ok().map(|stamp| stamp.timestamp)
+    serde_json::from_str::<Stamp>(row.get()).ok().map(|stamp| stamp.timestamp.to_utc())
 }
 
 /// The rows of a time series that is not kept, by the same rule: of two of one time, the last.
