@@ -14,7 +14,7 @@ use std::{
 
 use rustix::process::{Resource, getrlimit};
 use tokio::{
-    task::{AbortHandle, Id, JoinSet},
+    task::{AbortHandle, Id, JoinError, JoinSet},
     time::Instant,
 };
 use tracing::{debug, info, warn};
@@ -25,6 +25,8 @@ const MOST: usize = 256;
 const FEWEST: usize = 8;
 /// Open files that are kept for Oura, the state directory and the remote-write receiver.
 const KEPT: usize = 64;
+/// Connections that are being closed, besides those that are open; their descriptors are some of those that are kept.
+const CLOSING: usize = 16;
 /// A connection without a whole new request head for so long is closed, whether it sends nothing, sends slowly, or reads
 /// nothing of what it asked for. It lies between the usual scrape intervals, 30 s and a minute: a connection that is
 /// closed just when the next request leaves costs that client a second try.
@@ -138,7 +140,11 @@ impl Connections {
         self.forget_ended();
         while self.open.len() >= self.places {
             self.tell_flood(&format!("more than {} connections at once", self.places));
-            self.close_longest_idle().await;
+            self.close_longest_idle();
+        }
+        // To wait for each that is being closed would take longer than to accept the next.
+        while self.tasks.len() >= self.places + CLOSING {
+            self.forget_next().await;
         }
     }
 
@@ -146,7 +152,8 @@ impl Connections {
     pub(super) async fn give_back_a_descriptor(&mut self, error: &io::Error) -> bool {
         self.forget_ended();
         self.tell_flood(&format!("no connection can be accepted: {error}"));
-        self.close_longest_idle().await
+        self.close_longest_idle();
+        self.forget_next().await
     }
 
     /// Says once that a flood has begun.
@@ -167,20 +174,22 @@ impl Connections {
         counts.into_iter().max_by_key(|(_, count)| *count).map(|(peer, _)| peer)
     }
 
-    /// Returns when its descriptor is free again; whether there was one.
-    async fn close_longest_idle(&mut self) -> bool {
-        let Some(longest) = self.open.values().min_by_key(|connection| connection.last_request.after()) else {
-            return false;
-        };
-        longest.task.abort();
-        // Whichever task ends first has given back its place.
-        if let Some(ended) = self.tasks.join_next_with_id().await {
-            self.forget(ended);
+    /// Has the connection end whose last request is longest ago.
+    fn close_longest_idle(&mut self) {
+        let longest = self.open.iter().min_by_key(|(_, connection)| connection.last_request.after());
+        let Some(id) = longest.map(|(id, _)| *id) else { return };
+        if let Some(connection) = self.open.remove(&id) {
+            connection.task.abort();
         }
         if let Some(flood) = &mut self.flood {
             flood.closed += 1;
         }
-        true
+    }
+
+    /// Waits until a connection has ended and its descriptor is free; whether there is any.
+    async fn forget_next(&mut self) -> bool {
+        let ended = self.tasks.join_next_with_id().await;
+        ended.map(|ended| self.forget(ended)).is_some()
     }
 
     fn forget_ended(&mut self) {
@@ -189,7 +198,7 @@ impl Connections {
         }
     }
 
-    fn forget(&mut self, ended: Result<(Id, ()), tokio::task::JoinError>) {
+    fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
         let id = match &ended {
             Ok((id, ())) => *id,
             Err(error) => error.id(),

@@ -3,7 +3,14 @@
 mod connections;
 mod negotiation;
 
-use std::{convert::Infallible, future::Future, io::ErrorKind, pin::pin, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io::ErrorKind,
+    pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -21,6 +28,7 @@ use hyper_util::{
 use rustix::net::{listen, sockopt};
 use tokio::{
     net::{TcpListener, TcpStream},
+    task::yield_now,
     time::{interval, sleep, timeout},
 };
 use tracing::{debug, warn};
@@ -119,10 +127,16 @@ where
     H: Fn(Request<Incoming>) -> R + Send + Sync + 'static,
     R: Future<Output = Answer> + Send + 'static,
 {
+    let asked_before = AtomicBool::new(false);
     let service = service_fn(move |request| {
         last_request.is_now();
         let answer = answer(request);
+        let is_another = asked_before.swap(true, Ordering::Relaxed);
         async move {
+            // Whoever sends a hundred requests at once waits after each until all others had their turn.
+            if is_another {
+                yield_now().await;
+            }
             let mut answer = answer.await;
             tell_browsers(answer.headers_mut());
             Ok::<_, Infallible>(answer)
