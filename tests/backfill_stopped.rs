@@ -14,6 +14,7 @@ use common::{
     eventually,
     needs::{own_disks_are_there, there_are},
     samples::{Samples, files},
+    signal,
 };
 use oura_exporter::{
     clock::Clock,
@@ -84,7 +85,7 @@ async fn disturbed(place: &Place, running: &mut Child, disturb: impl AsyncFn(usi
 /// Has a run stop that cannot come to its end by itself.
 async fn stop(place: &Place, pid: &str) {
     place.simulator.faults().set(Scope::all(), Fault::Hang);
-    assert!(Command::new("kill").args(["-INT", pid]).status().await.expect("kill runs").success());
+    signal("INT", pid).await;
 }
 
 /// Has a run fail: a dead token is not asked again.
@@ -170,7 +171,8 @@ async fn on_a_terminal_it_draws_a_bar_and_elsewhere_lines() {
         [receiving::arguments(days).to_vec(), into(&directory).iter().map(ToString::to_string).collect()].concat();
     let mut command = Command::new("script");
     place.equip(&mut command, "state");
-    command.args(["-qec", &format!("{program} backfill {}", arguments.join(" ")), "/dev/null"]);
+    let quoted: Vec<_> = arguments.iter().map(|argument| format!("'{argument}'")).collect();
+    command.args(["-qec", &format!("'{program}' backfill {}", quoted.join(" ")), "/dev/null"]);
     command.env("PATH", "/usr/bin:/bin").env("SHELL", "/bin/sh").env("TERM", "xterm");
     let Output { status, stdout, .. } = command.output().await.expect("script starts");
     let drawn = String::from_utf8_lossy(&stdout);

@@ -4,7 +4,7 @@ mod common;
 
 use common::{
     browser::Browser,
-    needs::there_are,
+    needs::browser_is_there,
     scene::{Scene, mode},
 };
 use oura_exporter::simulator::Portal;
@@ -26,7 +26,7 @@ async fn sign_in(scene: &Scene, button: &str, heading: &str) -> (String, Option<
 
 #[tokio::test]
 async fn a_browser_signs_in_at_either_portal() {
-    if !there_are(&["chromium"], "a_browser_signs_in_at_either_portal") {
+    if !browser_is_there("a_browser_signs_in_at_either_portal") {
         return;
     }
     for portal in [Portal::Legacy, Portal::New] {
@@ -41,7 +41,7 @@ async fn a_browser_signs_in_at_either_portal() {
 
 #[tokio::test]
 async fn a_browser_in_which_somebody_denies_says_what_to_do() {
-    if !there_are(&["chromium"], "a_browser_in_which_somebody_denies_says_what_to_do") {
+    if !browser_is_there("a_browser_in_which_somebody_denies_says_what_to_do") {
         return;
     }
     let scene = Scene::of(Portal::New).await.with_free_redirect();

@@ -63,8 +63,10 @@ fn systemd_understands_the_unit_and_finds_it_confined() {
     }
     let directory = TempDir::new().expect("a directory");
     let unit = directory.path().join("oura-exporter.service");
-    let built = read("deploy/oura-exporter.service")
-        .replace("ExecStart=/usr/local/bin/oura-exporter", concat!("ExecStart=", env!("CARGO_BIN_EXE_oura-exporter")));
+    let built = read("deploy/oura-exporter.service").replace(
+        "ExecStart=/usr/local/bin/oura-exporter",
+        concat!("ExecStart=\"", env!("CARGO_BIN_EXE_oura-exporter"), "\""),
+    );
     fs::write(&unit, built).expect("a file");
     let (is_good, said) = ask(Command::new("systemd-analyze").arg("verify").arg(&unit), "");
     assert!(is_good && !said.contains("oura-exporter.service:"), "{said}");

@@ -70,7 +70,7 @@ impl Scene {
 /// Does with the files what the program said, for the database `data`.
 async fn follow(advice: &str, data: &Path) {
     let lines = advice.lines().skip_while(|line| !line.starts_with("(for file in "));
-    let lines: Vec<_> = lines.map(|line| line.replace(" DATA ", &format!(" {} ", text(data)))).collect();
+    let lines: Vec<_> = lines.map(|line| line.replace(" DATA ", &format!(" '{}' ", text(data)))).collect();
     assert_eq!(lines.last().map(String::as_str), Some("done)"), "{advice}");
     let output = Command::new("sh").args(["-e", "-c", &lines.join("\n")]).output().await.expect("a shell");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -8,7 +8,7 @@ use common::{
     Exporter, NOON, Plan,
     browser::Browser,
     eventually,
-    needs::{there_are, there_is},
+    needs::{browser_is_there, there_is},
     servers::file,
     simulator_at,
 };
@@ -62,7 +62,7 @@ async fn assert_accessible(exporter: &Exporter, axe: &str) {
 #[tokio::test]
 async fn nobody_is_shut_out_whatever_the_state_of_things() {
     let test = "nobody_is_shut_out_whatever_the_state_of_things";
-    let (true, Some(axe)) = (there_are(&["chromium"], test), axe(test)) else { return };
+    let (true, Some(axe)) = (browser_is_there(test), axe(test)) else { return };
     let simulator = simulator_at(NOON).await;
     let exporter = Plan { people: &["alice", "bob"], ..Plan::default() }.ready(&simulator).await;
     assert_accessible(&exporter, &axe).await;
@@ -77,7 +77,7 @@ async fn nobody_is_shut_out_whatever_the_state_of_things() {
 #[tokio::test]
 async fn the_page_tells_today_with_its_dates_and_loads_nothing() {
     let test = "the_page_tells_today_with_its_dates_and_loads_nothing";
-    if !there_are(&["chromium"], test) {
+    if !browser_is_there(test) {
         return;
     }
     let simulator = simulator_at(NOON).await;

@@ -4,7 +4,13 @@ mod common;
 #[path = "common/signed_in.rs"]
 mod signed_in;
 
-use std::{fs, io::Write as _, path::Path, process::Stdio, time::Duration};
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use chrono::{TimeDelta, Utc};
 use common::{Program, eventually, needs::own_disks_are_there};
@@ -139,23 +145,29 @@ async fn asked_to_stop_during_a_renewal_it_stores_the_answer_first() {
     assert!(scene.refresh().await.is_ok(), "and good");
 }
 
-/// Makes a small file system of its own for the program that follows, copies the tokens there, and spoils it.
+/// Two ways to spoil a file system. Only its mount is made read-only: the file system as a whole is not for somebody in a
+/// user namespace to change, and Debian 12 refuses it.
 const FULL: &str = "head -c 1M /dev/zero > \"$0/filling\"; test -s \"$0/filling\"";
-const READ_ONLY: &str = "mount -o remount,ro \"$0\"";
+const READ_ONLY: &str = "mount -o remount,bind,ro \"$0\"";
 
-fn on_a_disk(spoil: &str, seed: &Path) -> String {
-    let seed = seed.display();
-    format!("mount -t tmpfs -o size=64k,mode=700 tmpfs \"$0\" && cp {seed} \"$0\" && {{ {spoil}; }} && exec \"$@\"")
+/// Starts the program with its tokens in a small file system of its own, which is mounted on the directory that it gives,
+/// holds a copy of the token file, and is spoilt.
+async fn start_on_a_disk(scene: &SignedIn, spoil: &str) -> (Program, PathBuf) {
+    let state = scene.store.directory().with_file_name("disk");
+    fs::create_dir_all(&state).expect("a place to mount");
+    let script = format!(
+        "mount -t tmpfs -o size=64k,mode=700 tmpfs \"$0\" && cp \"$1\" \"$0\" && shift && {{ {spoil}; }} && exec \"$@\""
+    );
+    let (place, seed) = (state.to_str().expect("UTF-8"), scene.file());
+    let before = ["unshare", "-rm", "sh", "-c", &script, place, seed.to_str().expect("UTF-8")];
+    (Program::start(&mut scene.program_in(&before, &state)).await, state)
 }
 
 /// The program where nothing can be stored: it says so with the path, asks for no tokens, and the old file is whole.
 /// Ends when it runs on, together with the directory as seen from here.
-async fn nothing_is_spent(scene: &SignedIn, spoil: &str) -> (Program, std::path::PathBuf) {
+async fn nothing_is_spent(scene: &SignedIn, spoil: &str) -> (Program, PathBuf) {
     let before = fs::read(scene.file()).expect("a file");
-    let state = scene.store.directory().with_file_name("disk");
-    fs::create_dir_all(&state).expect("a place to mount");
-    let (script, place) = (on_a_disk(spoil, &scene.file()), state.to_str().expect("a path"));
-    let program = Program::start(&mut scene.program_in(&["unshare", "-rm", "sh", "-c", &script, place], &state)).await;
+    let (program, state) = start_on_a_disk(scene, spoil).await;
     let failing = "oura_api_errors_total{account=\"anna\",collection=\"daily_sleep\"";
     let failed = async || program.get("/metrics").await.filter(|page| page.contains(failing)).map(drop);
     eventually("a poll failed", failed).await;
@@ -209,10 +221,7 @@ async fn well_before_the_end_a_directory_that_takes_nothing_is_warned_of_once_an
     let mut due = scene.stored();
     due.issued_at -= TimeDelta::hours(1);
     scene.keep(due);
-    let state = scene.store.directory().with_file_name("disk");
-    fs::create_dir_all(&state).expect("a place to mount");
-    let (script, place) = (on_a_disk(READ_ONLY, &scene.file()), state.to_str().expect("a path"));
-    let program = Program::start(&mut scene.program_in(&["unshare", "-rm", "sh", "-c", &script, place], &state)).await;
+    let (program, _) = start_on_a_disk(&scene, READ_ONLY).await;
     program.ready().await;
     let polled = async || (scene.simulator.requests().len() > 6).then_some(());
     eventually("it polls again", polled).await;

@@ -166,7 +166,7 @@ impl Cloud {
         }
         let known = self.visitor(headers);
         let person = known.as_ref().map(|visitor| visitor.life.person.name);
-        let fault = self.faults.strike(person, data.collection.name);
+        let fault = self.faults.strike(person, data.collection.name).or_else(|| led_on(query));
         let fault = fault.filter(|fault| *fault != Fault::ScopeMissing || data.collection.kind != Kind::Single);
         let visitor = admitted(if data.is_sandbox { self.lives.first().map(anybody) } else { known }, data);
         let sound = |query: &Parameters| {
@@ -182,6 +182,7 @@ impl Cloud {
                 Ok(sound(query))
             }
             Some(Fault::CutJson) => Ok(sound(query).cut()),
+            Some(Fault::CutGzip) => Ok(sound(query).cut_when_compressed()),
             Some(fault @ (Fault::RepeatToken | Fault::EndlessPages)) => {
                 let another =
                     if fault == Fault::EndlessPages { self.recorded().len().to_string() } else { String::new() };
@@ -226,6 +227,7 @@ impl Cloud {
             Fault::ScopeMissing => scope_missing(data),
             Fault::MembershipLapsed => Reply::of_status(403),
             Fault::Html => Reply::html(200),
+            Fault::EmptyList => Reply::json(200, &json!({ "data": [], "next_token": null })),
             _ => Reply::of_status(401),
         }
     }
@@ -240,6 +242,13 @@ impl Cloud {
             Some(Visitor { life: *life, scopes: Some(pass.scopes) })
         })
     }
+}
+
+/// The fault that the page before began, if a page is asked for that such a fault made up.
+fn led_on(query: &Parameters) -> Option<Fault> {
+    let (_, token) = query.iter().find(|(name, _)| name == "next_token")?;
+    let another = token.strip_prefix(SAME_TOKEN)?;
+    Some(if another.is_empty() { Fault::RepeatToken } else { Fault::EndlessPages })
 }
 
 /// A visitor to whom nothing of this life is closed.

@@ -8,6 +8,8 @@ use std::{
 
 use serde_json::Value;
 
+use super::at_random::AtRandom;
+
 /// Whose and which requests a fault is for; nothing named: all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
@@ -65,11 +67,15 @@ pub enum Fault {
     Html,
     /// 200 with JSON that ends in the middle.
     CutJson,
+    /// 200 with compression that ends in the middle.
+    CutGzip,
+    /// 200 with a list that holds nothing, whatever there is.
+    EmptyList,
     /// The request is taken and never answered.
     Hang,
     /// Every page names the same next page.
     RepeatToken,
-    /// Every page names another next page, for ever.
+    /// Every page names another next page, for ever; whoever follows one is led on when the fault is over, too.
     EndlessPages,
     /// The connection is closed without an answer.
     Drop,
@@ -87,6 +93,7 @@ pub struct Faults(Mutex<Switches>);
 
 #[derive(Default)]
 struct Switches {
+    random: Option<AtRandom>,
     faults: Vec<(Scope, Fault)>,
     edits: Vec<(Scope, Edit)>,
 }
@@ -95,6 +102,12 @@ impl Faults {
     /// From now on `fault` answers for what `scope` names; later switches win over earlier ones.
     pub fn set(&self, scope: Scope, fault: Fault) {
         self.switches().faults.push((scope, fault));
+    }
+
+    /// From now on this share of all requests fails, in any of some twenty ways; the same seed gives each person's
+    /// collection the same sequence of faults. Those that are set win over these.
+    pub fn at_random(&self, seed: u64, share: f64) {
+        self.switches().random = Some(AtRandom::new(seed, share));
     }
 
     /// Everything is well again, and all documents are as they were.
@@ -112,7 +125,8 @@ impl Faults {
     pub(super) fn strike(&self, person: Option<&str>, collection: &str) -> Option<Fault> {
         let mut switches = self.switches();
         loop {
-            let place = switches.faults.iter().rposition(|(scope, _)| scope.covers(person, collection))?;
+            let place = switches.faults.iter().rposition(|(scope, _)| scope.covers(person, collection));
+            let Some(place) = place else { return switches.random.as_mut()?.strike(person, collection) };
             match spend(&mut switches.faults[place].1) {
                 Some(fault) => return Some(fault),
                 None => drop(switches.faults.remove(place)),
@@ -142,7 +156,11 @@ fn spend(fault: &mut Fault) -> Option<Fault> {
 impl fmt::Debug for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let switches = self.switches();
-        f.debug_struct("Faults").field("faults", &switches.faults).field("edits", &switches.edits.len()).finish()
+        f.debug_struct("Faults")
+            .field("faults", &switches.faults)
+            .field("random", &switches.random)
+            .field("edits", &switches.edits.len())
+            .finish()
     }
 }
 

@@ -7,6 +7,7 @@
 //! can be asked for at any time. The authorization server is `oauth`; `visitor` is what a token of it opens.
 
 mod activity;
+mod at_random;
 mod battery;
 mod cloud;
 mod collections;

@@ -18,12 +18,18 @@ pub(super) struct Reply {
     content_type: &'static str,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
+    /// Only the first half of the compressed body is sent.
+    cut_when_compressed: bool,
 }
 
 impl Reply {
+    fn of(status: u16, content_type: &'static str, body: Vec<u8>) -> Self {
+        Self { status, content_type, headers: Vec::new(), body, cut_when_compressed: false }
+    }
+
     /// An answer of JSON.
     pub(super) fn json(status: u16, value: &Value) -> Self {
-        Self { status, content_type: "application/json", headers: Vec::new(), body: value.to_string().into_bytes() }
+        Self::of(status, "application/json", value.to_string().into_bytes())
     }
 
     /// An error with a sentence about it.
@@ -47,12 +53,12 @@ impl Reply {
 
     /// A page of HTML.
     pub(super) fn page(status: u16, html: String) -> Self {
-        Self { status, content_type: "text/html", headers: Vec::new(), body: html.into_bytes() }
+        Self::of(status, "text/html", html.into_bytes())
     }
 
     /// An answer without a body.
     pub(super) fn empty(status: u16) -> Self {
-        Self { status, content_type: "text/plain", headers: Vec::new(), body: Vec::new() }
+        Self::of(status, "text/plain", Vec::new())
     }
 
     /// The answer to a method that the route does not know.
@@ -95,10 +101,18 @@ impl Reply {
         self
     }
 
+    /// The same with only the first half of what compression makes of its body.
+    pub(super) fn cut_when_compressed(self) -> Self {
+        Self { cut_when_compressed: true, ..self }
+    }
+
     /// The answer as it goes out to a client that sent `asked`, and how long its body is then, in bytes.
     pub(super) fn encode(self, asked: &HeaderMap, trace: u64) -> (Answer, usize) {
         let compressed = accepts_gzip(asked) && !self.body.is_empty();
-        let body = if compressed { gzip(&self.body) } else { self.body.into() };
+        let mut body = if compressed { gzip(&self.body) } else { self.body.into() };
+        if self.cut_when_compressed {
+            body.truncate(body.len() / 2);
+        }
         let length = body.len();
         let mut answer = Response::builder()
             .status(StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))

@@ -11,10 +11,10 @@ use tokio::{
     sync::Mutex,
 };
 
-use super::eventually;
+use super::{eventually, needs::browser};
 
 /// Chromium takes its orders from descriptor 3 and answers on 4; it is silent otherwise.
-const START: &str = "exec chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
+const START: &str = "exec \"$1\" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
                      --disable-background-networking --disable-component-update --disable-sync \
                      --user-data-dir=\"$0\" --remote-debugging-pipe about:blank 3<&0 4>&1 >/dev/null 2>&1 </dev/null";
 
@@ -64,7 +64,8 @@ impl Browser {
     pub(crate) async fn open(url: &Url) -> Self {
         let profile = tempfile::tempdir().expect("a directory");
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", START]).arg(profile.path()).env("HOME", profile.path());
+        let program = browser().expect("a browser");
+        command.args(["-c", START]).arg(profile.path()).arg(program).env("HOME", profile.path());
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("it starts");
         let orders = child.stdin.take().expect("a pipe");

@@ -30,6 +30,10 @@ use tokio::{
     time::timeout,
 };
 
+/// Read for its effect alone: cargo notes that it was, and builds the tests anew when it changes, which it does not for the
+/// paths that `env!("CARGO_…")` gives them. Set in .cargo/config.toml.
+const _: Option<&str> = option_env!("EXPORTER_CHECKOUT");
+
 /// Noon UTC of a Sunday: alice (Helsinki) has been up for hours, bob (New York) wakes up.
 pub(crate) const NOON: &str = "2026-11-22T12:00:00Z";
 
@@ -68,6 +72,13 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("not in {PATIENCE:?}: {what}");
+}
+
+/// Sends a signal with the shell's own `kill`: the program of that name is not on every machine.
+pub(crate) async fn signal(name: &str, pid: &str) {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "kill -s \"$0\" \"$1\"", name, pid]);
+    assert!(shell.status().await.expect("a shell").success(), "no signal {name} to {pid}");
 }
 
 /// How an exporter is to be started.
@@ -297,7 +308,7 @@ impl Program {
     /// Asks it to end, and gives its exit code and log.
     pub(crate) async fn terminate(mut self) -> (Option<i32>, String) {
         let pid = self.child.id().expect("it runs").to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs").success());
+        signal("TERM", &pid).await;
         let ended = timeout(Duration::from_secs(5), self.child.wait()).await.expect("it stops within 5 s");
         (ended.expect("an end").code(), self.log.await.expect("a log"))
     }

@@ -15,12 +15,14 @@ const PACKAGES: &[(&str, &str)] = &[
     ("victoria-metrics", "apt-get install victoria-metrics"),
     ("git", "apt-get install git"),
     ("openssl", "apt-get install openssl"),
-    ("chromium", "apt-get install chromium"),
     ("script", "apt-get install bsdutils"),
     ("systemd-analyze", "apt-get install systemd"),
     ("check-jsonschema", "pip install check-jsonschema"),
     ("kubernetes-validate", "pip install kubernetes-validate"),
 ];
+
+/// Any of these is a browser; the second has no window and is smaller.
+const BROWSERS: [&str; 2] = ["chromium", "chromium-headless-shell"];
 
 /// Whether the programs are there.
 pub(crate) fn there_are(programs: &[&str], test: &str) -> bool {
@@ -36,12 +38,26 @@ fn starts(program: &str) -> bool {
     command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
-/// Whether this machine lets a process have file systems of its own.
+/// The browser of this machine.
+pub(crate) fn browser() -> Option<&'static str> {
+    BROWSERS.into_iter().find(|program| starts(program))
+}
+
+/// Whether there is one.
+pub(crate) fn browser_is_there(test: &str) -> bool {
+    there_is(browser().is_some(), "a browser", "apt-get install chromium-headless-shell", test)
+}
+
+/// Whether this machine lets a process have file systems of its own. Where it does not, that is the administrator's
+/// decision, or a container's, and nothing that can be installed: the test is left out even where all must run.
 pub(crate) fn own_disks_are_there(test: &str) -> bool {
     let mut probe = Command::new("unshare");
-    probe.args(["-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]).stderr(Stdio::null());
-    let can = probe.status().is_ok_and(|status| status.success());
-    there_is(can, "mount namespaces of one's own", "unshare -rm must be allowed", test)
+    probe.args(["-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt && mount -o remount,bind,ro /mnt"]);
+    let can = probe.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    if !can {
+        left_out(test, "needs user and mount namespaces, which this machine refuses: unshare -rm must be allowed");
+    }
+    can
 }
 
 /// Says whether a test can run; where it lacks something it is named and left out, unless all must run.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::simulator::replies::Reply;
+use crate::simulator::{at_random::chosen, noise::Noise, replies::Reply};
 
 /// Where the token URL sends a client that follows redirects; nothing is there but the record of the request.
 const ELSEWHERE: &str = "/oauth/elsewhere";
@@ -44,25 +44,73 @@ pub enum TokenFault {
     Times(u32, Box<TokenFault>),
 }
 
+/// The ways in which a token URL fails at random: those that leave a client some pair.
+const WAYS: &[TokenFault] = &[
+    TokenFault::Status(400),
+    TokenFault::Status(401),
+    TokenFault::Status(403),
+    TokenFault::Status(500),
+    TokenFault::Status(503),
+    TokenFault::EmptyBody(400),
+    TokenFault::EmptyBody(502),
+    TokenFault::Html(403),
+    TokenFault::Html(200),
+    TokenFault::Hang,
+    TokenFault::Delay(Duration::from_secs(5)),
+    TokenFault::NoExpiresIn,
+    TokenFault::NoRefreshToken,
+    TokenFault::NoScope,
+    TokenFault::ScopeAsList,
+    TokenFault::RateLimited { retry_after_seconds: 60 },
+    TokenFault::Redirect,
+];
+
 /// The faults that are switched on, the latest last.
 #[derive(Debug, Default)]
-pub(super) struct TokenFaults(Vec<TokenFault>);
+pub(super) struct TokenFaults {
+    set: Vec<TokenFault>,
+    random: Option<AtRandom>,
+}
+
+/// Faults that meet a share of all requests.
+#[derive(Debug)]
+struct AtRandom {
+    noise: Noise,
+    share: f64,
+    asked: i64,
+}
 
 impl TokenFaults {
     /// One more, which wins over those before it.
     pub(super) fn set(&mut self, fault: TokenFault) {
-        self.0.push(fault);
+        self.set.push(fault);
+    }
+
+    /// From now on this share of all requests meets a fault, unless one is set.
+    pub(super) fn at_random(&mut self, seed: u64, share: f64) {
+        self.random = Some(AtRandom { noise: Noise::new(seed).of("token faults at random"), share, asked: 0 });
+    }
+
+    /// A request has come: whether it is to meet a fault at random, and which.
+    pub(super) fn asked(&mut self) {
+        self.set.retain(|fault| fault.left().is_some());
+        let Some(random) = self.random.as_mut().filter(|_| self.set.is_empty()) else { return };
+        random.asked += 1;
+        let here = random.noise.at(random.asked);
+        if here.chance(random.share) {
+            self.set.push(TokenFault::Times(1, Box::new(chosen(here.of("way"), WAYS))));
+        }
     }
 
     /// The fault that the next request meets.
     pub(super) fn current(&mut self) -> Option<TokenFault> {
-        self.0.retain(|fault| fault.left().is_some());
-        self.0.last()?.left().cloned()
+        self.set.retain(|fault| fault.left().is_some());
+        self.set.last()?.left().cloned()
     }
 
     /// Counts the current fault as met.
     pub(super) fn spend(&mut self) {
-        let mut fault = self.0.last_mut();
+        let mut fault = self.set.last_mut();
         while let Some(TokenFault::Times(left, inner)) = fault {
             *left = left.saturating_sub(1);
             fault = Some(inner);
@@ -119,5 +167,28 @@ impl TokenFault {
             Self::Times(_, inner) => inner.left(),
             fault => Some(fault),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_the_requests_meets_a_fault_once_and_one_that_is_set_wins() {
+        let mut faults = TokenFaults::default();
+        faults.at_random(1, 0.3);
+        let mut next = || {
+            faults.asked();
+            let met = faults.current();
+            faults.spend();
+            met
+        };
+        let met: Vec<_> = (0..1000).filter_map(|_| next()).collect();
+        assert!((250..350).contains(&met.len()), "{}", met.len());
+        assert!(WAYS.iter().all(|way| met.contains(way)));
+        faults.set(TokenFault::Hang);
+        faults.asked();
+        assert_eq!(faults.current(), Some(TokenFault::Hang));
     }
 }

@@ -128,6 +128,12 @@ impl Authorizations {
         self.desk().faults.set(fault);
     }
 
+    /// From now on this share of the requests to the token URLs fails in any of some fifteen ways, none of which loses
+    /// a pair; the seed says which. Faults that are set win over these.
+    pub fn faults_at_random(&self, seed: u64, share: f64) {
+        self.desk().faults.at_random(seed, share);
+    }
+
     /// The token URLs are well again.
     pub fn clear_faults(&self) {
         self.desk().faults = TokenFaults::default();

@@ -60,6 +60,7 @@ impl Authorizations {
 
 impl Desk {
     fn serve(&mut self, order: &Order) -> Outcome {
+        self.faults.asked();
         let fault = self.faults.current();
         let Some(fault) = fault.filter(|fault| !fault.spoils()) else { return self.exchange(order) };
         self.faults.spend();

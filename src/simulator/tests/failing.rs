@@ -69,6 +69,42 @@ async fn answers_break_in_every_way() {
 }
 
 #[tokio::test]
+async fn compression_breaks_lists_are_empty_and_pages_lead_on() {
+    let bench = Bench::at(NOON).await;
+    let faults = bench.simulator.faults();
+    faults.set(Scope::all(), Fault::CutGzip);
+    let cut = bench.request("usercollection/sleep").bearer_auth(bench.token("bob")).send().await.unwrap();
+    assert!(cut.status().is_success() && cut.text().await.is_err());
+    faults.set(Scope::all(), Fault::EmptyList);
+    assert_eq!(bench.get("bob", "sleep").await, (200, json!({ "data": [], "next_token": null })));
+    for fault in [Fault::EndlessPages, Fault::RepeatToken] {
+        faults.set(Scope::all(), fault.clone());
+        let (_, page) = bench.get("bob", "sleep").await;
+        faults.clear();
+        let token = page["next_token"].as_str().unwrap();
+        let (_, next) = bench.get("bob", &format!("sleep?next_token={token}")).await;
+        assert_eq!(next["next_token"] == page["next_token"], fault == Fault::RepeatToken, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_share_of_the_requests_fails_at_random_until_all_is_well_again() {
+    let bench = Bench::at(NOON).await;
+    bench.simulator.faults().at_random(3, 1.0);
+    let ask = async || {
+        let request = bench.request("usercollection/daily_sleep").bearer_auth(bench.token("bob"));
+        request.timeout(Duration::from_millis(200)).send().await.map(|answer| answer.status().as_u16()).ok()
+    };
+    let mut met = std::collections::BTreeSet::new();
+    for _ in 0..80 {
+        met.insert(ask().await);
+    }
+    assert!(met.len() > 10 && met.contains(&None) && met.contains(&Some(599)), "{met:?}");
+    bench.simulator.faults().clear();
+    assert_eq!(ask().await, Some(200));
+}
+
+#[tokio::test]
 async fn an_edit_changes_documents_before_the_window_is_cut() {
     let bench = Bench::at(NOON).await;
     bench.simulator.faults().edit(Scope::person("bob").and_collection("daily_sleep"), |documents| {
