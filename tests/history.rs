@@ -191,7 +191,8 @@ async fn sixty_days_by_remote_write_look_in_prometheus_as_if_they_had_been_scrap
     let (from, url) = (first.to_string(), prometheus.write_url());
     let (_, sent) = scene.backfill(&collections(), &["--from", &from, "--remote-write", &url]).await;
     let now = Utc::now();
-    let counts = prometheus.counts("61d", now, now - TimeDelta::days(62)).await;
+    // The wearer's first day begins up to half a day before UTC's.
+    let counts = prometheus.counts("62d", now, now - TimeDelta::days(63)).await;
     assert_eq!(counts.values().sum::<f64>(), reported(&sent), "{sent}");
     assert!(sent.contains(&format!("the receiver took {} samples", reported(&sent))), "{sent}");
     let truth = scene.truth(first - TimeDelta::days(2), today()).await;

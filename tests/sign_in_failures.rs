@@ -33,7 +33,7 @@ async fn signed_in(scene: &Scene) {
 fn assert_refused(scene: &Scene, (code, said): (Option<i32>, String), what: &str, do_next: &str) {
     assert_eq!(code, Some(1), "{said}");
     assert!(!scene.file("anna").exists(), "{said}");
-    let errors: Vec<_> = said.lines().filter(|line| line.contains("ERROR")).collect();
+    let errors: Vec<_> = said.lines().filter(|line| line.starts_with("oura-exporter: ")).collect();
     assert_eq!(errors.len(), 1, "one line: {said}");
     assert!(said.trim_end().ends_with(errors[0]), "it is the last: {said}");
     assert!(errors[0].contains(what) && errors[0].contains(do_next), "{what}; {do_next}: {}", errors[0]);
