@@ -22,6 +22,7 @@ mod sleep_time;
 mod tag;
 mod values;
 mod vo2_max;
+mod words;
 mod workout;
 
 pub use kind::{Dated, Document, Kind, Pace, Query, Reading, Shown, Unreadable};

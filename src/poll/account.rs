@@ -18,7 +18,7 @@ use crate::{
     documents::{Days, Kind, Reading},
     latest::{AccountState, CollectionState, Watch},
     observation::{Moment, Sighting},
-    oura::Client,
+    oura::{Client, Room, apart},
     problem::{Access, Problem, Reason},
 };
 
@@ -46,9 +46,10 @@ impl Account {
     /// # Errors
     /// What is wrong with it, none of its documents being readable included.
     pub async fn ask_once(&self, kind: &'static Kind, now: DateTime<Utc>) -> Result<Reading, Problem> {
-        let fetch = Fetch { client: Arc::clone(&self.client), kind, now, is_doubtful: false, samples: None };
+        let fetch = Fetch::new(Arc::clone(&self.client), kind, now);
         let documents = fetch.run(&mut None).await?;
-        readable(kind.read(&documents, &Moment { now, zone: Utc.fix() }), documents.len())
+        let (count, moment) = (documents.len(), Moment { now, zone: Utc.fix() });
+        readable(apart(size(&documents), move || kind.read(&documents, &moment)).await, count)
     }
 
     /// What a person can do about a problem of that kind.
@@ -68,8 +69,13 @@ impl Account {
         now: DateTime<Utc>,
     ) -> Result<Vec<Box<RawValue>>, Problem> {
         let samples = Some(TimeDelta::zero());
-        Fetch { client: Arc::clone(&self.client), kind, now, is_doubtful: false, samples }.past(days).await
+        Fetch { samples, ..Fetch::new(Arc::clone(&self.client), kind, now) }.past(days).await
     }
+}
+
+/// How many bytes documents have.
+pub(super) fn size(documents: &[Box<RawValue>]) -> usize {
+    documents.iter().map(|document| document.get().len()).sum()
 }
 
 /// A reading of so many documents, unless none of them can be read.
@@ -77,7 +83,7 @@ impl Account {
 /// # Errors
 /// What is wrong with the first of them.
 pub(super) fn readable(reading: Reading, documents: usize) -> Result<Reading, Problem> {
-    let unreadable = reading.unreadable.len();
+    let unreadable = reading.unreadable.count;
     if unreadable > 0 && unreadable == documents {
         Err(Problem::of_documents(&reading.unreadable))
     } else {
@@ -107,6 +113,8 @@ struct Ended {
     needs_sign_in: bool,
     token_expires_at: Option<DateTime<Utc>>,
     grant: Option<Grant>,
+    /// The room of its documents, until they are read.
+    _room: Room,
 }
 
 /// What follows from how a turn ended.
@@ -145,7 +153,7 @@ impl Poller {
             tokio::select! {
                 Some(ended) = running.next() => {
                     let place = ended.place;
-                    let Taken { due, hastened } = follower.take(ended);
+                    let Taken { due, hastened } = follower.take(ended).await;
                     schedule.ended(place, due);
                     hastened.into_iter().for_each(|other| schedule.hasten(other, Instant::now()));
                 }
@@ -159,11 +167,9 @@ impl Follower {
     /// Asks the collection in `place`.
     fn turn(&mut self, place: usize) -> impl Future<Output = Ended> + use<> {
         let fetch = Fetch {
-            client: Arc::clone(&self.client),
-            kind: self.poller.kinds[place],
-            now: self.poller.clock.now(),
             is_doubtful: self.state.needs_sign_in(),
             samples: self.poller.samples.as_ref().map(|samples| samples.keep),
+            ..Fetch::new(Arc::clone(&self.client), self.poller.kinds[place], self.poller.clock.now())
         };
         let mut series = self.series[place].take();
         let started = Instant::now();
@@ -173,18 +179,22 @@ impl Follower {
             let source = client.source();
             let (needs_sign_in, token_expires_at) = (source.needs_sign_in().await, source.expires_at().await);
             let grant = source.grant().await;
-            Ended { place, started, series, result, needs_sign_in, token_expires_at, grant }
+            Ended { place, started, series, result, needs_sign_in, token_expires_at, grant, _room: fetch.room }
         }
     }
 
     /// Takes note of how a turn ended, and says what follows for the schedule.
-    fn take(&mut self, ended: Ended) -> Taken {
+    async fn take(&mut self, ended: Ended) -> Taken {
         let place = ended.place;
         self.series[place] = ended.series;
         self.state.rate_limited_until = self.client.rate_limited_until();
         let before = self.reasons();
         let is_new_sign_in = self.state.granted(ended.grant);
-        match ended.result.and_then(|documents| self.read(place, &documents)) {
+        let reading = match ended.result {
+            Ok(documents) => self.read(place, documents).await,
+            Err(problem) => Err(problem),
+        };
+        match reading {
             Ok(reading) => self.succeeded(place, reading),
             Err(problem) => self.failed(place, problem),
         }
