@@ -33,7 +33,10 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Defect> {
     let outer = IS_CAUGHT.replace(true);
     let done = panic::catch_unwind(AssertUnwindSafe(work));
     IS_CAUGHT.set(outer);
-    done.map_err(|_| Defect { place: PLACE.take().unwrap_or_else(|| "an unknown place".to_owned()) })
+    done.map_err(|panicked| match panicked.downcast::<Defect>() {
+        Ok(elsewhere) => *elsewhere,
+        Err(_) => Defect { place: PLACE.take().unwrap_or_else(|| "an unknown place".to_owned()) },
+    })
 }
 
 /// The same of work that waits.
@@ -47,6 +50,11 @@ pub async fn caught_in<T>(work: impl Future<Output = T>) -> Result<T, Defect> {
         Err(defect) => Poll::Ready(Err(defect)),
     })
     .await
+}
+
+/// Hands on a defect that was caught on another thread, to whoever catches those of this one.
+pub fn hand_on(defect: Defect) -> ! {
+    panic::resume_unwind(Box::new(defect))
 }
 
 /// From now on panics that are caught here print nothing, and leave their place; all others do what they did.
@@ -87,5 +95,7 @@ mod tests {
         assert!(caught_in(waits).await.unwrap_err().place.starts_with("src/defect.rs:"));
         let inner = caught(|| (caught(|| empty[7]).is_err(), empty[8]));
         assert!(inner.is_err(), "one within another");
+        let elsewhere = tokio::task::spawn_blocking(|| caught(|| Vec::<u32>::new()[9])).await.unwrap().unwrap_err();
+        assert_eq!(caught(|| hand_on(elsewhere.clone())), Err(elsewhere), "one of another thread");
     }
 }

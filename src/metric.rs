@@ -163,6 +163,12 @@ impl<V> Metric<V> {
         Definition { name: self.name, help: self.help, labels, is_state_set }
     }
 
+    /// The labels whose values come from a growing list of Oura's, or from nowhere that is known.
+    pub fn free_labels(&self) -> impl Iterator<Item = &'static str> {
+        let labels = if let Shape::Rows { labels, .. } = &self.shape { *labels } else { &[] };
+        labels.iter().filter(|label| label.values.is_empty()).map(|label| label.name)
+    }
+
     /// Its series as `view` has them; a value that nobody can have measured is like none.
     pub fn observe(&self, view: &V) -> Vec<Observation> {
         let mut observations = self.series(view);

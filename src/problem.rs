@@ -44,7 +44,7 @@ pub enum Reason {
     Timeout,
     /// No connection.
     Network,
-    /// An answer that is no JSON, or cut off.
+    /// An answer that is no JSON, or too large.
     Unreadable,
     /// A document of another shape than this build knows.
     Document,
@@ -106,7 +106,7 @@ impl Reason {
             Self::Server => "Oura's server is in trouble",
             Self::Timeout => "no answer in time",
             Self::Network => "no connection, or one that broke",
-            Self::Unreadable => "an answer that is no JSON, or is cut off",
+            Self::Unreadable => "an answer that is no JSON, or is larger than any that Oura is known to send",
             Self::Document => "a document has a shape that this version does not know; the others are shown",
             Self::Paging => "an answer whose pages never end",
             Self::Request => {
@@ -179,9 +179,11 @@ fn login(name: &str) -> String {
 
 impl Problem {
     /// Documents of which none could be read.
-    pub fn of_documents(unreadable: &[Unreadable]) -> Self {
-        let field = unreadable.first().map_or("", |document| document.field.as_str());
-        Self { reason: Reason::Document, what: format!("no document can be read, the first fails at `{field}`") }
+    pub fn of_documents(unreadable: &Unreadable) -> Self {
+        Self {
+            reason: Reason::Document,
+            what: format!("no document can be read, the first fails at `{}`", unreadable.field),
+        }
     }
 
     /// What a refusal (401 or 403) of one collection means, given how the account stands. Whether it is for want of the

@@ -10,9 +10,17 @@ use serde_json::Value;
 use tracing::debug;
 
 use super::tokens::{Portal, Tokens};
-use crate::{oura::USER_AGENT, tls};
+use crate::{
+    oura::{
+        USER_AGENT,
+        body::{self, BodyError, KILOBYTE},
+    },
+    tls,
+};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest answer that is read; tokens have at most some kilobytes.
+const LARGEST_ANSWER: usize = 64 * KILOBYTE;
 /// What is told where Oura gives no reason.
 const NO_REASON: &str = "no reason given";
 /// What a scope is called at the new portal: this before its name.
@@ -253,10 +261,10 @@ impl Authority {
         let request = self.http.post(&self.endpoints(portal).token).form(&self.identified(form));
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
-        let body = answer.bytes().await.map_err(unreachable)?;
+        let body = body::whole(answer, LARGEST_ANSWER).await.map_err(unread)?;
         debug!(?portal, %status, "asked for tokens");
         match status {
-            status if status.is_success() => serde_json::from_slice(&body).map_err(|_| AuthorityError::NoToken),
+            status if status.is_success() => Reply::read(&body),
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED => {
                 Err(AuthorityError::Refused { status: status.as_u16(), reason: reason(&body) })
             }
@@ -290,7 +298,18 @@ struct Reply {
     scope: Option<Value>,
 }
 
+/// What the body of a token reply comes to, apart from any request: the pair, or the words of a refusal.
+#[doc(hidden)]
+pub fn read_reply(body: &[u8], now: DateTime<Utc>, before: Option<&Tokens>) -> Result<Tokens, String> {
+    let reply = Reply::read(body).map_err(|_| reason(body))?;
+    Ok(reply.tokens(Portal::New, now, before))
+}
+
 impl Reply {
+    fn read(body: &[u8]) -> Result<Self, AuthorityError> {
+        serde_json::from_slice(body).map_err(|_| AuthorityError::NoToken)
+    }
+
     /// The pair; what the reply does not say stays as it was `before`.
     fn tokens(self, portal: Portal, now: DateTime<Utc>, before: Option<&Tokens>) -> Tokens {
         let refresh = self.refresh_token.as_ref().and_then(Value::as_str).filter(|token| !token.is_empty());
@@ -340,6 +359,15 @@ fn harmless(text: &str) -> String {
         if secret { "[removed]".to_owned() } else { word.chars().filter(|c| !c.is_control()).collect() }
     };
     text.split_whitespace().take(MOST_WORDS).map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn unread(error: BodyError) -> AuthorityError {
+    match error {
+        BodyError::TooLarge(most) => {
+            AuthorityError::Unreachable(format!("what it says is larger than {}", body::size(most)))
+        }
+        BodyError::Broken(error) => unreachable(error),
+    }
 }
 
 fn unreachable(error: reqwest::Error) -> AuthorityError {

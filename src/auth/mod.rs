@@ -9,6 +9,8 @@ mod source;
 mod store;
 mod tokens;
 
+#[doc(hidden)]
+pub use authority::read_reply;
 pub use authority::{Application, Authority, AuthorityError, Code, Endpoints};
 pub use keeper::{Keeper, NoToken};
 pub use login::{Login, keep};

@@ -26,6 +26,7 @@ use crate::{
     config::{self, AccountConfig, Accounts, Config, Flags, Mistakes},
     exporter,
     oura::Patience,
+    oura::body,
     simulator::{Settings, Simulator},
     tls,
 };
@@ -216,7 +217,7 @@ async fn healthcheck(listen_address: &str) -> anyhow::Result<()> {
     let url = format!("http://{address}/-/ready");
     let answer = http.get(&url).send().await.with_context(|| format!("no answer from {url}"))?;
     let status = answer.status();
-    let words = answer.text().await.unwrap_or_default();
+    let words = String::from_utf8_lossy(&body::beginning(answer, body::LARGEST_REPLY).await).into_owned();
     anyhow::ensure!(status.is_success(), "{}", words.trim());
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What every kind of document has: its name, how it is asked for, its metrics, and how its newest view is chosen.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, mem::size_of};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::de::DeserializeOwned;
@@ -10,11 +10,21 @@ use serde_json::value::RawValue;
 use super::{
     past::{Appears, Days, Past, Sampled, Sampling, past},
     times::Day,
+    words::Words,
 };
 use crate::{
     metric::{Definition, Metric},
     observation::{Date, Moment, Observation, Run, Sighting},
+    oura::MOST_DOCUMENTS,
 };
+
+/// The largest document that is read: Oura's largest have some ten kilobytes, and a list of digits takes many times as much
+/// memory as it has bytes.
+const LARGEST_DOCUMENT: usize = 256 * 1024;
+/// What a document that is too large is said to fail at.
+const ITS_SIZE: &str = "its size";
+/// The most memory that the documents of an answer take once they are read.
+const MOST_MEMORY: usize = 16 * 1024 * 1024;
 
 /// A kind of document as Oura sends it, and what the page makes of it.
 pub trait Document: DeserializeOwned + 'static {
@@ -108,7 +118,9 @@ pub struct Reading {
     /// The newest view's values; none where no document gives one.
     pub shown: Option<Shown>,
     /// The documents that could not be read.
-    pub unreadable: Vec<Unreadable>,
+    pub unreadable: Unreadable,
+    /// Whether its words are more than a metric has series for.
+    pub words_are_capped: bool,
     /// The newest offset from UTC that the documents show.
     pub sighting: Option<Sighting>,
 }
@@ -122,11 +134,20 @@ pub struct Shown {
     pub observations: Vec<Observation>,
 }
 
-/// A document that could not be read: where and in what manner, never what it says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Documents that could not be read: how many, and where the first of them fails; never what they say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unreadable {
-    /// The path to the field within the document.
+    /// How many.
+    pub count: usize,
+    /// The path to the field within the first of them.
     pub field: String,
+}
+
+impl Unreadable {
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
 }
 
 /// A kind of document with its type erased, so that one list can hold them all.
@@ -143,6 +164,8 @@ pub struct Kind {
     pub keep_days: Option<i64>,
     /// When a day's view first showed on the page.
     pub appears: Appears,
+    /// The most documents that are read of an answer.
+    pub most_documents: usize,
     fields: Option<fn() -> &'static [&'static str]>,
     definitions: fn() -> Vec<Definition>,
     read: fn(&[Box<RawValue>], &Moment) -> Reading,
@@ -169,6 +192,7 @@ impl Kind {
             definitions: || D::METRICS.iter().map(Metric::definition).collect(),
             read: read::<D>,
             appears: D::APPEARS,
+            most_documents: most_documents(size_of::<D>()),
             past: past::<D>,
             sampling: None,
         }
@@ -223,35 +247,56 @@ impl Kind {
 }
 
 /// The documents that can be read, and what is wrong with the others.
-pub(super) fn parse<D: Document>(raw: &[Box<RawValue>]) -> (Vec<D>, Vec<Unreadable>) {
+pub(super) fn parse<D: Document>(raw: &[Box<RawValue>]) -> (Vec<D>, Unreadable) {
     let mut documents = Vec::with_capacity(raw.len());
-    let mut unreadable = Vec::new();
+    let mut unreadable = Unreadable::default();
     for raw in raw {
-        match serde_json::from_str::<D>(raw.get()) {
-            Ok(document) => documents.push(document),
-            Err(_) => unreadable.push(Unreadable { field: unreadable_field::<D>(raw) }),
+        if let Some(document) = document(raw) {
+            documents.push(document);
+            continue;
         }
+        if unreadable.is_empty() {
+            unreadable.field = unreadable_field::<D>(raw);
+        }
+        unreadable.count += 1;
     }
     (documents, unreadable)
+}
+
+/// What a document says, if it can be read.
+pub(super) fn document<D: DeserializeOwned>(raw: &RawValue) -> Option<D> {
+    let fits = raw.get().len() <= LARGEST_DOCUMENT;
+    fits.then(|| serde_json::from_str(raw.get()).ok()).flatten()
+}
+
+/// How many documents of that size an answer may have.
+const fn most_documents(size: usize) -> usize {
+    let fitting = MOST_MEMORY / if size == 0 { 1 } else { size };
+    if fitting < MOST_DOCUMENTS { fitting } else { MOST_DOCUMENTS }
 }
 
 fn read<D: Document>(raw: &[Box<RawValue>], moment: &Moment) -> Reading {
     let (documents, unreadable) = parse::<D>(raw);
     let seen = documents.iter().filter_map(D::sighting).filter(|sighting| sighting.at <= moment.now);
     let sighting = seen.max_by_key(|sighting| sighting.at);
-    Reading { shown: newest::<D>(documents, moment), unreadable, sighting }
+    let mut words = Words::default();
+    let shown = newest::<D>(documents, moment, &mut words);
+    Reading { shown, unreadable, words_are_capped: words.are_capped, sighting }
 }
 
-fn newest<D: Document>(documents: Vec<D>, moment: &Moment) -> Option<Shown> {
+fn newest<D: Document>(documents: Vec<D>, moment: &Moment, words: &mut Words) -> Option<Shown> {
     let possible = |date: &Date| date.day(moment.zone).is_none_or(|day| day <= moment.last_possible_day());
     let views = D::views(documents, moment).into_iter().filter(|dated| possible(&dated.date));
     let Dated { date, view } = views.max_by_key(|dated| dated.date)?;
-    let observations = D::METRICS.iter().flat_map(|metric| metric.observe(&view)).collect();
+    let observations = D::METRICS.iter().flat_map(|metric| words.observe(metric, &view)).collect();
     Some(Shown { date, observations })
 }
 
 /// Where a document cannot be read; the parser's own message may quote the value, so it is left out.
 fn unreadable_field<D: Document>(raw: &RawValue) -> String {
+    if raw.get().len() > LARGEST_DOCUMENT {
+        return ITS_SIZE.to_owned();
+    }
     let mut json = serde_json::Deserializer::from_str(raw.get());
     let error = serde_path_to_error::deserialize::<_, D>(&mut json).err();
     error.map_or_else(String::new, |error| error.path().to_string())
@@ -273,5 +318,7 @@ pub(super) fn each_day<D, V>(
 
 /// The usual case: one document a day is its own view; of several, the last.
 pub(super) fn last_of_each_day<D>(documents: Vec<D>, day: impl Fn(&D) -> Day) -> Vec<Dated<D>> {
-    each_day(documents, day, |_, mut documents| documents.pop())
+    // One by one, so that many of one day are never all in memory twice.
+    let days: BTreeMap<Day, D> = documents.into_iter().map(|document| (day(&document), document)).collect();
+    days.into_iter().map(|(day, view)| Dated { date: Date::Day(day.date()), view }).collect()
 }

@@ -23,6 +23,7 @@ mod tag;
 mod times;
 mod values;
 mod vo2_max;
+mod words;
 mod workout;
 
 pub use kind::{Dated, Document, Kind, Pace, Query, Reading, Shown, Unreadable};

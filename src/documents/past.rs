@@ -5,7 +5,11 @@ use serde::de::DeserializeOwned;
 use serde_aux::serde_introspection::serde_introspect;
 use serde_json::value::RawValue;
 
-use super::{Dated, Document, Unreadable, kind::parse};
+use super::{
+    Dated, Document, Unreadable,
+    kind::{document, parse},
+    words::Words,
+};
 use crate::{
     metric::{Definition, SampleMetric},
     observation::{Date, Moment, Observation, Run, Sighting},
@@ -33,7 +37,7 @@ pub struct Past {
     /// The views, by day.
     pub views: Vec<PastView>,
     /// The documents that could not be read.
-    pub unreadable: Vec<Unreadable>,
+    pub unreadable: Unreadable,
     /// The wearer's offsets from UTC.
     pub sightings: Vec<Sighting>,
 }
@@ -52,9 +56,11 @@ pub struct PastView {
 pub(super) fn past<D: Document>(raw: &[Box<RawValue>], moment: &Moment, days: Days) -> Past {
     let (documents, unreadable) = parse::<D>(raw);
     let sightings = documents.iter().filter_map(D::sighting).collect();
+    // Of all days together: a series for each word of each day would be no less.
+    let mut words = Words::default();
     let view = |dated: Dated<D::View>| {
         let Date::Day(day) = dated.date else { return None };
-        let observations = D::METRICS.iter().flat_map(|metric| metric.observe(&dated.view)).collect();
+        let observations = D::METRICS.iter().flat_map(|metric| words.observe(metric, &dated.view)).collect();
         Some(PastView { day, ended: D::ended(&dated.view), observations })
     };
     let views = D::past_views(documents, moment, days).into_iter().filter_map(view);
@@ -100,7 +106,7 @@ impl Sampling {
 }
 
 fn runs<S: Sampled>(raw: &[Box<RawValue>], take: &mut dyn FnMut(Run)) {
-    for document in raw.iter().filter_map(|raw| serde_json::from_str::<S>(raw.get()).ok()) {
+    for document in raw.iter().filter_map(|raw| document::<S>(raw)) {
         S::SAMPLES.iter().filter_map(|metric| metric.observe(&document)).for_each(&mut *take);
     }
 }

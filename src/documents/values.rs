@@ -22,7 +22,7 @@ pub(super) const GRAMS_PER_KILOGRAM: f64 = 1000.0;
 /// The label of a tag that has no code, only the wearer's words.
 pub(super) const TEXT_ONLY: &str = "text_only";
 /// The label of a word that is not fit to be one.
-const OTHER: &str = "other";
+pub(super) const OTHER: &str = "other";
 /// The longest word that becomes a label's value.
 const LONGEST_WORD: usize = 48;
 /// The longest version that becomes a label's value.

@@ -8,6 +8,7 @@ use std::{
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
+use tracing::warn;
 
 use super::{
     openmetrics::{Format, Text},
@@ -17,6 +18,9 @@ use crate::{catalogue, http, observation::Run};
 
 /// How far back `/metrics/samples` goes.
 pub const PAGE_DEPTH: TimeDelta = TimeDelta::hours(48);
+
+/// How many samples are kept of all accounts: two weeks of one every five seconds.
+const MOST_SAMPLES: usize = 250_000;
 
 /// The samples of the last days of all accounts.
 pub struct Recent {
@@ -29,6 +33,8 @@ pub struct Recent {
 #[derive(Default)]
 struct Kept {
     lines: Lines,
+    /// Whether it was told that there are more samples than are kept.
+    is_full: bool,
     version: u64,
     made: BTreeMap<&'static str, Made>,
 }
@@ -53,7 +59,21 @@ impl Recent {
         let mut kept = self.lock();
         let before = kept.count();
         let dropped = kept.forget_before(oldest);
-        runs(&mut |run| add_run(&mut kept.lines, account, run, |time| time >= oldest && time <= newest));
+        let mut room = MOST_SAMPLES.saturating_sub(kept.count());
+        runs(&mut |run| {
+            let is_kept = |time| time >= oldest && time <= newest;
+            let wanted = run.samples.len();
+            if wanted > room {
+                // What was known already took no room.
+                room = MOST_SAMPLES.saturating_sub(kept.count());
+            }
+            if wanted <= room {
+                add_run(&mut kept.lines, account, run, is_kept);
+                room -= wanted;
+            } else if !std::mem::replace(&mut kept.is_full, true) {
+                warn!(account, "more than {MOST_SAMPLES} samples in the last days; the others are left out");
+            }
+        });
         if dropped > 0 || kept.count() != before {
             kept.version += 1;
             drop(kept);

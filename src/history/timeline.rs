@@ -91,8 +91,8 @@ impl Plan<'_> {
         let (begins, ends) = self.stretch(&zones);
         let stretch = (begins.timestamp_millis(), ends.timestamp_millis());
         for (kind, past) in pasts {
-            if let Some(document) = past.unreadable.first() {
-                told.unreadable.insert(kind.name, (past.unreadable.len(), document.field.clone()));
+            if !past.unreadable.is_empty() {
+                told.unreadable.insert(kind.name, (past.unreadable.count, past.unreadable.field));
             }
             if !self.tells(kind) {
                 continue;

@@ -63,7 +63,9 @@ pub struct CollectionState {
     /// What is wrong with it.
     pub problem: Option<Problem>,
     /// The documents of the last answer that could not be read.
-    pub unreadable: Vec<Unreadable>,
+    pub unreadable: Unreadable,
+    /// Whether its words are more than a metric has series for.
+    pub words_are_capped: bool,
     /// The newest values.
     pub shown: Option<Arc<Shown>>,
 }
@@ -207,13 +209,14 @@ impl CollectionState {
             is_overdue: false,
             failures: 0,
             problem: None,
-            unreadable: vec![],
+            unreadable: Unreadable::default(),
+            words_are_capped: false,
             shown: None,
         }
     }
 
     /// Takes note of an answer.
-    pub fn succeeded(&mut self, now: DateTime<Utc>, shown: Option<Shown>, unreadable: Vec<Unreadable>) {
+    pub fn succeeded(&mut self, now: DateTime<Utc>, shown: Option<Shown>, unreadable: Unreadable) {
         self.up = Some(true);
         self.permitted = Some(true);
         self.worked = true;

@@ -1,7 +1,10 @@
 //! The state of an account and its collections in words: `login`, `check` and the landing page all take them from here.
 
 use super::{AccountState, CollectionState, missing_scope};
-use crate::problem::{Problem, Reason};
+use crate::{
+    documents::Unreadable,
+    problem::{Problem, Reason},
+};
 
 /// How a collection stands, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +44,10 @@ impl AccountState {
         if collection.is_overdue {
             return Some(overdue(collection));
         }
-        if let Some(document) = collection.unreadable.first() {
-            let (count, advice) = (collection.unreadable.len(), self.advice(Reason::Document));
-            return Some(format!(
-                "{count} of its documents cannot be read, the first fails at `{}`; {advice}",
-                document.field
-            ));
+        if !collection.unreadable.is_empty() {
+            let Unreadable { count, field } = &collection.unreadable;
+            let advice = self.advice(Reason::Document);
+            return Some(format!("{count} of its documents cannot be read, the first fails at `{field}`; {advice}"));
         }
         let scope = missing_scope(collection.kind, self.grant.as_ref());
         (collection.mark() == Mark::NotGranted).then(|| self.told(&Problem::of_scope(scope)))
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
     use crate::{
         auth::Grant,
-        documents::{KINDS, Shown, Unreadable},
+        documents::{KINDS, Shown},
         latest::Watch,
         observation::Date,
         oura::Standing,
@@ -116,7 +117,7 @@ mod tests {
         let mut account = AccountState::new("anna", &kinds);
         for collection in &mut account.collections {
             collection.watch = Some(Watch { since: START, interval });
-            collection.succeeded(START, None, vec![]);
+            collection.succeeded(START, None, Unreadable::default());
         }
         account
     }
@@ -144,7 +145,7 @@ mod tests {
         let waiting = AccountState::new("anna", &[&KINDS[0], &KINDS[1]]);
         assert_eq!(waiting.summary().1, "The first poll has not ended.");
         let mut odd = well(minute);
-        odd.collections[0].succeeded(START, None, vec![Unreadable { field: "score".to_owned() }]);
+        odd.collections[0].succeeded(START, None, Unreadable { count: 1, field: "score".to_owned() });
         assert_eq!(odd.summary(), (false, "Some documents cannot be read.".to_owned()));
         assert_eq!(
             odd.remark(&odd.collections[0]).unwrap(),
@@ -189,7 +190,7 @@ mod tests {
         not_granted(&mut account, "personal");
         let observations = vec![];
         let shown = Shown { date: Date::Standing, observations };
-        account.collections[place("personal_info")].succeeded(START, Some(shown), vec![]);
+        account.collections[place("personal_info")].succeeded(START, Some(shown), Unreadable::default());
         account.judge();
         let collection = &account.collections[place("personal_info")];
         assert_eq!(

@@ -2,17 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, Semaphore},
     time::{Instant, timeout},
 };
 
 use super::{
-    ApiError,
+    ApiError, Room,
     gate::Gate,
+    room::LARGE,
     transport::{Get, Transport},
 };
 use crate::auth::{TokenSource, is_same};
@@ -110,8 +110,10 @@ impl Client {
     /// Asks what is open to any token; if that was what refused, or the sandbox lacks it, a second route decides.
     async fn ask_elsewhere(&self, open_refused: bool, token: &SecretString) -> Result<Standing, ApiError> {
         let path = if open_refused || self.transport.is_sandbox() { "daily_sleep" } else { OPEN_TO_ALL };
-        let get = Get { collection: path, path, query: &[] };
-        let asked = timeout(STANDING_TIMEOUT, self.transport.send_once(&get, token, &self.gate)).await;
+        // Small enough to need no place among the large answers: whoever asks may hold it.
+        let get = Get { collection: path, path, query: &[], largest: LARGE };
+        let room = Room::default();
+        let asked = timeout(STANDING_TIMEOUT, self.transport.send_once(&get, token, &self.gate, &room)).await;
         match asked.unwrap_or(Err(ApiError::Timeout(STANDING_TIMEOUT))) {
             Err(ApiError::Unauthorized) => Ok(Standing::TokenRefused),
             Err(ApiError::Forbidden) => Ok(Standing::MembershipLapsed),
@@ -120,16 +122,21 @@ impl Client {
         }
     }
 
-    pub(super) async fn send(&self, get: &Get<'_>) -> Result<Bytes, ApiError> {
+    /// The places of large answers, which all accounts share.
+    pub(super) fn large(&self) -> &Arc<Semaphore> {
+        &self.transport.large
+    }
+
+    pub(super) async fn send(&self, get: &Get<'_>, room: &Room) -> Result<Vec<u8>, ApiError> {
         let token = self.source.token().await?;
-        match self.transport.send(get, &token, &self.gate).await {
+        match self.transport.send(get, &token, &self.gate, room).await {
             Err(ApiError::Unauthorized) => {
                 let newer = self.source.token().await?;
                 if is_same(&newer, &token) {
                     return Err(ApiError::Unauthorized);
                 }
                 // It was renewed while the request was under way: the refusal is of the old one.
-                self.transport.send(get, &newer, &self.gate).await
+                self.transport.send(get, &newer, &self.gate, room).await
             }
             answer => answer,
         }

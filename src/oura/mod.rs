@@ -1,13 +1,17 @@
 //! The client of Oura's API: one send for everything, pages, retries, and errors told apart.
 
+pub(crate) mod body;
 mod client;
 mod error;
 mod gate;
 mod pages;
+mod room;
 mod transport;
 
 pub use client::{Client, Standing};
 pub use error::ApiError;
 pub(crate) use error::causes;
+pub(crate) use room::apart;
+pub use room::{MOST_DOCUMENTS, Room};
 pub(crate) use transport::is_loopback;
 pub use transport::{Patience, Transport, USER_AGENT};

@@ -1,21 +1,31 @@
 //! The way to Oura that all accounts share: one connection pool, one send, and the counting of requests.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use backon::{ExponentialBuilder, Retryable};
-use bytes::{Bytes, BytesMut};
 use reqwest::{Response, StatusCode, redirect};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
 use tracing::{debug, trace};
 
-use super::{ApiError, gate::Gate};
+use super::{
+    ApiError, Room,
+    body::{self, MEGABYTE},
+    gate::Gate,
+    room::LARGE,
+};
 use crate::{clock::Clock, status::ApiStats, tls};
 
 /// The name that every request bears: Oura answers 403 to requests without one.
 pub const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
-/// The largest answer that is read; a month of everything is far below it.
-const LARGEST_BODY: usize = 32 * 1024 * 1024;
+/// The largest page that is read; a month of everything is far below it.
+pub(super) const LARGEST_PAGE: usize = 8 * MEGABYTE;
+/// How many large answers are in memory at a time.
+const LARGE_AT_A_TIME: usize = 1;
 /// How long an idle connection is kept: longer than the usual poll interval.
 const IDLE: Duration = Duration::from_secs(15 * 60);
 
@@ -52,6 +62,8 @@ pub struct Transport {
     patience: Patience,
     pub(super) clock: Clock,
     stats: ApiStats,
+    /// The places of large answers.
+    pub(super) large: Arc<Semaphore>,
 }
 
 /// One request: the collection it is counted for, the path below the collections' root, and the parameters.
@@ -59,11 +71,13 @@ pub(super) struct Get<'a> {
     pub(super) collection: &'static str,
     pub(super) path: &'a str,
     pub(super) query: &'a [(&'static str, String)],
+    /// The largest body that is read.
+    pub(super) largest: usize,
 }
 
 impl Get<'_> {
     /// Tells what was asked and what came of it: the days, but neither a document's id nor the token of a page.
-    fn log(&self, status: Option<u16>, took: Duration, answer: &Result<Bytes, ApiError>) {
+    fn log(&self, status: Option<u16>, took: Duration, answer: &Result<Vec<u8>, ApiError>) {
         let (collection, window, ms) = (self.collection, self.window(), milliseconds(took));
         match answer {
             Ok(body) => debug!(collection, window, status, ms, bytes = body.len(), "asked"),
@@ -118,7 +132,8 @@ impl Transport {
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(1)
             .build()?;
-        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), sandbox, patience, clock, stats })
+        let large = Arc::new(Semaphore::new(LARGE_AT_A_TIME));
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), sandbox, patience, clock, stats, large })
     }
 
     /// Whether it leads to Oura's sandbox, which has no `personal_info`.
@@ -127,7 +142,13 @@ impl Transport {
     }
 
     /// Sends one request, again if it fails in passing, and gives the body of a success.
-    pub(super) async fn send(&self, get: &Get<'_>, token: &SecretString, gate: &Gate) -> Result<Bytes, ApiError> {
+    pub(super) async fn send(
+        &self,
+        get: &Get<'_>,
+        token: &SecretString,
+        gate: &Gate,
+        room: &Room,
+    ) -> Result<Vec<u8>, ApiError> {
         let waits = ExponentialBuilder::default()
             .with_min_delay(self.patience.wait)
             .with_max_times(self.patience.retries)
@@ -135,11 +156,17 @@ impl Transport {
         let again = |error: &ApiError, wait: Duration| {
             trace!(collection = get.collection, wait_ms = milliseconds(wait), "asked again after: {error}");
         };
-        (|| self.send_once(get, token, gate)).retry(waits).when(ApiError::is_transient).notify(again).await
+        (|| self.send_once(get, token, gate, room)).retry(waits).when(ApiError::is_transient).notify(again).await
     }
 
     /// Sends one request, once.
-    pub(super) async fn send_once(&self, get: &Get<'_>, token: &SecretString, gate: &Gate) -> Result<Bytes, ApiError> {
+    pub(super) async fn send_once(
+        &self,
+        get: &Get<'_>,
+        token: &SecretString,
+        gate: &Gate,
+        room: &Room,
+    ) -> Result<Vec<u8>, ApiError> {
         gate.pass()?;
         let started = Instant::now();
         let root = if self.sandbox { "sandbox/usercollection" } else { "usercollection" };
@@ -147,7 +174,7 @@ impl Transport {
         let answer = request.bearer_auth(token.expose_secret()).send().await;
         let code = answer.as_ref().ok().map(Response::status);
         let body = match answer {
-            Ok(answer) => self.body(answer, gate).await,
+            Ok(answer) => self.body(answer, get.largest, gate, room).await,
             Err(error) => Err(self.broken(error)),
         };
         let (code, took) = (code.map(|code| code.as_u16()), started.elapsed());
@@ -156,7 +183,7 @@ impl Transport {
         body
     }
 
-    async fn body(&self, mut answer: Response, gate: &Gate) -> Result<Bytes, ApiError> {
+    async fn body(&self, answer: Response, largest: usize, gate: &Gate, room: &Room) -> Result<Vec<u8>, ApiError> {
         let status = answer.status();
         match status {
             StatusCode::UNAUTHORIZED => Err(ApiError::Unauthorized),
@@ -164,17 +191,23 @@ impl Transport {
             StatusCode::TOO_MANY_REQUESTS => Err(gate.close(answer.headers(), self.clock.now())),
             status if status.is_server_error() || is_of_the_moment(status) => Err(ApiError::Server(status.as_u16())),
             status if !status.is_success() => Err(ApiError::Rejected { status: status.as_u16() }),
-            _ => {
-                let mut body = BytesMut::new();
-                while let Some(chunk) = answer.chunk().await.map_err(|error| self.broken(error))? {
-                    if body.len() + chunk.len() > LARGEST_BODY {
-                        return Err(ApiError::Unreadable(format!("it is larger than {LARGEST_BODY} bytes")));
-                    }
-                    body.extend_from_slice(&chunk);
-                }
-                Ok(body.freeze())
-            }
+            _ => self.whole(answer, largest, room).await,
         }
+    }
+
+    /// The body of a success; once it shows to be a large one, it waits until no other one is in memory.
+    async fn whole(&self, mut answer: Response, largest: usize, room: &Room) -> Result<Vec<u8>, ApiError> {
+        let mut body = Vec::new();
+        let mut ended = self.read(&mut answer, &mut body, largest.min(LARGE)).await?;
+        if !ended && largest > LARGE {
+            room.claim(&self.large).await;
+            ended = self.read(&mut answer, &mut body, largest).await?;
+        }
+        if ended { Ok(body) } else { Err(ApiError::Unreadable(format!("it is larger than {}", body::size(largest)))) }
+    }
+
+    async fn read(&self, answer: &mut Response, body: &mut Vec<u8>, most: usize) -> Result<bool, ApiError> {
+        body::read(answer, body, most).await.map_err(|error| self.broken(error))
     }
 
     fn broken(&self, error: reqwest::Error) -> ApiError {

@@ -15,11 +15,11 @@ use super::{
 };
 use crate::{
     auth::Grant,
-    defect::caught,
+    defect::caught_in,
     documents::{Days, Kind, Reading},
     latest::{AccountState, CollectionState, Watch},
     observation::{Moment, Sighting},
-    oura::Client,
+    oura::{Client, Room, apart},
     problem::{Access, Problem, Reason},
 };
 
@@ -47,10 +47,11 @@ impl Account {
     /// # Errors
     /// What is wrong with it, none of its documents being readable included.
     pub async fn ask_once(&self, kind: &'static Kind, now: DateTime<Utc>) -> Result<Reading, Problem> {
-        let fetch = Fetch { client: Arc::clone(&self.client), kind, now, is_doubtful: false, samples: None };
+        let fetch = Fetch::new(Arc::clone(&self.client), kind, now);
         let documents = fetch.run(&mut None).await?;
-        let reading = caught(|| kind.read(&documents, &Moment { now, zone: Utc.fix() }));
-        readable(reading.map_err(|defect| Problem::of_defect(&defect))?, documents.len())
+        let (count, moment) = (documents.len(), Moment { now, zone: Utc.fix() });
+        let reading = apart(size(&documents), move || kind.read(&documents, &moment));
+        readable(caught_in(reading).await.map_err(|defect| Problem::of_defect(&defect))?, count)
     }
 
     /// What a person can do about a problem of that kind.
@@ -70,8 +71,13 @@ impl Account {
         now: DateTime<Utc>,
     ) -> Result<Vec<Box<RawValue>>, Problem> {
         let samples = Some(TimeDelta::zero());
-        Fetch { client: Arc::clone(&self.client), kind, now, is_doubtful: false, samples }.past(days).await
+        Fetch { samples, ..Fetch::new(Arc::clone(&self.client), kind, now) }.past(days).await
     }
+}
+
+/// How many bytes documents have.
+pub(super) fn size(documents: &[Box<RawValue>]) -> usize {
+    documents.iter().map(|document| document.get().len()).sum()
 }
 
 /// A reading of so many documents, unless none of them can be read.
@@ -79,7 +85,7 @@ impl Account {
 /// # Errors
 /// What is wrong with the first of them.
 pub(super) fn readable(reading: Reading, documents: usize) -> Result<Reading, Problem> {
-    let unreadable = reading.unreadable.len();
+    let unreadable = reading.unreadable.count;
     if unreadable > 0 && unreadable == documents {
         Err(Problem::of_documents(&reading.unreadable))
     } else {
@@ -109,6 +115,8 @@ struct Ended {
     needs_sign_in: bool,
     token_expires_at: Option<DateTime<Utc>>,
     grant: Option<Grant>,
+    /// The room of its documents, until they are read.
+    _room: Room,
 }
 
 /// What follows from how a turn ended.
@@ -147,7 +155,7 @@ impl Poller {
             tokio::select! {
                 Some(ended) = running.next() => {
                     let place = ended.place;
-                    let Taken { due, hastened } = follower.take(ended);
+                    let Taken { due, hastened } = follower.take(ended).await;
                     schedule.ended(place, due);
                     hastened.into_iter().for_each(|other| schedule.hasten(other, Instant::now()));
                 }
@@ -161,11 +169,9 @@ impl Follower {
     /// Asks the collection in `place`.
     fn turn(&mut self, place: usize) -> impl Future<Output = Ended> + use<> {
         let fetch = Fetch {
-            client: Arc::clone(&self.client),
-            kind: self.poller.kinds[place],
-            now: self.poller.clock.now(),
             is_doubtful: self.state.needs_sign_in(),
             samples: self.poller.samples.as_ref().map(|samples| samples.keep),
+            ..Fetch::new(Arc::clone(&self.client), self.poller.kinds[place], self.poller.clock.now())
         };
         let mut series = self.series[place].take();
         let started = Instant::now();
@@ -175,22 +181,25 @@ impl Follower {
             let source = client.source();
             let (needs_sign_in, token_expires_at) = (source.needs_sign_in().await, source.expires_at().await);
             let grant = source.grant().await;
-            Ended { place, started, series, result, needs_sign_in, token_expires_at, grant }
+            Ended { place, started, series, result, needs_sign_in, token_expires_at, grant, _room: fetch.room }
         }
     }
 
     /// Takes note of how a turn ended, and says what follows for the schedule.
-    fn take(&mut self, ended: Ended) -> Taken {
+    async fn take(&mut self, ended: Ended) -> Taken {
         let place = ended.place;
         self.series[place] = ended.series;
         self.state.rate_limited_until = self.client.rate_limited_until();
         let before = self.reasons();
         let is_new_sign_in = self.state.granted(ended.grant);
         let documents = ended.result.as_ref().map_or(0, Vec::len);
-        let reading = ended.result.and_then(|documents| {
-            let reading = caught(|| self.read(place, &documents));
-            reading.unwrap_or_else(|defect| Err(Problem::of_defect(&defect)))
-        });
+        let reading = match ended.result {
+            Ok(documents) => {
+                let reading = caught_in(self.read(place, documents)).await;
+                reading.unwrap_or_else(|defect| Err(Problem::of_defect(&defect)))
+            }
+            Err(problem) => Err(problem),
+        };
         match reading {
             Ok(reading) => self.succeeded(place, reading),
             Err(problem) => self.failed(place, problem),

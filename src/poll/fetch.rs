@@ -11,7 +11,7 @@ use crate::{
     defect::caught_in,
     documents::{Days, Kind, Query},
     latest::{is_granted, missing_scope},
-    oura::{ApiError, Client, Standing},
+    oura::{ApiError, Client, Room, Standing},
     problem::{Problem, Reason},
 };
 
@@ -49,11 +49,18 @@ pub(super) struct Fetch {
     pub(super) is_doubtful: bool,
     /// How far back samples with their own time are wanted; none if they are not wanted at all.
     pub(super) samples: Option<TimeDelta>,
+    /// What its lists may take up together.
+    pub(super) room: Room,
 }
 
 impl Fetch {
+    /// A turn without samples.
+    pub(super) fn new(client: Arc<Client>, kind: &'static Kind, now: DateTime<Utc>) -> Self {
+        Self { client, kind, now, is_doubtful: false, samples: None, room: Room::new(kind.most_documents) }
+    }
+
     /// Gets the collection's documents; for a time series together with those kept from before.
-    pub(super) async fn run(self, series: &mut Option<Series>) -> Result<Vec<Box<RawValue>>, Problem> {
+    pub(super) async fn run(&self, series: &mut Option<Series>) -> Result<Vec<Box<RawValue>>, Problem> {
         let turn = caught_in(self.with_renewal(&mut Ask::Newest(series))).await;
         turn.unwrap_or_else(|defect| {
             // Nobody knows how far it had come.
@@ -63,7 +70,7 @@ impl Fetch {
     }
 
     /// Gets what there is of `days`, by the documents' own days or instants, and of a little more on both sides.
-    pub(super) async fn past(self, days: Days) -> Result<Vec<Box<RawValue>>, Problem> {
+    pub(super) async fn past(&self, days: Days) -> Result<Vec<Box<RawValue>>, Problem> {
         let turn = caught_in(self.with_renewal(&mut Ask::Past(days))).await;
         turn.unwrap_or_else(|defect| Err(Problem::of_defect(&defect)))
     }
@@ -85,6 +92,7 @@ impl Fetch {
         if self.is_doubtful && self.standing(&ApiError::Unauthorized).await == Ok(Standing::TokenRefused) {
             return Err(Problem::of_refusal(Standing::TokenRefused));
         }
+        self.room.clear();
         match timeout(LONGEST_TURN, self.documents(ask)).await {
             Ok(Ok(documents)) => Ok(documents),
             Ok(Err(error @ (ApiError::Unauthorized | ApiError::Forbidden))) => Err(self.explain(error).await),
@@ -194,7 +202,7 @@ impl Fetch {
         if let Some(fields) = self.kind.fields(self.samples.is_some()) {
             query.push(("fields", fields.join(",")));
         }
-        self.client.documents(self.kind.name, &query).await
+        self.client.documents_within(&self.room, self.kind.name, &query).await
     }
 
     fn days(&self, back: i64) -> Parameters {

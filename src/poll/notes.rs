@@ -3,28 +3,35 @@
 use serde_json::value::RawValue;
 use tracing::{debug, info, warn};
 
-use super::account::{Follower, readable};
+use super::account::{Follower, readable, size};
 use crate::{
-    documents::Reading,
+    documents::{Reading, Unreadable},
     latest::CollectionState,
     observation::Sighting,
+    oura::apart,
     problem::{Problem, Reason},
 };
 
 impl Follower {
     /// Reads an answer's documents; a failure only if none of them can be read.
-    pub(super) fn read(&mut self, place: usize, documents: &[Box<RawValue>]) -> Result<Reading, Problem> {
+    pub(super) async fn read(&mut self, place: usize, documents: Vec<Box<RawValue>>) -> Result<Reading, Problem> {
         let kind = self.poller.kinds[place];
-        let moment = self.state.moment(self.poller.clock.now());
-        let reading = kind.read(documents, &moment);
-        if let Some(recent) = &self.poller.samples {
-            recent.add(&self.state.name, |take| kind.samples(documents, take), moment.now);
-        }
-        let count = reading.unreadable.len();
+        let (bytes, moment) = (size(&documents), self.state.moment(self.poller.clock.now()));
+        let asked = documents.len();
+        let (recent, account) = (self.poller.samples.clone(), self.state.name.clone());
+        let read = move || {
+            let reading = kind.read(&documents, &moment);
+            if let Some(recent) = recent {
+                recent.add(&account, |take| kind.samples(&documents, take), moment.now);
+            }
+            reading
+        };
+        let reading = apart(bytes, read).await;
+        let count = reading.unreadable.count;
         if count > 0 {
             self.poller.stats.errors(&self.state.name, kind.name, Reason::Document, count as u64);
         }
-        readable(reading, documents.len())
+        readable(reading, asked)
     }
 
     /// Takes note of an answer.
@@ -33,6 +40,7 @@ impl Follower {
         self.state.authorized = Some(true);
         let before = self.reasons();
         self.log_unreadable(place, &reading);
+        self.log_words(place, reading.words_are_capped);
         self.state.collections[place].succeeded(self.poller.clock.now(), reading.shown, reading.unreadable);
         self.state.judge();
         if let Some(reason) = before[place] {
@@ -63,7 +71,7 @@ impl Follower {
     /// Tells what came of a turn that brought so many documents: what is shown now, or why nothing is.
     pub(super) fn log_turn(&self, place: usize, documents: usize) {
         let (account, collection) = (&self.state.name, &self.state.collections[place]);
-        let (name, unreadable) = (collection.kind.name, collection.unreadable.len());
+        let (name, unreadable) = (collection.kind.name, collection.unreadable.count);
         if let Some(problem) = &collection.problem {
             let reason = problem.reason.label();
             debug!(account, collection = name, reason, "turn failed, what was shown before stays: {}", problem.what);
@@ -98,12 +106,22 @@ impl Follower {
 
     fn log_unreadable(&self, place: usize, reading: &Reading) {
         let (account, collection) = (&self.state.name, &self.state.collections[place]);
-        if let Some(document) = reading.unreadable.first().filter(|_| collection.unreadable.is_empty()) {
-            let (count, field, advice) =
-                (reading.unreadable.len(), &document.field, self.state.advice(Reason::Document));
+        if !reading.unreadable.is_empty() && collection.unreadable.is_empty() {
+            let Unreadable { count, field } = &reading.unreadable;
+            let advice = self.state.advice(Reason::Document);
             let collection = collection.kind.name;
             warn!(account, collection, count, field, "documents cannot be read, the others are shown; {advice}");
         }
+    }
+
+    /// Tells once that there are more words than series.
+    fn log_words(&mut self, place: usize, are_capped: bool) {
+        let (account, collection) = (&self.state.name, &mut self.state.collections[place]);
+        if are_capped && !collection.words_are_capped {
+            let collection = collection.kind.name;
+            warn!(account, collection, "more than 100 different words in one label; the others are counted as `other`");
+        }
+        collection.words_are_capped |= are_capped;
     }
 
     fn sighted(&mut self, sighting: Option<Sighting>) {

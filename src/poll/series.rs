@@ -15,6 +15,10 @@ pub(super) const OVERLAP: TimeDelta = TimeDelta::hours(1);
 /// How often the series is read whole, for rows that came later than the overlap.
 const WHOLE_EVERY: TimeDelta = TimeDelta::hours(1);
 
+/// How many rows are kept, and how many bytes of them; of more, the newest. A sample every five seconds for a week is below.
+const MOST_ROWS: usize = 125_000;
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+
 /// Rows by their time.
 #[derive(Debug)]
 pub(super) struct Series {
@@ -84,6 +88,10 @@ impl Series {
         }
         if let Some(newest) = self.rows.keys().next_back() {
             self.rows = self.rows.split_off(&(*newest - self.depth));
+        }
+        let mut bytes: usize = self.rows.values().map(|row| row.get().len()).sum();
+        while self.rows.len() > MOST_ROWS || bytes > MOST_BYTES {
+            bytes -= self.rows.pop_first().map_or(0, |(_, row)| row.get().len());
         }
     }
 

@@ -12,12 +12,13 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{Batch, wire};
 use crate::{
-    oura::{USER_AGENT, causes, is_loopback},
+    oura::{
+        USER_AGENT,
+        body::{self, LARGEST_REPLY},
+        causes, is_loopback,
+    },
     tls,
 };
-
-/// The longest that is read of an answer.
-const LONGEST_ANSWER: usize = 16 * 1024;
 
 /// How one gets in; secrets show in no log.
 #[derive(Clone, Debug, Default)]
@@ -142,7 +143,7 @@ impl Receiver {
     async fn told<T: DeserializeOwned>(&self, what: &str) -> Option<T> {
         let (root, _) = self.url.split_once("/api/v1/write")?;
         let answer = self.admitted(self.http.get(format!("{root}/api/v1/status/{what}"))).send().await.ok()?;
-        serde_json::from_slice(&answer.bytes().await.ok()?).ok()
+        serde_json::from_slice(&body::whole(answer, LARGEST_REPLY).await.ok()?).ok()
     }
 
     /// Sends one request.
@@ -201,7 +202,7 @@ async fn verdict(answer: Response) -> Verdict {
         return Verdict::Taken;
     }
     let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let refusal = Refusal::of(&text(answer).await);
+    let refusal = Refusal::of(&String::from_utf8_lossy(&body::beginning(answer, LARGEST_REPLY).await));
     let words = format!("the receiver answered {}", status.as_u16());
     match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
@@ -216,16 +217,4 @@ async fn verdict(answer: Response) -> Verdict {
         }
         _ => Verdict::Denied(words),
     }
-}
-
-/// The beginning of what it says.
-async fn text(mut answer: Response) -> String {
-    let mut text = Vec::new();
-    while let Ok(Some(chunk)) = answer.chunk().await {
-        text.extend_from_slice(&chunk);
-        if text.len() > LONGEST_ANSWER {
-            break;
-        }
-    }
-    String::from_utf8_lossy(&text).into_owned()
 }
