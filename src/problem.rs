@@ -1,7 +1,7 @@
 //! Why a collection cannot be trusted, in words for a person and in a closed list for a label.
 
 use crate::{
-    auth::NoToken,
+    auth::{NoToken, OAuthError},
     documents::Unreadable,
     oura::{ApiError, Standing},
 };
@@ -40,6 +40,8 @@ pub enum Reason {
     Paging,
     /// A request that Oura rejects.
     Request,
+    /// The directory with the tokens: its disk, its rights, or a lock that another process holds.
+    State,
 }
 
 impl Reason {
@@ -56,6 +58,7 @@ impl Reason {
         Self::Document,
         Self::Paging,
         Self::Request,
+        Self::State,
     ];
 
     /// The label's value.
@@ -72,6 +75,7 @@ impl Reason {
             Self::Document => "document",
             Self::Paging => "paging",
             Self::Request => "request",
+            Self::State => "state",
         }
     }
 
@@ -89,12 +93,13 @@ impl Reason {
             Self::Unreadable | Self::Paging => "it is asked again at the next poll; if it stays, report it",
             Self::Document => "if it stays, report it with the field's name",
             Self::Request => "look for a newer version of this exporter, or report it",
+            Self::State => "mend that in OURA_STATE_DIR; it is tried again by itself",
         }
     }
 
     /// Whether it is the whole account's and not one collection's, so that it is told once.
     pub const fn is_of_the_account(self) -> bool {
-        matches!(self, Self::Token | Self::Membership | Self::RateLimit | Self::Network)
+        matches!(self, Self::Token | Self::Membership | Self::RateLimit | Self::Network | Self::State)
     }
 }
 
@@ -120,7 +125,10 @@ impl From<ApiError> for Problem {
     fn from(error: ApiError) -> Self {
         let reason = match &error {
             ApiError::Unauthorized | ApiError::NoToken(NoToken::SignIn(_)) => Reason::Token,
+            ApiError::NoToken(NoToken::Later(OAuthError::Unreachable(_))) => Reason::Network,
+            ApiError::NoToken(NoToken::Later(OAuthError::Unusable(_))) => Reason::Unreadable,
             ApiError::NoToken(NoToken::Later(_)) => Reason::Server,
+            ApiError::NoToken(NoToken::State(_) | NoToken::Defect(_)) => Reason::State,
             ApiError::Forbidden => Reason::Membership,
             ApiError::RateLimited { .. } => Reason::RateLimit,
             ApiError::Server(_) => Reason::Server,

@@ -6,14 +6,15 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 use tracing::Level;
 
-use crate::documents::{KINDS, Kind, kind};
+use crate::{
+    auth,
+    documents::{KINDS, Kind, kind},
+};
 
 /// The longest duration that makes sense anywhere here.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Faster polling would exceed Oura's limit.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest name of an account.
-const LONGEST_NAME: usize = 64;
 
 /// A setting's text and the name under which the user knows it.
 pub(super) struct Setting {
@@ -110,11 +111,8 @@ impl Setting {
 
     pub(super) fn account(&self) -> Result<String, String> {
         let name = self.text.trim();
-        let fits = name.len() <= LONGEST_NAME
-            && name.starts_with(|first: char| first.is_ascii_alphanumeric())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
         // It may be an e-mail address, so it is not repeated.
-        fits.then(|| name.to_owned()).ok_or_else(|| {
+        auth::is_name(name).then(|| name.to_owned()).ok_or_else(|| {
             format!(
                 "{}: a name is up to 64 letters, digits, dots, dashes and underscores (no e-mail); write anna",
                 self.name
