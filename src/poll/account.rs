@@ -27,6 +27,7 @@ const SCOPE_REFUSED: Duration = Duration::from_secs(6 * 3600);
 const MEMBERSHIP_LAPSED: Duration = Duration::from_secs(3600);
 
 /// An account to follow.
+#[derive(Clone)]
 pub struct Account {
     /// The name given by the user.
     pub name: String,
