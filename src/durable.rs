@@ -1,11 +1,16 @@
 //! Files that are never half written: beside, synced, renamed into place, and the directory synced.
 
 use std::{
-    fs::{self, File, Permissions},
+    fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::Path,
+    sync::atomic::{AtomicBool, Ordering},
 };
+
+use rustix::io::Errno;
+use tempfile::NamedTempFile;
+use tracing::warn;
 
 /// Only the owner enters the directory, only the owner reads the files.
 const DIRECTORY_MODE: u32 = 0o700;
@@ -25,12 +30,77 @@ pub fn create(directory: &Path) -> io::Result<()> {
 /// # Errors
 /// Where one of the steps fails.
 pub fn replace(directory: &Path, name: &str, beside: &str, text: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::Builder::new()
-        .prefix(beside)
-        .permissions(Permissions::from_mode(FILE_MODE))
-        .tempfile_in(directory)?;
-    file.write_all(text)?;
-    file.as_file().sync_all()?;
+    let file = written(directory, beside, text)?;
     file.persist(directory.join(name))?;
-    File::open(directory)?.sync_all()
+    tolerated(directory, File::open(directory)?.sync_all())
+}
+
+/// Whether so many bytes can be written in `directory`; a full disk still makes empty files.
+///
+/// # Errors
+/// Where they cannot.
+pub fn try_out(directory: &Path, beside: &str, bytes: usize) -> io::Result<()> {
+    written(directory, beside, &vec![b' '; bytes]).map(drop)
+}
+
+/// A new file beside with this text, synced. Its errors are the system's own: one that named the file beside would be
+/// another one each time.
+fn written(directory: &Path, beside: &str, text: &[u8]) -> io::Result<NamedTempFile<File>> {
+    let made = tempfile::Builder::new()
+        .prefix(beside)
+        .make_in(directory, |path| OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path));
+    let file = made?;
+    file.as_file().write_all(text)?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+/// Some file systems of networks and containers sync no directories. The file itself is whole and synced all the same;
+/// that is said once, and is no failure.
+fn tolerated(directory: &Path, synced: io::Result<()>) -> io::Result<()> {
+    static IS_TOLD: AtomicBool = AtomicBool::new(false);
+    match synced {
+        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS)) => {
+            if !IS_TOLD.swap(true, Ordering::Relaxed) {
+                let directory = directory.display();
+                warn!(
+                    "{directory}: its file system does not sync directories ({error}); what was stored last may be lost when the power fails"
+                );
+            }
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_cannot_be_synced_is_no_failure_and_a_broken_disk_is() {
+        let synced = |errno: Errno| tolerated(Path::new("/state"), Err(errno.into()));
+        for errno in [Errno::INVAL, Errno::NOTSUP, Errno::NOSYS] {
+            assert!(synced(errno).is_ok(), "{errno:?}");
+        }
+        for errno in [Errno::IO, Errno::NOSPC, Errno::ACCESS] {
+            assert!(synced(errno).is_err(), "{errno:?}");
+        }
+    }
+
+    #[test]
+    fn no_error_holds_the_random_name_of_the_file_beside() {
+        for (directory, words) in [
+            ("/proc", "No such file or directory"),
+            ("/nowhere/at/all", "No such file or directory"),
+            ("/dev/null", "Not a directory"),
+        ] {
+            for error in
+                [replace(Path::new(directory), "x", ".x~new-", b"").err(), try_out(Path::new(directory), ".x", 9).err()]
+            {
+                let text = error.expect("it cannot be written").to_string();
+                assert!(text.starts_with(words) && !text.contains(".x"), "{text}");
+            }
+        }
+    }
 }

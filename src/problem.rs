@@ -1,7 +1,7 @@
 //! Why a collection cannot be trusted, in words for a person and in a closed list for a label.
 
 use crate::{
-    auth::NoToken,
+    auth::{NoToken, OAuthError},
     defect::Defect,
     documents::Unreadable,
     oura::{ApiError, Standing},
@@ -54,6 +54,8 @@ pub enum Reason {
     Request,
     /// A panic of this program.
     Defect,
+    /// The directory with the tokens: its disk, its rights, or a lock that another process holds.
+    State,
 }
 
 impl Reason {
@@ -72,6 +74,7 @@ impl Reason {
         Self::Paging,
         Self::Request,
         Self::Defect,
+        Self::State,
     ];
 
     /// The label's value.
@@ -90,6 +93,7 @@ impl Reason {
             Self::Paging => "paging",
             Self::Request => "request",
             Self::Defect => "defect",
+            Self::State => "state",
         }
     }
 
@@ -114,6 +118,10 @@ impl Reason {
                  old, a redirect that OURA_API_URL is wrong"
             }
             Self::Defect => "a defect of this program, which the log names by its place; the other collections go on",
+            Self::State => {
+                "the token file cannot be read or stored, or another process holds its lock: the disk, the rights, or a process that \
+                 was stopped; the log names the file"
+            }
         }
     }
 
@@ -158,6 +166,7 @@ impl Reason {
             Self::Token | Self::Scope | Self::Refused | Self::Server | Self::Timeout => {
                 "nothing to do, it is asked again at the next poll"
             }
+            Self::State => "mend that in OURA_STATE_DIR; it is tried again by itself",
         }
     }
 
@@ -168,7 +177,7 @@ impl Reason {
 
     /// Whether it is the whole account's and not one collection's, so that it is told once.
     pub const fn is_of_the_account(self) -> bool {
-        matches!(self, Self::Token | Self::Membership | Self::RateLimit | Self::Network)
+        matches!(self, Self::Token | Self::Membership | Self::RateLimit | Self::Network | Self::State)
     }
 }
 
@@ -212,7 +221,10 @@ impl From<ApiError> for Problem {
     fn from(error: ApiError) -> Self {
         let reason = match &error {
             ApiError::Unauthorized | ApiError::NoToken(NoToken::SignIn(_)) => Reason::Token,
+            ApiError::NoToken(NoToken::Later(OAuthError::Unreachable(_))) => Reason::Network,
+            ApiError::NoToken(NoToken::Later(OAuthError::Unusable(_))) => Reason::Unreadable,
             ApiError::NoToken(NoToken::Later(_)) => Reason::Server,
+            ApiError::NoToken(NoToken::State(_) | NoToken::Defect(_)) => Reason::State,
             ApiError::Forbidden => Reason::Membership,
             ApiError::RateLimited { .. } => Reason::RateLimit,
             ApiError::Server(_) => Reason::Server,

@@ -94,6 +94,16 @@ impl ApiStats {
         self.errors.with_label_values(&[account, collection, reason.label()]).inc_by(count);
     }
 
+    /// Leaves out what was counted for an account that is gone.
+    pub fn forget(&self, account: &str, kinds: &[&'static Kind]) {
+        for kind in kinds {
+            for reason in Reason::ALL {
+                // Most were never counted.
+                let _absent = self.errors.remove_label_values(&[account, kind.name, reason.label()]);
+            }
+        }
+    }
+
     fn parts(&self) -> [&dyn Collector; 4] {
         [&self.requests, &self.errors, &self.duration, &self.build]
     }

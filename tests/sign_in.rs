@@ -12,7 +12,7 @@ use oura_exporter::{
     documents::KINDS,
     simulator::{Portal, TokenFault},
 };
-use tokio::io::AsyncWriteExt as _;
+use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 #[tokio::test]
 async fn signed_in_by_paste_at_either_portal_the_exporter_serves_and_the_doctor_is_content() {
@@ -155,4 +155,40 @@ async fn a_closed_pipe_leaves_no_sign_in_half_done() {
     let ended = child.wait_with_output().await.expect("an end");
     assert_eq!(ended.status.code(), Some(141), "{}", String::from_utf8_lossy(&ended.stderr));
     assert!(!scene.file("anna").exists(), "the account is forgotten");
+}
+
+#[tokio::test]
+async fn after_a_logout_the_account_leaves_the_page_of_a_running_exporter_and_after_a_login_it_is_back() {
+    for interval in ["1s", "5m", "36h"] {
+        let scene = Scene::of(Portal::New).await;
+        for (account, person) in [("anna", "alice"), ("ben", "bob")] {
+            scene.log_in(account, async |url| consent(url, person, "allow").await).await;
+        }
+        let exporter = Program::start(scene.program().env("OURA_POLL_INTERVAL", interval)).await;
+        exporter.ready().await;
+        let pages = async || {
+            let mut text = String::new();
+            for path in ["/metrics", "/metrics/samples", "/"] {
+                text += &exporter.get(path).await?;
+            }
+            Some(text)
+        };
+        assert!(pages().await.is_some_and(|pages| pages.contains("\"anna\"") && pages.contains("Account anna")));
+        let (code, said) = scene.run(&["logout", "--account", "anna"]).await;
+        assert_eq!(code, Some(0), "{said}");
+        let gone = async || pages().await.filter(|pages| !pages.contains("anna"));
+        let pages_of_ben = timeout(Duration::from_secs(10), eventually("anna is gone", gone)).await.expect("soon");
+        assert!(pages_of_ben.contains("oura_up{account=\"ben\"} 1"), "{pages_of_ben}");
+        exporter.ready().await;
+        scene.log_in("anna", async |url| consent(url, "alice", "allow").await).await;
+        let back = async || exporter.get("/metrics").await.filter(|page| page.contains("oura_up{account=\"anna\"} 1"));
+        eventually("anna is back", back).await;
+        let (_, log) = exporter.terminate().await;
+        let warnings = log.lines().filter(|line| line.contains("WARN") && !line.contains("OURA_POLL_INTERVAL"));
+        let warnings: Vec<_> = warnings.collect();
+        assert!(
+            warnings.len() == 1 && warnings[0].contains("it leaves the page until somebody signs in again"),
+            "{log}"
+        );
+    }
 }

@@ -71,10 +71,9 @@ fn logging_to(scene: &Scene) -> (DefaultGuard, std::path::PathBuf) {
 async fn an_application_of_either_portal_signs_in_and_its_portal_is_remembered() {
     for (portal, name) in [(Portal::Legacy, "legacy"), (Portal::New, "new")] {
         let scene = Scene::of(portal).await;
-        scene.simulator.authorizations().set_token_lifetime(0);
         signed_in(&scene).await;
         assert_eq!(stored(&scene)["portal"], name);
-        scene.simulator.authorizations().set_token_lifetime(LIFETIME);
+        scene.expire("anna");
         let (code, said) = scene.run(&["check"]).await;
         assert_eq!(code, Some(0), "{said}");
         let exchanges = scene.simulator.authorizations().exchanges();
@@ -124,27 +123,122 @@ async fn the_answer_to_another_sign_in_is_not_taken() {
     assert!(scene.simulator.authorizations().exchanges().is_empty(), "its code is not used");
 }
 
+/// What the browser is shown at `address`, once somebody listens there.
+async fn shown(scene: &Scene, address: &str) -> (u16, String) {
+    let page = eventually("it listens", async || reqwest::get(address).await.ok()).await;
+    let (status, text) = (page.status().as_u16(), page.text().await.expect("a page"));
+    scene.assert_discreet(&text, address);
+    (status, text)
+}
+
 #[tokio::test]
-async fn the_browser_is_told_the_same() {
+async fn the_browser_is_told_what_came_of_a_sign_in_that_oura_refuses() {
     let scene = Scene::of(Portal::New).await.with_free_redirect();
     let begun = scene.begin(&["--account", "anna"]).await;
-    let back = with_other_state(&allow(begun.url.as_ref().expect("an address")).await);
-    let page = eventually("it listens", async || reqwest::get(&back).await.ok()).await;
-    assert_eq!(page.status(), 400);
-    let page = page.text().await.expect("a page");
-    scene.assert_discreet(&page, &back);
-    assert!(page.contains("<h1>Not signed in</h1>") && page.contains("begin anew and use the new page"), "{page}");
-    let ended = begun.end().await;
-    scene.assert_discreet(&ended.1, &back);
-    assert_refused(&scene, ended, "belongs to another sign-in", "begin anew");
+    let back = allow(begun.url.as_ref().expect("an address")).await;
+    let spent = with_query(&back, |pairs| {
+        pairs.iter_mut().for_each(|(name, value)| {
+            if name == "code" {
+                *value = "0123".to_owned();
+            }
+        })
+    });
+    let (status, page) = shown(&scene, &spent).await;
+    assert_eq!(status, 400);
+    assert!(page.contains("<h1>Not signed in</h1>") && page.contains("begin anew"), "{page}");
+    assert_refused(&scene, begun.end().await, "Oura refuses (400): invalid_grant", "begin anew");
+}
+
+#[tokio::test]
+async fn no_page_but_ouras_own_can_end_a_sign_in_and_the_wait_goes_on() {
+    let scene = Scene::of(Portal::New).await.with_free_redirect();
+    let begun = scene.begin(&["--account", "anna"]).await;
+    let back = allow(begun.url.as_ref().expect("an address")).await;
+    let without =
+        |names: &'static [&str]| with_query(&back, |pairs| pairs.retain(|(name, _)| !names.contains(&name.as_str())));
+    let denied = |state: &str| back.split('?').next().map(|address| format!("{address}?error=access_denied{state}"));
+    for wrong in [
+        with_other_state(&back),
+        without(&["state"]),
+        without(&["code"]),
+        without(&["state", "code", "iss"]),
+        denied("").expect("an address"),
+        denied("&state=").expect("an address"),
+        denied("&state=guessed").expect("an address"),
+    ] {
+        let (status, page) = shown(&scene, &wrong).await;
+        assert_eq!(status, 400, "{wrong}");
+        assert!(page.contains("<h1>Not this sign-in</h1>") && page.contains("still waits"), "{page}");
+    }
+    assert!(scene.simulator.authorizations().exchanges().is_empty(), "no code is used");
+    let (status, page) = shown(&scene, &back).await;
+    assert!(status == 200 && page.contains("<h1>Signed in</h1>"), "{page}");
+    let (code, said) = begun.end().await;
+    assert!(code == Some(0) && said.contains("Signed in as account anna"), "{said}");
+}
+
+#[tokio::test]
+async fn a_pasted_address_needs_its_state_and_a_bare_code_needs_none() {
+    let scene = Scene::of(Portal::Legacy).await;
+    let stateless = async |url: &Url| with_query(&allow(url).await, |pairs| pairs.retain(|(name, _)| name != "state"));
+    let ended = scene.log_in("anna", stateless).await;
+    assert_refused(&scene, ended, "belongs to another sign-in", "begin anew and use the new page");
+    let emptied = async |url: &Url| allow(url).await.replace("state=", "state=x&estate=");
+    let ended = scene.log_in("anna", emptied).await;
+    assert_refused(&scene, ended, "belongs to another sign-in", "begin anew and use the new page");
+    let bare = async |url: &Url| {
+        let back: Url = allow(url).await.parse().expect("an address");
+        back.query_pairs().find(|(name, _)| name == "code").expect("a code").1.into_owned()
+    };
+    let (code, said) = scene.log_in("anna", bare).await;
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[tokio::test]
+async fn ouras_words_are_shown_without_secrets_addresses_and_control_characters() {
+    let scene = Scene::of(Portal::New).await;
+    signed_in(&scene).await;
+    scene.expire("anna");
+    let (tokens, secret) = (stored(&scene), scene.application.client_secret.clone());
+    let refresh = tokens["refresh_token"].as_str().expect("a token").to_owned();
+    for words in [
+        format!("client_secret={secret} is anna@example.com's"),
+        format!("\u{202e}{refresh}\u{202c}\u{1b}[2J for anna%40example.com"),
+        format!("{}\u{200b}{} of \"anna\"@example.com\r\nERROR forged", &secret[..3], &secret[3..]),
+    ] {
+        let fault = TokenFault::Refusal(400, "invalid_grant", words);
+        scene.simulator.authorizations().set_fault(fault);
+        let exporter = Program::start(scene.program().env("OURA_POLL_INTERVAL", "1s")).await;
+        exporter.ready().await;
+        let pages = exporter.get("/").await.expect("a page") + &exporter.get("/metrics").await.expect("a page");
+        let (_, log) = exporter.terminate().await;
+        let (code, said) = scene.run(&["check"]).await;
+        let (_, login) = scene.log_in("ben", allow).await;
+        assert!(
+            code == Some(1) && [&pages, &log, &said, &login].iter().all(|text| text.contains("[removed]")),
+            "{log}"
+        );
+        for text in [&pages, &log, &said, &login] {
+            scene.assert_discreet(text, "");
+            assert!(!text.contains("example.com") && !text.contains(&refresh), "{text}");
+            assert!(!text.contains(['\u{202e}', '\u{202c}', '\u{200b}', '\u{1b}', '\r']), "{text:?}");
+            assert!(!text.lines().any(|line| line.starts_with("ERROR")), "{text}");
+        }
+    }
+}
+
+fn with_query(address: &str, change: impl FnOnce(&mut Vec<(String, String)>)) -> String {
+    let mut url: Url = address.parse().expect("an address");
+    let mut pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    change(&mut pairs);
+    url.query_pairs_mut().clear().extend_pairs(pairs);
+    url.into()
 }
 
 fn with_other_state(address: &str) -> String {
-    let mut url: Url = address.parse().expect("an address");
-    let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-    let other = |(name, value)| if name == "state" { (name, "another".to_owned()) } else { (name, value) };
-    url.query_pairs_mut().clear().extend_pairs(pairs.into_iter().map(other));
-    url.into()
+    with_query(address, |pairs| {
+        pairs.iter_mut().filter(|(name, _)| name == "state").for_each(|(_, value)| *value = "another".to_owned())
+    })
 }
 
 #[tokio::test]
@@ -179,6 +273,10 @@ async fn refusals_without_words_at_sign_in_say_what_to_do_all_the_same() {
         (TokenFault::EmptyBody(400), "Oura refuses (400): no reason given"),
         (TokenFault::EmptyBody(200), "an answer without a token"),
         (TokenFault::Html(200), "an answer without a token"),
+        (TokenFault::AccessToken(""), "its access token is empty or none"),
+        (TokenFault::AccessToken("two words"), "its access token is empty or none"),
+        (TokenFault::ExpiresIn(0), "its token has ended already"),
+        (TokenFault::ExpiresIn(-3600), "its token has ended already"),
         (TokenFault::Status(500), "Oura's sign-in answered 500"),
         (TokenFault::RateLimited { retry_after_seconds: 60 }, "Oura's sign-in answered 429"),
         (TokenFault::Redirect, "Oura's sign-in answered 307"),
@@ -190,7 +288,7 @@ async fn refusals_without_words_at_sign_in_say_what_to_do_all_the_same() {
         let asked = scene.simulator.authorizations().exchanges().len();
         assert_eq!(
             asked,
-            if what.contains("(400)") { 2 } else { 1 },
+            if what.contains("(400)") || what.starts_with("its ") { 2 } else { 1 },
             "{fault:?}: the new portal only after 400 or 401"
         );
     }
@@ -342,8 +440,8 @@ async fn a_revoked_sign_in_calls_for_a_new_one_and_the_values_stay() {
 async fn a_refresh_token_that_somebody_else_has_spent_calls_for_a_new_sign_in() {
     for (portal, path) in [(Portal::Legacy, "/oauth/token"), (Portal::New, "/oauth/v2/ext/oauth-token")] {
         let scene = Scene::of(portal).await;
-        scene.simulator.authorizations().set_token_lifetime(0);
         signed_in(&scene).await;
+        scene.expire("anna");
         let tokens = stored(&scene);
         let form = [
             ("grant_type", "refresh_token"),
@@ -363,8 +461,8 @@ async fn a_refresh_token_that_somebody_else_has_spent_calls_for_a_new_sign_in() 
 async fn a_secret_that_is_wrong_at_the_renewal_is_said_to_be_to_blame() {
     for (portal, refusal) in [(Portal::Legacy, "Invalid client_id"), (Portal::New, "invalid_client")] {
         let mut scene = Scene::of(portal).await;
-        scene.simulator.authorizations().set_token_lifetime(0);
         signed_in(&scene).await;
+        scene.expire("anna");
         let before = stored(&scene);
         scene.application.client_secret = "not-the-secret-of-anybody".to_owned();
         let exporter = Program::start(scene.program().env("OURA_POLL_INTERVAL", "1s")).await;

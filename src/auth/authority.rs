@@ -9,7 +9,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use tracing::debug;
 
-use super::tokens::{Portal, Tokens};
+use super::{
+    oauth_error::{OAuthError, Refusal, Unusable},
+    tokens::{Portal, Tokens},
+};
 use crate::{
     oura::{
         USER_AGENT,
@@ -21,12 +24,10 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest answer that is read; tokens have at most some kilobytes.
 const LARGEST_ANSWER: usize = 64 * KILOBYTE;
-/// What is told where Oura gives no reason.
-const NO_REASON: &str = "no reason given";
 /// What a scope is called at the new portal: this before its name.
 const NEW_PREFIX: &str = "extapi:";
-/// What to do where Oura does not know the application.
-const CHECK_APPLICATION: &str = "check OURA_CLIENT_ID and OURA_CLIENT_SECRET against your application at Oura";
+/// What is sent to a token URL and may be shown.
+const PUBLIC: [&str; 2] = ["grant_type", "redirect_uri"];
 /// Every scope that some collection needs; `email` is none of them, nothing here reads it.
 const ALL_SCOPES: &[&str] = &[
     "personal",
@@ -61,65 +62,6 @@ pub struct Endpoints {
     pub authorize: String,
     /// Where tokens are given.
     pub token: String,
-}
-
-/// Why Oura gave no tokens.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AuthorityError {
-    /// Oura understood and refuses: asking again is of no use.
-    #[error("Oura refuses ({status}): {reason}")]
-    Refused {
-        /// 400 or 401.
-        status: u16,
-        /// Oura's error code and description, without secrets.
-        reason: String,
-    },
-    /// Oura is busy or in trouble.
-    #[error("Oura's sign-in answered {0}")]
-    Unavailable(u16),
-    /// No answer.
-    #[error("no answer from Oura's sign-in: {0}")]
-    Unreachable(String),
-    /// A success that holds no access token.
-    #[error("Oura's sign-in gave an answer without a token")]
-    NoToken,
-}
-
-impl AuthorityError {
-    /// What the person who signs in can do about it.
-    pub(super) fn advice(&self) -> &'static str {
-        match self {
-            _ if self.is_of_the_application() => CHECK_APPLICATION,
-            Self::Refused { .. } => "begin anew and finish within ten minutes; a code works once",
-            Self::Unavailable(_) | Self::Unreachable(_) | Self::NoToken => "begin anew in a few minutes",
-        }
-    }
-
-    /// What is wrong with a renewal, and what to check where it is the application that Oura refuses.
-    pub(super) fn of_renewal(&self) -> String {
-        if self.is_of_the_application() { format!("{self}; {CHECK_APPLICATION}") } else { self.to_string() }
-    }
-
-    /// Whether Oura does not know the application, or not by this secret.
-    fn is_of_the_application(&self) -> bool {
-        matches!(self, Self::Refused { status, reason } if *status == 401 || reason.contains("client"))
-    }
-
-    /// Whether Oura knows the application and refuses what it brings.
-    fn is_of_the_grant(&self) -> bool {
-        matches!(self, Self::Refused { reason, .. } if reason.contains("invalid_grant"))
-    }
-
-    /// Whether it is a refusal that gives no reason at all.
-    pub(super) fn is_wordless(&self) -> bool {
-        matches!(self, Self::Refused { reason, .. } if reason == NO_REASON)
-    }
-
-    /// Whether it says more than that something is wrong: the legacy server tells applications of the new portal no more.
-    fn is_telling(&self) -> bool {
-        let Self::Refused { reason, .. } = self else { return true };
-        !reason.starts_with("invalid_request") && !reason.eq_ignore_ascii_case("invalid request") && reason != NO_REASON
-    }
 }
 
 /// Both authorization servers.
@@ -165,7 +107,7 @@ impl Authority {
     ///
     /// # Errors
     /// Where the configured URL is none.
-    pub fn consent_url(&self, portal: Portal, state: &str, challenge: &str) -> Result<reqwest::Url, AuthorityError> {
+    pub fn consent_url(&self, portal: Portal, state: &str, challenge: &str) -> Result<reqwest::Url, OAuthError> {
         let asked = &self.application.scopes;
         let names = ALL_SCOPES.iter().map(|scope| (*scope).to_owned());
         let names: Vec<_> = if asked.is_empty() { names.collect() } else { asked.clone() };
@@ -181,7 +123,7 @@ impl Authority {
             ("code_challenge_method", "S256"),
         ];
         let url = reqwest::Url::parse_with_params(&self.endpoints(portal).authorize, parameters);
-        url.map_err(|error| AuthorityError::Unreachable(error.to_string()))
+        url.map_err(|error| OAuthError::Unreachable(error.to_string()))
     }
 
     /// Why the portal rejects this request instead of showing its consent page: it does not know the application or the
@@ -189,7 +131,7 @@ impl Authority {
     ///
     /// # Errors
     /// Where there is no answer.
-    pub async fn rejects(&self, url: reqwest::Url) -> Result<Option<String>, AuthorityError> {
+    pub async fn rejects(&self, url: reqwest::Url) -> Result<Option<String>, OAuthError> {
         let place = url.host_str().unwrap_or_default().to_owned();
         let status = self.http.get(url).send().await.map_err(unreachable)?.status();
         // Anything else may be a guard against programs, which lets browsers pass.
@@ -201,7 +143,7 @@ impl Authority {
     ///
     /// # Errors
     /// The more telling refusal if both refuse; otherwise what kept one of them from answering.
-    pub async fn exchange(&self, code: &Code, now: DateTime<Utc>) -> Result<Tokens, AuthorityError> {
+    pub async fn exchange(&self, code: &Code, now: DateTime<Utc>) -> Result<Tokens, OAuthError> {
         let form = [
             ("grant_type", "authorization_code"),
             ("code", code.code.expose_secret()),
@@ -209,28 +151,25 @@ impl Authority {
             ("code_verifier", code.verifier.expose_secret()),
         ];
         let (portal, reply) = self.either(&form).await?;
-        Ok(reply.tokens(portal, now, None))
+        reply.tokens(portal, now, None).map_err(OAuthError::Unusable)
     }
 
     /// The next pair for the pair before, whose refresh token is spent by asking.
     ///
     /// # Errors
-    /// `Refused` if the person must sign in again; otherwise nothing is lost.
-    pub async fn refresh(&self, before: &Tokens, now: DateTime<Utc>) -> Result<Tokens, AuthorityError> {
-        let Some(token) = &before.refresh else {
-            let reason = "there is no refresh token".to_owned();
-            return Err(AuthorityError::Refused { status: 400, reason });
-        };
-        let form = [("grant_type", "refresh_token"), ("refresh_token", token.expose_secret())];
+    /// Where Oura refuses, or gives no pair: the pair before stays the one to ask with.
+    pub async fn refresh(&self, before: &Tokens, now: DateTime<Utc>) -> Result<Tokens, OAuthError> {
+        let token = before.refresh.as_ref().map_or("", |token| token.expose_secret());
+        let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
         let reply = self.ask(before.portal, &form).await?;
-        Ok(reply.tokens(before.portal, now, Some(before)))
+        reply.tokens(before.portal, now, Some(before)).map_err(OAuthError::Unusable)
     }
 
     /// Tells Oura to forget the access token.
     ///
     /// # Errors
     /// Where Oura does not confirm it.
-    pub async fn revoke(&self, tokens: &Tokens) -> Result<(), AuthorityError> {
+    pub async fn revoke(&self, tokens: &Tokens) -> Result<(), OAuthError> {
         let url = match tokens.portal {
             Portal::Legacy => replaced(&self.legacy.token, "token", "revoke"),
             Portal::New => replaced(&self.new.token, "token", "revoke"),
@@ -240,24 +179,26 @@ impl Authority {
         let answer = self.http.post(url).form(&self.identified(&form)).send().await;
         match answer.map_err(unreachable)?.status() {
             status if status.is_success() || status == StatusCode::UNAUTHORIZED => Ok(()),
-            status => Err(AuthorityError::Unavailable(status.as_u16())),
+            status => Err(OAuthError::Unavailable(status.as_u16())),
         }
     }
 
-    async fn either(&self, form: &[(&str, &str)]) -> Result<(Portal, Reply), AuthorityError> {
+    async fn either(&self, form: &[(&str, &str)]) -> Result<(Portal, Reply), OAuthError> {
         match self.ask(Portal::Legacy, form).await {
-            Err(legacy @ AuthorityError::Refused { .. }) => match self.ask(Portal::New, form).await {
+            Err(OAuthError::Refused(legacy)) => match self.ask(Portal::New, form).await {
                 Ok(reply) => Ok((Portal::New, reply)),
                 // The portal that knows the application says more about the code.
-                Err(new) if new.is_of_the_grant() && !legacy.is_of_the_grant() => Err(new),
-                Err(AuthorityError::Refused { .. }) if legacy.is_telling() => Err(legacy),
+                Err(OAuthError::Refused(new)) if new.is_of_the_grant() && !legacy.is_of_the_grant() => {
+                    Err(OAuthError::Refused(new))
+                }
+                Err(OAuthError::Refused(_)) if legacy.is_telling() => Err(OAuthError::Refused(legacy)),
                 Err(new) => Err(new),
             },
             legacy => Ok((Portal::Legacy, legacy?)),
         }
     }
 
-    async fn ask(&self, portal: Portal, form: &[(&str, &str)]) -> Result<Reply, AuthorityError> {
+    async fn ask(&self, portal: Portal, form: &[(&str, &str)]) -> Result<Reply, OAuthError> {
         let request = self.http.post(&self.endpoints(portal).token).form(&self.identified(form));
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
@@ -266,9 +207,11 @@ impl Authority {
         match status {
             status if status.is_success() => Reply::read(&body),
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED => {
-                Err(AuthorityError::Refused { status: status.as_u16(), reason: reason(&body) })
+                let secrets = self.identified(form).into_iter().filter(|(name, _)| !PUBLIC.contains(name));
+                let secrets: Vec<_> = secrets.map(|(_, value)| value).collect();
+                Err(OAuthError::Refused(Refusal::read(status.as_u16(), &body, &secrets)))
             }
-            status => Err(AuthorityError::Unavailable(status.as_u16())),
+            status => Err(OAuthError::Unavailable(status.as_u16())),
         }
     }
 
@@ -298,23 +241,31 @@ struct Reply {
     scope: Option<Value>,
 }
 
-/// What the body of a token reply comes to, apart from any request: the pair, or the words of a refusal.
+/// What the body of a token reply comes to, apart from any request: the pair, or the refusal that it is instead.
 #[doc(hidden)]
-pub fn read_reply(body: &[u8], now: DateTime<Utc>, before: Option<&Tokens>) -> Result<Tokens, String> {
-    let reply = Reply::read(body).map_err(|_| reason(body))?;
-    Ok(reply.tokens(Portal::New, now, before))
+pub fn read_reply(body: &[u8], now: DateTime<Utc>, before: Option<&Tokens>) -> Result<Tokens, OAuthError> {
+    let refused = |_| OAuthError::Refused(Refusal::read(400, body, &[]));
+    Reply::read(body).map_err(refused)?.tokens(Portal::New, now, before).map_err(OAuthError::Unusable)
 }
 
 impl Reply {
-    fn read(body: &[u8]) -> Result<Self, AuthorityError> {
-        serde_json::from_slice(body).map_err(|_| AuthorityError::NoToken)
+    fn read(body: &[u8]) -> Result<Self, OAuthError> {
+        serde_json::from_slice(body).map_err(|_| OAuthError::Unusable(Unusable::NoReply))
     }
 
     /// The pair; what the reply does not say stays as it was `before`.
-    fn tokens(self, portal: Portal, now: DateTime<Utc>, before: Option<&Tokens>) -> Tokens {
-        let refresh = self.refresh_token.as_ref().and_then(Value::as_str).filter(|token| !token.is_empty());
-        let life = self.expires_in.as_ref().and_then(number).and_then(TimeDelta::try_seconds);
-        Tokens {
+    fn tokens(self, portal: Portal, now: DateTime<Utc>, before: Option<&Tokens>) -> Result<Tokens, Unusable> {
+        // What is not printable could not be sent in a header.
+        if self.access_token.is_empty() || !self.access_token.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(Unusable::NoAccessToken);
+        }
+        let seconds = self.expires_in.as_ref().and_then(number);
+        if seconds.is_some_and(|seconds| seconds <= 0) {
+            return Err(Unusable::Ended);
+        }
+        let refresh = self.refresh_token.as_ref().and_then(Value::as_str).filter(|token| !token.trim().is_empty());
+        let life = seconds.and_then(TimeDelta::try_seconds);
+        Ok(Tokens {
             access: self.access_token.into(),
             refresh: refresh.map(SecretString::from).or_else(|| before?.refresh.clone()),
             issued_at: now,
@@ -322,12 +273,14 @@ impl Reply {
             scopes: self.scope.as_ref().and_then(scopes).or_else(|| before?.scopes.clone()),
             portal,
             signed_in_at: before.map_or(now, |before| before.signed_in_at),
-        }
+        })
     }
 }
 
+/// A number, or a text that is one; less than a second is none.
 fn number(value: &Value) -> Option<i64> {
-    value.as_f64().map(|number| number as i64).or_else(|| value.as_str()?.trim().parse().ok())
+    let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
+    number.is_finite().then_some(number as i64)
 }
 
 /// The granted scopes, from a text with blanks between them or from a list, without prefixes.
@@ -340,38 +293,17 @@ fn scopes(value: &Value) -> Option<Vec<String>> {
     Some(names.into_iter().map(|name| name.strip_prefix(NEW_PREFIX).unwrap_or(name).to_owned()).collect())
 }
 
-/// What an error reply says, as far as it says anything: RFC 6749's fields or RFC 7807's, never a whole page.
-fn reason(body: &[u8]) -> String {
-    let Ok(reply) = serde_json::from_slice::<Value>(body) else { return NO_REASON.to_owned() };
-    let texts = ["error", "title", "error_description", "detail"].iter().filter_map(|key| reply[*key].as_str());
-    let mut texts: Vec<_> = texts.map(harmless).collect();
-    texts.dedup();
-    let text = texts.join(", ");
-    if text.is_empty() { NO_REASON.to_owned() } else { text }
-}
-
-/// A text of Oura's without words that might be a token or a code.
-fn harmless(text: &str) -> String {
-    const LONGEST_WORD: usize = 28;
-    const MOST_WORDS: usize = 30;
-    let word = |word: &str| {
-        let secret = word.len() > LONGEST_WORD || word.starts_with("_0X") || word.starts_with("_1X");
-        if secret { "[removed]".to_owned() } else { word.chars().filter(|c| !c.is_control()).collect() }
-    };
-    text.split_whitespace().take(MOST_WORDS).map(word).collect::<Vec<_>>().join(" ")
-}
-
-fn unread(error: BodyError) -> AuthorityError {
+fn unread(error: BodyError) -> OAuthError {
     match error {
         BodyError::TooLarge(most) => {
-            AuthorityError::Unreachable(format!("what it says is larger than {}", body::size(most)))
+            OAuthError::Unreachable(format!("what it says is larger than {}", body::size(most)))
         }
         BodyError::Broken(error) => unreachable(error),
     }
 }
 
-fn unreachable(error: reqwest::Error) -> AuthorityError {
-    AuthorityError::Unreachable(crate::oura::causes(error))
+fn unreachable(error: reqwest::Error) -> OAuthError {
+    OAuthError::Unreachable(crate::oura::causes(error))
 }
 
 /// `url` with the last `old` in its path replaced.

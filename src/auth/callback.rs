@@ -25,6 +25,17 @@ pub(super) struct Waiting {
     path: String,
 }
 
+/// What an answer to this sign-in looks like.
+#[derive(Clone)]
+struct Expected {
+    path: String,
+    state: String,
+}
+
+/// What is said of an answer without the right state.
+const NOT_OURS: &str = "This answer belongs to another sign-in (its state differs or is missing). The one that was begun \
+    here still waits: go on in its own page, or begin anew.";
+
 type Visit = (Answer, oneshot::Sender<http::Answer>);
 
 impl Waiting {
@@ -44,17 +55,18 @@ impl Waiting {
         Ok(Self { listener, path: url.path().to_owned() })
     }
 
-    /// Lets `sign_in` judge the first answer that the browser brings, and shows the browser what came of it.
-    pub(super) async fn finish<R>(self, sign_in: impl FnOnce(Answer) -> R) -> anyhow::Result<Tokens>
+    /// Lets `sign_in` judge the first answer to the sign-in with `state` that the browser brings, and shows the browser
+    /// what came of it. Other answers change nothing: any page can send the browser here.
+    pub(super) async fn finish<R>(self, state: &str, sign_in: impl FnOnce(Answer) -> R) -> anyhow::Result<Tokens>
     where
         R: Future<Output = anyhow::Result<Tokens>>,
     {
         let (visits, mut visited) = mpsc::channel::<Visit>(1);
         let (stop, stopped) = oneshot::channel::<()>();
-        let path = self.path;
+        let expected = Expected { path: self.path, state: state.to_owned() };
         let serving = tokio::spawn(http::serve(
             self.listener,
-            move |request| visit(request, path.clone(), visits.clone()),
+            move |request| visit(request, expected.clone(), visits.clone()),
             async move { drop(stopped.await) },
         ));
         let (answer, shown) = visited.recv().await.context("the listener ended")?;
@@ -67,11 +79,14 @@ impl Waiting {
     }
 }
 
-async fn visit<B>(request: Request<B>, path: String, visits: mpsc::Sender<Visit>) -> http::Answer {
+async fn visit<B>(request: Request<B>, expected: Expected, visits: mpsc::Sender<Visit>) -> http::Answer {
     let query = request.uri().query().unwrap_or_default();
     let answer = Answer::of_query(query);
-    if request.uri().path() != path || answer == Answer::default() {
+    if request.uri().path() != expected.path {
         return html(StatusCode::NOT_FOUND, "Nothing here", "The sign-in comes back to another address.");
+    }
+    if !answer.is_to(&expected.state) || (answer.code.is_none() && answer.error.is_none()) {
+        return html(StatusCode::BAD_REQUEST, "Not this sign-in", NOT_OURS);
     }
     let (shown, page) = oneshot::channel();
     if visits.try_send((answer, shown)).is_err() {

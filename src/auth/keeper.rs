@@ -1,22 +1,33 @@
 //! Keeping an account signed in: a good access token at any time, renewed once for all, never lost.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
-use tokio::{sync::Mutex, task};
+use tokio::{sync::Mutex, task, time::sleep};
 use tracing::{info, warn};
 
 use super::{
-    authority::{Authority, AuthorityError},
+    authority::Authority,
+    lock::{Lock, lock},
+    no_token::{Cause, NoToken, SignIn, Told, time},
+    oauth_error::OAuthError,
+    retry::{AFTER_DISK_TROUBLE, Renewals, Replacements},
     source::{Grant, is_same},
     store::{Edition, Store},
+    store_error::StoreError,
     tokens::Tokens,
 };
 use crate::clock::Clock;
 
-/// After a renewal that failed in passing, the next try waits that long.
-const PAUSE: TimeDelta = TimeDelta::minutes(1);
+/// How often it is looked whether the account still has its file.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Where the tokens of a signed-in account come from. What it does goes on when the asker goes away: between Oura's answer
 /// and the sync of the file nothing but the end of the process may come.
@@ -28,6 +39,8 @@ struct Inner {
     authority: Arc<Authority>,
     clock: Clock,
     state: Mutex<State>,
+    /// Whether Oura's API has accepted a token since it last refused one everywhere.
+    is_accepted: AtomicBool,
 }
 
 #[derive(Default)]
@@ -36,52 +49,54 @@ struct State {
     edition: Option<Edition>,
     /// The pair could not be stored and is only here.
     is_unsaved: bool,
-    /// The pair that Oura will not renew, and why; a new login replaces it.
-    refused: Option<(Tokens, NoToken)>,
-    /// What a person was last told.
-    told: Option<NoToken>,
-    /// Until when no renewal is tried, and why the last one failed.
-    failed: Option<(DateTime<Utc>, NoToken)>,
-}
-
-/// Why there is no good access token.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoToken {
-    /// A person must sign in again.
-    #[error("{0}")]
-    SignIn(String),
-    /// It may work a moment later.
-    #[error("{0}")]
-    Later(String),
+    /// When it was last tried to store it.
+    tried_to_save: Option<DateTime<Utc>>,
+    renewals: Renewals,
+    replacements: Replacements,
+    /// What a person was told of: that the file cannot be read, that the pair is not renewed, that the API accepts not
+    /// even a new one, that it is not stored.
+    unread: Told,
+    unrenewed: Told,
+    unaccepted: Told,
+    unstored: Told,
 }
 
 impl Keeper {
     /// Keeps `account` signed in with the tokens in `store`.
     pub fn new(account: &str, store: Store, authority: Arc<Authority>, clock: Clock) -> Self {
-        Self(Arc::new(Inner { account: account.to_owned(), store, authority, clock, state: Mutex::default() }))
+        let (account, state, is_accepted) = (account.to_owned(), Mutex::default(), AtomicBool::default());
+        Self(Arc::new(Inner { account, store, authority, clock, state, is_accepted }))
     }
 
     /// An access token that is good as far as we know; renewed before, if it is time.
     ///
     /// # Errors
-    /// Where there is none, and whether a person has to do something about it.
+    /// Where there is none, and why.
     pub async fn access_token(&self) -> Result<SecretString, NoToken> {
         let inner = Arc::clone(&self.0);
         ended(tokio::spawn(async move { inner.access_token().await }).await)
     }
 
-    /// Oura has refused `token` everywhere: renews the pair, unless somebody has done so already.
+    /// Oura has refused `token` everywhere: renews the pair, unless somebody has done so already, or Oura has refused a
+    /// new one as well a short while ago.
     ///
     /// # Errors
-    /// Where there is no other token, and whether a person has to do something about it.
+    /// Where there is no other token, and why.
     pub async fn replace(&self, token: &SecretString) -> Result<SecretString, NoToken> {
         let (inner, token) = (Arc::clone(&self.0), token.clone());
         ended(tokio::spawn(async move { inner.replace(&token).await }).await)
     }
 
-    /// Whether a person must sign in again, although the present access token may still work for a while.
+    /// Oura's API has accepted a token.
+    pub fn accepted(&self) {
+        self.0.is_accepted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a person must sign in again: the token has ended, and Oura refuses to renew it.
     pub async fn needs_sign_in(&self) -> bool {
-        self.0.state.lock().await.refusal().is_some()
+        let state = self.0.state.lock().await;
+        let now = self.0.clock.now();
+        state.renewals.is_refused() && state.tokens.as_ref().is_none_or(|tokens| tokens.has_expired(now))
     }
 
     /// When the present access token ends.
@@ -94,6 +109,18 @@ impl Keeper {
         self.0.state.lock().await.tokens.as_ref().map(Tokens::grant)
     }
 
+    /// Waits until the account has a token file, or until it has none any more.
+    pub async fn wait_until(&self, is_there: bool) {
+        loop {
+            let inner = Arc::clone(&self.0);
+            let looked = task::spawn_blocking(move || inner.store.has(&inner.account)).await;
+            if looked.is_ok_and(|has| has == is_there) {
+                return;
+            }
+            sleep(LOOK).await;
+        }
+    }
+
     /// Waits for what is under way: a renewal that was begun must not be cut off.
     pub async fn settle(&self) {
         drop(self.0.state.lock().await);
@@ -101,157 +128,234 @@ impl Keeper {
 }
 
 fn ended<T>(result: Result<Result<T, NoToken>, task::JoinError>) -> Result<T, NoToken> {
-    result.unwrap_or_else(|error| Err(NoToken::Later(error.to_string())))
+    result.unwrap_or_else(|error| Err(NoToken::Defect(error.to_string())))
 }
 
 impl Inner {
     async fn access_token(&self) -> Result<SecretString, NoToken> {
         let mut state = self.state.lock().await;
         let now = self.clock.now();
-        let mut tokens = self.newest(&mut state);
+        let mut tokens = self.newest(&mut state)?;
         if state.is_unsaved {
-            tokens = self.save(&mut state).await;
+            self.save(&mut state, now).await;
+            tokens = state.tokens.clone().unwrap_or(tokens);
         }
-        let renewed = match &tokens {
-            Ok(tokens) if tokens.is_due(now) => self.renew(&mut state, tokens).await,
-            tokens => tokens.clone(),
-        };
-        self.tell(&mut state, &renewed);
-        match (renewed, tokens) {
+        if self.is_accepted.load(Ordering::Relaxed) {
+            self.accepts_again(&mut state);
+        }
+        if !tokens.is_due(now) {
+            return Ok(tokens.access);
+        }
+        let works = !tokens.has_expired(now);
+        match self.renew(&mut state, &tokens, works).await {
+            Ok(new) => Ok(new.access),
             // Renewal begins long before the end, so a failure of it is no failure yet.
-            (Err(_), Ok(tokens)) if !tokens.has_expired(now) => Ok(tokens.access),
-            (renewed, _) => renewed.map(|tokens| tokens.access),
+            Err(_) if works => Ok(tokens.access),
+            Err(problem) => Err(problem),
         }
     }
 
     async fn replace(&self, token: &SecretString) -> Result<SecretString, NoToken> {
         let mut state = self.state.lock().await;
+        let now = self.clock.now();
         let tokens = self.newest(&mut state)?;
         if !is_same(&tokens.access, token) {
             return Ok(tokens.access);
         }
-        let renewed = self.renew(&mut state, &tokens).await;
-        self.tell(&mut state, &renewed);
-        renewed.map(|tokens| tokens.access)
-    }
-
-    /// Logs once why the pair is not renewed: a person may have to mend it, and there is time as long as it works.
-    fn tell(&self, state: &mut State, result: &Result<Tokens, NoToken>) {
-        let account = &self.account;
-        match result {
-            Ok(_) if matches!(state.told, Some(NoToken::Later(_))) => state.told = None,
-            Err(problem) if state.told.as_ref() != Some(problem) => {
-                match problem {
-                    NoToken::SignIn(_) => warn!(account, "{problem}; run: oura-exporter login --account {account}"),
-                    NoToken::Later(_) => warn!(account, "the sign-in is not renewed yet: {problem}"),
-                }
-                state.told = Some(problem.clone());
-            }
-            _ => {}
+        if self.is_accepted.swap(false, Ordering::Relaxed) {
+            state.replacements.accepted();
         }
+        if let Some(again) = state.replacements.blocked(now) {
+            let problem = NoToken::SignIn(SignIn::NewToken { again });
+            self.tell_unaccepted(&mut state, &problem);
+            return Err(problem);
+        }
+        let renewed = self.renew(&mut state, &tokens, false).await?;
+        state.replacements.replaced(now);
+        Ok(renewed.access)
     }
 
-    /// The tokens as the store has them now: another process may have replaced them.
+    /// The tokens as the store has them now: another process may have replaced them. Where their file cannot be read,
+    /// those at hand are as good as before.
     fn newest(&self, state: &mut State) -> Result<Tokens, NoToken> {
+        let read = self.reread(state);
+        match (read, &state.tokens) {
+            (Ok(()), tokens) => tokens.clone().ok_or(NoToken::SignIn(SignIn::Nobody)),
+            (Err(_), Some(tokens)) => Ok(tokens.clone()),
+            (Err(error), None) => Err(NoToken::State(error)),
+        }
+    }
+
+    /// Takes the tokens from their file, if that is another one than before.
+    fn reread(&self, state: &mut State) -> Result<(), StoreError> {
         let edition = self.store.edition(&self.account);
-        if edition != state.edition {
-            state.told = None;
+        if edition == state.edition && state.tokens.is_some() {
+            return Ok(());
         }
-        if edition != state.edition || state.tokens.is_none() {
-            state.tokens = self.store.read(&self.account).map_err(|error| NoToken::SignIn(error.to_string()))?;
-            state.edition = edition;
-            state.is_unsaved = false;
-            state.failed = None;
+        match self.store.read(&self.account) {
+            Ok(tokens) => {
+                if state.unread.end() && tokens.is_some() {
+                    info!(account = self.account, "the token file can be read again");
+                }
+                self.adopt(state, tokens);
+                state.edition = edition;
+                Ok(())
+            }
+            Err(error) => {
+                if state.unread.is_news(Cause::from(&error), false) {
+                    warn!(account = self.account, "{error}");
+                }
+                Err(error)
+            }
         }
-        state.tokens.clone().ok_or_else(|| NoToken::SignIn(format!("account {} is not signed in", self.account)))
+    }
+
+    /// Takes what the file holds: what was found out about another pair does not hold for this one.
+    fn adopt(&self, state: &mut State, tokens: Option<Tokens>) {
+        let before = state.tokens.as_ref();
+        if !before.zip(tokens.as_ref()).is_some_and(|(before, new)| before.is_same(new)) {
+            state.renewals = Renewals::default();
+        }
+        let signed_in_at = |tokens: &Tokens| tokens.signed_in_at;
+        if before.is_some() && before.map(signed_in_at) != tokens.as_ref().map(signed_in_at) {
+            state.replacements = Replacements::default();
+            let (unrenewed, unaccepted) = (state.unrenewed.end(), state.unaccepted.end());
+            if tokens.is_some() && (unrenewed || unaccepted) {
+                info!(account = self.account, "a new sign-in is in use");
+            }
+        }
+        state.is_unsaved = false;
+        state.tokens = tokens;
+    }
+
+    /// Renews `old`, unless the last try was too short a while ago; `works` says whether it still opens the API.
+    async fn renew(&self, state: &mut State, old: &Tokens, works: bool) -> Result<Tokens, NoToken> {
+        let now = self.clock.now();
+        let renewed = match state.renewals.blocked(now) {
+            Some(problem) => Err(problem),
+            None => self.ask(state, old, now).await,
+        };
+        match &renewed {
+            Ok(_) => drop(state.unrenewed.end()),
+            Err(problem) => self.tell_unrenewed(state, problem, works),
+        }
+        renewed
     }
 
     /// Renews `old` under the lock that other processes see, and stores the new pair before anything uses it. Oura is
     /// not even asked while there is no place to store what it would give.
-    async fn renew(&self, state: &mut State, old: &Tokens) -> Result<Tokens, NoToken> {
-        if let Some(problem) = state.refusal() {
-            return Err(problem);
+    async fn ask(&self, state: &mut State, old: &Tokens, now: DateTime<Utc>) -> Result<Tokens, NoToken> {
+        if old.refresh.is_none() {
+            return Err(NoToken::SignIn(SignIn::NoRefreshToken));
         }
-        let now = self.clock.now();
-        if let Some((_, problem)) = state.failed.as_ref().filter(|(until, _)| now < *until) {
-            return Err(problem.clone());
-        }
-        let _lock = self.locked().await?;
-        let stored = self.newest_under_lock(state)?;
-        if !stored.is_same(old) {
-            return Ok(stored);
-        }
-        self.store.check().map_err(|error| NoToken::Later(error.to_string()))?;
+        let (_lock, stored) = match self.prepared(state).await {
+            Ok((_, stored)) if !stored.is_same(old) => return Ok(stored),
+            Ok(prepared) => prepared,
+            Err(problem) => return Err(state.renewals.failed(problem, now)),
+        };
         match self.authority.refresh(&stored, now).await {
             Ok(new) => {
-                self.keep(state, new.clone()).await;
+                if self.keep(state, new.clone()).await {
+                    info!(account = self.account, "the sign-in is renewed");
+                }
+                state.renewals = Renewals::default();
                 Ok(new)
             }
-            // Without a word it may come from a guard before Oura; while the token holds there is time to ask again.
-            Err(error @ AuthorityError::Refused { .. }) if !error.is_wordless() || stored.has_expired(now) => {
-                let problem = NoToken::SignIn(error.of_renewal());
-                state.refused = Some((stored, problem.clone()));
-                Err(problem)
-            }
-            Err(error) => {
-                let problem = NoToken::Later(error.to_string());
-                state.failed = Some((now + PAUSE, problem.clone()));
-                Err(problem)
-            }
+            Err(OAuthError::Refused(refusal)) => Err(state.renewals.refused(refusal, now)),
+            Err(error) => Err(state.renewals.failed(NoToken::Later(error), now)),
         }
+    }
+
+    /// The lock, and the pair as it is under the lock, in a store that has room for the next one.
+    async fn prepared(&self, state: &mut State) -> Result<(Lock, Tokens), NoToken> {
+        let lock = lock(&self.store, &self.account).await.map_err(NoToken::State)?;
+        self.reread(state).map_err(NoToken::State)?;
+        let stored = state.tokens.clone().ok_or(NoToken::SignIn(SignIn::Nobody))?;
+        let store = self.store.clone();
+        let tried = task::spawn_blocking(move || store.check()).await;
+        tried.map_err(|error| NoToken::Defect(error.to_string()))?.map_err(NoToken::State)?;
+        Ok((lock, stored))
     }
 
     /// Stores the pair that could not be stored before, unless another process has stored a newer one meanwhile. It
     /// works without that, too.
-    async fn save(&self, state: &mut State) -> Result<Tokens, NoToken> {
-        let lock = self.locked().await;
-        let tokens = self.newest(state)?;
-        if lock.is_ok() && state.is_unsaved {
-            self.keep(state, tokens.clone()).await;
+    async fn save(&self, state: &mut State, now: DateTime<Utc>) {
+        let since = state.tried_to_save.map(|tried| now - tried);
+        if since.is_some_and(|since| since >= TimeDelta::zero() && since < AFTER_DISK_TROUBLE) {
+            return;
         }
-        Ok(tokens)
-    }
-
-    fn newest_under_lock(&self, state: &mut State) -> Result<Tokens, NoToken> {
-        if !state.is_unsaved {
-            state.tokens = None;
-        }
-        self.newest(state)
-    }
-
-    async fn locked(&self) -> Result<super::store::Lock, NoToken> {
-        let (store, account) = (self.store.clone(), self.account.clone());
-        let locked = task::spawn_blocking(move || store.lock(&account)).await;
-        match locked {
-            Ok(Ok(lock)) => Ok(lock),
-            Ok(Err(error)) => Err(NoToken::Later(error.to_string())),
-            Err(error) => Err(NoToken::Later(error.to_string())),
+        state.tried_to_save = Some(now);
+        match lock(&self.store, &self.account).await {
+            Ok(_lock) => {
+                let unsaved = self.reread(state).is_ok().then(|| state.tokens.clone()).flatten();
+                if let Some(tokens) = unsaved.filter(|_| state.is_unsaved)
+                    && self.keep(state, tokens).await
+                {
+                    info!(account = self.account, "the renewed sign-in is stored now");
+                }
+            }
+            Err(error) => self.tell_unstored(state, &error),
         }
     }
 
-    /// Stores the pair. If that fails it is kept in memory, where it still works, and stored at the next chance.
-    async fn keep(&self, state: &mut State, new: Tokens) {
+    /// Stores the pair; whether it is. If not it is kept in memory, where it still works, and stored at the next chance.
+    async fn keep(&self, state: &mut State, new: Tokens) -> bool {
         let (store, account, tokens) = (self.store.clone(), self.account.clone(), new.clone());
         let written = task::spawn_blocking(move || store.write(&account, &tokens)).await;
         state.tokens = Some(new);
         state.edition = self.store.edition(&self.account);
-        let problem = match written {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(error) => Some(error.to_string()),
-        };
-        match &problem {
-            None => info!(account = self.account, "the sign-in is renewed"),
-            Some(problem) => warn!(account = self.account, "the renewed sign-in is only in memory: {problem}"),
+        match written {
+            Ok(Ok(())) => drop(state.unstored.end()),
+            Ok(Err(ref error)) => self.tell_unstored(state, error),
+            Err(ref error) => warn!(account = self.account, "the renewed sign-in is only in memory: {error}"),
         }
-        state.is_unsaved = problem.is_some();
+        state.is_unsaved = !matches!(written, Ok(Ok(())));
+        state.tried_to_save = Some(self.clock.now());
+        !state.is_unsaved
     }
-}
 
-impl State {
-    /// Why Oura will not renew the present pair, if it has said so.
-    fn refusal(&self) -> Option<NoToken> {
-        let (refused, problem) = self.refused.as_ref()?;
-        self.tokens.as_ref().filter(|tokens| refused.is_same(tokens)).map(|_| problem.clone())
+    fn tell_unstored(&self, state: &mut State, error: &StoreError) {
+        if state.unstored.is_news(error.into(), false) {
+            warn!(account = self.account, "the renewed sign-in is only in memory: {error}");
+        }
+    }
+
+    /// Logs once why the pair is not renewed, and once more when a person has to mend it: as long as it works, and may
+    /// yet be renewed, nobody has to.
+    fn tell_unrenewed(&self, state: &mut State, problem: &NoToken, works: bool) {
+        let is_final = match problem {
+            // Whoever follows the account tells that.
+            NoToken::SignIn(SignIn::Nobody) => return,
+            NoToken::SignIn(SignIn::Refused { again, .. }) => again.is_none(),
+            NoToken::SignIn(_) => true,
+            _ => false,
+        };
+        let calls = is_final || (!works && matches!(problem, NoToken::SignIn(_)));
+        if !state.unrenewed.is_news(problem.into(), calls) {
+            return;
+        }
+        let account = &self.account;
+        let end = state.tokens.as_ref().and_then(|tokens| tokens.expires_at).filter(|_| works);
+        let end = end.map(|end| format!("; the present token ends {}", time(&end))).unwrap_or_default();
+        if calls {
+            warn!(account, "{problem}{end}; run: oura-exporter login --account {account}");
+        } else {
+            warn!(account, "the sign-in is not renewed yet: {problem}{end}");
+        }
+    }
+
+    /// Logs once that Oura's API accepts not even a new token; one that it has accepted since is only another refusal.
+    fn tell_unaccepted(&self, state: &mut State, problem: &NoToken) {
+        if !state.replacements.is_accepted() && state.unaccepted.is_news(problem.into(), true) {
+            let account = &self.account;
+            warn!(account, "{problem}; if it stays, run: oura-exporter login --account {account}");
+        }
+    }
+
+    /// Oura's API accepts a token after it had refused even a new one.
+    fn accepts_again(&self, state: &mut State) {
+        if state.unaccepted.end() {
+            info!(account = self.account, "Oura accepts the token again");
+        }
     }
 }

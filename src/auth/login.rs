@@ -29,6 +29,8 @@ pub(super) struct Answer {
     pub(super) code: Option<String>,
     pub(super) state: Option<String>,
     pub(super) error: Option<String>,
+    /// A person pasted the code alone: no page could do that for them.
+    is_bare: bool,
 }
 
 impl Answer {
@@ -46,11 +48,16 @@ impl Answer {
         answer
     }
 
+    /// Whether it answers the sign-in with that state.
+    pub(super) fn is_to(&self, state: &str) -> bool {
+        self.state.as_deref() == Some(state)
+    }
+
     /// What a person pasted: the redirected URL, or the bare code.
     fn of_paste(text: &str) -> Self {
         match text.trim().split_once('?') {
             Some((_, query)) => Self::of_query(query.split('#').next().unwrap_or_default()),
-            None => Self { code: Some(text.trim().to_owned()), ..Self::default() },
+            None => Self { code: Some(text.trim().to_owned()), is_bare: true, ..Self::default() },
         }
     }
 }
@@ -85,7 +92,7 @@ impl<'a> Login<'a> {
     pub async fn by_browser(&self, open: impl FnOnce(&Url)) -> anyhow::Result<Tokens> {
         let waiting = callback::Waiting::at(&self.authority.application().redirect_uri).await?;
         open(&self.url);
-        let finished = waiting.finish(|answer| self.finish(answer));
+        let finished = waiting.finish(&self.secrets.state, |answer| self.finish(answer));
         timeout(CONSENT, finished).await.map_err(|_| anyhow!("nobody consented within ten minutes; try again"))?
     }
 
@@ -100,8 +107,12 @@ impl<'a> Login<'a> {
     }
 
     async fn finish(&self, answer: Answer) -> anyhow::Result<Tokens> {
-        let ours = answer.state.as_ref().is_none_or(|state| *state == self.secrets.state);
-        ensure!(ours, "this answer belongs to another sign-in (its state differs); begin anew and use the new page");
+        ensure!(answer.code.is_some() || answer.error.is_some(), "the address holds no code; begin anew");
+        let ours = answer.is_bare || answer.is_to(&self.secrets.state);
+        ensure!(
+            ours,
+            "this answer belongs to another sign-in (its state differs or is missing); begin anew and use the new page"
+        );
         if let Some(error) = answer.error {
             match error.as_str() {
                 "access_denied" => bail!("consent was denied; begin anew and press Allow"),

@@ -1,20 +1,34 @@
 //! Sign-in: how an account gets tokens, keeps them, and has them renewed.
 
+mod account;
 mod authority;
 mod callback;
 mod challenge;
+mod discreet;
 mod keeper;
+mod listing;
+mod lock;
 mod login;
+mod no_token;
+mod oauth_error;
+mod retry;
 mod source;
 mod store;
+mod store_error;
 mod tokens;
 
+pub use account::is_name;
 #[doc(hidden)]
 pub use authority::read_reply;
-pub use authority::{Application, Authority, AuthorityError, Code, Endpoints};
-pub use keeper::{Keeper, NoToken};
+pub use authority::{Application, Authority, Code, Endpoints};
+pub use keeper::Keeper;
+pub use listing::Listing;
+pub use lock::{Lock, lock};
 pub use login::{Login, keep};
+pub use no_token::{NoToken, SignIn};
+pub use oauth_error::{ErrorCode, OAuthError, Refusal, Unusable};
 pub(crate) use source::is_same;
 pub use source::{Grant, TokenSource};
-pub use store::{Edition, Lock, Store, StoreError};
-pub use tokens::{Portal, Tokens};
+pub use store::{Edition, Store};
+pub use store_error::StoreError;
+pub use tokens::{Portal, Tokens, Unfit};

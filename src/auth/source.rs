@@ -1,9 +1,11 @@
 //! Where a client's access token comes from: a fixed one from the environment, or one that is kept renewed.
 
+use std::future::pending;
+
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Keeper, NoToken};
+use super::{Keeper, NoToken, SignIn};
 
 /// What a person granted at a sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,12 +49,34 @@ impl TokenSource {
     /// Where there is none, and whether a person has to do something about it.
     pub async fn replace(&self, refused: &SecretString) -> Result<SecretString, NoToken> {
         match self {
-            Self::Fixed(_) => Err(NoToken::SignIn("Oura no longer accepts the access token".to_owned())),
+            Self::Fixed(_) => Err(NoToken::SignIn(SignIn::Fixed)),
             Self::Kept(keeper) => keeper.replace(refused).await,
         }
     }
 
-    /// Whether a person must sign in again, although the present token may still work.
+    /// Oura's API has accepted a token.
+    pub fn accepted(&self) {
+        if let Self::Kept(keeper) = self {
+            keeper.accepted();
+        }
+    }
+
+    /// Waits until there is a sign-in; the environment's token is always there.
+    pub async fn signed_in(&self) {
+        if let Self::Kept(keeper) = self {
+            keeper.wait_until(true).await;
+        }
+    }
+
+    /// Waits until the sign-in is gone, as after a logout.
+    pub async fn signed_out(&self) {
+        match self {
+            Self::Fixed(_) => pending().await,
+            Self::Kept(keeper) => keeper.wait_until(false).await,
+        }
+    }
+
+    /// Whether a person must sign in again: no token is left that works, and Oura refuses another one.
     pub async fn needs_sign_in(&self) -> bool {
         match self {
             Self::Fixed(_) => false,

@@ -5,8 +5,13 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
-use super::source::{Grant, is_same};
+use super::{
+    account,
+    source::{Grant, is_same},
+};
 
 /// The version of the file that this build writes; it reads no newer one.
 const VERSION: u32 = 1;
@@ -67,10 +72,16 @@ impl Tokens {
         is_same(&self.access, &other.access)
     }
 
-    /// The file's text.
-    pub(super) fn to_json(&self) -> Result<String, serde_json::Error> {
+    /// Tells whether two files hold one refresh token, without keeping it.
+    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.refresh.as_ref().map(|token| Sha256::digest(token.expose_secret()).into())
+    }
+
+    /// The text of the account's file.
+    pub(super) fn to_json(&self, account: &str) -> Result<String, serde_json::Error> {
         let file = File {
             version: VERSION,
+            account,
             access_token: self.access.expose_secret(),
             refresh_token: self.refresh.as_ref().map(ExposeSecret::expose_secret),
             issued_at: self.issued_at,
@@ -82,14 +93,18 @@ impl Tokens {
         serde_json::to_string_pretty(&file).map(|text| text + "\n")
     }
 
-    /// Reads a file's text.
-    pub(super) fn from_json(text: &str) -> Result<Self, Unfit> {
-        let Version { version } = serde_json::from_str(text).map_err(|_| Unfit::Damaged)?;
+    /// Reads a file's text: whose it says it is, and the pair.
+    pub(super) fn from_json(text: &str) -> Result<(String, Self), Unfit> {
+        let value: Value = serde_json::from_str(text).map_err(|_| Unfit::Damaged)?;
+        if value.get("access_token").is_none() && value.get("version").is_none() {
+            return Err(Unfit::NoTokens);
+        }
+        let Version { version } = Version::deserialize(&value).map_err(|_| Unfit::Damaged)?;
         if version > VERSION {
             return Err(Unfit::Newer(version));
         }
-        let file: OwnedFile = serde_json::from_str(text).map_err(|_| Unfit::Damaged)?;
-        Ok(Self {
+        let file = OwnedFile::deserialize(value).map_err(|_| Unfit::Damaged)?;
+        let tokens = Self {
             access: file.access_token.into(),
             refresh: file.refresh_token.map(SecretString::from),
             issued_at: file.issued_at,
@@ -97,23 +112,46 @@ impl Tokens {
             scopes: file.scopes,
             portal: file.portal,
             signed_in_at: file.signed_in_at,
-        })
+        };
+        Ok((file.account, tokens))
     }
 }
 
-/// Why a file's text is no pair of tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unfit {
+/// A hash of a refresh token.
+pub(super) type Fingerprint = [u8; 32];
+
+/// Why a file's text is no pair of tokens of its account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// It is no whole token file.
     Damaged,
+    /// It is whole, and something else.
+    NoTokens,
+    /// A newer build wrote it, with this version.
     Newer(u32),
+    /// It says that it is another account's: that name, if it is one.
+    OtherAccount(Option<String>),
+}
+
+impl Unfit {
+    /// It says that it is the account's of that name, which the file's name does not.
+    pub(super) fn of_other_account(name: String) -> Self {
+        Self::OtherAccount(Some(name).filter(|name| account::is_name(name)))
+    }
 }
 
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Damaged => f.write_str("it is cut short or damaged; sign in again, or restore it from a backup"),
+            Self::NoTokens => f.write_str("it holds no tokens; move it elsewhere, and sign in again"),
             Self::Newer(version) => {
                 write!(f, "a newer oura-exporter wrote it (version {version}); use that one, or sign in again")
+            }
+            Self::OtherAccount(name) => {
+                let whose =
+                    name.as_ref().map_or_else(|| "another account".to_owned(), |name| format!("account {name}"));
+                write!(f, "it holds the sign-in of {whose}, and a refresh token works once; sign in again")
             }
         }
     }
@@ -127,6 +165,7 @@ struct Version {
 #[derive(Serialize)]
 struct File<'a> {
     version: u32,
+    account: &'a str,
     access_token: &'a str,
     refresh_token: Option<&'a str>,
     issued_at: DateTime<Utc>,
@@ -138,6 +177,7 @@ struct File<'a> {
 
 #[derive(Deserialize)]
 struct OwnedFile {
+    account: String,
     access_token: String,
     refresh_token: Option<String>,
     issued_at: DateTime<Utc>,

@@ -11,7 +11,7 @@ use reqwest::Url;
 
 use super::examine::{examine, marked, words};
 use crate::{
-    auth::{self, Authority, AuthorityError, Store, TokenSource, Tokens},
+    auth::{self, Authority, Listing, OAuthError, Store, TokenSource, Tokens},
     clock::Clock,
     config::{self, Config, SignIn},
     latest::{AccountState, CollectionState, Mark, missing_scope},
@@ -43,6 +43,8 @@ impl Login {
     pub(super) async fn run(&self, sign_in: &SignIn, config: &Config) -> anyhow::Result<()> {
         let store = store(sign_in)?;
         store.check()?;
+        // Found out before anybody consents: whether what comes of it can be stored.
+        drop(auth::lock(store, &self.account).await?);
         let authority = authority(sign_in)?;
         let login = auth::Login::begin(&authority).await?;
         let tokens = if self.no_browser {
@@ -121,17 +123,17 @@ fn tell_unasked(state: &AccountState, config: &Config) {
 impl Logout {
     pub(super) async fn run(&self, sign_in: &SignIn) -> anyhow::Result<()> {
         let store = store(sign_in)?;
+        let _lock = auth::lock(store, &self.account).await.context("nothing is forgotten yet")?;
         let Some(tokens) = store.read(&self.account)? else {
             bail!("account {} is not signed in; `oura-exporter accounts` shows who is", self.account);
         };
         match authority(sign_in)?.revoke(&tokens).await {
             Ok(()) => println!("Oura has taken the sign-in of account {} back.", self.account),
-            Err(error @ AuthorityError::Unreachable(_)) => {
+            Err(error @ OAuthError::Unreachable(_)) => {
                 return Err(error).context("nothing is forgotten yet; try again when Oura can be reached");
             }
             Err(error) => println!("Oura does not confirm ({error}); revoke the application in the Oura app, too."),
         }
-        let _lock = store.lock(&self.account)?;
         store.remove(&self.account)?;
         println!("Account {} is forgotten here.", self.account);
         Ok(())
@@ -141,8 +143,11 @@ impl Logout {
 /// The table of those who are signed in.
 pub(super) fn accounts(sign_in: &SignIn) -> anyhow::Result<()> {
     let store = store(sign_in)?;
-    let names = store.accounts()?;
+    let Listing { accounts: names, warnings } = store.list()?;
     let mut out = io::stdout().lock();
+    for warning in warnings {
+        writeln!(out, "{warning}")?;
+    }
     if names.is_empty() {
         writeln!(out, "Nobody is signed in. Run: oura-exporter login")?;
         return Ok(());

@@ -24,7 +24,7 @@ pub use self::{
     variables::{VARIABLES, help, markdown},
 };
 use crate::{
-    auth::Store,
+    auth::{Listing, Store},
     documents::{KINDS, Kind},
     history::Access,
 };
@@ -218,9 +218,12 @@ impl Config {
 
     /// Who is signed in, and whether that is enough to go by.
     fn find_accounts(&mut self, token_is_set: bool, reader: &mut Reader) {
-        let stored = self.sign_in.store.as_ref().map_or(Ok(vec![]), Store::accounts);
+        let stored = self.sign_in.store.as_ref().map_or_else(|| Ok(Listing::default()), Store::list);
         match stored {
-            Ok(names) => self.signed_in = names,
+            Ok(listing) => {
+                self.signed_in = listing.accounts;
+                reader.warnings.extend(listing.warnings);
+            }
             Err(error) => reader.mistakes.push(error.to_string()),
         }
         let same = self.accounts.iter().find(|account| self.signed_in.contains(&account.name));

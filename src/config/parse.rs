@@ -12,14 +12,15 @@ use secrecy::SecretString;
 use tracing::Level;
 
 use super::environment::{MARKED, is_marked, is_quoted};
-use crate::documents::{KINDS, Kind};
+use crate::{
+    auth,
+    documents::{KINDS, Kind},
+};
 
 /// The longest duration that makes sense anywhere here.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Faster polling would exceed Oura's limit.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest name of an account.
-const LONGEST_NAME: usize = 64;
 /// A scope that Oura knows and no collection needs.
 const UNUSED_SCOPE: &str = "email";
 const NO_ADDRESS: &str = "is not an address with a port; write 127.0.0.1:10058";
@@ -161,11 +162,8 @@ impl Setting {
 
     pub(super) fn account(&self) -> Result<String, String> {
         let name = &self.text;
-        let fits = name.len() <= LONGEST_NAME
-            && name.starts_with(|first: char| first.is_ascii_alphanumeric())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
         // It may be an e-mail address, so it is not repeated.
-        fits.then(|| name.to_owned()).ok_or_else(|| {
+        auth::is_name(name).then(|| name.to_owned()).ok_or_else(|| {
             format!(
                 "{}: a name is up to 64 letters, digits, dots, dashes and underscores (no e-mail); write anna",
                 self.name

@@ -14,7 +14,11 @@ use super::{
     openmetrics::{Format, Text},
     series::{Lines, Points, add_run},
 };
-use crate::{catalogue, http, observation::Run};
+use crate::{
+    catalogue::{self, ACCOUNT_LABEL},
+    http,
+    observation::{LabelValue, Run},
+};
 
 /// How far back `/metrics/samples` goes.
 pub const PAGE_DEPTH: TimeDelta = TimeDelta::hours(48);
@@ -79,6 +83,14 @@ impl Recent {
             drop(kept);
             self.news.notify_one();
         }
+    }
+
+    /// Leaves out what was kept of an account that is gone.
+    pub fn forget(&self, account: &str) {
+        let own = (ACCOUNT_LABEL, LabelValue::from(account.to_owned()));
+        let mut kept = self.lock();
+        kept.lines.retain(|series, _| !series.labels.contains(&own));
+        kept.version += 1;
     }
 
     /// Waits for news; those that came since the last wait count.

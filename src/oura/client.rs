@@ -138,7 +138,12 @@ impl Client {
                 // It was renewed while the request was under way: the refusal is of the old one.
                 self.transport.send(get, &newer, &self.gate, room).await
             }
-            answer => answer,
+            answer => {
+                if answer.is_ok() {
+                    self.source.accepted();
+                }
+                answer
+            }
         }
     }
 }

@@ -34,6 +34,7 @@ const MEMBERSHIP_LAPSED: Duration = Duration::from_secs(3600);
 const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(60);
 
 /// An account to follow.
+#[derive(Clone)]
 pub struct Account {
     /// The name given by the user.
     pub name: String,

@@ -9,6 +9,7 @@ mod series;
 use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
+use tracing::warn;
 
 pub use account::Account;
 
@@ -41,11 +42,34 @@ impl Poller {
     pub async fn run(self, accounts: Vec<Account>) -> Result<(), tokio::task::JoinError> {
         let mut tasks = JoinSet::new();
         for (slot, account) in accounts.into_iter().enumerate() {
-            tasks.spawn(self.clone().follow(slot, account));
+            tasks.spawn(self.clone().attend(slot, account));
         }
         while let Some(ended) = tasks.join_next().await {
             ended?;
         }
         Ok(())
+    }
+
+    /// Follows an account as long as it is signed in: after a logout it leaves the page, after a login it is back.
+    async fn attend(self, slot: usize, account: Account) {
+        let name = &account.name;
+        loop {
+            account.client.source().signed_in().await;
+            tokio::select! {
+                () = self.clone().follow(slot, account.clone()) => {}
+                () = account.client.source().signed_out() => {
+                    warn!(account = name, "its token file is gone, as after a logout: it leaves the page until somebody signs in again");
+                    self.forget(slot, name);
+                }
+            }
+        }
+    }
+
+    fn forget(&self, slot: usize, account: &str) {
+        self.board.take_down(slot);
+        self.stats.forget(account, &self.kinds);
+        if let Some(samples) = &self.samples {
+            samples.forget(account);
+        }
     }
 }

@@ -142,10 +142,14 @@ impl Follower {
         }
     }
 
+    /// Whoever keeps a sign-in tells its troubles, and their end.
+    fn is_told_elsewhere(&self, reason: Reason) -> bool {
+        self.state.is_signed_in && matches!(reason, Reason::Token | Reason::State)
+    }
+
     /// A failure of the whole account is logged for the first of its collections only.
     fn log_begin(&self, collection: &CollectionState, problem: &Problem, before: &[Option<Reason>]) {
-        if problem.reason == Reason::Token && self.state.is_signed_in {
-            // Whoever keeps the sign-in has told already.
+        if self.is_told_elsewhere(problem.reason) {
             return;
         }
         let (account, reason, words) = (&self.state.name, problem.reason.label(), self.state.told(problem));
@@ -158,6 +162,9 @@ impl Follower {
 
     /// And its end for the last of them.
     fn log_end(&self, place: usize, reason: Reason) {
+        if self.is_told_elsewhere(reason) {
+            return;
+        }
         let (account, collection) = (&self.state.name, self.state.collections[place].kind.name);
         if !reason.is_of_the_account() {
             info!(account, collection, "works again");

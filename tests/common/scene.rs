@@ -123,6 +123,14 @@ impl Scene {
         self.tokens().join(format!("{account}.json"))
     }
 
+    /// The access token of the account has ended, as far as its file says.
+    pub(crate) fn expire(&self, account: &str) {
+        let text = std::fs::read(self.file(account)).expect("a file");
+        let mut file: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        file["expires_at"] = file["issued_at"].clone();
+        std::fs::write(self.file(account), file.to_string()).expect("it is written");
+    }
+
     /// Begins a sign-in.
     pub(crate) async fn begin(&self, arguments: &[&str]) -> Begun {
         let mut command = self.program();

@@ -84,7 +84,7 @@ impl SignedIn {
     }
 
     /// Renews the stored pair as the program would.
-    pub(crate) async fn refresh(&self) -> Result<Tokens, auth::AuthorityError> {
+    pub(crate) async fn refresh(&self) -> Result<Tokens, auth::OAuthError> {
         self.authority().refresh(&self.stored(), self.clock.now()).await
     }
 

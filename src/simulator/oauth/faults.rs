@@ -29,6 +29,12 @@ pub enum TokenFault {
     NoExpiresIn,
     /// A good answer without `refresh_token`; a refresh token that bought it can be used again.
     NoRefreshToken,
+    /// A good answer with this `expires_in`; a refresh token that bought it can be used again.
+    ExpiresIn(i64),
+    /// A good answer with this `access_token`, which opens nothing; a refresh token that bought it can be used again.
+    AccessToken(&'static str),
+    /// 400 or 401 with this error and this description; nothing is spent.
+    Refusal(u16, &'static str, String),
     /// A good answer with `scope` as a list.
     ScopeAsList,
     /// A good answer without `scope`.
@@ -123,8 +129,19 @@ impl TokenFault {
     pub(super) const fn spoils(&self) -> bool {
         matches!(
             self,
-            Self::DropAfterRotating | Self::NoExpiresIn | Self::NoRefreshToken | Self::ScopeAsList | Self::NoScope
+            Self::DropAfterRotating
+                | Self::NoExpiresIn
+                | Self::NoRefreshToken
+                | Self::ExpiresIn(_)
+                | Self::AccessToken(_)
+                | Self::ScopeAsList
+                | Self::NoScope
         )
+    }
+
+    /// Whether what bought the answer that it spoils can be used again.
+    pub(super) const fn keeps(&self) -> bool {
+        matches!(self, Self::NoRefreshToken | Self::ExpiresIn(_) | Self::AccessToken(_))
     }
 
     /// A good answer, spoilt.
@@ -133,6 +150,14 @@ impl TokenFault {
             Self::NoExpiresIn => "expires_in",
             Self::NoRefreshToken => "refresh_token",
             Self::NoScope => "scope",
+            Self::ExpiresIn(seconds) => {
+                answer["expires_in"] = json!(seconds);
+                return;
+            }
+            Self::AccessToken(token) => {
+                answer["access_token"] = json!(token);
+                return;
+            }
             Self::ScopeAsList => {
                 let scopes: Vec<&str> = answer["scope"].as_str().unwrap_or_default().split_whitespace().collect();
                 answer["scope"] = json!(scopes);
@@ -156,6 +181,9 @@ impl TokenFault {
                 Reply::json(*status, &json!({ "error": "invalid_request", "error_description": "Invalid request" }))
             }
             Self::Status(status) => Reply::of_status(*status),
+            Self::Refusal(status, error, description) => {
+                Reply::json(*status, &json!({ "error": error, "error_description": description }))
+            }
             _ => Reply::of_status(500),
         }
     }

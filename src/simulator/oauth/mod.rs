@@ -83,7 +83,7 @@ pub struct Exchange {
     pub status: u16,
     /// For a refresh at the portal of its token: how often that token had been presented there before; only 0 is
     /// harmless. Presentations that a fault answered in place of the portal do not count, nor does one that
-    /// [`TokenFault::NoRefreshToken`] let it survive.
+    /// a fault such as [`TokenFault::NoRefreshToken`] let it survive.
     pub spent: u32,
 }
 

@@ -94,7 +94,7 @@ impl Desk {
         }
         proven(order.applications, portal, order.asked)?;
         let grant = if grant_type == REFRESH {
-            self.ledger.present(needed(REFRESH)?, portal, fault == Some(&TokenFault::NoRefreshToken))?
+            self.ledger.present(needed(REFRESH)?, portal, fault.is_some_and(TokenFault::keeps))?
         } else {
             let (redirect, verifier) = (value(form, "redirect_uri"), value(form, "code_verifier"));
             self.ledger.redeem(needed("code")?, portal, redirect, verifier, order.now)?

@@ -1,0 +1,171 @@
+//! Who has a sign-in in the store, and what lies there besides that looks like one and is none.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, Metadata},
+    io,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    account,
+    discreet::harmless_name,
+    store::{EXTENSION, Store},
+    store_error::StoreError,
+    tokens::{Fingerprint, Unfit},
+};
+
+/// The rights of anybody but the owner.
+const OTHERS: u32 = 0o077;
+const MODE: u32 = 0o7777;
+const ELSEWHERE: &str = "move it elsewhere";
+
+/// The accounts of a store.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Their names, in order; the file of one may still be unreadable, which its account then shows.
+    pub accounts: Vec<String>,
+    /// What is no account although it looks like one, and which files are open to others: each with what to do.
+    pub warnings: Vec<String>,
+}
+
+/// A file of which the name is one of an account's.
+struct Candidate {
+    name: String,
+    path: PathBuf,
+    fingerprint: Option<Fingerprint>,
+    /// Why it is none; where it is another account's, it still holds tokens.
+    refused: Option<String>,
+}
+
+impl Store {
+    /// The names of the accounts that have a file, in order.
+    ///
+    /// # Errors
+    /// Where the directory cannot be read; one that is not there has no accounts.
+    pub fn accounts(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.list()?.accounts)
+    }
+
+    /// The accounts that have a file, and what else is to be said of the directory.
+    ///
+    /// # Errors
+    /// Where the directory cannot be read; one that is not there has no accounts.
+    pub fn list(&self) -> Result<Listing, StoreError> {
+        let entries = match fs::read_dir(self.directory()) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listing::default()),
+            Err(error) => return Err(StoreError::of_system("read", self.directory(), &error)),
+        };
+        let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| is_meant(path)).collect();
+        paths.sort();
+        let mut listing = Listing::default();
+        let mut candidates = Vec::new();
+        for path in paths {
+            match self.candidate(path, &mut listing.warnings) {
+                Ok(candidate) => candidates.push(candidate),
+                Err(warning) => listing.warnings.push(warning),
+            }
+        }
+        refuse_second_holders(&mut candidates);
+        for candidate in candidates {
+            match candidate.refused {
+                Some(warning) => listing.warnings.push(warning),
+                None => listing.accounts.push(candidate.name),
+            }
+        }
+        Ok(listing)
+    }
+
+    /// What the file at `path` is, unless it has nothing to do with tokens.
+    fn candidate(&self, path: PathBuf, warnings: &mut Vec<String>) -> Result<Candidate, String> {
+        let name = path.file_stem().and_then(|name| name.to_str()).filter(|name| account::is_name(name));
+        let Some(name) = name.map(str::to_owned) else {
+            return Err(no_account(
+                &path,
+                "an account's name has letters, digits, dots, dashes and underscores only",
+                ELSEWHERE,
+            ));
+        };
+        let metadata = fs::metadata(&path);
+        if metadata.as_ref().is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(no_account(&path, "it is no file", ELSEWHERE));
+        }
+        let (fingerprint, refused) = match self.read_any(&path) {
+            Ok(Some((inner, tokens))) if inner == name => (tokens.fingerprint(), None),
+            Ok(Some((inner, tokens))) => (tokens.fingerprint(), Some(of_other(&path, &name, inner))),
+            Err(StoreError::Unfit { cause: Unfit::NoTokens, .. }) => {
+                return Err(no_account(&path, "it holds no tokens", ELSEWHERE));
+            }
+            Ok(None) => return Err(no_account(&path, "it leads nowhere", "remove it")),
+            // It is an account's all the same, which cannot be used and says so.
+            Err(_) => (None, None),
+        };
+        if let Ok(metadata) = metadata
+            && refused.is_none()
+        {
+            warnings.extend(rights(&path, &metadata));
+        }
+        Ok(Candidate { name, path, fingerprint, refused })
+    }
+}
+
+/// Whether it looks like a token file: the store's own files beside begin with a dot.
+fn is_meant(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.extension().is_some_and(|extension| extension == EXTENSION) && !name.starts_with('.')
+}
+
+/// A refresh token works once: where several files hold one, only the first that is its account's own is used.
+fn refuse_second_holders(candidates: &mut [Candidate]) {
+    let mut holders = BTreeMap::<Fingerprint, PathBuf>::new();
+    for candidate in candidates.iter().filter(|candidate| candidate.refused.is_none()) {
+        if let Some(fingerprint) = candidate.fingerprint {
+            holders.entry(fingerprint).or_insert_with(|| candidate.path.clone());
+        }
+    }
+    for candidate in candidates {
+        let holder = candidate.fingerprint.and_then(|fingerprint| holders.get(&fingerprint));
+        let Some(holder) = holder.filter(|holder| **holder != candidate.path) else { continue };
+        let why = format!("{} holds the same refresh token, which works once, and is used", holder.display());
+        let todo = format!("remove it, or sign in anew: oura-exporter login --account {}", candidate.name);
+        candidate.refused = Some(no_account(&candidate.path, &why, &todo));
+    }
+}
+
+fn of_other(path: &Path, name: &str, inner: String) -> String {
+    let whose = match Unfit::of_other_account(inner) {
+        Unfit::OtherAccount(Some(inner)) => format!("it holds the sign-in of account {inner}"),
+        _ => "it holds the sign-in of another account".to_owned(),
+    };
+    no_account(path, &whose, &format!("remove it, or sign in anew: oura-exporter login --account {name}"))
+}
+
+fn no_account(path: &Path, why: &str, todo: &str) -> String {
+    format!("{} is no account: {why}; {todo}", shown(path))
+}
+
+/// The path, whose last part may be anything that somebody calls a file.
+fn shown(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(harmless_name(&name)).display().to_string()
+}
+
+/// What is wrong with who may read the file.
+fn rights(path: &Path, metadata: &Metadata) -> Vec<String> {
+    let (path, mode) = (path.display(), metadata.permissions().mode());
+    let (owner, own) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    let open = (mode & OTHERS != 0).then(|| {
+        format!(
+            "{path} can be read or written by others than its owner (mode {:o}); run: chmod 600 {path}",
+            mode & MODE
+        )
+    });
+    let foreign = (owner != own).then(|| {
+        format!(
+            "{path} belongs to user {owner}, and this is user {own}; run oura-exporter always as one user, or chown it"
+        )
+    });
+    open.into_iter().chain(foreign).collect()
+}

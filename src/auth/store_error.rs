@@ -1,0 +1,62 @@
+//! What goes wrong with token files, as data that can be kept and compared, with what to do about it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::tokens::Unfit;
+
+/// What went wrong with which file, and what to do; the file is as it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The system refused.
+    #[error("cannot {what} {}: {cause}; {}", path.display(), advice(*.kind))]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Of which kind the refusal is.
+        kind: io::ErrorKind,
+        /// The system's words.
+        cause: String,
+    },
+    /// Another process does not let go of the lock.
+    #[error(
+        "cannot lock {}: another process has held it for {} s; let it go on or end it (fuser -v {} shows which)",
+        path.display(), waited.as_secs(), path.display()
+    )]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The file is there and says nothing that can be used.
+    #[error("cannot use {}: {cause}", path.display())]
+    Unfit {
+        /// Which file.
+        path: PathBuf,
+        /// Why, and what to do.
+        cause: Unfit,
+    },
+}
+
+impl StoreError {
+    pub(super) fn of_system(what: &'static str, path: &Path, error: &io::Error) -> Self {
+        Self::System { what, path: path.to_owned(), kind: error.kind(), cause: error.to_string() }
+    }
+}
+
+const fn advice(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room; what was stored is whole",
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            "give this user the right to it (a login as another user leaves files of theirs), or set OURA_STATE_DIR to a \
+             directory it may write"
+        }
+        _ => "check OURA_STATE_DIR and its disk",
+    }
+}
