@@ -104,9 +104,13 @@ async fn prometheus(directory: &Path, exporter: &str, alertmanager: &str) -> Sto
     config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"][0] = json!(alertmanager);
     config["scrape_configs"][0]["static_configs"][0]["targets"][0] = json!(exporter);
     config["scrape_configs"][1]["static_configs"][0]["targets"][0] = json!(exporter);
-    fs::create_dir(directory.join("alerts")).expect("a directory");
+    // The rules lie beside the directory of the configuration, as in the repository.
+    let home = directory.join("deploy");
+    for place in [&home, &directory.join("alerts")] {
+        fs::create_dir(place).expect("a directory");
+    }
     fs::copy(file("alerts/oura.rules.yml"), directory.join("alerts/oura.rules.yml")).expect("a copy");
-    Store::prometheus_in(directory, &config.to_string(), &["--rules.alert.resend-delay=1s"]).await
+    Store::prometheus_in(&home, &config.to_string(), &["--rules.alert.resend-delay=1s"]).await
 }
 
 /// Waits until Alertmanager has asked itself five times more about each group whether it is to be told again.

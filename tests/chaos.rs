@@ -168,14 +168,19 @@ impl Scene {
         Self { simulator, exporter, http, clock, lines, log, _state: state, _held: held, _hold: hold }
     }
 
-    /// Lets a poll interval pass, and gives the page at its end.
-    async fn look(&mut self) -> Page {
-        for _ in 0..POLL.as_millis() / STEP.as_millis() {
+    /// Lets time pass.
+    async fn pass(&self, time: Duration) {
+        for _ in 0..time.as_millis() / STEP.as_millis() {
             for _ in 0..TURNS {
                 yield_now().await;
             }
             advance(STEP).await;
         }
+    }
+
+    /// Lets a poll interval pass, and gives the page at its end.
+    async fn look(&mut self) -> Page {
+        self.pass(POLL).await;
         self.lines.note(&self.log.take());
         self.simulator.forget_requests();
         let answer = self.http.get(format!("{}/metrics", self.exporter.url)).send().await.expect("an answer");
@@ -293,6 +298,8 @@ async fn three_days_in_which_every_third_answer_fails_leave_nothing_down_and_flo
         }
     }
     let (grown, (renewals, tries)) = (resident().saturating_sub(after_a_day), scene.renewals());
+    // It ends between two polls, so that the look a poll interval later does not fall into the midst of one.
+    scene.pass(POLL / 2).await;
     scene.simulator.faults().clear();
     scene.simulator.authorizations().clear_faults();
     let page = scene.look().await;

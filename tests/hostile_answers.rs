@@ -301,6 +301,33 @@ async fn an_absurd_size_or_heart_rate_spoils_nothing_else() {
     }
 }
 
+#[tokio::test]
+async fn what_is_to_come_or_cannot_be_is_not_shown() {
+    let cases: [(&str, fn(&mut Value), &[&str]); 5] = [
+        ("heartrate", |row| row["bpm"] = json!(-7), &["oura_heart_rate_bpm"]),
+        ("heartrate", |row| row["bpm"] = json!(0), &["oura_heart_rate_bpm"]),
+        ("ring_battery_level", |row| row["level"] = json!(4000), &["oura_ring_battery_ratio"]),
+        ("ring_battery_level", |row| row["timestamp"] = json!("2026-11-22T17:00:00Z"), &["oura_ring_battery_ratio"]),
+        (
+            "workout",
+            |workout| {
+                workout["start_datetime"] = json!("2026-11-22T17:00:00+00:00");
+                workout["end_datetime"] = json!("2099-11-22T17:00:00+00:00");
+            },
+            &["oura_workout_last_duration_seconds", "oura_workout_last_start_timestamp_seconds"],
+        ),
+    ];
+    for (collection, spoil, metrics) in cases {
+        let simulator = simulator_at(NOON).await;
+        simulator.faults().edit(Scope::collection(collection), move |all| all.iter_mut().for_each(spoil));
+        let page = Plan::default().ready(&simulator).await.page().await;
+        for metric in metrics {
+            assert_eq!(page.get(&format!("{metric}{{account=\"alice\"}}")), None, "{collection} {metric}");
+        }
+        assert_eq!(page.is_up(collection), Some(1.0), "{collection}");
+    }
+}
+
 const SECRET: &str = "her weight is 61 kg";
 
 /// A kind of document with a defect in its metric, in its views, and in what is asked for: before anything is read.

@@ -47,7 +47,7 @@ async fn all_mistakes_are_named_at_once() {
         r#"OURA_LOG: "loud" is not a level"#,
         r#"OURA_LOG_FORMAT: "xml" is not a format"#,
         r#"OURA_SANDBOX: "perhaps" is neither true nor false"#,
-        "OURA_API_URL: not an http or https URL",
+        "OURA_API_URL: does not begin with https://",
         "OURA_ACCOUNT: a name is",
         "OURA_ACCESS_TOKEN: not a token",
     ];
@@ -137,7 +137,7 @@ async fn a_receiver_is_opened_in_one_way_and_whole() {
     let cases = [
         (&[(user, "anna")][..], "one is set without the other; set both"),
         (&[(user, "anna"), (password, "s3cret"), (token, "s3cret")], "both are set; unset one"),
-        (&[url], "OURA_REMOTE_WRITE_URL: not an http or https URL without a password"),
+        (&[url], "OURA_REMOTE_WRITE_URL: not a URL, or one with a user or password in it"),
     ];
     for (variables, words) in cases {
         let (code, said) = with(variables).await;

@@ -261,8 +261,15 @@ async fn nothing_pasted_or_no_code_in_it_says_what_to_paste() {
     let scene = Scene::of(Portal::New).await;
     let ended = scene.log_in("anna", async |_| String::new()).await;
     assert_refused(&scene, ended, "nothing was pasted", "paste the address that the browser was sent to");
-    let ended = scene.log_in("anna", async |_| "http://localhost:10059/callback?iss=x".to_owned()).await;
-    assert_refused(&scene, ended, "the address holds no code", "begin anew");
+    for no_code in
+        ["http://localhost:10059/callback?iss=x", "http://localhost:10059/callback", "hello", "anna@example.com"]
+    {
+        let (code, said) = scene.log_in("anna", async |_| no_code.to_owned()).await;
+        let asked = "That is not the address: it holds no code. Paste the address that the browser was sent to";
+        assert!(said.contains(asked), "{no_code}: {said}");
+        assert_refused(&scene, (code, said), "nothing was pasted", "paste the address that the browser was sent to");
+    }
+    assert!(scene.simulator.authorizations().exchanges().is_empty(), "nothing of it is sent to Oura");
 }
 
 #[tokio::test]

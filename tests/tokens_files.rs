@@ -41,6 +41,22 @@ impl SignedIn {
     }
 }
 
+#[tokio::test]
+async fn however_long_a_pair_is_what_was_stored_can_be_read_again() {
+    let scene = SignedIn::with(Clock::system(), TimeDelta::hours(2)).await;
+    let long = |unit: &str| unit.repeat(60_000);
+    for (refresh, scope) in
+        [("r".to_owned(), "a ".repeat(7_600)), (long("r"), "daily".to_owned()), (long("\u{1}"), long("\""))]
+    {
+        let mut tokens = scene.stored();
+        tokens.refresh = Some(refresh.into());
+        tokens.scopes = Some(scope.split(' ').map(str::to_owned).collect());
+        scene.store.write(ANNA, &tokens).expect("it is stored");
+        let read = scene.store.read(ANNA).expect("it can be read").expect("a file");
+        assert_eq!(read.scopes, tokens.scopes);
+    }
+}
+
 /// The accounts on the page.
 fn accounts(page: &Page) -> Vec<&str> {
     page.starting_with("oura_up").into_iter().filter_map(|series| series.split('"').nth(1)).collect()
@@ -109,7 +125,7 @@ async fn what_is_no_account_is_said_once_and_ignored() {
     fs::create_dir(scene.beside("x.json")).expect("a directory");
     fs::write(scene.beside("package.json"), "{\"name\": \"x\"}\n").expect("it is written");
     fs::write(scene.beside("list.json"), "[1, 2]").expect("it is written");
-    fs::write(scene.beside("large.json"), " ".repeat(100_000)).expect("it is written");
+    fs::write(scene.beside("large.json"), " ".repeat(2_000_000)).expect("it is written");
     let own = |name: &str| fs::copy(scene.file(), scene.beside(name)).expect("it is copied");
     let names = ["anna (conflicted copy).json", "-anna.json", "anna\u{202e}\n.json", "eva@example.com.json"];
     for name in names {

@@ -104,6 +104,18 @@ async fn a_refusal_is_not_the_end_and_the_token_at_hand_works_on() {
 }
 
 #[tokio::test]
+async fn a_token_that_ends_at_once_by_its_own_words_is_not_renewed_again_and_again() {
+    for life in [1, 20, 240] {
+        let due = Due::now().await;
+        due.fail(TokenFault::ExpiresIn(life));
+        let asked = due.asked_in(61).await;
+        assert!((4..=5).contains(&asked.len()), "each quarter of an hour, whatever Oura says: {life} s: {asked:?}");
+        assert!(due.scene.exchanges(0).iter().all(|exchange| exchange.spent == 0), "{life} s");
+        assert!(due.lines("the sign-in is renewed").len() <= 5, "{life} s");
+    }
+}
+
+#[tokio::test]
 async fn refusals_are_tried_again_later_each_time_and_after_the_tokens_end_and_a_person_is_called_once() {
     for (status, error) in [(401, "invalid_client"), (400, "invalid_request"), (400, "try_later")] {
         let due = Due::now().await;

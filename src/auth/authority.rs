@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::{StatusCode, redirect};
 use secrecy::{ExposeSecret, SecretString};
@@ -11,7 +12,7 @@ use tracing::debug;
 
 use super::{
     oauth_error::{OAuthError, Refusal, Unusable},
-    tokens::{Portal, Tokens},
+    tokens::{Portal, Tokens, is_sendable},
 };
 use crate::{
     oura::{
@@ -161,7 +162,7 @@ impl Authority {
     pub async fn refresh(&self, before: &Tokens, now: DateTime<Utc>) -> Result<Tokens, OAuthError> {
         let token = before.refresh.as_ref().map_or("", |token| token.expose_secret());
         let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
-        let reply = self.ask(before.portal, &form).await?;
+        let reply = self.ask(before.portal, &form, &[before.access.expose_secret()]).await?;
         reply.tokens(before.portal, now, Some(before)).map_err(OAuthError::Unusable)
     }
 
@@ -184,8 +185,8 @@ impl Authority {
     }
 
     async fn either(&self, form: &[(&str, &str)]) -> Result<(Portal, Reply), OAuthError> {
-        match self.ask(Portal::Legacy, form).await {
-            Err(OAuthError::Refused(legacy)) => match self.ask(Portal::New, form).await {
+        match self.ask(Portal::Legacy, form, &[]).await {
+            Err(OAuthError::Refused(legacy)) => match self.ask(Portal::New, form, &[]).await {
                 Ok(reply) => Ok((Portal::New, reply)),
                 // The portal that knows the application says more about the code.
                 Err(OAuthError::Refused(new)) if new.is_of_the_grant() && !legacy.is_of_the_grant() => {
@@ -198,7 +199,7 @@ impl Authority {
         }
     }
 
-    async fn ask(&self, portal: Portal, form: &[(&str, &str)]) -> Result<Reply, OAuthError> {
+    async fn ask(&self, portal: Portal, form: &[(&str, &str)], others: &[&str]) -> Result<Reply, OAuthError> {
         let request = self.http.post(&self.endpoints(portal).token).form(&self.identified(form));
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
@@ -208,7 +209,11 @@ impl Authority {
             status if status.is_success() => Reply::read(&body),
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED => {
                 let secrets = self.identified(form).into_iter().filter(|(name, _)| !PUBLIC.contains(name));
-                let secrets: Vec<_> = secrets.map(|(_, value)| value).collect();
+                let application = &self.application;
+                let (id, secret) = (application.client_id.expose_secret(), application.client_secret.expose_secret());
+                let basic = STANDARD.encode(format!("{id}:{secret}"));
+                let secrets: Vec<_> =
+                    secrets.map(|(_, value)| value).chain(others.iter().copied()).chain([basic.as_str()]).collect();
                 Err(OAuthError::Refused(Refusal::read(status.as_u16(), &body, &secrets)))
             }
             status => Err(OAuthError::Unavailable(status.as_u16())),
@@ -250,23 +255,26 @@ pub fn read_reply(body: &[u8], now: DateTime<Utc>, before: Option<&Tokens>) -> R
 
 impl Reply {
     fn read(body: &[u8]) -> Result<Self, OAuthError> {
+        // A pair that Oura has given is not to be lost to a byte order mark before it.
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         serde_json::from_slice(body).map_err(|_| OAuthError::Unusable(Unusable::NoReply))
     }
 
     /// The pair; what the reply does not say stays as it was `before`.
     fn tokens(self, portal: Portal, now: DateTime<Utc>, before: Option<&Tokens>) -> Result<Tokens, Unusable> {
-        // What is not printable could not be sent in a header.
-        if self.access_token.is_empty() || !self.access_token.chars().all(|c| c.is_ascii_graphic()) {
+        let access = self.access_token.trim();
+        if !is_sendable(access) {
             return Err(Unusable::NoAccessToken);
         }
         let seconds = self.expires_in.as_ref().and_then(number);
         if seconds.is_some_and(|seconds| seconds <= 0) {
             return Err(Unusable::Ended);
         }
-        let refresh = self.refresh_token.as_ref().and_then(Value::as_str).filter(|token| !token.trim().is_empty());
+        let refresh =
+            self.refresh_token.as_ref().and_then(Value::as_str).map(str::trim).filter(|token| !token.is_empty());
         let life = seconds.and_then(TimeDelta::try_seconds);
         Ok(Tokens {
-            access: self.access_token.into(),
+            access: access.to_owned().into(),
             refresh: refresh.map(SecretString::from).or_else(|| before?.refresh.clone()),
             issued_at: now,
             expires_at: life.and_then(|life| now.checked_add_signed(life)),

@@ -26,6 +26,8 @@ use super::{
 };
 use crate::clock::Clock;
 
+/// However short Oura says that a token lives, the next one is not asked for sooner.
+const LEAST_BETWEEN_RENEWALS: TimeDelta = TimeDelta::minutes(15);
 /// How often it is looked whether the account still has its file.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -49,6 +51,8 @@ struct State {
     edition: Option<Edition>,
     /// The pair could not be stored and is only here.
     is_unsaved: bool,
+    /// When this process last renewed it.
+    renewed_at: Option<DateTime<Utc>>,
     /// When it was last tried to store it.
     tried_to_save: Option<DateTime<Utc>>,
     renewals: Renewals,
@@ -59,6 +63,14 @@ struct State {
     unrenewed: Told,
     unaccepted: Told,
     unstored: Told,
+}
+
+impl State {
+    /// Whether the pair was renewed a short while ago: if a new token ends at once by its own words, asking for one after
+    /// the other would not help.
+    fn is_just_renewed(&self, now: DateTime<Utc>) -> bool {
+        self.renewed_at.is_some_and(|renewed| renewed <= now && now < renewed + LEAST_BETWEEN_RENEWALS)
+    }
 }
 
 impl Keeper {
@@ -143,7 +155,7 @@ impl Inner {
         if self.is_accepted.load(Ordering::Relaxed) {
             self.accepts_again(&mut state);
         }
-        if !tokens.is_due(now) {
+        if !tokens.is_due(now) || state.is_just_renewed(now) {
             return Ok(tokens.access);
         }
         let works = !tokens.has_expired(now);
@@ -259,6 +271,7 @@ impl Inner {
                     info!(account = self.account, "the sign-in is renewed");
                 }
                 state.renewals = Renewals::default();
+                state.renewed_at = Some(now);
                 Ok(new)
             }
             Err(OAuthError::Refused(refusal)) => Err(state.renewals.refused(refusal, now)),

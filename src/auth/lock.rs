@@ -4,13 +4,13 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
     os::unix::fs::OpenOptionsExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::io::Errno;
+use rustix::{fs::OFlags, io::Errno};
 use tokio::task;
 use tracing::warn;
 
@@ -36,8 +36,7 @@ impl Store {
     pub fn lock(&self, account: &str) -> Result<Lock, StoreError> {
         self.create()?;
         let path = self.directory().join(format!(".{account}.lock"));
-        let opened = OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(&path);
-        let file = opened.map_err(|error| StoreError::of_system("lock", &path, &error))?;
+        let file = opened(&path).map_err(|error| StoreError::of_system("lock", &path, &error))?;
         let deadline = Instant::now() + LONGEST_WAIT;
         loop {
             match file.try_lock() {
@@ -48,6 +47,14 @@ impl Store {
             }
         }
     }
+}
+
+/// The lock file. What is no file, a named pipe say, is neither waited for nor taken.
+fn opened(path: &Path) -> io::Result<File> {
+    let at_once = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().create(true).append(true).mode(FILE_MODE).custom_flags(at_once).open(path)?;
+    let is_file = file.metadata()?.is_file();
+    is_file.then_some(file).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is no file; remove it"))
 }
 
 /// [`Store::lock`] for those who must not block.
@@ -86,6 +93,20 @@ mod tests {
         for errno in [Errno::IO, Errno::BADF, Errno::INTR] {
             let error = locked(errno).expect_err("it is an error").to_string();
             assert!(error.contains("/state/.anna.lock") && error.contains("OURA_STATE_DIR"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_is_no_lock_and_nobody_waits_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path());
+        let made = std::process::Command::new("mkfifo").arg(directory.path().join(".anna.lock")).status().unwrap();
+        assert!(made.success());
+        std::fs::create_dir(directory.path().join(".ben.lock")).unwrap();
+        std::os::unix::fs::symlink("/dev/null", directory.path().join(".carl.lock")).unwrap();
+        for account in ["anna", "ben", "carl"] {
+            let error = store.lock(account).expect_err(account).to_string();
+            assert!(error.contains(&format!(".{account}.lock")), "{error}");
         }
     }
 

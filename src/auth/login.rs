@@ -15,6 +15,10 @@ use super::{Authority, Code, Portal, Store, Tokens, callback, challenge::Secrets
 /// How long a person may take at the consent page: Oura's codes live that long, too.
 const CONSENT: Duration = Duration::from_secs(600);
 
+/// How long a bare code is at least and at most, in characters; nobody knows more of its shape.
+const LEAST_CODE: usize = 8;
+const MOST_CODE: usize = 1024;
+
 /// A sign-in that was begun.
 pub struct Login<'a> {
     authority: &'a Authority,
@@ -57,7 +61,10 @@ impl Answer {
     fn of_paste(text: &str) -> Self {
         match text.trim().split_once('?') {
             Some((_, query)) => Self::of_query(query.split('#').next().unwrap_or_default()),
-            None => Self { code: Some(text.trim().to_owned()), is_bare: true, ..Self::default() },
+            None if is_code(text.trim()) => {
+                Self { code: Some(text.trim().to_owned()), is_bare: true, ..Self::default() }
+            }
+            None => Self::default(),
         }
     }
 }
@@ -130,13 +137,21 @@ impl<'a> Login<'a> {
 fn pasted() -> io::Result<String> {
     for line in io::stdin().lines() {
         let line = line?;
-        if !line.trim().is_empty() {
-            return Ok(line);
-        }
-        let again = "Nothing was pasted. Paste the address that the browser was sent to, and press Enter:";
-        let _nobody_reads = writeln!(io::stderr(), "{again}");
+        let what = match line.trim() {
+            "" => "Nothing was pasted.",
+            text if Answer::of_paste(text) == Answer::default() => "That is not the address: it holds no code.",
+            _ => return Ok(line),
+        };
+        let _nobody_reads =
+            writeln!(io::stderr(), "{what} Paste the address that the browser was sent to, and press Enter:");
     }
     Ok(String::new())
+}
+
+/// Whether a text that is no address may be a bare code: one word without the signs of an address, a form or a mail.
+fn is_code(text: &str) -> bool {
+    (LEAST_CODE..=MOST_CODE).contains(&text.len())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | '+' | '/' | '%'))
 }
 
 /// Stores the first tokens of a sign-in under the lock that refreshes respect.
@@ -160,7 +175,20 @@ mod tests {
     fn a_whole_address_or_a_bare_code_can_be_pasted() {
         let pasted = Answer::of_paste(" http://localhost:10059/callback?code=a%2Bb&state=s&iss=https%3A%2F%2Fx#_=_ \n");
         assert_eq!((pasted.code.as_deref(), pasted.state.as_deref()), (Some("a+b"), Some("s")));
-        assert_eq!(Answer::of_paste("abc\n").code.as_deref(), Some("abc"));
+        assert_eq!(Answer::of_paste("abc-DEF_123\n").code.as_deref(), Some("abc-DEF_123"));
+        for none in [
+            "hello",
+            "http://localhost:10059/callback",
+            "http://localhost:10059/callback#code=abcdefgh",
+            "code=abcdefgh&state=x",
+            "anna@example.com",
+            "abcdefgh\u{1b}[0m",
+            "\u{200b}abcdefgh",
+            "abcdefgh abcdefgh",
+        ] {
+            assert_eq!(Answer::of_paste(none), Answer::default(), "{none:?}");
+        }
+        assert_eq!(Answer::of_paste(&"a".repeat(2_000_000)), Answer::default());
         assert_eq!(Answer::of_paste("https://x/?error=access_denied&state=s").error.as_deref(), Some("access_denied"));
     }
 }

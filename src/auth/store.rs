@@ -16,7 +16,7 @@ pub(super) const EXTENSION: &str = "json";
 /// More than a file takes, in bytes.
 const ROOM: usize = 8192;
 /// A longer file is none of ours, in bytes.
-const LONGEST: u64 = 65_536;
+const LONGEST: u64 = 1_048_576;
 
 /// A directory of token files.
 #[derive(Clone, Debug)]

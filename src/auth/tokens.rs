@@ -19,6 +19,11 @@ const VERSION: u32 = 1;
 const EARLIEST: TimeDelta = TimeDelta::days(3);
 const LATEST: TimeDelta = TimeDelta::minutes(2);
 
+/// Whether a token can be sent in a header: what is not printable cannot.
+pub(super) fn is_sendable(token: &str) -> bool {
+    !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic())
+}
+
 /// Where the OAuth application was registered: that decides which token URL knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -104,9 +109,12 @@ impl Tokens {
             return Err(Unfit::Newer(version));
         }
         let file = OwnedFile::deserialize(value).map_err(|_| Unfit::Damaged)?;
+        if !is_sendable(&file.access_token) {
+            return Err(Unfit::Damaged);
+        }
         let tokens = Self {
             access: file.access_token.into(),
-            refresh: file.refresh_token.map(SecretString::from),
+            refresh: file.refresh_token.filter(|token| !token.trim().is_empty()).map(SecretString::from),
             issued_at: file.issued_at,
             expires_at: file.expires_at,
             scopes: file.scopes,

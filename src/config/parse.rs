@@ -1,7 +1,7 @@
 //! Texts into values, each with an error that names the setting, the cause and the next step.
 
 use std::{
-    fs,
+    fs, io,
     net::{IpAddr, Ipv6Addr},
     path::PathBuf,
     time::Duration,
@@ -19,6 +19,8 @@ use crate::{
 
 /// The longest duration that makes sense anywhere here.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+/// The largest file that holds a secret, in bytes.
+const LARGEST_SECRET: u64 = 65_536;
 /// Faster polling would exceed Oura's limit.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// A scope that Oura knows and no collection needs.
@@ -48,6 +50,9 @@ impl Setting {
             Ok(duration) if duration.is_zero() => Err(self.mistake("is no time at all; write 5m")),
             Ok(duration) if duration > LONGEST => Err(self.mistake("is longer than a year; write 36h")),
             Ok(duration) => Ok(duration),
+            Err(_) if self.text.parse::<f64>().is_ok() => {
+                Err(self.mistake(&format!("has no unit; write {}s for seconds, or 5m", self.text)))
+            }
             Err(_) => Err(self.mistake("is not a duration; write 5m")),
         }
     }
@@ -180,7 +185,7 @@ impl Setting {
 
     pub(super) fn secret_file(&self) -> Result<SecretString, String> {
         self.not_for_a_shell()?;
-        let text = fs::read_to_string(&self.text).map_err(|error| match self.text.contains('/') {
+        let text = read_small(&self.text).map_err(|error| match self.text.contains('/') {
             true => self.mistake(&format!("cannot be read ({error}); check path and rights")),
             // It is not repeated: the likeliest mistake is the token itself in place of the path.
             false => format!("{}: there is no such file ({error}); write a whole path, not the token", self.name),
@@ -209,4 +214,13 @@ fn suggestion(what: &str, name: &str, known: &[&'static str]) -> String {
         Some((distance, known)) if distance < 4 => format!("\"{name}\" is no {what}; did you mean {known}?"),
         _ => format!("\"{name}\" is no {what}; choose from {}", known.join(", ")),
     }
+}
+
+/// The text of a file that holds a secret. What is no file or far too long, a device say, is not read.
+fn read_small(path: &str) -> io::Result<String> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() || metadata.len() > LARGEST_SECRET {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file, or larger than 64 kB"));
+    }
+    fs::read_to_string(path)
 }

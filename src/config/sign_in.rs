@@ -40,6 +40,9 @@ impl Places {
 
 impl SignIn {
     pub(super) fn read(env: &mut Environment, places: &Places, reader: &mut Reader) -> Self {
+        let is_set = |direct: &Option<String>, file: &Option<String>| direct.is_some() || file.is_some();
+        let is_half =
+            is_set(&env.client_id, &env.client_id_file) != is_set(&env.client_secret, &env.client_secret_file);
         let id = (
             setting("OURA_CLIENT_ID", env.client_id.take()),
             setting("OURA_CLIENT_ID_FILE", env.client_id_file.take()),
@@ -47,7 +50,7 @@ impl SignIn {
         let id = reader.secret(id.0, id.1);
         let secret = setting("OURA_CLIENT_SECRET", env.client_secret.take());
         let secret = reader.secret(secret, setting("OURA_CLIENT_SECRET_FILE", env.client_secret_file.take()));
-        if id.is_some() != secret.is_some() {
+        if is_half {
             let mistake = "OURA_CLIENT_ID, OURA_CLIENT_SECRET: one is set without the other; set both";
             reader.mistakes.push(mistake.to_owned());
         }

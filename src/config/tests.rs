@@ -103,13 +103,13 @@ fn urls_hold_what_is_of_use_there() {
     for (name, value, words) in [
         ("OURA_API_URL", "https://proxy.example/?key=1", "has a query"),
         ("OURA_API_URL", "https://proxy.example/#top", "has a fragment"),
-        ("OURA_API_URL", "api.ouraring.com", "not an http or https URL"),
+        ("OURA_API_URL", "api.ouraring.com", "does not begin with https://"),
         ("OURA_TOKEN_URL", "https://proxy.example/token#x", "has a fragment"),
         ("OURA_REMOTE_WRITE_URL", "http://localhost:8428/api/v1/write#x", "has a fragment"),
         ("OURA_REDIRECT_URI", "localhost:10059/callback", "write http://localhost:10059/callback"),
         ("OURA_REDIRECT_URI", "http://localhost:10059/callback#x", "has a fragment"),
-        ("OURA_REDIRECT_URI", "http://anna:s3cret@localhost/callback", "without a password"),
-        ("OURA_REDIRECT_URI", "yes", "not an http or https URL"),
+        ("OURA_REDIRECT_URI", "http://anna:s3cret@localhost/callback", "with a user or password in it"),
+        ("OURA_REDIRECT_URI", "yes", "does not begin with https://"),
     ] {
         let said = mistake(name, value);
         assert!(said.starts_with(&format!("{name}: ")) && said.contains(words) && !said.contains("s3cret"), "{said}");

@@ -39,10 +39,14 @@ impl Setting {
 
     /// The text may hold a password, so it is not repeated.
     fn address_like(&self, example: &str) -> Result<Url, String> {
-        let url = Url::parse(&self.text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        if !["http://", "https://"].iter().any(|scheme| self.text.to_ascii_lowercase().starts_with(scheme)) {
+            return Err(format!("{}: does not begin with https:// or http://; write {example}", self.name));
+        }
+        let url = Url::parse(&self.text).ok();
         let url = url.filter(|url| url.username().is_empty() && url.password().is_none());
-        let url =
-            url.ok_or_else(|| format!("{}: not an http or https URL without a password; write {example}", self.name))?;
+        let url = url.ok_or_else(|| {
+            format!("{}: not a URL, or one with a user or password in it; write {example}", self.name)
+        })?;
         match url.fragment() {
             Some(_) => Err(format!("{}: has a fragment (#...), which is sent to nobody; leave it out", self.name)),
             None => Ok(url),

@@ -42,7 +42,8 @@ impl LastDay {
     fn of(documents: Vec<HeartRate>, now: DateTime<Utc>) -> Option<Self> {
         let latest = now + CLOCK_TOLERANCE;
         let mut rows: Vec<_> = documents.into_iter().filter(|row| row.timestamp.to_utc() <= latest).collect();
-        rows.retain(|row| row.bpm.is_some_and(is_measured));
+        // No heart beats backwards, or not at all.
+        rows.retain(|row| row.bpm.is_some_and(|bpm| is_measured(bpm) && bpm > 0.0));
         rows.sort_by_key(|row| row.timestamp);
         let newest = rows.last()?;
         let (source, since) = (newest.source, newest.timestamp.to_utc() - TimeDelta::days(1));

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     metric::{Metric, SampleMetric, flag, help},
-    observation::{Date, Moment},
+    observation::{CLOCK_TOLERANCE, Date, Moment},
 };
 
 /// A reading of the battery.
@@ -21,6 +21,11 @@ pub(super) struct RingBatteryLevel {
     in_charger: Option<bool>,
 }
 
+/// How full, 0 to 1; none where it is beyond that.
+fn full(level: Option<f64>) -> Option<f64> {
+    ratio(level).filter(|ratio| (0.0..=1.0).contains(ratio))
+}
+
 impl Document for RingBatteryLevel {
     type View = Self;
     const NAME: &'static str = "ring_battery_level";
@@ -30,7 +35,7 @@ impl Document for RingBatteryLevel {
     const APPEARS: Appears = Appears::Never;
     const METRICS: &'static [Metric<Self>] = &[
         help("How full the ring's battery is, 0 to 1, from ring_battery_level.level.")
-            .gauge("oura_ring_battery_ratio", |d| ratio(d.level)),
+            .gauge("oura_ring_battery_ratio", |d| full(d.level)),
         help("When the battery was read, from ring_battery_level.timestamp.")
             .gauge("oura_ring_battery_timestamp_seconds", |d| timestamp(Some(d.timestamp))),
         help("Whether the ring was charging then, 0 or 1, from ring_battery_level.charging.")
@@ -39,8 +44,10 @@ impl Document for RingBatteryLevel {
             .gauge("oura_ring_in_charger", |d| flag(d.in_charger)),
     ];
 
-    fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<Self>> {
-        documents.into_iter().map(|d| Dated { date: Date::Instant(d.timestamp.to_utc()), view: d }).collect()
+    fn views(documents: Vec<Self>, moment: &Moment) -> Vec<Dated<Self>> {
+        let latest = moment.now + CLOCK_TOLERANCE;
+        let has_been = documents.into_iter().filter(|d| d.timestamp.to_utc() <= latest);
+        has_been.map(|d| Dated { date: Date::Instant(d.timestamp.to_utc()), view: d }).collect()
     }
 }
 
@@ -48,6 +55,6 @@ impl Sampled for RingBatteryLevel {
     const SAMPLES: &'static [SampleMetric<Self>] =
         &[help("How full the ring's battery was, 0 to 1, at the sample's own time, from ring_battery_level.level.")
             .samples("oura_sample_ring_battery_ratio", &[], |d| {
-                (vec![], ratio(d.level).map(|level| (d.timestamp.to_utc(), level)).into_iter().collect())
+                (vec![], full(d.level).map(|level| (d.timestamp.to_utc(), level)).into_iter().collect())
             })];
 }

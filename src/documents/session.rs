@@ -7,7 +7,7 @@ use super::{
     Appears, Dated, Document, Pace, Query,
     kind::each_day,
     times::{Day, Time},
-    values::{count, seconds, states, timestamp},
+    values::{count, has_been, seconds, states, timestamp},
 };
 use crate::{
     metric::{Metric, Row, help, label},
@@ -105,7 +105,8 @@ impl Document for Session {
         view.0.iter().filter_map(|session| session.end_datetime).max().map(Time::to_utc)
     }
 
-    fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<SessionDay>> {
-        each_day(documents, |d| d.day, |_, sessions| Some(SessionDay::of(sessions)))
+    fn views(documents: Vec<Self>, moment: &Moment) -> Vec<Dated<SessionDay>> {
+        let has_begun = documents.into_iter().filter(|d| has_been(d.start_datetime, moment)).collect();
+        each_day(has_begun, |d| d.day, |_, sessions| Some(SessionDay::of(sessions)))
     }
 }

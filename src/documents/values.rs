@@ -6,7 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 use super::times::Time;
-use crate::metric::Row;
+use crate::{
+    metric::Row,
+    observation::{CLOCK_TOLERANCE, Moment},
+};
 
 /// Joules in a kilocalorie.
 const JOULES_PER_KILOCALORIE: f64 = 4184.0;
@@ -53,9 +56,14 @@ pub(super) fn timestamp(time: Option<Time>) -> Option<f64> {
     time.map(|time| time.to_utc().timestamp() as f64)
 }
 
-/// The seconds from `start` to `end`.
+/// Whether what began at `start`, if that is known, has begun: what is to come is no fact.
+pub(super) fn has_been(start: Option<Time>, moment: &Moment) -> bool {
+    start.is_none_or(|start| start.to_utc() <= moment.now + CLOCK_TOLERANCE)
+}
+
+/// The seconds from `start` to `end`; none where the end comes first.
 pub(super) fn seconds(start: Option<Time>, end: Option<Time>) -> Option<f64> {
-    Some((end?.to_utc() - start?.to_utc()).as_seconds_f64())
+    Some((end?.to_utc() - start?.to_utc()).as_seconds_f64()).filter(|seconds| *seconds >= 0.0)
 }
 
 /// Values at equal distances, as Oura puts them into a document; null where there is none.

@@ -9,7 +9,7 @@ use super::{
     Appears, Dated, Document, Pace, Query,
     kind::each_day,
     times::{Day, Time},
-    values::{Word, joules, seconds, states, timestamp},
+    values::{Word, has_been, joules, seconds, states, timestamp},
 };
 use crate::{
     metric::{Metric, Row, help, label},
@@ -140,7 +140,8 @@ impl Document for Workout {
         view.0.iter().filter_map(|workout| workout.end_datetime).max().map(Time::to_utc)
     }
 
-    fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<WorkoutDay>> {
-        each_day(documents, |d| d.day, |_, workouts| Some(WorkoutDay::of(workouts)))
+    fn views(documents: Vec<Self>, moment: &Moment) -> Vec<Dated<WorkoutDay>> {
+        let has_begun = documents.into_iter().filter(|d| has_been(d.start_datetime, moment)).collect();
+        each_day(has_begun, |d| d.day, |_, workouts| Some(WorkoutDay::of(workouts)))
     }
 }

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::ApiError;
 
-/// The wait where a 429 names none.
-const UNNAMED: Duration = Duration::from_secs(600);
+/// The wait where a 429 names none: Oura counts requests over five minutes.
+const UNNAMED: Duration = Duration::from_secs(300);
 /// No wait is shorter or longer: a header beyond that is a mistake.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -101,12 +101,12 @@ mod tests {
         let now = Utc::now();
         let seconds = |pairs: &[(&'static str, String)]| wait(&headers(pairs), now).as_secs();
         let reset = |seconds: i64| ("x-ratelimit-reset", (now.timestamp() + seconds).to_string());
-        assert_eq!(seconds(&[("retry-after", "300".into())]), 300);
-        assert_eq!(seconds(&[("retry-after", "300".into()), reset(36_000)]), 300, "a clock may be hours wrong");
+        assert_eq!(seconds(&[("retry-after", "420".into())]), 420);
+        assert_eq!(seconds(&[("retry-after", "420".into()), reset(36_000)]), 420, "a clock may be hours wrong");
         assert_eq!(seconds(&[reset(900)]), 900);
-        assert_eq!(seconds(&[reset(-50)]), 600);
-        assert_eq!(seconds(&[]), 600);
-        assert_eq!(seconds(&[("retry-after", "soon".into())]), 600);
+        assert_eq!(seconds(&[reset(-50)]), 300);
+        assert_eq!(seconds(&[]), 300);
+        assert_eq!(seconds(&[("retry-after", "soon".into())]), 300);
         assert_eq!(seconds(&[("retry-after", "0".into())]), 1);
         assert_eq!(seconds(&[("retry-after", u64::MAX.to_string())]), 86_400);
         assert_eq!(seconds(&[("x-ratelimit-reset", (now.timestamp() * 1000).to_string())]), 86_400);
@@ -124,10 +124,10 @@ mod tests {
             ("90.5", 90.5),
             (" 300.0 ", 300.0),
             ("0.2", 1.0),
-            ("1e3", 600.0),
-            ("-5", 600.0),
-            ("inf", 600.0),
-            (".", 600.0),
+            ("1e3", 300.0),
+            ("-5", 300.0),
+            ("inf", 300.0),
+            (".", 300.0),
             ("99999999999999999999999999", 86_400.0),
         ] {
             let waited = wait(&headers(&[("retry-after", text.to_owned())]), now);

@@ -12,6 +12,7 @@ use super::{
     fetch::Fetch,
     schedule::{Next, Schedule, after_failures, after_first_failures, every},
     series::Series,
+    troubles::Troubles,
 };
 use crate::{
     auth::Grant,
@@ -103,6 +104,8 @@ pub(super) struct Follower {
     pub(super) state: AccountState,
     /// Where the wearer's zone was last seen.
     pub(super) sighting: Option<Sighting>,
+    /// Which troubles were told.
+    pub(super) troubles: Troubles,
     /// The rows kept between polls, by the collection's place.
     series: Vec<Option<Series>>,
 }
@@ -130,17 +133,8 @@ struct Taken {
 
 impl Poller {
     pub(super) async fn follow(self, slot: usize, account: Account) {
-        let mut state = AccountState::new(&account.name, &self.kinds);
-        state.is_signed_in = account.client.source().is_kept();
-        let since = self.clock.now();
-        for collection in &mut state.collections {
-            collection.watch = Some(Watch { since, interval: every(collection.kind.pace, self.interval) });
-        }
-        // From now on whoever looks can tell that nothing comes, even if the first turn never ends.
-        self.board.post(slot, state.clone());
-        let series = self.kinds.iter().map(|_| None).collect();
         let mut schedule = Schedule::new(self.kinds.len(), Instant::now(), self.patience.stagger);
-        let mut follower = Follower { poller: self, slot, client: account.client, state, sighting: None, series };
+        let mut follower = Follower::new(self, slot, account);
         let mut running = FuturesUnordered::new();
         loop {
             follower.due_by_the_clock().for_each(|place| schedule.hasten(place, Instant::now()));
@@ -167,6 +161,20 @@ impl Poller {
 }
 
 impl Follower {
+    fn new(poller: Poller, slot: usize, account: Account) -> Self {
+        let mut state = AccountState::new(&account.name, &poller.kinds);
+        state.is_signed_in = account.client.source().is_kept();
+        let since = poller.clock.now();
+        for collection in &mut state.collections {
+            collection.watch = Some(Watch { since, interval: every(collection.kind.pace, poller.interval) });
+        }
+        // From now on whoever looks can tell that nothing comes, even if the first turn never ends.
+        poller.board.post(slot, state.clone());
+        let series = poller.kinds.iter().map(|_| None).collect();
+        let troubles = Troubles::default();
+        Self { poller, slot, client: account.client, state, sighting: None, troubles, series }
+    }
+
     /// Asks the collection in `place`.
     fn turn(&mut self, place: usize) -> impl Future<Output = Ended> + use<> {
         let fetch = Fetch {
@@ -238,13 +246,16 @@ impl Follower {
         let usual = started + every(collection.kind.pace, interval);
         let is_settled = collection.permitted == Some(false);
         match collection.problem.as_ref().map(|problem| problem.reason) {
-            None | Some(Reason::Request | Reason::Document) => usual,
+            None | Some(Reason::Document) => usual,
             Some(Reason::Scope) if self.state.is_certainly_missing(place) => {
                 started + if collection.worked { NO_LONGER_GRANTED } else { NEVER_GRANTED }
             }
             Some(Reason::Membership) if is_settled => started + MEMBERSHIP_LAPSED,
             Some(Reason::Token) => started + interval,
-            Some(Reason::RateLimit) => (started + interval).max(self.client.passes_at().unwrap_or(started) + jitter()),
+            Some(Reason::RateLimit) => {
+                let opens = self.client.passes_at().filter(|opens| *opens > Instant::now());
+                opens.map_or(started + interval, |opens| opens + jitter())
+            }
             Some(Reason::Network | Reason::Server | Reason::Timeout) if collection.last_success.is_none() => {
                 started + after_first_failures(collection.failures, interval)
             }

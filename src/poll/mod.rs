@@ -5,6 +5,7 @@ mod fetch;
 mod notes;
 mod schedule;
 mod series;
+mod troubles;
 
 use std::{sync::Arc, time::Duration};
 

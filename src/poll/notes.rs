@@ -3,10 +3,13 @@
 use serde_json::value::RawValue;
 use tracing::{debug, info, warn};
 
-use super::account::{Follower, readable, size};
+use super::{
+    account::{Follower, readable, size},
+    troubles::Trouble,
+};
 use crate::{
     documents::{Reading, Unreadable},
-    latest::CollectionState,
+    latest::{AccountState, CollectionState},
     observation::Sighting,
     oura::apart,
     problem::{Problem, Reason},
@@ -46,12 +49,11 @@ impl Follower {
         if let Some(reason) = before[place] {
             self.log_end(place, reason);
         }
-        self.log_changes(&before);
+        self.log_problems();
     }
 
     /// Takes note of a failure.
     pub(super) fn failed(&mut self, place: usize, problem: Problem) {
-        let before = self.reasons();
         match problem.reason {
             Reason::Token => self.state.authorized = Some(false),
             reason if reason.is_refusal() => self.state.authorized = Some(true),
@@ -65,7 +67,7 @@ impl Follower {
             let collection = self.poller.kinds[place].name;
             self.poller.stats.errors(&self.state.name, collection, reason, 1);
         }
-        self.log_changes(&before);
+        self.log_problems();
     }
 
     /// Tells what came of a turn that brought so many documents: what is shown now, or why nothing is.
@@ -133,45 +135,53 @@ impl Follower {
         }
     }
 
-    /// Logs the problems that `before` had not: what one collection answers may say something about another one, too.
-    fn log_changes(&self, before: &[Option<Reason>]) {
-        for (collection, before_it) in self.state.collections.iter().zip(before) {
-            if let Some(problem) = collection.problem.as_ref().filter(|problem| *before_it != Some(problem.reason)) {
-                self.log_begin(collection, problem, before);
+    /// Logs the problems that there are and that were not told: what one collection answers may say something about another
+    /// one, too. A failure of the whole account is told for the first of its collections only.
+    fn log_problems(&mut self) {
+        let now = self.poller.clock.now();
+        let Self { state, troubles, .. } = self;
+        let there = |(subject, reason): &Trouble| {
+            state.collections.iter().any(|one| has(one, *reason) && subject.is_none_or(|name| name == one.kind.name))
+        };
+        troubles.close(there);
+        for collection in &state.collections {
+            let Some(problem) = collection.problem.as_ref() else { continue };
+            let trouble = subject(collection, problem.reason);
+            if is_told_elsewhere(state, problem.reason) || !troubles.begins(trouble, now) {
+                continue;
+            }
+            let (account, reason, words) = (&state.name, problem.reason.label(), state.told(problem));
+            match trouble.0 {
+                Some(collection) => warn!(account, collection, reason, "{words}"),
+                None => warn!(account, reason, "{words}"),
             }
         }
     }
 
-    /// Whoever keeps a sign-in tells its troubles, and their end.
-    fn is_told_elsewhere(&self, reason: Reason) -> bool {
-        self.state.is_signed_in && matches!(reason, Reason::Token | Reason::State)
-    }
-
-    /// A failure of the whole account is logged for the first of its collections only.
-    fn log_begin(&self, collection: &CollectionState, problem: &Problem, before: &[Option<Reason>]) {
-        if self.is_told_elsewhere(problem.reason) {
+    /// And the end of one, for the last of its collections.
+    fn log_end(&mut self, place: usize, reason: Reason) {
+        let Self { state, troubles, .. } = self;
+        let (account, collection) = (&state.name, &state.collections[place]);
+        let trouble = subject(collection, reason);
+        let is_over = trouble.0.is_some() || !state.collections.iter().any(|collection| has(collection, reason));
+        if is_told_elsewhere(state, reason) || !is_over || !troubles.ends(trouble) {
             return;
         }
-        let (account, reason, words) = (&self.state.name, problem.reason.label(), self.state.told(problem));
-        if !problem.reason.is_of_the_account() {
-            warn!(account, collection = collection.kind.name, reason, "{words}");
-        } else if !before.contains(&Some(problem.reason)) {
-            warn!(account, reason, "{words}");
+        match trouble.0 {
+            Some(collection) => info!(account, collection, "works again"),
+            None => info!(account, reason = reason.label(), "all collections work again"),
         }
     }
+}
 
-    /// And its end for the last of them.
-    fn log_end(&self, place: usize, reason: Reason) {
-        if self.is_told_elsewhere(reason) {
-            return;
-        }
-        let (account, collection) = (&self.state.name, self.state.collections[place].kind.name);
-        if !reason.is_of_the_account() {
-            info!(account, collection, "works again");
-        } else if !self.state.collections.iter().any(|collection| has(collection, reason)) {
-            info!(account, reason = reason.label(), "all collections work again");
-        }
-    }
+/// What a problem of a collection is a trouble of.
+fn subject(collection: &CollectionState, reason: Reason) -> Trouble {
+    ((!reason.is_of_the_account()).then_some(collection.kind.name), reason)
+}
+
+/// Whoever keeps a sign-in tells its troubles, and their end.
+fn is_told_elsewhere(state: &AccountState, reason: Reason) -> bool {
+    state.is_signed_in && matches!(reason, Reason::Token | Reason::State)
 }
 
 fn has(collection: &CollectionState, reason: Reason) -> bool {

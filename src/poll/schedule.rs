@@ -92,10 +92,11 @@ pub(super) fn after_first_failures(failures: u32, interval: Duration) -> Duratio
     first.map_or(usual, |wait| usual.min(*wait))
 }
 
-/// How long after its last start a collection that failed `failures` times in a row is asked again: sooner than usual
-/// if it is a slow one, later each time if it is a fast one.
+/// How long after its last start a collection that failed `failures` times in a row is asked again: with the next poll,
+/// also if it is a slow one, so that whatever passes is over a poll later; where polls follow each other fast, later each
+/// time.
 pub(super) fn after_failures(failures: u32, interval: Duration) -> Duration {
-    const LONGEST: Duration = Duration::from_secs(15 * 60);
+    const LONGEST: Duration = Duration::from_secs(5 * 60);
     let growing = interval.saturating_mul(1 << failures.saturating_sub(1).min(16));
     growing.min(LONGEST.max(interval))
 }
@@ -129,10 +130,11 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_asked_again_later_each_time() {
-        let minutes = |failures| after_failures(failures, Duration::from_secs(300)).as_secs() / 60;
-        assert_eq!([1, 2, 3, 99].map(minutes), [5, 10, 15, 15]);
-        assert_eq!(after_failures(9, Duration::from_secs(3600)), Duration::from_secs(3600));
+    fn failures_are_asked_again_with_the_next_poll_and_later_each_time_where_polls_are_fast() {
+        let minutes = |every: u64, failures| after_failures(failures, Duration::from_secs(every * 60)).as_secs() / 60;
+        assert_eq!([1, 2, 3, 99].map(|failures| minutes(1, failures)), [1, 2, 4, 5]);
+        assert_eq!([1, 2, 99].map(|failures| minutes(5, failures)), [5; 3], "with the next poll");
+        assert_eq!([1, 9].map(|failures| minutes(60, failures)), [60; 2]);
     }
 
     #[test]
@@ -140,7 +142,7 @@ mod tests {
         let seconds = |interval: u64| {
             [1, 2, 3, 4, 5, 6].map(|failures| after_first_failures(failures, Duration::from_secs(interval)).as_secs())
         };
-        assert_eq!(seconds(300), [15, 30, 60, 300, 600, 900]);
+        assert_eq!(seconds(300), [15, 30, 60, 300, 300, 300]);
         assert_eq!(seconds(3600), [15, 30, 60, 3600, 3600, 3600]);
         assert_eq!(seconds(20), [15, 20, 20, 20, 40, 80], "never later than usual");
     }
