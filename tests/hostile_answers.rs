@@ -301,9 +301,12 @@ async fn an_absurd_size_or_heart_rate_spoils_nothing_else() {
     }
 }
 
+/// A collection, what is wrong with each of its documents, and the metrics that are not shown then.
+type Spoilt<'a> = (&'a str, fn(&mut Value), &'a [&'a str]);
+
 #[tokio::test]
 async fn what_is_to_come_or_cannot_be_is_not_shown() {
-    let cases: [(&str, fn(&mut Value), &[&str]); 5] = [
+    let cases: [Spoilt; 5] = [
         ("heartrate", |row| row["bpm"] = json!(-7), &["oura_heart_rate_bpm"]),
         ("heartrate", |row| row["bpm"] = json!(0), &["oura_heart_rate_bpm"]),
         ("ring_battery_level", |row| row["level"] = json!(4000), &["oura_ring_battery_ratio"]),
