@@ -233,7 +233,8 @@ impl Machine {
     /// Pastes `commands` into a shell in `deploy/`, as on a machine whose root is this one; what it says.
     fn paste(&self, commands: &str) -> String {
         let root = text(self.root.path());
-        let mut here = commands.replace("../target/release/oura-exporter", env!("CARGO_BIN_EXE_oura-exporter"));
+        let program = format!("'{}'", env!("CARGO_BIN_EXE_oura-exporter"));
+        let mut here = commands.replace("../target/release/oura-exporter", &program);
         for directory in ["/etc/", "/usr/local/"] {
             here = here.replace(&format!(" {directory}"), &format!(" {root}{directory}"));
             here = here.replace(&format!(":{directory}"), &format!(":{root}{directory}"));
@@ -364,6 +365,8 @@ fn kubernetes_instructions_name_what_is_there() {
     for name in ["docker", "kubectl"] {
         machine.program(name, &format!("echo \"{name} $*\""));
     }
+    // A bare machine has none, and the checkout may be no repository.
+    machine.program("git", "echo 0123456789abcdef");
     let said: String = instructions("deploy/kubernetes.yaml").iter().map(|block| machine.paste(block)).collect();
     assert_eq!(said.lines().count(), 7, "{said}");
     let file = read("deploy/kubernetes.yaml");
