@@ -37,6 +37,7 @@
 //! and run `UPDATE_DOCS=1 cargo test --test catalogue`.
 
 pub mod auth;
+pub mod backfill;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;
@@ -44,7 +45,6 @@ pub mod config;
 pub mod documents;
 pub mod durable;
 pub mod exporter;
-pub mod history;
 pub mod http;
 pub mod landing;
 pub mod latest;
@@ -53,7 +53,10 @@ pub mod observation;
 pub mod oura;
 pub mod poll;
 pub mod problem;
+pub mod remote_write;
+pub mod samples;
 pub mod server;
 pub mod simulator;
+mod state_file;
 pub mod status;
 pub mod tls;

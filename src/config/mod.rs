@@ -1,7 +1,7 @@
 //! The configuration: from the environment through envy, flags before variables, every mistake reported at once.
 
-mod history;
 mod parse;
+mod samples;
 mod sign_in;
 mod variables;
 
@@ -15,7 +15,7 @@ use tracing::Level;
 use self::parse::Setting;
 use self::sign_in::Places;
 pub use self::{
-    history::{HistoryConfig, receiver_url},
+    samples::{SamplesConfig, receiver_url},
     sign_in::SignIn,
     variables::{VARIABLES, help},
 };
@@ -62,7 +62,7 @@ pub struct Config {
     /// What a sign-in needs.
     pub sign_in: SignIn,
     /// Samples with their own time, and where they go.
-    pub history: HistoryConfig,
+    pub samples: SamplesConfig,
     /// How it logs.
     pub log: LogConfig,
     /// What is odd but no mistake; to be logged.
@@ -219,7 +219,7 @@ impl Config {
 
     fn read(mut env: Environment, flags: Flags, places: &Places, reader: &mut Reader) -> Self {
         let sign_in = SignIn::read(&mut env, places, reader);
-        let history = HistoryConfig::read(&mut env, reader);
+        let samples = SamplesConfig::read(&mut env, reader);
         let address = either("--web.listen-address", flags.listen_address, "OURA_LISTEN_ADDRESS", env.listen_address);
         let level = either("--log.level", flags.log_level, "OURA_LOG", env.log);
         let format = either("--log.format", flags.log_format, "OURA_LOG_FORMAT", env.log_format);
@@ -246,7 +246,7 @@ impl Config {
             accounts: token.map(account).into_iter().collect(),
             signed_in: vec![],
             sign_in,
-            history,
+            samples,
             log,
             warnings: vec![],
         }

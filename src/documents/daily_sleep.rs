@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{Dated, Document, kind::last_of_each_day, values::or_empty};
 use crate::{
     metric::{Metric, help},
-    observation::Moment,
+    observation::{Evidence, Moment},
 };
 
 /// A day's sleep score.
@@ -52,5 +52,9 @@ impl Document for DailySleep {
 
     fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<Self>> {
         last_of_each_day(documents, |d| d.day)
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence { scored: Some(self.day), ..Evidence::default() }
     }
 }

@@ -52,6 +52,11 @@ pub(super) fn timestamp(time: Option<DateTime<FixedOffset>>) -> Option<f64> {
     time.map(|time| time.timestamp() as f64)
 }
 
+/// A value at a time of its own, if there are both.
+pub(super) fn at(time: Option<DateTime<FixedOffset>>, value: Option<f64>) -> Vec<(DateTime<Utc>, f64)> {
+    time.map(|time| time.to_utc()).zip(value).into_iter().collect()
+}
+
 /// The seconds from `start` to `end`.
 pub(super) fn seconds(start: Option<DateTime<FixedOffset>>, end: Option<DateTime<FixedOffset>>) -> Option<f64> {
     Some((end? - start?).as_seconds_f64())

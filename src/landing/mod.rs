@@ -84,7 +84,9 @@ fn row(account: &AccountState, collection: &CollectionState, now: DateTime<Utc>,
 fn shows(account: &AccountState, collection: &CollectionState) -> String {
     match &collection.shown {
         None => "nothing".to_owned(),
-        Some(shown) => shown.date.day(account.zone).map_or_else(|| "what holds now".to_owned(), |day| day.to_string()),
+        Some(shown) => {
+            shown.date.day(account.zone()).map_or_else(|| "what holds now".to_owned(), |day| day.to_string())
+        }
     }
 }
 

@@ -8,6 +8,6 @@ mod state;
 
 pub use board::Board;
 pub use collector::Latest;
-pub use metrics::{ACCOUNT_METRICS, BOARD_METRICS, DOCUMENT_DAY};
+pub use metrics::{ACCOUNT_METRICS, BOARD_METRICS};
 pub use page::{Encoded, Page};
 pub use state::{AccountState, CollectionState};

@@ -6,7 +6,7 @@ use chrono::{DateTime, FixedOffset, Offset, TimeDelta, Utc};
 
 use crate::{
     documents::{Kind, Shown, Unreadable},
-    observation::Moment,
+    observation::{Known, Moment},
     problem::{Problem, Reason},
 };
 
@@ -21,8 +21,10 @@ pub struct AccountState {
     pub is_signed_in: bool,
     /// When the access token ends; none if nobody knows.
     pub token_expires_at: Option<DateTime<Utc>>,
-    /// The wearer's offset from UTC, as the newest document tells it.
-    pub zone: FixedOffset,
+    /// What documents have told of the wearer.
+    pub known: Known,
+    /// When this is looked at: ages are by it.
+    pub seen_at: DateTime<Utc>,
     /// Until when Oura last asked for no requests.
     pub rate_limited_until: Option<DateTime<Utc>>,
     /// Its collections, in the order in which they are asked for.
@@ -59,7 +61,8 @@ impl AccountState {
             authorized: None,
             is_signed_in: false,
             token_expires_at: None,
-            zone: Utc.fix(),
+            known: Known::default(),
+            seen_at: DateTime::UNIX_EPOCH,
             rate_limited_until: None,
             collections,
         }
@@ -67,12 +70,18 @@ impl AccountState {
 
     /// Now, as the wearer lives it.
     pub fn moment(&self, now: DateTime<Utc>) -> Moment {
-        Moment { now, zone: self.zone }
+        self.known.moment(now)
+    }
+
+    /// The wearer's offset from UTC; UTC's own while no document has told it.
+    pub fn zone(&self) -> FixedOffset {
+        self.known.zone.map_or_else(|| Utc.fix(), |seen| seen.zone)
     }
 
     /// The account without the values that are too old to be shown at `now`.
     pub fn visible(&self, now: DateTime<Utc>, stale_after: TimeDelta) -> Self {
         let mut state = self.clone();
+        state.seen_at = now;
         let moment = self.moment(now);
         for collection in &mut state.collections {
             if !collection.is_fresh(&moment, stale_after) {

@@ -9,14 +9,13 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     Poller,
-    fetch::Fetch,
+    fetch::{Answer, Fetch, Kept, Wanted},
     schedule::{Next, Schedule, after_failures, every},
-    series::Series,
 };
 use crate::{
-    documents::{Days, Kind},
+    documents::Kind,
     latest::AccountState,
-    observation::{Moment, Sighting},
+    observation::{DateRange, Known},
     oura::Client,
     problem::{Problem, Reason},
 };
@@ -25,6 +24,9 @@ use crate::{
 const SCOPE_REFUSED: Duration = Duration::from_secs(6 * 3600);
 /// How long after a lapsed membership it is asked again.
 const MEMBERSHIP_LAPSED: Duration = Duration::from_secs(3600);
+
+/// How often a collection is looked back at all days that may still change.
+const LOOK_BACK_EVERY: TimeDelta = TimeDelta::hours(1);
 
 /// An account to follow.
 pub struct Account {
@@ -40,12 +42,11 @@ impl Account {
     /// # Errors
     /// What is wrong with it.
     pub async fn ask_once(&self, kind: &'static Kind, now: DateTime<Utc>) -> Result<Option<NaiveDate>, Problem> {
-        let fetch = Fetch { client: Arc::clone(&self.client), kind, now, is_doubtful: false, samples: None };
-        let documents = fetch.run(&mut None).await?;
-        let moment = Moment { now, zone: Utc.fix() };
-        let reading = kind.read(&documents, &moment);
+        let fetch = Fetch { client: Arc::clone(&self.client), kind, now, is_doubtful: false, wanted: None };
+        let documents = fetch.run(&mut Kept::default()).await?.documents;
+        let reading = kind.read(&documents, &Known::default(), now, None);
         if reading.unreadable.is_empty() {
-            return Ok(reading.shown.and_then(|shown| shown.date.day(moment.zone)));
+            return Ok(reading.shown.and_then(|shown| shown.date.day(Utc.fix())));
         }
         Err(Problem::of_documents(&reading.unreadable))
     }
@@ -57,11 +58,10 @@ impl Account {
     pub async fn ask_past(
         &self,
         kind: &'static Kind,
-        days: Days,
+        days: DateRange,
         now: DateTime<Utc>,
     ) -> Result<Vec<Box<RawValue>>, Problem> {
-        let samples = Some(TimeDelta::zero());
-        Fetch { client: Arc::clone(&self.client), kind, now, is_doubtful: false, samples }.past(days).await
+        Fetch { client: Arc::clone(&self.client), kind, now, is_doubtful: false, wanted: None }.past(days).await
     }
 }
 
@@ -72,45 +72,36 @@ pub(super) struct Follower {
     slot: usize,
     client: Arc<Client>,
     pub(super) state: AccountState,
-    /// Where the wearer's zone was last seen.
-    pub(super) sighting: Option<Sighting>,
-    /// The rows kept between polls, by the collection's place.
-    series: Vec<Option<Series>>,
+    /// What is kept between turns, by the collection's place.
+    pub(super) kept: Vec<KeptTurn>,
+    schedule: Schedule,
+}
+
+/// What is kept of a collection between its turns.
+#[derive(Debug, Default)]
+pub(super) struct KeptTurn {
+    fetch: Kept,
+    /// When it was last looked back at all days that may still change.
+    looked_back: Option<DateTime<Utc>>,
+    /// Whether documents could not be read whole the last time.
+    pub(super) lacks_whole: bool,
 }
 
 /// How a collection's turn ended.
 struct Ended {
     place: usize,
     started: Instant,
-    series: Option<Series>,
-    result: Result<Vec<Box<RawValue>>, Problem>,
+    fetch: Kept,
+    looks_back: bool,
+    result: Result<Answer, Problem>,
     needs_sign_in: bool,
     token_expires_at: Option<DateTime<Utc>>,
 }
 
 impl Poller {
+    /// Follows one account for ever.
     pub(super) async fn follow(self, slot: usize, account: Account) {
-        let mut state = AccountState::new(&account.name, &self.kinds);
-        state.is_signed_in = account.client.source().is_kept();
-        let series = self.kinds.iter().map(|_| None).collect();
-        let mut schedule = Schedule::new(self.kinds.len(), Instant::now(), self.patience.stagger);
-        let mut follower = Follower { poller: self, slot, client: account.client, state, sighting: None, series };
-        let mut running = FuturesUnordered::new();
-        loop {
-            let wait = match schedule.next(Instant::now()) {
-                Next::Start(place) => {
-                    schedule.started(place, Instant::now());
-                    running.push(follower.turn(place));
-                    continue;
-                }
-                Next::At(instant) => Some(instant),
-                Next::AllRunning => None,
-            };
-            tokio::select! {
-                Some(ended) = running.next() => schedule.ended(ended.place, follower.take(ended)),
-                () = at(wait) => {}
-            }
-        }
+        Follower::new(self, slot, account).run().await;
     }
 }
 
@@ -122,33 +113,99 @@ async fn at(instant: Option<Instant>) {
 }
 
 impl Follower {
+    pub(super) fn new(poller: Poller, slot: usize, account: Account) -> Self {
+        let mut state = AccountState::new(&account.name, &poller.kinds);
+        state.is_signed_in = account.client.source().is_kept();
+        let kept = poller.kinds.iter().map(|_| KeptTurn::default()).collect();
+        let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.patience.stagger);
+        Self { poller, slot, client: account.client, state, kept, schedule }
+    }
+
+    /// Asks whatever is due, as time goes by, for ever.
+    async fn run(mut self) {
+        let mut running = FuturesUnordered::new();
+        loop {
+            let wait = match self.schedule.next(self.poller.clock.instant()) {
+                Next::Start(place) => {
+                    running.push(self.start(place));
+                    continue;
+                }
+                Next::At(instant) => Some(instant),
+                Next::AllRunning => None,
+            };
+            tokio::select! {
+                Some(ended) = running.next() => self.end(ended),
+                () = at(wait) => {}
+            }
+        }
+    }
+
+    /// Asks whatever is due now, one after the other.
+    pub(super) async fn catch_up(&mut self) {
+        while let Next::Start(place) = self.schedule.next(self.poller.clock.instant()) {
+            let ended = self.start(place).await;
+            self.end(ended);
+        }
+    }
+
+    fn start(&mut self, place: usize) -> impl Future<Output = Ended> + use<> {
+        self.schedule.started(place, self.poller.clock.instant());
+        self.turn(place)
+    }
+
+    fn end(&mut self, ended: Ended) {
+        let place = ended.place;
+        let due = self.take(ended);
+        self.schedule.ended(place, due);
+    }
+
     /// Asks the collection in `place`.
     fn turn(&mut self, place: usize) -> impl Future<Output = Ended> + use<> {
+        let wanted = self.wanted(place);
+        let looks_back = wanted.as_ref().is_some_and(|wanted| wanted.looks_back);
         let fetch = Fetch {
             client: Arc::clone(&self.client),
             kind: self.poller.kinds[place],
             now: self.poller.clock.now(),
             is_doubtful: self.state.needs_sign_in(),
-            samples: self.poller.samples.as_ref().map(|samples| samples.keep),
+            wanted,
         };
-        let mut series = self.series[place].take();
-        let started = Instant::now();
+        let mut kept = std::mem::take(&mut self.kept[place].fetch);
+        let started = self.poller.clock.instant();
         async move {
             let client = Arc::clone(&fetch.client);
-            let result = fetch.run(&mut series).await;
+            let result = fetch.run(&mut kept).await;
             let source = client.source();
             let (needs_sign_in, token_expires_at) = (source.needs_sign_in().await, source.expires_at().await);
-            Ended { place, started, series, result, needs_sign_in, token_expires_at }
+            Ended { place, started, fetch: kept, looks_back, result, needs_sign_in, token_expires_at }
         }
+    }
+
+    /// What the record wants of the collection in `place` now; none: there is no record.
+    fn wanted(&self, place: usize) -> Option<Wanted> {
+        let samples = self.poller.samples.as_ref()?;
+        let (kind, now) = (self.poller.kinds[place], self.poller.clock.now());
+        let account = &self.state.name;
+        Some(Wanted {
+            moment: self.state.moment(now),
+            looks_back: self.kept[place].looked_back.is_none_or(|before| now - before >= LOOK_BACK_EVERY),
+            dense_from: samples.dense_from(account, now),
+            newest: kind.sample_definitions().first().and_then(|metric| samples.newest(account, metric.name)),
+        })
     }
 
     /// Takes note of how a turn ended, and says when the collection's next one is.
     fn take(&mut self, ended: Ended) -> Instant {
         let place = ended.place;
-        self.series[place] = ended.series;
+        self.kept[place].fetch = ended.fetch;
         self.state.rate_limited_until = self.client.rate_limited_until();
-        match ended.result.and_then(|documents| self.read(place, &documents)) {
-            Ok(reading) => self.succeeded(place, reading),
+        match ended.result.and_then(|answer| self.read(place, answer)) {
+            Ok(reading) => {
+                if ended.looks_back {
+                    self.kept[place].looked_back = Some(self.poller.clock.now());
+                }
+                self.succeeded(place, reading);
+            }
             Err(problem) => self.failed(place, problem),
         }
         if ended.needs_sign_in {

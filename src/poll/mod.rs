@@ -5,14 +5,16 @@ mod fetch;
 mod notes;
 mod schedule;
 mod series;
+mod whole;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
 
 pub use account::Account;
+use account::Follower;
 
-use crate::{clock::Clock, documents::Kind, history::Recent, latest::Board, oura::Patience, status::ApiStats};
+use crate::{clock::Clock, documents::Kind, latest::Board, oura::Patience, samples::Samples, status::ApiStats};
 
 /// What all accounts share.
 #[derive(Clone)]
@@ -29,11 +31,29 @@ pub struct Poller {
     pub clock: Clock,
     /// Where failures are counted.
     pub stats: ApiStats,
-    /// Where samples with their own time go; none if nobody wants them.
-    pub samples: Option<Arc<Recent>>,
+    /// The record; none if nobody wants it.
+    pub samples: Option<Arc<Samples>>,
+}
+
+/// Accounts that are followed by hand.
+pub struct Followers(Vec<Follower>);
+
+impl Followers {
+    /// Asks whatever is due by the poller's clock.
+    pub async fn catch_up(&mut self) {
+        for follower in &mut self.0 {
+            follower.catch_up().await;
+        }
+    }
 }
 
 impl Poller {
+    /// The accounts as they are followed, for a caller who goes from one moment to the next.
+    pub fn by_hand(&self, accounts: Vec<Account>) -> Followers {
+        let followed = accounts.into_iter().enumerate();
+        Followers(followed.map(|(slot, account)| Follower::new(self.clone(), slot, account)).collect())
+    }
+
     /// Polls all accounts, each in a task of its own, for ever.
     ///
     /// # Errors

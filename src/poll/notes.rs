@@ -3,23 +3,23 @@
 use serde_json::value::RawValue;
 use tracing::{info, warn};
 
-use super::account::Follower;
+use super::{account::Follower, fetch::Answer};
 use crate::{
     documents::Reading,
     latest::CollectionState,
-    observation::Sighting,
+    observation::DateRange,
     problem::{Problem, Reason},
 };
 
 impl Follower {
-    /// Reads an answer's documents; a failure only if none of them can be read.
-    pub(super) fn read(&mut self, place: usize, documents: &[Box<RawValue>]) -> Result<Reading, Problem> {
-        let kind = self.poller.kinds[place];
-        let moment = self.state.moment(self.poller.clock.now());
-        let reading = kind.read(documents, &moment);
-        if let Some(recent) = &self.poller.samples {
-            recent.add(&self.state.name, |take| kind.samples(documents, take), moment.now);
-        }
+    /// Reads an answer's documents, for the page and for the record; a failure only if none of them can be read.
+    pub(super) fn read(&mut self, place: usize, answer: Answer) -> Result<Reading, Problem> {
+        let (kind, now) = (self.poller.kinds[place], self.poller.clock.now());
+        let Answer { documents, days, whole } = answer;
+        let recorded = self.poller.samples.as_ref().map(|_| days);
+        let reading = kind.read(&documents, &self.state.known, now, recorded);
+        self.state.known.merge(&reading.known);
+        self.record(place, &documents, &reading, days, whole);
         let count = reading.unreadable.len();
         if count > 0 {
             self.poller.stats.errors(&self.state.name, kind.name, Reason::Document, count as u64);
@@ -30,9 +30,48 @@ impl Follower {
         Ok(reading)
     }
 
+    /// Lets the record learn what an answer says.
+    fn record(
+        &mut self,
+        place: usize,
+        documents: &[Box<RawValue>],
+        reading: &Reading,
+        days: DateRange,
+        whole: Result<Vec<Box<RawValue>>, Problem>,
+    ) {
+        let Some(samples) = self.poller.samples.clone() else { return };
+        let (kind, now, account) = (self.poller.kinds[place], self.poller.clock.now(), self.state.name.clone());
+        samples.learn(&account, kind, reading, days, now);
+        let whole = if kind.is_series() { Ok(documents) } else { whole.as_deref() };
+        if let Ok(documents) = whole {
+            let moment = self.state.moment(now);
+            let mut runs = Vec::new();
+            kind.samples(documents, &moment, |run| runs.push(run));
+            samples.learn_dense(&account, kind, &runs, now);
+        }
+        self.tell_of_whole(place, whole.err());
+    }
+
+    /// Logs once that documents could not be read whole, and once that they can be again: their values are shown all the
+    /// same, but their dense samples are missing.
+    fn tell_of_whole(&mut self, place: usize, problem: Option<&Problem>) {
+        let (account, collection) = (&self.state.name, self.poller.kinds[place].name);
+        let lacked = std::mem::replace(&mut self.kept[place].lacks_whole, problem.is_some());
+        match problem {
+            Some(problem) => {
+                self.poller.stats.errors(account, collection, problem.reason, 1);
+                if !lacked {
+                    let (reason, advice) = (problem.reason.label(), self.state.advice(problem.reason));
+                    warn!(account, collection, reason, "its dense samples cannot be read: {}; {advice}", problem.what);
+                }
+            }
+            None if lacked => info!(account, collection, "its dense samples can be read again"),
+            None => {}
+        }
+    }
+
     /// Takes note of an answer.
     pub(super) fn succeeded(&mut self, place: usize, reading: Reading) {
-        self.sighted(reading.sighting);
         self.state.authorized = Some(true);
         let before = self.state.collections[place].problem.take();
         if let Some(problem) = before {
@@ -61,15 +100,6 @@ impl Follower {
             _ => {}
         }
         self.state.collections[place].failed(problem);
-    }
-
-    fn sighted(&mut self, sighting: Option<Sighting>) {
-        if let Some(sighting) = sighting
-            && self.sighting.is_none_or(|known| known.at <= sighting.at)
-        {
-            self.sighting = Some(sighting);
-            self.state.zone = sighting.zone;
-        }
     }
 
     /// A failure of the whole account is logged for the first of its collections only.

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::observation::CLOCK_TOLERANCE;
 
-/// How far back of its newest sample a series is read whole, and kept unless more is wanted.
+/// How far back of its newest sample a series is read whole, and kept.
 pub(super) const KEPT: TimeDelta = TimeDelta::hours(24);
 /// How far back of the newest sample is asked again: rows of the last sync may come in any order.
 pub(super) const OVERLAP: TimeDelta = TimeDelta::hours(1);
@@ -18,29 +18,34 @@ const WHOLE_EVERY: TimeDelta = TimeDelta::hours(1);
 /// Rows by their time.
 #[derive(Debug)]
 pub(super) struct Series {
-    rows: BTreeMap<DateTime<Utc>, Box<RawValue>>,
+    /// By time and source: what two sources say of one second are two rows.
+    rows: BTreeMap<(DateTime<Utc>, Option<String>), Box<RawValue>>,
     timeless: Vec<Box<RawValue>>,
     whole: DateTime<Utc>,
-    /// How far back of its newest sample it is kept.
-    depth: TimeDelta,
 }
 
 #[derive(Deserialize)]
 struct Stamp {
     timestamp: DateTime<Utc>,
+    #[serde(default)]
+    source: Option<String>,
+}
+
+fn stamp(row: &RawValue) -> Option<(DateTime<Utc>, Option<String>)> {
+    serde_json::from_str::<Stamp>(row.get()).ok().map(|stamp| (stamp.timestamp, stamp.source))
 }
 
 /// When a row was taken, if it says so.
 pub(super) fn time(row: &RawValue) -> Option<DateTime<Utc>> {
-    serde_json::from_str::<Stamp>(row.get()).ok().map(|stamp| stamp.timestamp)
+    stamp(row).map(|(time, _)| time)
 }
 
-/// The rows of a time series that is not kept, by the same rule: of two of one time, the last.
+/// The rows of a time series that is not kept, by the same rule: of two of one time and source, the last.
 pub(super) fn distinct(rows: Vec<Box<RawValue>>) -> Vec<Box<RawValue>> {
     let (mut dated, mut timeless) = (BTreeMap::new(), vec![]);
     for row in rows {
-        match time(&row) {
-            Some(time) => drop(dated.insert(time, row)),
+        match stamp(&row) {
+            Some(stamp) => drop(dated.insert(stamp, row)),
             None => timeless.push(row),
         }
     }
@@ -48,23 +53,23 @@ pub(super) fn distinct(rows: Vec<Box<RawValue>>) -> Vec<Box<RawValue>> {
 }
 
 impl Series {
-    /// An empty series that is being read whole at `now`, and kept so far back.
-    pub(super) fn new(now: DateTime<Utc>, depth: TimeDelta) -> Self {
-        Self { rows: BTreeMap::new(), timeless: vec![], whole: now, depth }
+    /// An empty series that is being read whole at `now`.
+    pub(super) fn new(now: DateTime<Utc>) -> Self {
+        Self { rows: BTreeMap::new(), timeless: vec![], whole: now }
     }
 
     /// Forgets what was from `start` on, which is being read whole at `now`; all of it where nothing is known.
     pub(super) fn begin_anew(&mut self, start: Option<DateTime<Utc>>, now: DateTime<Utc>) {
         self.whole = now;
         match start {
-            Some(start) => drop(self.rows.split_off(&start)),
+            Some(start) => drop(self.rows.split_off(&(start, None))),
             None => self.rows.clear(),
         }
     }
 
     /// Its newest sample.
     pub(super) fn newest(&self) -> Option<DateTime<Utc>> {
-        self.rows.keys().next_back().copied()
+        self.rows.keys().next_back().map(|(time, _)| *time)
     }
 
     /// Its newest sample, unless it is time to read it whole again.
@@ -72,18 +77,19 @@ impl Series {
         self.newest().filter(|_| now - self.whole < WHOLE_EVERY)
     }
 
-    /// Adds rows; one of the same time replaces the one before, and one from the future is no sample.
+    /// Adds rows; one of the same time and source replaces the one before, and one from the future is no sample. What is
+    /// added stays until the next time, however old it is: somebody has to see it once.
     pub(super) fn add(&mut self, rows: Vec<Box<RawValue>>, now: DateTime<Utc>) {
         self.timeless.clear();
+        if let Some(newest) = self.newest() {
+            self.rows = self.rows.split_off(&(newest - KEPT, None));
+        }
         for row in rows {
-            match time(&row) {
-                Some(time) if time > now + CLOCK_TOLERANCE => {}
-                Some(time) => drop(self.rows.insert(time, row)),
+            match stamp(&row) {
+                Some((time, _)) if time > now + CLOCK_TOLERANCE => {}
+                Some(stamp) => drop(self.rows.insert(stamp, row)),
                 None => self.timeless.push(row),
             }
-        }
-        if let Some(newest) = self.rows.keys().next_back() {
-            self.rows = self.rows.split_off(&(*newest - self.depth));
         }
     }
 
@@ -104,7 +110,7 @@ mod tests {
     #[test]
     fn keeps_a_day_replaces_what_came_again_and_is_read_whole_each_hour() {
         let now = Utc::now();
-        let mut series = Series::new(now, KEPT);
+        let mut series = Series::new(now);
         series.add(vec![row(now - TimeDelta::hours(20), 50), row(now, 60)], now);
         let odd = RawValue::from_string(r#"{"bpm":1}"#.to_owned()).unwrap();
         let (later, never) = (now + TimeDelta::hours(5), now + TimeDelta::days(900));
