@@ -4,6 +4,7 @@ mod common;
 
 use std::{
     env, fs,
+    path::Path,
     process::{Output, Stdio},
 };
 
@@ -245,11 +246,12 @@ async fn a_closed_pipe_ends_every_command_quietly() {
 
 #[tokio::test]
 async fn commands_for_people_speak_in_sentences_and_log_lines_are_for_the_service() {
-    let (code, text) =
-        run(program().args(["logout", "--account", "anna"]).env("OURA_STATE_DIR", "/nowhere/oura")).await;
+    let nowhere = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nobody-was-ever-here");
+    let (code, text) = run(program().args(["logout", "--account", "anna"]).env("OURA_STATE_DIR", &nowhere)).await;
     assert_eq!((code, text.lines().count()), (Some(1), 1), "{text}");
     assert!(text.starts_with("oura-exporter: account anna is not signed in"), "{text}");
-    let (_, text) = run(program().args(["accounts"]).env("OURA_STATE_DIR", "/nowhere/oura").env("OURA_POL", "x")).await;
+    assert!(!nowhere.exists(), "a logout of nobody makes a directory");
+    let (_, text) = run(program().args(["accounts"]).env("OURA_STATE_DIR", &nowhere).env("OURA_POL", "x")).await;
     assert!(text.contains("\noura-exporter: OURA_POL: there is no such variable"), "{text}");
     let (_, text) = run(program().arg("healthcheck").env("OURA_LISTEN_ADDRESS", "127.0.0.1:1")).await;
     assert!(text.starts_with("oura-exporter: no answer from "), "{text}");

@@ -5,7 +5,7 @@ use std::{
     io::{self, Write as _},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use reqwest::Url;
 
@@ -123,10 +123,10 @@ fn tell_unasked(state: &AccountState, config: &Config) {
 impl Logout {
     pub(super) async fn run(&self, sign_in: &SignIn) -> anyhow::Result<()> {
         let store = store(sign_in)?;
+        // Before the lock, which makes the directory: who is not signed in leaves nothing behind.
+        self.signed_in(store)?;
         let _lock = auth::lock(store, &self.account).await.context("nothing is forgotten yet")?;
-        let Some(tokens) = store.read(&self.account)? else {
-            bail!("account {} is not signed in; `oura-exporter accounts` shows who is", self.account);
-        };
+        let tokens = self.signed_in(store)?;
         match authority(sign_in)?.revoke(&tokens).await {
             Ok(()) => println!("Oura has taken the sign-in of account {} back.", self.account),
             Err(error @ OAuthError::Unreachable(_)) => {
@@ -137,6 +137,12 @@ impl Logout {
         store.remove(&self.account)?;
         println!("Account {} is forgotten here.", self.account);
         Ok(())
+    }
+
+    fn signed_in(&self, store: &Store) -> anyhow::Result<Tokens> {
+        store.read(&self.account)?.with_context(|| {
+            format!("account {} is not signed in; `oura-exporter accounts` shows who is", self.account)
+        })
     }
 }
 
