@@ -38,7 +38,7 @@ const _: Option<&str> = option_env!("EXPORTER_CHECKOUT");
 pub(crate) const NOON: &str = "2026-11-22T12:00:00Z";
 
 /// How long a condition may take to come true before a test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn moment(text: &str) -> DateTime<Utc> {
     text.parse().expect("a moment")
