@@ -1,14 +1,15 @@
-//! A day's activity, from four in the morning to four, as far as it has gone.
+//! A day's activity, from four in the morning to four, as far as the ring has told of it.
 
-use chrono::{NaiveDate, TimeDelta};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::{
     collections::ACTIVITY,
-    doings::{Doing, Span, doing, spans},
-    life::{Life, View, shifted},
+    doings::{Doing, Span, Workout, doing, spans, workouts},
+    life::{Life, View, shifted, written},
     noise::Noise,
     scores::{along, score, shown},
+    syncs::morning,
 };
 
 /// When an activity day begins, in minutes after midnight.
@@ -19,40 +20,161 @@ const SCORED: f64 = 600.0;
 const SLOT: i64 = 5;
 /// Slots in a day.
 const SLOTS: i64 = 288;
+/// How many of the last slots that the ring told of may still change.
+const UNSURE_SLOTS: i64 = 2;
+/// What a minute has that the ring has not told of yet.
+const PADDING: f64 = 0.9;
 /// One day in so many has no document at all.
 const MISSING: f64 = 0.01;
+/// The share of days of which the ring never tells the end.
+const LOST: f64 = 0.02;
+/// The share of days that are revised.
+const REVISED: f64 = 0.93;
 
-/// What a day came to.
-struct Tally<'a> {
+/// A day as it really was, whatever the service has heard of it.
+pub(super) struct Day {
+    life: Life,
+    day: NaiveDate,
+    noise: Noise,
+    begin: DateTime<Utc>,
+    /// From when on the ring never told of the day, if that was so.
+    lost: Option<DateTime<Utc>>,
     /// The class of each slot: 0 not worn, 1 rest, 2 inactive, 3 low, 4 medium, 5 high.
-    classes: &'a [u8],
-    /// Metabolic equivalents of each minute.
-    mets: &'a [f64],
+    classes: Vec<u8>,
+    /// The metabolic equivalents of each minute.
+    mets: Vec<f64>,
+    /// Workouts that the person entered.
+    entered: Vec<Workout>,
+    /// When the service revises the sums of the day, if it does.
+    revised: Option<DateTime<Utc>>,
 }
 
-/// The activity of `day`, if it has begun.
+/// What the known part of a day came to.
+struct Tally<'a> {
+    classes: &'a [u8],
+    mets: &'a [f64],
+    /// What the service found out about the day afterwards.
+    more: More,
+}
+
+/// What a revision adds to a day.
+#[derive(Clone, Copy, Default)]
+struct More {
+    steps: i64,
+    kilocalories: i64,
+    points: f64,
+}
+
+/// The activity of `day`, as far as it is known.
 pub(super) fn daily_activity(view: &View, day: NaiveDate) -> Vec<Value> {
-    let life = &view.life;
-    let noise = life.chance("activity", day);
-    let begin = life.at(day, BEGINS);
-    let gone = ((view.now - begin).num_minutes() / SLOT).min(SLOTS);
-    let is_missing = noise.of("missing").chance(MISSING) && !life.is_shown(day);
-    if gone < 1 || is_missing || day < life.first {
+    if view.synced < view.life.at(day, BEGINS) {
         return Vec::new();
     }
-    let spans: Vec<Span> = spans(life, day).into_iter().chain(spans(life, shifted(day, 1))).collect();
-    let slot = |slot: i64| begin + TimeDelta::minutes(slot * SLOT);
-    let classes: Vec<u8> =
-        (0..gone).map(|number| class(&doing(&spans, slot(number)), life, noise.at(number), number)).collect();
-    let (minutes, effort) = (classes.iter().flat_map(|&class| (0..SLOT).map(move |_| class)), noise.of("met"));
-    let mets: Vec<f64> = (0..).zip(minutes).map(|(minute, class)| met(class, effort.at(minute))).collect();
-    let mut document = document(view, day, noise, &Tally { classes: &classes, mets: &mets });
-    document["met"] = json!({
-        "interval": 60.0,
-        "items": mets,
-        "timestamp": life.local(begin).format("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string(),
-    });
-    vec![document]
+    Day::new(&view.life, day).map(|whole| whole.documents(view)).unwrap_or_default()
+}
+
+/// The time in which the activity of `day` is counted, and until its last slots are sure.
+pub(super) fn running(life: &Life, day: NaiveDate) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    let begin = life.at(day, BEGINS);
+    Some((begin, begin + TimeDelta::minutes((SLOTS + UNSURE_SLOTS) * SLOT)))
+}
+
+/// After which moments the activity of `day` may be another, but for the time in which it is counted.
+pub(super) fn moments(life: &Life, day: NaiveDate) -> Vec<DateTime<Utc>> {
+    revised_at(life, day).into_iter().collect()
+}
+
+/// When the service revises the activity of `day`, if it does: on the second to eighth morning after.
+fn revised_at(life: &Life, day: NaiveDate) -> Option<DateTime<Utc>> {
+    let noise = life.chance("activity revised", day);
+    noise.chance(REVISED).then(|| morning(life, shifted(day, noise.of("days").whole(2, 8)))).flatten()
+}
+
+impl Day {
+    /// The day, if the service ever has a document of it.
+    pub(super) fn new(life: &Life, day: NaiveDate) -> Option<Self> {
+        let noise = life.chance("activity", day);
+        if noise.of("missing").chance(MISSING) && !life.is_shown(day) || day < life.first {
+            return None;
+        }
+        let begin = life.at(day, BEGINS);
+        let spans: Vec<Span> = spans(life, day).into_iter().chain(spans(life, shifted(day, 1))).collect();
+        let slot = |slot: i64| begin + TimeDelta::minutes(slot * SLOT);
+        let classes: Vec<u8> =
+            (0..SLOTS).map(|number| class(&doing(&spans, slot(number)), life, noise.at(number), number)).collect();
+        let (minutes, effort) = (classes.iter().flat_map(|&class| (0..SLOT).map(move |_| class)), noise.of("met"));
+        let mets = (0..).zip(minutes).map(|(minute, class)| met(class, effort.at(minute))).collect();
+        let is_lost = noise.of("lost").chance(LOST) && !life.is_shown(day);
+        let last = if noise.of("early").chance(0.4) { 160 } else { noise.of("last").whole(600, 1200) };
+        Some(Self {
+            life: *life,
+            day,
+            noise,
+            begin,
+            lost: is_lost.then(|| begin + TimeDelta::minutes(last)),
+            classes,
+            mets,
+            entered: workouts(life, day).into_iter().filter(Workout::is_entered).collect(),
+            revised: revised_at(life, day),
+        })
+    }
+
+    /// The document of the day as the service has it, if it has heard of the day at all.
+    pub(super) fn documents(&self, view: &View) -> Vec<Value> {
+        let told = self.lost.map_or(view.synced, |lost| view.synced.min(lost));
+        let slots = (told - self.begin).num_minutes().div_euclid(SLOT);
+        let known = slots.clamp(0, SLOTS);
+        if known < 1 {
+            return Vec::new();
+        }
+        let minutes = usize::try_from(known * SLOT).unwrap_or(0);
+        let classes = self.classes(known, slots);
+        let is_revised = self.revised.is_some_and(|at| view.opened >= at);
+        let more = if is_revised { self.more() } else { More::default() };
+        let mut document = document(self, view, &Tally { classes: &classes, mets: &self.mets[..minutes], more });
+        document["met"] = json!({
+            "interval": 60.0,
+            "items": self.items(view, minutes),
+            "timestamp": self.life.local(self.begin).format("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string(),
+        });
+        vec![document]
+    }
+
+    /// The classes of the known slots; the last of those that the ring told of are often taken for something else.
+    fn classes(&self, known: i64, told: i64) -> Vec<u8> {
+        let mut classes: Vec<u8> = self.classes.iter().copied().take(usize::try_from(known).unwrap_or(0)).collect();
+        for (number, class) in (0..).zip(&mut classes).filter(|(number, _)| number + UNSURE_SLOTS >= told) {
+            if self.noise.of("unsure").at(number).chance(0.3) {
+                *class = if *class == 2 { 1 } else { 2 };
+            }
+        }
+        classes
+    }
+
+    /// What each minute of the whole day says: as it was, as it was entered, or nothing.
+    fn items(&self, view: &View, known: usize) -> Vec<Value> {
+        let mut items: Vec<Value> = self.mets[..known].iter().map(|met| Value::from(*met)).collect();
+        items.resize(self.mets.len(), Value::from(PADDING));
+        for workout in self.entered.iter().filter(|workout| view.heard >= workout.end) {
+            let minute = |moment: DateTime<Utc>| usize::try_from((moment - self.begin).num_minutes()).unwrap_or(0);
+            let met = if workout.pulse < self.life.person.lowest_pulse + 60.0 { 3.5 } else { 6.0 };
+            let end = minute(workout.end).min(items.len());
+            let start = minute(workout.start).max(known).min(end);
+            items[start..end].fill(Value::from(met));
+        }
+        items
+    }
+
+    /// What the revision of the day adds.
+    fn more(&self) -> More {
+        let noise = self.noise.of("more");
+        let less = if noise.of("less").chance(0.25) { -0.4 } else { 1.0 };
+        More {
+            steps: (noise.unit().powi(4) * 7200.0) as i64,
+            kilocalories: (noise.of("calories").unit().powi(3) * 1300.0 * less) as i64,
+            points: (noise.of("points").unit().powi(2) * 40.0 * less).round(),
+        }
+    }
 }
 
 /// The class of a slot in which this was done.
@@ -105,7 +227,8 @@ impl Tally<'_> {
     fn calories(&self, kilograms: f64) -> (i64, i64) {
         let moving: f64 = self.mets.iter().filter(|met| **met >= 1.5).map(|met| met - 1.0).sum();
         let all: f64 = self.mets.iter().map(|met| met.max(0.9)).sum();
-        ((moving * kilograms / 60.0) as i64, (all * kilograms / 60.0) as i64)
+        let more = self.more.kilocalories;
+        (((moving * kilograms / 60.0) as i64 + more).max(0), ((all * kilograms / 60.0) as i64 + more).max(0))
     }
 
     fn steps(&self, drive: f64) -> i64 {
@@ -115,7 +238,7 @@ impl Tally<'_> {
             ..6.0 => 88.0,
             _ => 118.0,
         };
-        (self.mets.iter().map(|met| a_minute(*met)).sum::<f64>() * drive) as i64
+        (self.mets.iter().map(|met| a_minute(*met)).sum::<f64>() * drive) as i64 + self.more.steps
     }
 
     /// How often there was nearly an hour without moving.
@@ -124,14 +247,14 @@ impl Tally<'_> {
     }
 }
 
-fn document(view: &View, day: NaiveDate, noise: Noise, tally: &Tally) -> Value {
-    let (life, person) = (&view.life, view.life.person);
+fn document(whole: &Day, view: &View, tally: &Tally) -> Value {
+    let (life, person, day, noise) = (&whole.life, whole.life.person, whole.day, whole.noise);
     let (active, total) = tally.calories(person.weight_kilograms);
     let (target_calories, target_meters) =
         (400 + noise.of("target").whole(0, 3) * 50, 8000 + noise.of("far").whole(0, 4) * 500);
     let walked = active * 17 + tally.steps(0.12);
     let contributors = contributors(tally, noise, active as f64 / target_calories as f64, life.strain(day));
-    let is_scored = view.now >= life.at(day, SCORED);
+    let is_scored = view.synced >= life.at(day, SCORED);
     json!({
         "id": life.id(ACTIVITY, day, 0),
         "active_calories": active,
@@ -156,14 +279,14 @@ fn document(view: &View, day: NaiveDate, noise: Noise, tally: &Tally) -> Value {
         "steps": tally.steps(person.drive),
         "target_calories": target_calories,
         "target_meters": target_meters,
-        "timestamp": super::life::written(life.local(life.at(day, BEGINS))),
+        "timestamp": written(life.local(life.at(day, BEGINS))),
         "total_calories": total,
     })
 }
 
 fn contributors(tally: &Tally, noise: Noise, reached: f64, strain: f64) -> [(&'static str, Option<f64>, f64); 6] {
     let sedentary_hours = tally.seconds(2) as f64 / 3600.0;
-    let habit = |name: &str| Some(84.0 - 25.0 * strain + 18.0 * noise.of(name).bell());
+    let habit = |name: &str| Some(84.0 - 25.0 * strain + 18.0 * noise.of(name).bell() + tally.more.points);
     [
         ("meet_daily_targets", along(reached, &[(0.2, 25.0), (0.7, 62.0), (1.0, 88.0), (1.4, 100.0)]), 0.25),
         ("move_every_hour", Some(100.0 - 6.0 * tally.alerts() as f64), 0.1),

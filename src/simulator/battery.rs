@@ -1,6 +1,6 @@
 //! The rows of the ring's battery: one about every half an hour, falling, and rising on the charger.
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
 
 use super::{
@@ -12,8 +12,6 @@ use super::{
 const COST: f64 = 0.6;
 /// How much an hour on the charger gives, in percent.
 const GAIN: f64 = 62.0;
-/// How long rows take from the ring to the service.
-const LAG: TimeDelta = TimeDelta::minutes(4);
 const HALF_AN_HOUR: i64 = 1800;
 
 /// The rows of the person's `day`, oldest first, as far as they have arrived.
@@ -28,7 +26,7 @@ pub(super) fn rows(view: &View, day: NaiveDate) -> Vec<Value> {
         let seconds = slot * HALF_AN_HOUR + life.noise.of("battery").at(slot).whole(0, 240);
         DateTime::from_timestamp(seconds, 0)
     });
-    let known = moments.filter(|at| (begin..end).contains(at) && *at <= view.now - LAG);
+    let known = moments.filter(|at| (begin..end).contains(at) && *at <= view.synced);
     known.map(|at| row(life, day, at)).collect()
 }
 

@@ -52,7 +52,7 @@ pub(super) struct Cloud {
     pub(super) faults: Faults,
     pub(super) authorizations: Authorizations,
     clock: Clock,
-    lives: Vec<Life>,
+    pub(super) lives: Vec<Life>,
     seed: u64,
     records: Mutex<Records>,
 }
@@ -67,7 +67,9 @@ impl Cloud {
     /// A cloud in which the history of everybody ends now.
     pub(super) fn new(settings: Settings) -> Self {
         let start = settings.clock.now();
-        let lives = (0..).take(PEOPLE.len()).map(|number| Life::new(number, settings.seed, start, settings.years));
+        let lives = (0..)
+            .take(PEOPLE.len())
+            .map(|number| Life::new(number, settings.seed, start, settings.years, settings.full_days));
         let lives = lives.collect();
         Self {
             faults: Faults::default(),
@@ -194,7 +196,7 @@ impl Cloud {
     }
 
     fn documents(&self, visitor: &Visitor, data: &Data, query: &Parameters) -> Result<Value, Reply> {
-        let view = View { life: visitor.life, now: self.clock.now() };
+        let view = View::at(visitor.life, self.clock.now());
         let shelf = Shelf { view, collection: data.collection, faults: &self.faults };
         let answer = match (data.is_sandbox, data.id) {
             (false, None) => shelf.list(query),

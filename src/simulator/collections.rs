@@ -1,9 +1,13 @@
 //! The list of collections: what each is called, what it needs, how it is asked for, and where its documents come from.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 
-use super::{activity, battery, events, heart, life::View, scores, sleep, wellbeing};
+use super::{
+    activity, analysis, battery, events, heart,
+    life::{Life, View, shifted},
+    scores, sleep, wellbeing,
+};
 
 /// One collection of the API.
 #[derive(Clone, Copy, Debug)]
@@ -19,9 +23,35 @@ pub struct Collection {
     pub(super) stamp: Stamp,
     /// The documents of a day, oldest first.
     pub(super) documents: fn(&View, NaiveDate) -> Vec<Value>,
+    /// When the documents of a day may change.
+    pub(super) changes: Changes,
     /// What `fields` may name; empty where the route ignores it.
     pub(super) fields: &'static [&'static str],
 }
+
+/// When the documents of a day may change: at the first syncs after certain moments, or at every sync of some time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Changes {
+    /// The moments after which the next syncs of each sort matter.
+    pub(super) after: fn(&Life, NaiveDate) -> Vec<DateTime<Utc>>,
+    /// The time of which every sync matters, and the first one after it.
+    pub(super) during: fn(&Life, NaiveDate) -> Option<(DateTime<Utc>, DateTime<Utc>)>,
+}
+
+type Moments = fn(&Life, NaiveDate) -> Vec<DateTime<Utc>>;
+
+const fn after(after: Moments) -> Changes {
+    Changes { after, during: |_, _| None }
+}
+
+/// What is not of a day is there from the first.
+const NEVER: Changes = after(|life, _| vec![life.midnight(shifted(life.first, -1))]);
+
+/// Rows come with every sync of their day.
+const ROWS: Changes = Changes {
+    after: |_, _| Vec::new(),
+    during: |life, day| Some((life.midnight(day), life.midnight(shifted(day, 1)))),
+};
 
 /// How a collection is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,15 +97,17 @@ pub(super) const BATTERY: u8 = 17;
 pub(super) const RING: u8 = 18;
 pub(super) const PERSONAL_INFO: u8 = 0;
 
+#[allow(clippy::too_many_arguments)] // a line of the table below
 const fn dates(
     name: &'static str,
     scope: &'static str,
     number: u8,
     stamp: Stamp,
     documents: fn(&View, NaiveDate) -> Vec<Value>,
+    changes: Changes,
     fields: &'static [&'static str],
 ) -> Collection {
-    Collection { name, scope, kind: Kind::Dates, number, stamp, documents, fields }
+    Collection { name, scope, kind: Kind::Dates, number, stamp, documents, changes, fields }
 }
 
 /// The collection with this name, in its exact case.
@@ -87,13 +119,22 @@ const DAY: Stamp = Stamp::Day("day");
 
 /// Every collection that the simulator answers for.
 pub static COLLECTIONS: [Collection; 19] = [
-    dates("daily_activity", "daily", ACTIVITY, Stamp::Local("timestamp"), activity::daily_activity, ACTIVITY_FIELDS),
+    dates(
+        "daily_activity",
+        "daily",
+        ACTIVITY,
+        Stamp::Local("timestamp"),
+        activity::daily_activity,
+        Changes { after: activity::moments, during: activity::running },
+        ACTIVITY_FIELDS,
+    ),
     dates(
         "daily_readiness",
         "daily",
         READINESS,
         DAY,
         scores::daily_readiness,
+        after(scores::readiness_moments),
         &["id", "contributors", "day", "score", "temperature_deviation", "temperature_trend_deviation", "timestamp"],
     ),
     dates(
@@ -102,6 +143,7 @@ pub static COLLECTIONS: [Collection; 19] = [
         SLEEP_SCORE,
         DAY,
         scores::daily_sleep,
+        after(analysis::moments),
         &["id", "contributors", "day", "score", "timestamp"],
     ),
     dates(
@@ -110,15 +152,25 @@ pub static COLLECTIONS: [Collection; 19] = [
         STRESS,
         DAY,
         wellbeing::daily_stress,
+        Changes { after: wellbeing::stress_moments, during: wellbeing::stress_running },
         &["id", "day", "day_summary", "recovery_high", "stress_high"],
     ),
-    dates("daily_resilience", "stress", RESILIENCE, DAY, wellbeing::daily_resilience, &[]),
+    dates(
+        "daily_resilience",
+        "stress",
+        RESILIENCE,
+        DAY,
+        wellbeing::daily_resilience,
+        after(wellbeing::resilience_moments),
+        &[],
+    ),
     dates(
         "daily_spo2",
         "spo2",
         SPO2,
         DAY,
         wellbeing::daily_spo2,
+        after(wellbeing::spo2_moments),
         &["id", "breathing_disturbance_index", "day", "spo2_percentage"],
     ),
     dates(
@@ -127,28 +179,71 @@ pub static COLLECTIONS: [Collection; 19] = [
         VASCULAR_AGE,
         DAY,
         wellbeing::daily_cardiovascular_age,
+        after(wellbeing::vessels_moments),
         &["id", "day", "pulse_wave_velocity", "vascular_age"],
     ),
-    dates("vO2_max", "heart_health", VO2_MAX, DAY, wellbeing::vo2_max, &["id", "day", "timestamp", "vo2_max"]),
-    dates("sleep", "daily", SLEEP, Stamp::Local("bedtime_start"), sleep::records, SLEEP_FIELDS),
+    dates(
+        "vO2_max",
+        "heart_health",
+        VO2_MAX,
+        DAY,
+        wellbeing::vo2_max,
+        after(wellbeing::vo2_moments),
+        &["id", "day", "timestamp", "vo2_max"],
+    ),
+    dates(
+        "sleep",
+        "daily",
+        SLEEP,
+        Stamp::Local("bedtime_start"),
+        sleep::records,
+        after(analysis::moments),
+        SLEEP_FIELDS,
+    ),
     dates(
         "sleep_time",
         "daily",
         SLEEP_TIME,
         DAY,
         wellbeing::sleep_time,
+        after(analysis::moments),
         &["id", "day", "optimal_bedtime", "recommendation", "status"],
     ),
-    dates("workout", "workout", WORKOUT, Stamp::Utc("start_datetime"), events::workout, WORKOUT_FIELDS),
-    dates("session", "session", SESSION, Stamp::Local("start_datetime"), events::session, SESSION_FIELDS),
-    dates("enhanced_tag", "tag", ENHANCED_TAG, Stamp::Local("start_time"), events::enhanced_tag, &[]),
-    dates("tag", "tag", TAG, Stamp::Local("timestamp"), events::tag, &[]),
+    dates(
+        "workout",
+        "workout",
+        WORKOUT,
+        Stamp::Utc("start_datetime"),
+        events::workout,
+        after(events::workout_moments),
+        WORKOUT_FIELDS,
+    ),
+    dates(
+        "session",
+        "session",
+        SESSION,
+        Stamp::Local("start_datetime"),
+        events::session,
+        after(events::session_moments),
+        SESSION_FIELDS,
+    ),
+    dates(
+        "enhanced_tag",
+        "tag",
+        ENHANCED_TAG,
+        Stamp::Local("start_time"),
+        events::enhanced_tag,
+        after(events::tag_moments),
+        &[],
+    ),
+    dates("tag", "tag", TAG, Stamp::Local("timestamp"), events::tag, after(events::tag_moments), &[]),
     dates(
         "rest_mode_period",
         "daily",
         REST_MODE,
         Stamp::Day("start_day"),
         events::rest_mode_period,
+        after(events::rest_mode_moments),
         &["id", "end_day", "end_time", "episodes", "start_day", "start_time"],
     ),
     Collection {
@@ -158,6 +253,7 @@ pub static COLLECTIONS: [Collection; 19] = [
         number: HEART_RATE,
         stamp: Stamp::Utc("timestamp"),
         documents: heart::rows,
+        changes: ROWS,
         fields: &["timestamp", "timestamp_unix", "bpm", "source"],
     },
     Collection {
@@ -167,6 +263,7 @@ pub static COLLECTIONS: [Collection; 19] = [
         number: BATTERY,
         stamp: Stamp::Utc("timestamp"),
         documents: battery::rows,
+        changes: ROWS,
         fields: &["timestamp", "timestamp_unix", "charging", "in_charger", "level"],
     },
     Collection {
@@ -176,6 +273,7 @@ pub static COLLECTIONS: [Collection; 19] = [
         number: RING,
         stamp: Stamp::Utc("set_up_at"),
         documents: events::ring_configuration,
+        changes: NEVER,
         fields: &["id", "color", "design", "firmware_version", "hardware_type", "set_up_at", "size"],
     },
     Collection {
@@ -185,6 +283,7 @@ pub static COLLECTIONS: [Collection; 19] = [
         number: PERSONAL_INFO,
         stamp: DAY,
         documents: events::personal_info,
+        changes: NEVER,
         fields: &[],
     },
 ];

@@ -21,6 +21,20 @@ pub(super) struct Workout {
     pub(super) noise: Noise,
 }
 
+impl Workout {
+    /// Where the service has it from, as its documents say in the end.
+    pub(super) fn source(&self) -> &'static str {
+        let noise = self.noise.of("source");
+        let is_found = self.index == 0;
+        if is_found { "confirmed" } else { noise.pick(&["manual", "workout_heart_rate", "live_oura_heart_rate"]) }
+    }
+
+    /// Whether the person entered it as soon as it was over, often before the ring had told of that time.
+    pub(super) fn is_entered(&self) -> bool {
+        self.source() == "manual" && self.noise.of("entered").chance(0.5)
+    }
+}
+
 /// A moment taken for oneself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {

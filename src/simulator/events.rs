@@ -6,18 +6,31 @@ use serde_json::{Value, json};
 use super::{
     collections::{ENHANCED_TAG, REST_MODE, RING, SESSION, TAG, WORKOUT},
     doings::{Moment, Workout, moment, workouts},
-    life::{View, shifted, written},
+    life::{Life, View, shifted, written},
 };
 
 /// How long after a workout its record arrives.
 const WORKOUT_LAG: TimeDelta = TimeDelta::minutes(15);
+/// How long what a tag says lasts, where that is told.
+const TAGGED_FOR: TimeDelta = TimeDelta::minutes(90);
+/// When the rest mode begins, in minutes after midnight.
+const REST_FROM: f64 = 545.0;
 /// How many days an illness keeps the rest mode on.
 const REST_DAYS: i64 = 5;
 
 /// The workouts of `day`, not always in the order in which they began.
 pub(super) fn workout(view: &View, day: NaiveDate) -> Vec<Value> {
-    let done = workouts(&view.life, day).into_iter().filter(|workout| workout.end + WORKOUT_LAG <= view.now);
+    let done = workouts(&view.life, day).into_iter().filter(|workout| is_known(view, workout));
     done.map(|workout| workout_document(view, &workout)).collect()
+}
+
+fn is_known(view: &View, workout: &Workout) -> bool {
+    if workout.is_entered() { view.heard >= workout.end } else { view.synced >= workout.end + WORKOUT_LAG }
+}
+
+/// After which moments the workouts of `day` may be others.
+pub(super) fn workout_moments(life: &Life, day: NaiveDate) -> Vec<DateTime<Utc>> {
+    workouts(life, day).iter().flat_map(|workout| [workout.end, workout.end + WORKOUT_LAG]).collect()
 }
 
 fn workout_document(view: &View, workout: &Workout) -> Value {
@@ -35,6 +48,8 @@ fn workout_document(view: &View, workout: &Workout) -> Value {
     let kilocalories = effort * hours * life.person.weight_kilograms / 9.0;
     let metres = hours * speed * 1000.0 * noise.of("speed").between(0.9, 1.1);
     let is_found = workout.index == 0;
+    // What the ring found is only a guess until the person has seen it in the app.
+    let is_confirmed = !is_found || view.opened >= workout.end;
     json!({
         "id": life.id(WORKOUT, workout.day, workout.index),
         "activity": workout.activity,
@@ -44,15 +59,20 @@ fn workout_document(view: &View, workout: &Workout) -> Value {
         "end_datetime": time(workout.end),
         "intensity": if effort < 55.0 { "easy" } else if effort < 82.0 { "moderate" } else { "hard" },
         "label": (!is_found && noise.of("label").chance(0.05)).then_some("with friends"),
-        "source": if is_found { "confirmed" } else { noise.of("source").pick(&["manual", "workout_heart_rate", "live_oura_heart_rate"]) },
+        "source": if is_confirmed { workout.source() } else { "autodetected" },
         "start_datetime": time(workout.start),
     })
 }
 
 /// The session of `day`, if there was one.
 pub(super) fn session(view: &View, day: NaiveDate) -> Vec<Value> {
-    let done = moment(&view.life, day).filter(|moment| moment.end <= view.now);
+    let done = moment(&view.life, day).filter(|moment| moment.end <= view.synced);
     done.map(|moment| session_document(view, &moment)).into_iter().collect()
+}
+
+/// After which moment the session of `day` may be known.
+pub(super) fn session_moments(life: &Life, day: NaiveDate) -> Vec<DateTime<Utc>> {
+    moment(life, day).map(|moment| moment.end).into_iter().collect()
 }
 
 fn session_document(view: &View, session: &Moment) -> Value {
@@ -83,17 +103,27 @@ fn session_document(view: &View, session: &Moment) -> Value {
     })
 }
 
-/// When the wearer set the day's tag, if they set one.
-fn tagged(view: &View, day: NaiveDate) -> Option<DateTime<Utc>> {
-    let (life, noise) = (&view.life, view.life.chance("tag", day));
+/// When the person sets the day's tag, if they set one.
+pub(super) fn tagged(life: &Life, day: NaiveDate) -> Option<DateTime<Utc>> {
+    let noise = life.chance("tag", day);
     let is_set = life.is_shown(day) || noise.chance(0.45);
     let at = life.at(day, noise.of("at").between(560.0, 1260.0));
-    (is_set && day >= life.first && at <= view.now && at < life.midnight(shifted(day, 1))).then_some(at)
+    (is_set && day >= life.first && at < life.midnight(shifted(day, 1))).then_some(at)
+}
+
+/// When the day's tag was set, if the service has heard of it.
+fn known_tag(view: &View, day: NaiveDate) -> Option<DateTime<Utc>> {
+    tagged(&view.life, day).filter(|at| *at <= view.heard)
+}
+
+/// After which moments the tag of `day` may be another.
+pub(super) fn tag_moments(life: &Life, day: NaiveDate) -> Vec<DateTime<Utc>> {
+    tagged(life, day).into_iter().flat_map(|at| [at, at + TAGGED_FOR]).collect()
 }
 
 /// The tag of `day`: of the list, the wearer's own with a name and a comment, or of no kind at all.
 pub(super) fn enhanced_tag(view: &View, day: NaiveDate) -> Vec<Value> {
-    let Some(at) = tagged(view, day) else { return Vec::new() };
+    let Some(at) = known_tag(view, day) else { return Vec::new() };
     let (life, noise) = (&view.life, view.life.chance("enhanced", day));
     const CODES: [&str; 6] = [
         "tag_generic_fasting",
@@ -108,8 +138,8 @@ pub(super) fn enhanced_tag(view: &View, day: NaiveDate) -> Vec<Value> {
         ..0.25 => (None, None, Some("slept at a friend's place")),
         _ => (Some(noise.of("code").pick(&CODES)), None, noise.of("said").chance(0.5).then_some("")),
     };
-    let end = at + TimeDelta::minutes(90);
-    let has_end = noise.of("ends").chance(0.2) && end <= view.now;
+    let end = at + TAGGED_FOR;
+    let has_end = noise.of("ends").chance(0.2) && end <= view.heard;
     vec![json!({
         "id": life.id(ENHANCED_TAG, day, 0),
         "tag_type_code": code,
@@ -125,7 +155,7 @@ pub(super) fn enhanced_tag(view: &View, day: NaiveDate) -> Vec<Value> {
 /// The tag of `day` as the service wrote it before there were enhanced tags.
 pub(super) fn tag(view: &View, day: NaiveDate) -> Vec<Value> {
     let noise = view.life.chance("old tag", day);
-    let Some(at) = tagged(view, day).filter(|_| noise.chance(0.6)) else { return Vec::new() };
+    let Some(at) = known_tag(view, day).filter(|_| noise.chance(0.6)) else { return Vec::new() };
     vec![json!({
         "id": view.life.id(TAG, day, 0),
         "day": day,
@@ -137,15 +167,11 @@ pub(super) fn tag(view: &View, day: NaiveDate) -> Vec<Value> {
 
 /// A rest mode that began on `day`: through an illness, or switched on and off by mistake.
 pub(super) fn rest_mode_period(view: &View, day: NaiveDate) -> Vec<Value> {
-    let (life, noise) = (&view.life, view.life.chance("rest mode", day));
-    let is_ill = life.falls_ill(day);
-    let start = life.at(day, 545.0);
-    if !is_ill && !noise.chance(0.02) || day < life.first || view.now < start {
+    let life = &view.life;
+    let Some((start, end, last)) = rest(life, day).filter(|(start, ..)| *start <= view.heard) else {
         return Vec::new();
-    }
-    let last = if is_ill { shifted(day, REST_DAYS - 1) } else { day };
-    let end = life.at(last, if is_ill { 1180.0 } else { 551.0 });
-    let is_over = end <= view.now;
+    };
+    let (is_ill, is_over) = (last > day, end <= view.heard);
     let noted = json!([{ "tags": ["tag_generic_fever"], "timestamp": written(life.local(start)) }]);
     vec![json!({
         "id": life.id(REST_MODE, day, 0),
@@ -155,6 +181,21 @@ pub(super) fn rest_mode_period(view: &View, day: NaiveDate) -> Vec<Value> {
         "start_day": day,
         "start_time": written(life.local(start)),
     })]
+}
+
+/// When the rest mode of `day` begins and ends, and on which day.
+fn rest(life: &Life, day: NaiveDate) -> Option<(DateTime<Utc>, DateTime<Utc>, NaiveDate)> {
+    let is_ill = life.falls_ill(day);
+    if !is_ill && !life.chance("rest mode", day).chance(0.02) || day < life.first {
+        return None;
+    }
+    let last = if is_ill { shifted(day, REST_DAYS - 1) } else { day };
+    Some((life.at(day, REST_FROM), life.at(last, if is_ill { 1180.0 } else { 551.0 }), last))
+}
+
+/// After which moments the rest mode of `day` may be another.
+pub(super) fn rest_mode_moments(life: &Life, day: NaiveDate) -> Vec<DateTime<Utc>> {
+    rest(life, day).into_iter().flat_map(|(start, end, _)| [start, end]).collect()
 }
 
 /// Every ring that the person paired, the oldest first, whatever the day.

@@ -9,9 +9,10 @@ use super::{
     noise::Noise,
 };
 
-/// How long rows take from the ring to the service.
-const LAG: TimeDelta = TimeDelta::minutes(10);
-
+/// How often there are two rows of one second and of the same source.
+const TWICE: f64 = 0.0004;
+/// How often there are two rows of one second and of different sources.
+const TWO_SOURCES: f64 = 0.002;
 /// How many rows a day comes to, about.
 const ROWS_A_DAY: f64 = 1160.0;
 /// How many of them are of the night.
@@ -26,7 +27,7 @@ pub(super) fn rows(view: &View, day: NaiveDate) -> Vec<Value> {
         return Vec::new();
     }
     let (spans, noise) = (spans(life, day), life.chance("heart", day));
-    let end = life.midnight(shifted(day, 1)).min(view.now - LAG);
+    let end = life.midnight(shifted(day, 1)).min(view.synced);
     let pause = pause(&spans, (life.midnight(shifted(day, 1)) - life.midnight(day)).num_seconds() as f64);
     let mut rows = Vec::new();
     let mut at = life.midnight(day) + TimeDelta::seconds(noise.whole(1, 40));
@@ -38,8 +39,11 @@ pub(super) fn rows(view: &View, day: NaiveDate) -> Vec<Value> {
         let doing = doing(&spans, at);
         if let Some((bpm, source)) = beat(&doing, at, here) {
             rows.push(row(at, bpm, source));
-            if here.of("again").chance(0.0004) {
+            let again = here.of("again").unit();
+            if again < TWICE {
                 rows.push(row(at, bpm + 1, source));
+            } else if again < TWICE + TWO_SOURCES {
+                rows.push(row(at, bpm - 2, if source == "live" { "awake" } else { "live" }));
             }
         }
         at += step(&doing, at, pause, here);

@@ -6,6 +6,7 @@ use super::{
     ids::{self, Key},
     noise::Noise,
     people::{PEOPLE, Person},
+    syncs::syncs,
     zone::Zone,
 };
 
@@ -16,23 +17,42 @@ pub(super) struct Life {
     pub(super) noise: Noise,
     /// The day on which the simulator was started; around it nothing is missing, so that a demo is full.
     pub(super) anchor: NaiveDate,
+    /// The first day after it on which life goes on as it really does; none: never.
+    real_from: Option<NaiveDate>,
     /// The first day of which anything is known.
     pub(super) first: NaiveDate,
     number: u8,
     seed: u64,
 }
 
-/// A life seen at some moment: what lies later is not known yet.
+/// A life as the service sees it at some moment: what the phone has not brought yet is not known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct View {
     pub(super) life: Life,
     pub(super) now: DateTime<Utc>,
+    /// The last time that the ring's data came.
+    pub(super) synced: DateTime<Utc>,
+    /// The last time that the app was opened beside the ring.
+    pub(super) opened: DateTime<Utc>,
+    /// The last time that the phone said anything.
+    pub(super) heard: DateTime<Utc>,
+}
+
+/// One of the equal stretches of days that all time is cut into, and where in it the event begins that it has once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    /// How many days ago the event began; negative: it comes yet.
+    pub(super) days_into: i64,
+    /// The stretch's own noise.
+    pub(super) noise: Noise,
 }
 
 /// How long a bad week's rhythm is: there is always one in the last six weeks.
 const BAD_WEEK_EVERY: i64 = 42;
 /// In each such stretch of days there is one illness.
 const ILLNESS_EVERY: i64 = 120;
+/// How many days back the phone's last word is looked for.
+const SILENT_DAYS: i64 = 30;
 /// How far the temperature rises on the days of an illness, in degrees Celsius.
 const FEVER: [f64; 5] = [0.52, 1.46, 1.21, 0.83, 0.41];
 /// In each such stretch of days the ring is once left on the charger for two days.
@@ -40,11 +60,17 @@ const FORGOTTEN_EVERY: i64 = 75;
 
 impl Life {
     /// The life of the person with this index, with `years` of history before `start`.
-    pub(super) fn new(number: u8, seed: u64, start: DateTime<Utc>, years: u32) -> Self {
+    ///
+    /// Real life begins `full_days` after `start`, if ever; with 0 it never stopped.
+    pub(super) fn new(number: u8, seed: u64, start: DateTime<Utc>, years: u32, full_days: Option<u32>) -> Self {
         let person = &PEOPLE[usize::from(number) % PEOPLE.len()];
         let anchor = start.with_timezone(&person.home.offset(start)).date_naive();
         let first = anchor.checked_sub_days(Days::new(u64::from(years) * 365)).unwrap_or(anchor);
-        Self { person, noise: Noise::new(seed).of(person.name), anchor, first, number, seed }
+        let real_from = full_days.map(|days| match days {
+            0 => NaiveDate::MIN,
+            days => shifted(anchor, days.into()),
+        });
+        Self { person, noise: Noise::new(seed).of(person.name), anchor, real_from, first, number, seed }
     }
 
     /// The noise called `what` on `day`.
@@ -103,7 +129,7 @@ impl Life {
 
     /// Whether `day` is one on which the demo must have everything.
     pub(super) fn is_shown(&self, day: NaiveDate) -> bool {
-        day >= shifted(self.anchor, -3)
+        day >= shifted(self.anchor, -3) && self.real_from.is_none_or(|real| day < real)
     }
 
     /// How far the temperature is raised by illness, in degrees; nothing when well.
@@ -118,9 +144,14 @@ impl Life {
 
     /// How many days ago the stretch's event called `what` began; negative: it comes yet.
     fn days_into(&self, what: &str, day: NaiveDate, every: i64) -> i64 {
+        self.stretch(what, day, every).days_into
+    }
+
+    /// The stretch of `every` days that `day` is in, for the event called `what`.
+    pub(super) fn stretch(&self, what: &str, day: NaiveDate, every: i64) -> Stretch {
         let number = i64::from(day.num_days_from_ce());
-        let begin = self.noise.of(what).at(number.div_euclid(every)).whole(4, every - 14);
-        number.rem_euclid(every) - begin
+        let noise = self.noise.of(what).at(number.div_euclid(every));
+        Stretch { days_into: number.rem_euclid(every) - noise.whole(4, every - 14), noise }
     }
 
     /// How bad the week is, from 0 (an ordinary one) to 1.
@@ -157,6 +188,24 @@ impl Life {
 }
 
 impl View {
+    /// What the service knows of `life` at `now`.
+    pub(super) fn at(life: Life, now: DateTime<Utc>) -> Self {
+        let never = DateTime::UNIX_EPOCH;
+        let mut view = Self { life, now, synced: never, opened: never, heard: never };
+        let today = life.day(now);
+        for back in -1..SILENT_DAYS {
+            for sync in syncs(&life, shifted(today, -back)).into_iter().filter(|sync| sync.at <= now) {
+                view.heard = view.heard.max(sync.at);
+                view.synced = if sync.has_ring() { view.synced.max(sync.at) } else { view.synced };
+                view.opened = if sync.is_opened() { view.opened.max(sync.at) } else { view.opened };
+            }
+            if view.opened != never {
+                break;
+            }
+        }
+        view
+    }
+
     /// The person's day now.
     pub(super) fn today(&self) -> NaiveDate {
         self.life.day(self.now)

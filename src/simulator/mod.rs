@@ -2,11 +2,13 @@
 //!
 //! A request goes through `server` (connections), `cloud` (who asks, and what is to go wrong), `routes`, `query` and
 //! `window` (which documents, in which page). Documents are made when they are asked for: `people` and `life` say who
-//! somebody is and what happens to them, `night` and `doings` what they do on a day, and `sleep`, `scores`, `activity`,
-//! `heart`, `battery`, `wellbeing` and `events` how the service tells of it. All of it follows from a seed, so any day
-//! can be asked for at any time. The authorization server is `oauth`; `visitor` is what a token of it opens.
+//! somebody is and what happens to them, `night` and `doings` what they do on a day, `syncs` when their phone tells the
+//! service, and `sleep`, `scores`, `activity`, `heart`, `battery`, `wellbeing` and `events` how the service tells of it.
+//! All of it follows from a seed, so any day can be asked for at any time; and as documents change only at syncs,
+//! `versions` can list all that a document ever was. The authorization server is `oauth`; `visitor` is what a token of it opens.
 
 mod activity;
+mod analysis;
 mod at_random;
 mod battery;
 mod cloud;
@@ -29,6 +31,9 @@ mod sandbox;
 mod scores;
 mod server;
 mod sleep;
+mod stages;
+mod syncs;
+mod versions;
 mod visitor;
 mod wellbeing;
 mod window;
@@ -42,7 +47,7 @@ use std::{
     sync::Arc,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::clock::Clock;
@@ -50,6 +55,7 @@ use cloud::Cloud;
 pub use collections::{COLLECTIONS, Collection, Kind};
 pub use faults::{Fault, Faults, Scope};
 pub use oauth::{Application, Authorizations, Exchange, Granted, Portal, TokenFault};
+pub use versions::Version;
 
 /// A running Oura Cloud; it stops when it is dropped.
 #[derive(Debug)]
@@ -68,11 +74,14 @@ pub struct Settings {
     pub seed: u64,
     /// How many years of history everybody has.
     pub years: u32,
+    /// For how many days from its start nothing is missing and the rings sync every few minutes, so that a demo is full;
+    /// none: for ever; 0: life is as it really is, the days before the start included.
+    pub full_days: Option<u32>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { clock: Clock::system(), seed: 1, years: 5 }
+        Self { clock: Clock::system(), seed: 1, years: 5, full_days: None }
     }
 }
 
@@ -124,6 +133,24 @@ impl Simulator {
     /// Everybody who wears a ring.
     pub fn people(&self) -> Vec<Wearer> {
         self.cloud.tokens().map(|(name, token)| Wearer { name, token }).collect()
+    }
+
+    /// Every distinct state of this person's documents of `day`, the oldest first, whatever time it is now: the last is what
+    /// Oura finally says of that day. Before the first `readable_from` there is no document.
+    ///
+    /// A document is of the day that it names as `day` or `start_day`; a row of a time series, of the wearer's calendar day.
+    /// The routes answer with exactly these documents at any moment from `readable_from` on until the next version's,
+    /// but for what [`Faults`] change on their way out. Nobody's and unknown collections have no version.
+    pub fn versions(&self, person: &str, collection: &str, day: NaiveDate) -> Vec<Version> {
+        let life = self.cloud.lives.iter().find(|life| life.person.name == person);
+        let both = life.zip(collections::named(collection));
+        both.map(|(life, collection)| versions::versions(life, collection, day)).unwrap_or_default()
+    }
+
+    /// When the ring's data of this person come to the service from `from` to `until`, in order.
+    pub fn syncs(&self, person: &str, from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+        let life = self.cloud.lives.iter().find(|life| life.person.name == person);
+        life.map(|life| versions::ring_syncs(life, from, until)).unwrap_or_default()
     }
 
     /// What goes wrong; it can be switched at any time.

@@ -5,6 +5,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use super::{
     life::{Life, shifted},
     noise::Noise,
+    stages::half_minutes,
 };
 
 /// A stretch of sleep of the day on which it counts; durations in seconds.
@@ -28,7 +29,20 @@ pub(super) struct Sleep {
     pub(super) breath: f64,
     /// Whether the ring saw a pulse at all.
     pub(super) has_pulse: bool,
+    /// The stretch that this is all or a part of.
+    pub(super) whole: Stretch,
     pub(super) noise: Noise,
+}
+
+/// A stretch of sleep as it really was, whatever the service has of it; durations in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    pub(super) start: DateTime<Utc>,
+    pub(super) end: DateTime<Utc>,
+    pub(super) deep: i64,
+    pub(super) light: i64,
+    pub(super) rem: i64,
+    pub(super) latency: i64,
 }
 
 impl Sleep {
@@ -57,18 +71,57 @@ impl Sleep {
         self.in_bed() / 300
     }
 
+    /// How many seconds of the real beginning this lacks: a multiple of 300.
+    pub(super) fn seconds_cut(&self) -> i64 {
+        (self.start - self.whole.start).num_seconds()
+    }
+
+    /// The same, as if it were all that there was.
+    fn entire(self) -> Self {
+        let Self { start, end, deep, light, rem, latency, .. } = self;
+        Self { whole: Stretch { start, end, deep, light, rem, latency }, ..self }
+    }
+
+    /// The part of a whole sleep from `start` to `end`, a little shorter where that is no slot's limit.
+    pub(super) fn cut(self, start: DateTime<Utc>, end: DateTime<Utc>) -> Self {
+        let floor = |moment: DateTime<Utc>, step: i64| {
+            let seconds = (moment.clamp(self.start, self.end) - self.start).num_seconds();
+            self.start + TimeDelta::seconds(seconds / step * step)
+        };
+        let cut = Self { start: floor(start, 300), end: floor(end, 30), ..self };
+        let stages = half_minutes(&cut);
+        let seconds = |stage: char| stages.chars().filter(|&other| other == stage).count() as i64 * 30;
+        Self {
+            kind: if cut.in_bed() >= LONG { "long_sleep" } else { "sleep" },
+            deep: seconds('1'),
+            light: seconds('2'),
+            rem: seconds('3'),
+            latency: stages.chars().take_while(|&stage| stage == '4').count() as i64 * 30,
+            restless: self.restless * cut.in_bed() / self.in_bed().max(1),
+            ..cut
+        }
+    }
+
+    /// What the ring alone makes of it: it misses some of the light and deep sleep.
+    pub(super) fn at_first_look(self) -> Self {
+        let (light, deep) = (self.light - (self.light / 4).min(1500) / 30 * 30, self.deep - self.deep / 300 * 60);
+        Self { light, deep, ..self }.entire()
+    }
+
     /// Beats a minute in the sample with this number; nothing where the ring saw no pulse.
     pub(super) fn pulse(&self, sample: i64) -> Option<f64> {
+        let sample = sample + self.seconds_cut() / 300;
+        let samples = (self.whole.end - self.whole.start).num_seconds() / 300;
         let noise = self.noise.of("pulse").at(sample);
         let begins = sample < 2 && self.noise.of("late").chance(0.7);
         if !self.has_pulse || begins || noise.of("lost").chance(0.07) {
             return None;
         }
-        let bottom = (self.samples() as f64 * self.noise.of("bottom").between(0.5, 0.8)) as i64;
+        let bottom = (samples as f64 * self.noise.of("bottom").between(0.5, 0.8)) as i64;
         if sample == bottom.max(2) {
             return Some(self.lowest);
         }
-        let slope = (sample - bottom).abs() as f64 / self.samples().max(1) as f64;
+        let slope = (sample - bottom).abs() as f64 / samples.max(1) as f64;
         let shaped = self.lowest + (self.average - self.lowest) * (0.45 + 1.3 * slope);
         Some((shaped + noise.bell() * 4.0).round().max(self.lowest))
     }
@@ -76,9 +129,17 @@ impl Sleep {
     /// Heart-rate variability in milliseconds in the sample with this number.
     pub(super) fn variability(&self, sample: i64) -> Option<f64> {
         self.pulse(sample)?;
-        Some((self.hrv * (1.0 + 0.7 * self.noise.of("hrv").at(sample).bell())).round().max(5.0))
+        let here = self.noise.of("hrv").at(sample + self.seconds_cut() / 300);
+        Some((self.hrv * (1.0 + 0.7 * here.bell())).round().max(5.0))
     }
 }
+
+/// From how many seconds in bed on the service calls a sleep a long one.
+const LONG: i64 = 3 * 3600;
+/// The share of nights that are no long sleep.
+const BAD: f64 = 0.012;
+/// The share of nights in which the ring saw no pulse.
+const BLIND: f64 = 0.008;
 
 /// The night before `day`, if the ring was worn and there was one.
 pub(super) fn main_night(life: &Life, day: NaiveDate) -> Option<Sleep> {
@@ -90,9 +151,20 @@ pub(super) fn main_night(life: &Life, day: NaiveDate) -> Option<Sleep> {
         return None;
     }
     let noise = life.chance("night", day);
-    let (start, end) = bed(life, day, noise);
+    let (start, mut end) = bed(life, day, noise);
+    let is_bad = is_bad(life, day);
+    if is_bad {
+        end = end.min(start + TimeDelta::minutes(noise.of("bad").whole(95, 172)));
+    }
     let slept = slept(life, day, noise, (end - start).num_seconds());
-    Some(pulse(life, day, Sleep { start, end, ..slept }))
+    let kind = if is_bad { "sleep" } else { "long_sleep" };
+    let has_pulse = life.is_shown(day) || !noise.of("blind").chance(BLIND);
+    Some(pulse(life, day, Sleep { start, end, kind, has_pulse, ..slept }).entire())
+}
+
+/// Whether the person sleeps for so short a time on the night before `day` that the service calls it no long sleep.
+fn is_bad(life: &Life, day: NaiveDate) -> bool {
+    life.chance("bad night", day).chance(BAD) && !life.is_shown(day)
 }
 
 /// When the person lay down and got up.
@@ -135,6 +207,14 @@ fn slept(life: &Life, day: NaiveDate, noise: Noise, in_bed: i64) -> Sleep {
         hrv: 0.0,
         breath: 0.0,
         has_pulse: true,
+        whole: Stretch {
+            start: DateTime::UNIX_EPOCH,
+            end: DateTime::UNIX_EPOCH,
+            deep: 0,
+            light: 0,
+            rem: 0,
+            latency: 0,
+        },
         noise,
     }
 }
@@ -163,7 +243,7 @@ pub(super) fn sleeps(life: &Life, day: NaiveDate) -> Vec<Sleep> {
     let is_sleepy = noise.of("many").chance(0.03);
     let next_day = life.midnight(shifted(day, 1));
     let mut sleeps = vec![night];
-    for (index, nap) in (1..).zip(&NAPS) {
+    for (index, nap) in (1..).zip(&NAPS).filter(|(_, nap)| nap.kind != "long_sleep" || night.kind == "long_sleep") {
         let here = noise.at(i64::from(index));
         if here.of("there").chance(nap.share) || is_sleepy && nap.kind == "sleep" {
             let sleep = short(life, &night, nap, here, index);
@@ -236,4 +316,5 @@ fn short(life: &Life, night: &Sleep, nap: &Nap, noise: Noise, index: u16) -> Sle
         noise,
         ..*night
     }
+    .entire()
 }

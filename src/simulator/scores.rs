@@ -1,26 +1,27 @@
 //! The scores of a night: sleep and readiness, each the mean of its contributors.
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Map, Value, json};
 
 use super::{
+    analysis::{self, judged, napped},
     collections::{READINESS, SLEEP_SCORE},
     life::{Life, View, shifted},
-    night::{Sleep, main_night},
+    night::Sleep,
+    noise::Noise,
+    syncs::morning,
 };
 
-/// How long after getting up the app revises what the ring found in the background.
-pub(super) const REVISED_AFTER: TimeDelta = TimeDelta::minutes(40);
 /// For how many days a wearer's sleep has been judged for regularity.
 const REGULARITY_SINCE: i64 = -730;
 
 /// A contributor: its name, its points from 1 to 100, and what it weighs.
 type Contributor = (&'static str, Option<f64>, f64);
 
-/// The score of the night before `day`, once it is over.
+/// The score of the night before `day`, once it is judged; naps that count change it.
 pub(super) fn daily_sleep(view: &View, day: NaiveDate) -> Vec<Value> {
-    let Some(night) = finished(view, day) else { return Vec::new() };
-    let contributors = sleep_contributors(&view.life, &night);
+    let Some(night) = judged(view, day) else { return Vec::new() };
+    let contributors = sleep_contributors(&view.life, &night, napped(view, day));
     vec![json!({
         "id": view.life.id(SLEEP_SCORE, day, 0),
         "contributors": shown(&contributors),
@@ -30,14 +31,46 @@ pub(super) fn daily_sleep(view: &View, day: NaiveDate) -> Vec<Value> {
     })]
 }
 
-/// How ready the person is on `day`, once the night is over.
+/// How ready the person is on `day`, once the night is judged; the service thinks it over in the days after.
 pub(super) fn daily_readiness(view: &View, day: NaiveDate) -> Vec<Value> {
-    let Some(night) = finished(view, day) else { return Vec::new() };
-    let mut document = readiness(&view.life, &night);
+    let Some(night) = judged(view, day) else { return Vec::new() };
+    let mut contributors = readiness_contributors(&view.life, &night);
+    for (number, _) in (1..).zip(revisions(&view.life, day)).filter(|(_, at)| view.opened >= *at) {
+        reconsider(&mut contributors, night.noise.of("reconsidered").at(number));
+    }
+    let mut document = readiness_of(&view.life, &night, &contributors);
     document["id"] = json!(view.life.id(READINESS, day, 0));
     document["day"] = json!(day);
     document["timestamp"] = json!(timestamp(&view.life, day));
     vec![document]
+}
+
+/// After which moments the readiness of `day` may be another.
+pub(super) fn readiness_moments(life: &Life, day: NaiveDate) -> Vec<DateTime<Utc>> {
+    analysis::moments(life, day).into_iter().chain(revisions(life, day)).collect()
+}
+
+/// When the readiness of `day` is revised: never, once or twice on the eight mornings after.
+fn revisions(life: &Life, day: NaiveDate) -> Vec<DateTime<Utc>> {
+    let noise = life.chance("readiness revised", day);
+    let count = match noise.unit() {
+        ..0.30 => 0,
+        ..0.72 => 1,
+        _ => 2,
+    };
+    (0..count).filter_map(|number| morning(life, shifted(day, 4 * number + noise.at(number).whole(1, 4)))).collect()
+}
+
+/// Other points for regularity, and now and then for something that weighs more.
+fn reconsider(contributors: &mut [Contributor], noise: Noise) {
+    let also = noise.of("also").chance(0.25).then(|| noise.of("which").pick(&["hrv_balance", "activity_balance"]));
+    for (name, points, _) in contributors {
+        let (most, here) = if *name == "sleep_regularity" { (9, noise) } else { (22, noise.of("more")) };
+        if *name == "sleep_regularity" || Some(*name) == also {
+            let by = here.of("by").whole(1, most) * if here.of("up").chance(0.5) { 1 } else { -1 };
+            *points = points.map(|points| points + by as f64);
+        }
+    }
 }
 
 /// The timestamp of a score: midnight in UTC, of `day` or now and then of the day before.
@@ -46,26 +79,13 @@ fn timestamp(life: &Life, day: NaiveDate) -> String {
     format!("{}T00:00:00+00:00", if is_off { shifted(day, -1) } else { day })
 }
 
-/// The main night before `day` as the service knows it now, if it is over.
-pub(super) fn finished(view: &View, day: NaiveDate) -> Option<Sleep> {
-    let night = main_night(&view.life, day).filter(|night| night.end <= view.now)?;
-    Some(if is_revised(night.end, view.now) { night } else { first_look(&night) })
-}
-
-/// Whether the app has been opened since getting up at `end`.
-pub(super) fn is_revised(end: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-    now >= end + REVISED_AFTER
-}
-
-/// What the ring alone makes of a night: it misses some of the light sleep.
-pub(super) fn first_look(night: &Sleep) -> Sleep {
-    Sleep { light: night.light - 1500, deep: night.deep - night.deep / 300 * 60, ..*night }
-}
-
 /// Readiness as it stands in a sleep record: contributors, score and temperatures.
 pub(super) fn readiness(life: &Life, night: &Sleep) -> Value {
-    let contributors = readiness_contributors(life, night);
-    let mut shown = shown(&contributors);
+    readiness_of(life, night, &readiness_contributors(life, night))
+}
+
+fn readiness_of(life: &Life, night: &Sleep, contributors: &[Contributor]) -> Value {
+    let mut shown = shown(contributors);
     if night.day < shifted(life.anchor, REGULARITY_SINCE) {
         shown.remove("sleep_regularity");
     }
@@ -74,7 +94,7 @@ pub(super) fn readiness(life: &Life, night: &Sleep) -> Value {
     let trend = (0..3).map(|back| self::deviation(life, shifted(night.day, -back))).sum::<f64>() / 3.0;
     json!({
         "contributors": shown,
-        "score": score(&contributors),
+        "score": score(contributors),
         "temperature_deviation": deviation,
         "temperature_trend_deviation": (!noise.of("no trend").chance(0.04)).then(|| rounded(trend)),
     })
@@ -89,7 +109,8 @@ fn rounded(degrees: f64) -> f64 {
     (degrees * 100.0).round() / 100.0
 }
 
-fn sleep_contributors(life: &Life, night: &Sleep) -> [Contributor; 7] {
+/// The points of a night, with so many seconds of naps beside it.
+fn sleep_contributors(life: &Life, night: &Sleep, napped: i64) -> [Contributor; 7] {
     let minutes = |seconds: i64| seconds as f64 / 60.0;
     let middle = minutes((night.start + (night.end - night.start) / 2 - life.midnight(night.day)).num_seconds());
     [
@@ -109,7 +130,7 @@ fn sleep_contributors(life: &Life, night: &Sleep) -> [Contributor; 7] {
         ("timing", along(middle, &[(30.0, 72.0), (150.0, 100.0), (240.0, 84.0), (420.0, 22.0)]), 0.1),
         (
             "total_sleep",
-            along(minutes(night.total()), &[(200.0, 5.0), (330.0, 42.0), (420.0, 78.0), (490.0, 97.0)]),
+            along(minutes(night.total() + napped), &[(200.0, 5.0), (330.0, 42.0), (420.0, 78.0), (490.0, 97.0)]),
             0.35,
         ),
     ]
@@ -134,7 +155,7 @@ fn readiness_contributors(life: &Life, night: &Sleep) -> [Contributor; 9] {
         ("previous_day_activity", or_null("previous_day_activity", 0.0037, sport("yesterday")), 0.1),
         (
             "previous_night",
-            or_null("previous_night", 0.0037, score(&sleep_contributors(life, night)).map(f64::from)),
+            or_null("previous_night", 0.0037, score(&sleep_contributors(life, night, 0)).map(f64::from)),
             0.15,
         ),
         ("recovery_index", Some(80.0 - slow * 4.5 + 40.0 * noise.of("index").bell()), 0.1),

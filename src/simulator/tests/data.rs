@@ -24,7 +24,10 @@ async fn the_same_seed_gives_the_same_data() {
 async fn durations_of_a_night_add_up() {
     let bench = Bench::at(NOON).await;
     for person in ["alice", "bob"] {
-        for night in bench.data(person, &format!("sleep?{LAST_QUARTER}")).await {
+        let mut nights = bench.data(person, &format!("sleep?{LAST_QUARTER}")).await;
+        nights.retain(|night| !night["total_sleep_duration"].is_null());
+        assert!(nights.len() > 120, "{}", nights.len());
+        for night in nights {
             let seconds = |field: &str| night[field].as_i64().unwrap();
             let phases = night["sleep_phase_30_sec"].as_str().unwrap();
             let count = |phase: char| phases.chars().filter(|&other| other == phase).count() as i64 * 30;
@@ -35,10 +38,8 @@ async fn durations_of_a_night_add_up() {
             assert_eq!(night["sleep_phase_5_min"].as_str().unwrap().len() as i64, (seconds("time_in_bed") + 299) / 300);
             assert!(parts.iter().all(|seconds| *seconds >= 0) && seconds("awake_time") >= 0, "{night}");
             let is_night = night["type"] == "long_sleep";
-            assert!(
-                !is_night || (48..95).contains(&seconds("efficiency")) && seconds("lowest_heart_rate") < 80,
-                "{night}"
-            );
+            assert!(!is_night || (48..95).contains(&seconds("efficiency")), "{night}");
+            assert!(!is_night || night["lowest_heart_rate"].as_i64() < Some(80) || night["hrv"].is_null(), "{night}");
         }
     }
 }
@@ -56,16 +57,22 @@ async fn activity_adds_up_to_a_day() {
         "high_activity_time",
     ];
     let (today, past) = days.split_last().unwrap();
-    for day in past {
-        assert_eq!(times.iter().map(|time| day[time].as_i64().unwrap()).sum::<i64>(), 86_400);
+    let slots = |day: &Value| day["class_5_min"].as_str().unwrap().len();
+    for day in &days {
+        assert_eq!(times.iter().map(|time| day[time].as_i64().unwrap()).sum::<i64>(), slots(day) as i64 * 300);
         assert_eq!(day["met"]["items"].as_array().unwrap().len(), 1440);
-        assert_eq!(day["class_5_min"].as_str().unwrap().len(), 288);
+    }
+    let whole: Vec<&Value> = past.iter().filter(|day| slots(day) == 288).collect();
+    assert!(whole.len() < past.len() && whole.len() + 6 > past.len(), "{} of {} days", whole.len(), past.len());
+    for day in whole {
         let (steps, calories) = (day["steps"].as_i64().unwrap(), day["total_calories"].as_i64().unwrap());
-        assert!(steps < 35_000 && (1_300..4_500).contains(&calories), "{steps} steps, {calories} kcal");
+        assert!(steps < 42_000 && (1_300..5_800).contains(&calories), "{steps} steps, {calories} kcal");
     }
     assert_eq!(today["day"], "2026-08-19");
     assert!(today["score"].is_number());
-    assert_eq!(today["met"]["items"].as_array().unwrap().len(), 13 * 60 + 30, "since four in the morning");
+    assert!((13 * 12 + 4..=13 * 12 + 6).contains(&slots(today)), "from four in the morning to the last sync");
+    let padding = &today["met"]["items"].as_array().unwrap()[slots(today) * 5..];
+    assert!(padding.iter().all(|met| *met == 0.9), "what is not synced is padded");
     let early = Bench::at("2026-08-19T06:00:00Z").await.data("alice", "daily_activity?end_date=2026-08-20").await;
     assert_eq!((&early[0]["day"], &early[0]["score"]), (&today["day"], &Value::Null), "no score before ten");
     assert!(early[0]["steps"].as_i64() < today["steps"].as_i64());

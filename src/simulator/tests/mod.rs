@@ -5,6 +5,7 @@ mod data;
 mod failing;
 mod office;
 mod schema;
+mod versions;
 mod windows;
 
 use serde_json::Value;
@@ -30,7 +31,10 @@ impl Bench {
     }
 
     pub(super) async fn seeded(moment: &str, seed: u64) -> Self {
-        let settings = Settings { clock: Clock::at(moment.parse().unwrap()), seed, ..Settings::default() };
+        Self::of(Settings { clock: Clock::at(moment.parse().unwrap()), seed, ..Settings::default() }).await
+    }
+
+    pub(super) async fn of(settings: Settings) -> Self {
         let _already = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().user_agent("bench/1").build().unwrap();
         Self { simulator: Simulator::start(settings).await.unwrap(), client }

@@ -1,0 +1,124 @@
+//! What the documents of a day ever were, against what the routes answer at any moment.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use serde_json::Value;
+
+use super::Bench;
+use crate::{
+    clock::Clock,
+    simulator::{COLLECTIONS, Kind, Settings, Simulator, Version, noise::Noise},
+};
+
+const START: &str = "2026-09-20T00:00:00Z";
+const DAYS: i64 = 50;
+const PEOPLE: [&str; 2] = ["alice", "bob"];
+
+/// A simulator of real life, at a moment.
+async fn real(clock: Clock, seed: u64) -> Bench {
+    Bench::of(Settings { clock, seed, full_days: Some(0), ..Settings::default() }).await
+}
+
+async fn ledger(seed: u64) -> Simulator {
+    real(Clock::at(START.parse().unwrap()), seed).await.simulator
+}
+
+fn day_of(document: &Value) -> &str {
+    document["day"].as_str().or(document["start_day"].as_str()).unwrap_or_default()
+}
+
+/// What the route says of `day`.
+async fn answered(bench: &Bench, person: &str, collection: &str, kind: Kind, day: NaiveDate) -> Vec<Value> {
+    match kind {
+        Kind::Single => vec![bench.get(person, collection).await.1],
+        Kind::List => bench.data(person, collection).await,
+        Kind::Series => Vec::new(),
+        Kind::Dates => {
+            let (first, last) = (day - TimeDelta::days(2), day + TimeDelta::days(2));
+            let mut data = bench.data(person, &format!("{collection}?start_date={first}&end_date={last}")).await;
+            data.retain(|document| day_of(document) == day.to_string());
+            data
+        }
+    }
+}
+
+/// The documents that the ledger has for `now`.
+fn at(versions: &[Version], now: DateTime<Utc>) -> Vec<Value> {
+    let version = versions.iter().rfind(|version| version.readable_from <= now);
+    version.map(|version| version.documents.clone()).unwrap_or_default()
+}
+
+fn by_id(mut documents: Vec<Value>) -> Vec<Value> {
+    documents.sort_by_key(|document| document["id"].to_string());
+    documents
+}
+
+/// Random moments, and moments at and right before a change, in order: whose, of which collection, of which day.
+fn questions(ledger: &Simulator, seed: u64) -> Vec<(DateTime<Utc>, usize, usize, NaiveDate)> {
+    let start: DateTime<Utc> = START.parse().unwrap();
+    let mut questions = Vec::new();
+    for number in 0..600 {
+        let noise = Noise::new(seed).at(number);
+        let person = noise.of("person").whole(0, 1) as usize;
+        let collection = noise.of("collection").whole(0, COLLECTIONS.len() as i64 - 1) as usize;
+        let moment = start + TimeDelta::seconds(noise.of("moment").whole(0, DAYS * 86_400));
+        let day = moment.date_naive() - TimeDelta::days(noise.of("back").whole(-1, 10));
+        let moment = match number % 4 {
+            0 | 1 => moment,
+            edge => {
+                let versions = ledger.versions(PEOPLE[person], COLLECTIONS[collection].name, day);
+                let place = noise.of("edge").whole(0, versions.len().max(1) as i64 - 1) as usize;
+                let change = versions.get(place).map_or(moment, |version| version.readable_from);
+                change - TimeDelta::seconds(edge - 2)
+            }
+        };
+        questions.push((moment.max(start), person, collection, day));
+    }
+    questions.sort();
+    questions
+}
+
+#[tokio::test]
+async fn at_any_moment_the_route_answers_with_the_version_of_that_moment() {
+    for seed in [1, 2, 3] {
+        let ledger = ledger(seed).await;
+        let (clock, hand) = Clock::driven_from(START.parse().unwrap());
+        let bench = real(clock.clone(), seed).await;
+        let mut asked = BTreeMap::<&str, usize>::new();
+        for (moment, person, collection, day) in questions(&ledger, seed) {
+            hand.advance(moment - clock.now());
+            let (person, collection) = (PEOPLE[person], COLLECTIONS[collection]);
+            if collection.kind == Kind::Series {
+                continue;
+            }
+            let versions = ledger.versions(person, collection.name, day);
+            let answer = answered(&bench, person, collection.name, collection.kind, day).await;
+            let expected = at(&versions, moment);
+            assert_eq!(by_id(answer), by_id(expected), "{person}'s {} of {day} at {moment}", collection.name);
+            *asked.entry(collection.name).or_default() += versions.len();
+        }
+        assert_eq!(asked.len(), 17, "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn versions_come_one_after_the_other_and_differ() {
+    let ledger = ledger(1).await;
+    let begin = std::time::Instant::now();
+    let mut count = BTreeMap::<&str, usize>::new();
+    for person in PEOPLE {
+        for collection in COLLECTIONS.iter().filter(|collection| collection.kind == Kind::Dates) {
+            for shift in 0..120 {
+                let day: NaiveDate = "2026-07-01".parse().unwrap();
+                let versions = ledger.versions(person, collection.name, day + TimeDelta::days(shift));
+                for pair in versions.windows(2) {
+                    assert!(pair[0].readable_from < pair[1].readable_from);
+                    assert_ne!(pair[0].documents, pair[1].documents);
+                }
+                *count.entry(collection.name).or_default() += versions.len();
+            }
+        }
+    }
+    println!("{:?} for {count:?}", begin.elapsed());
+}
