@@ -18,6 +18,8 @@ const BEGINS: f64 = 240.0;
 const SCORED: f64 = 600.0;
 /// Minutes in a slot of `class_5_min`.
 const SLOT: i64 = 5;
+/// How many classes a slot may have.
+const CLASSES: usize = 6;
 /// Slots in a day.
 const SLOTS: i64 = 288;
 /// How many of the last slots that the ring told of may still change.
@@ -41,18 +43,36 @@ pub(super) struct Day {
     lost: Option<DateTime<Utc>>,
     /// The class of each slot: 0 not worn, 1 rest, 2 inactive, 3 low, 4 medium, 5 high.
     classes: Vec<u8>,
-    /// The metabolic equivalents of each minute.
-    mets: Vec<f64>,
+    /// What each slot came to.
+    efforts: Vec<Effort>,
+    /// The metabolic equivalents of each minute, as the service writes them.
+    mets: Vec<Value>,
     /// Workouts that the person entered.
     entered: Vec<Workout>,
     /// When the service revises the sums of the day, if it does.
     revised: Option<DateTime<Utc>>,
 }
 
+/// What some minutes came to.
+#[derive(Clone, Copy, Default)]
+struct Effort {
+    mets: f64,
+    /// Metabolic equivalents above rest.
+    above_rest: f64,
+    /// The same, of minutes of moving only.
+    moving: f64,
+    /// Metabolic equivalents, at least those of rest.
+    burnt: f64,
+    /// Steps of a person of average drive.
+    steps: f64,
+}
+
 /// What the known part of a day came to.
-struct Tally<'a> {
-    classes: &'a [u8],
-    mets: &'a [f64],
+struct Tally {
+    classes: Vec<u8>,
+    slots: [i64; CLASSES],
+    above_rest: [f64; CLASSES],
+    all: Effort,
     /// What the service found out about the day afterwards.
     more: More,
 }
@@ -103,7 +123,7 @@ impl Day {
         let classes: Vec<u8> =
             (0..SLOTS).map(|number| class(&doing(&spans, slot(number)), life, noise.at(number), number)).collect();
         let (minutes, effort) = (classes.iter().flat_map(|&class| (0..SLOT).map(move |_| class)), noise.of("met"));
-        let mets = (0..).zip(minutes).map(|(minute, class)| met(class, effort.at(minute))).collect();
+        let mets: Vec<f64> = (0..).zip(minutes).map(|(minute, class)| met(class, effort.at(minute))).collect();
         let is_lost = noise.of("lost").chance(LOST) && !life.is_shown(day);
         let last = if noise.of("early").chance(0.4) { 160 } else { noise.of("last").whole(600, 1200) };
         Some(Self {
@@ -113,7 +133,8 @@ impl Day {
             begin,
             lost: is_lost.then(|| begin + TimeDelta::minutes(last)),
             classes,
-            mets,
+            efforts: mets.chunks(SLOT as usize).map(Effort::of).collect(),
+            mets: mets.into_iter().map(Value::from).collect(),
             entered: workouts(life, day).into_iter().filter(Workout::is_entered).collect(),
             revised: revised_at(life, day),
         })
@@ -128,10 +149,9 @@ impl Day {
             return Vec::new();
         }
         let minutes = usize::try_from(known * SLOT).unwrap_or(0);
-        let classes = self.classes(known, slots);
         let is_revised = self.revised.is_some_and(|at| view.opened >= at);
         let more = if is_revised { self.more() } else { More::default() };
-        let mut document = document(self, view, &Tally { classes: &classes, mets: &self.mets[..minutes], more });
+        let mut document = document(self, view, &Tally::new(self.classes(known, slots), &self.efforts, more));
         document["met"] = json!({
             "interval": 60.0,
             "items": self.items(view, minutes),
@@ -153,7 +173,7 @@ impl Day {
 
     /// What each minute of the whole day says: as it was, as it was entered, or nothing.
     fn items(&self, view: &View, known: usize) -> Vec<Value> {
-        let mut items: Vec<Value> = self.mets[..known].iter().map(|met| Value::from(*met)).collect();
+        let mut items = self.mets[..known].to_vec();
         items.resize(self.mets.len(), Value::from(PADDING));
         for workout in self.entered.iter().filter(|workout| view.heard >= workout.end) {
             let minute = |moment: DateTime<Utc>| usize::try_from((moment - self.begin).num_minutes()).unwrap_or(0);
@@ -210,35 +230,68 @@ fn met(class: u8, noise: Noise) -> f64 {
     (noise.between(low, high) * 10.0).round() / 10.0
 }
 
-impl Tally<'_> {
+impl Effort {
+    /// What these minutes with so many metabolic equivalents came to.
+    fn of(mets: &[f64]) -> Self {
+        mets.iter().fold(Self::default(), |sum, &mets| {
+            let above_rest = (mets - 1.0).max(0.0);
+            let moving = if mets >= 1.5 { mets - 1.0 } else { 0.0 };
+            let steps = match mets {
+                ..1.5 => 0.0,
+                ..3.0 => 13.0,
+                ..6.0 => 88.0,
+                _ => 118.0,
+            };
+            sum.plus(&Self { mets, above_rest, moving, burnt: mets.max(0.9), steps })
+        })
+    }
+
+    fn plus(&self, other: &Self) -> Self {
+        Self {
+            mets: self.mets + other.mets,
+            above_rest: self.above_rest + other.above_rest,
+            moving: self.moving + other.moving,
+            burnt: self.burnt + other.burnt,
+            steps: self.steps + other.steps,
+        }
+    }
+}
+
+impl Tally {
+    /// What slots of these classes came to, the first of these efforts.
+    fn new(classes: Vec<u8>, efforts: &[Effort], more: More) -> Self {
+        let (mut slots, mut above_rest, mut all) = ([0; CLASSES], [0.0; CLASSES], Effort::default());
+        for (class, effort) in classes.iter().zip(efforts) {
+            slots[usize::from(*class)] += 1;
+            above_rest[usize::from(*class)] += effort.above_rest;
+            all = all.plus(effort);
+        }
+        Self { classes, slots, above_rest, all, more }
+    }
+
     /// Seconds spent in this class.
-    fn seconds(&self, class: u8) -> i64 {
-        self.classes.iter().filter(|&&other| other == class).count() as i64 * SLOT * 60
+    fn seconds(&self, class: usize) -> i64 {
+        self.slots[class] * SLOT * 60
     }
 
     /// Metabolic equivalents above rest that the minutes of this class add up to.
-    fn met_minutes(&self, class: u8) -> i64 {
-        let minutes =
-            (0..).zip(self.mets).filter(|(minute, _)| self.classes.get(minute / SLOT as usize) == Some(&class));
-        minutes.map(|(_, met)| (met - 1.0).max(0.0)).sum::<f64>().round() as i64
+    fn met_minutes(&self, class: usize) -> i64 {
+        self.above_rest[class].round() as i64
     }
 
     /// Kilocalories burnt by moving, and in all.
     fn calories(&self, kilograms: f64) -> (i64, i64) {
-        let moving: f64 = self.mets.iter().filter(|met| **met >= 1.5).map(|met| met - 1.0).sum();
-        let all: f64 = self.mets.iter().map(|met| met.max(0.9)).sum();
-        let more = self.more.kilocalories;
-        (((moving * kilograms / 60.0) as i64 + more).max(0), ((all * kilograms / 60.0) as i64 + more).max(0))
+        let with_more = |mets: f64| ((mets * kilograms / 60.0) as i64 + self.more.kilocalories).max(0);
+        (with_more(self.all.moving), with_more(self.all.burnt))
+    }
+
+    fn average_met(&self) -> f64 {
+        let minutes = self.classes.len() as i64 * SLOT;
+        (self.all.mets / minutes as f64 * 32.0).round() / 32.0
     }
 
     fn steps(&self, drive: f64) -> i64 {
-        let a_minute = |met: f64| match met {
-            ..1.5 => 0.0,
-            ..3.0 => 13.0,
-            ..6.0 => 88.0,
-            _ => 118.0,
-        };
-        (self.mets.iter().map(|met| a_minute(*met)).sum::<f64>() * drive) as i64 + self.more.steps
+        (self.all.steps * drive) as i64 + self.more.steps
     }
 
     /// How often there was nearly an hour without moving.
@@ -258,7 +311,7 @@ fn document(whole: &Day, view: &View, tally: &Tally) -> Value {
     json!({
         "id": life.id(ACTIVITY, day, 0),
         "active_calories": active,
-        "average_met_minutes": (tally.mets.iter().sum::<f64>() / tally.mets.len() as f64 * 32.0).round() / 32.0,
+        "average_met_minutes": tally.average_met(),
         "class_5_min": tally.classes.iter().map(|class| char::from(b'0' + class)).collect::<String>(),
         "contributors": if is_scored { json!(shown(&contributors)) } else { json!({}) },
         "day": day,

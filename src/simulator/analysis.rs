@@ -40,7 +40,7 @@ struct Plan {
 }
 
 /// The share of nights that come days late.
-const LATE: f64 = 0.06;
+const LATE: f64 = 0.04;
 /// The share of nights that the person corrects.
 const EDITED: f64 = 0.05;
 /// The share of long sleeps of which nothing but the times is known.

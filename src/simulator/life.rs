@@ -6,7 +6,7 @@ use super::{
     ids::{self, Key},
     noise::Noise,
     people::{PEOPLE, Person},
-    syncs::syncs,
+    syncs::{Sync, syncs},
     zone::Zone,
 };
 
@@ -190,11 +190,16 @@ impl Life {
 impl View {
     /// What the service knows of `life` at `now`.
     pub(super) fn at(life: Life, now: DateTime<Utc>) -> Self {
+        Self::after(life, now, |day| syncs(&life, day))
+    }
+
+    /// The same, where the syncs of each day are at hand.
+    pub(super) fn after(life: Life, now: DateTime<Utc>, mut syncs: impl FnMut(NaiveDate) -> Vec<Sync>) -> Self {
         let never = DateTime::UNIX_EPOCH;
         let mut view = Self { life, now, synced: never, opened: never, heard: never };
         let today = life.day(now);
         for back in -1..SILENT_DAYS {
-            for sync in syncs(&life, shifted(today, -back)).into_iter().filter(|sync| sync.at <= now) {
+            for sync in syncs(shifted(today, -back)).into_iter().filter(|sync| sync.at <= now) {
                 view.heard = view.heard.max(sync.at);
                 view.synced = if sync.has_ring() { view.synced.max(sync.at) } else { view.synced };
                 view.opened = if sync.is_opened() { view.opened.max(sync.at) } else { view.opened };

@@ -166,8 +166,8 @@ fn habit(life: &Life, day: NaiveDate) -> Habit {
         return Habit::Away;
     }
     match life.chance("phone", day).unit() {
-        ..0.74 => Habit::Often,
-        ..0.95 => Habit::MorningAndEvening,
+        ..0.77 => Habit::Often,
+        ..0.97 => Habit::MorningAndEvening,
         _ => Habit::Away,
     }
 }

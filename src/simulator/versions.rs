@@ -1,6 +1,6 @@
 //! All that the documents of a day ever were, and from when on: what a client that asked without pause would have seen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
@@ -32,9 +32,10 @@ pub(super) fn versions(life: &Life, collection: &Collection, day: NaiveDate) -> 
         Some(whole) => whole.as_ref().map(|whole| whole.documents(view)).unwrap_or_default(),
         None => (collection.documents)(view, day),
     };
+    let mut timeline = Timeline { life: *life, syncs: BTreeMap::new() };
     let mut versions: Vec<Version> = Vec::new();
-    for moment in moments(life, collection, day) {
-        let documents = documents(&View::at(*life, moment));
+    for moment in timeline.moments(collection, day) {
+        let documents = documents(&View::after(*life, moment, |day| timeline.of(day).to_vec()));
         if versions.last().map_or(&[][..], |version| &version.documents) != documents {
             versions.push(Version { readable_from: moment, documents });
         }
@@ -49,46 +50,47 @@ pub(super) fn ring_syncs(life: &Life, from: DateTime<Utc>, until: DateTime<Utc>)
     all.filter(|sync| sync.has_ring() && (from..=until).contains(&sync.at)).map(|sync| sync.at).collect()
 }
 
-/// The syncs at which the documents of `day` may change.
-fn moments(life: &Life, collection: &Collection, day: NaiveDate) -> BTreeSet<DateTime<Utc>> {
-    let mut timeline = Timeline::default();
-    let mut moments = BTreeSet::new();
-    let mut after = (collection.changes.after)(life, day);
-    if let Some((from, until)) = (collection.changes.during)(life, day) {
-        moments.extend(timeline.between(life, from, until));
-        after.push(until);
-    }
-    for moment in after {
-        for is_meant in [|_: &Sync| true, Sync::has_ring, Sync::is_opened] {
-            moments.extend(timeline.first(life, moment, is_meant));
-        }
-    }
-    moments
+/// The syncs of some days, made once.
+struct Timeline {
+    life: Life,
+    syncs: BTreeMap<NaiveDate, Vec<Sync>>,
 }
 
-/// The syncs of some days, made once.
-#[derive(Default)]
-struct Timeline(std::collections::BTreeMap<NaiveDate, Vec<Sync>>);
-
 impl Timeline {
-    fn of(&mut self, life: &Life, day: NaiveDate) -> &[Sync] {
-        self.0.entry(day).or_insert_with(|| syncs(life, day))
+    /// The syncs at which the documents of `day` may change.
+    fn moments(&mut self, collection: &Collection, day: NaiveDate) -> BTreeSet<DateTime<Utc>> {
+        let mut moments = BTreeSet::new();
+        let mut after = (collection.changes.after)(&self.life, day);
+        if let Some((from, until)) = (collection.changes.during)(&self.life, day) {
+            moments.extend(self.between(from, until));
+            after.push(until);
+        }
+        for moment in after {
+            for is_meant in [|_: &Sync| true, Sync::has_ring, Sync::is_opened] {
+                moments.extend(self.first(moment, is_meant));
+            }
+        }
+        moments
     }
 
-    fn first(&mut self, life: &Life, from: DateTime<Utc>, is_meant: impl Fn(&Sync) -> bool) -> Option<DateTime<Utc>> {
-        let day = life.day(from);
+    fn of(&mut self, day: NaiveDate) -> &[Sync] {
+        self.syncs.entry(day).or_insert_with(|| syncs(&self.life, day))
+    }
+
+    fn first(&mut self, from: DateTime<Utc>, is_meant: impl Fn(&Sync) -> bool) -> Option<DateTime<Utc>> {
+        let day = self.life.day(from);
         let mut days = (-1..LOOKED_FOR_DAYS).map(|shift| shifted(day, shift));
         days.find_map(|day| {
-            let mut syncs = self.of(life, day).iter();
+            let mut syncs = self.of(day).iter();
             syncs.find(|sync| sync.at >= from && is_meant(sync)).map(|sync| sync.at)
         })
     }
 
-    fn between(&mut self, life: &Life, from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<DateTime<Utc>> {
-        let day = life.day(from);
+    fn between(&mut self, from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+        let day = self.life.day(from);
         let mut moments = Vec::new();
         for day in (-1..3).map(|shift| shifted(day, shift)) {
-            let syncs = self.of(life, day).iter().map(|sync| sync.at);
+            let syncs = self.of(day).iter().map(|sync| sync.at);
             moments.extend(syncs.filter(|at| (from..=until).contains(at)));
         }
         moments

@@ -4,6 +4,7 @@ mod auth;
 mod data;
 mod failing;
 mod office;
+mod real_life;
 mod schema;
 mod versions;
 mod windows;
