@@ -1,5 +1,7 @@
 //! A day's activity, from four in the morning to four, as far as the ring has told of it.
 
+use std::ops::Range;
+
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
 
@@ -94,9 +96,9 @@ pub(super) fn daily_activity(view: &View, day: NaiveDate) -> Vec<Value> {
 }
 
 /// The time in which the activity of `day` is counted, and until its last slots are sure.
-pub(super) fn running(life: &Life, day: NaiveDate) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+pub(super) fn running(life: &Life, day: NaiveDate) -> Option<Range<DateTime<Utc>>> {
     let begin = life.at(day, BEGINS);
-    Some((begin, begin + TimeDelta::minutes((SLOTS + UNSURE_SLOTS) * SLOT)))
+    Some(begin..begin + TimeDelta::minutes((SLOTS + UNSURE_SLOTS) * SLOT))
 }
 
 /// After which moments the activity of `day` may be another, but for the time in which it is counted.

@@ -23,7 +23,7 @@ use super::{
     life::{Life, View},
     noise::Noise,
     oauth::{Asked, Authorizations},
-    people::PEOPLE,
+    people::{PEOPLE, TRAVELLER},
     query::{Parameters, parameters},
     replies::Reply,
     routes::{Data, Route, route},
@@ -67,10 +67,8 @@ impl Cloud {
     /// A cloud in which the history of everybody ends now.
     pub(super) fn new(settings: Settings) -> Self {
         let start = settings.clock.now();
-        let lives = (0..)
-            .take(PEOPLE.len())
-            .map(|number| Life::new(number, settings.seed, start, settings.years, settings.full_days));
-        let lives = lives.collect();
+        let people = PEOPLE.iter().chain(settings.has_traveller.then_some(&TRAVELLER));
+        let lives = (0..).zip(people).map(|(number, person)| Life::new(number, person, start, &settings)).collect();
         Self {
             faults: Faults::default(),
             authorizations: Authorizations::new(settings.seed, settings.clock.clone()),

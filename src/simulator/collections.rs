@@ -1,5 +1,7 @@
 //! The list of collections: what each is called, what it needs, how it is asked for, and where its documents come from.
 
+use std::ops::Range;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 
@@ -34,13 +36,11 @@ pub struct Collection {
 pub(super) struct Changes {
     /// The moments after which the next syncs of each sort matter.
     pub(super) after: fn(&Life, NaiveDate) -> Vec<DateTime<Utc>>,
-    /// The time of which every sync matters, and the first one after it.
-    pub(super) during: fn(&Life, NaiveDate) -> Option<(DateTime<Utc>, DateTime<Utc>)>,
+    /// The time of which every sync matters, and the first ones after it.
+    pub(super) during: fn(&Life, NaiveDate) -> Option<Range<DateTime<Utc>>>,
 }
 
-type Moments = fn(&Life, NaiveDate) -> Vec<DateTime<Utc>>;
-
-const fn after(after: Moments) -> Changes {
+const fn after(after: fn(&Life, NaiveDate) -> Vec<DateTime<Utc>>) -> Changes {
     Changes { after, during: |_, _| None }
 }
 
@@ -48,10 +48,8 @@ const fn after(after: Moments) -> Changes {
 const NEVER: Changes = after(|life, _| vec![life.midnight(shifted(life.first, -1))]);
 
 /// Rows come with every sync of their day.
-const ROWS: Changes = Changes {
-    after: |_, _| Vec::new(),
-    during: |life, day| Some((life.midnight(day), life.midnight(shifted(day, 1)))),
-};
+const ROWS: Changes =
+    Changes { after: |_, _| Vec::new(), during: |life, day| Some(life.midnight(day)..life.midnight(shifted(day, 1))) };
 
 /// How a collection is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,10 @@
 use chrono::{DateTime, Datelike, Days, FixedOffset, NaiveDate, TimeDelta, Utc, Weekday};
 
 use super::{
+    Settings,
     ids::{self, Key},
     noise::Noise,
-    people::{PEOPLE, Person},
+    people::{Journey, Person},
     syncs::{Sync, syncs},
     zone::Zone,
 };
@@ -59,11 +60,9 @@ const FEVER: [f64; 5] = [0.52, 1.46, 1.21, 0.83, 0.41];
 const FORGOTTEN_EVERY: i64 = 75;
 
 impl Life {
-    /// The life of the person with this index, with `years` of history before `start`.
-    ///
-    /// Real life begins `full_days` after `start`, if ever; with 0 it never stopped.
-    pub(super) fn new(number: u8, seed: u64, start: DateTime<Utc>, years: u32, full_days: Option<u32>) -> Self {
-        let person = &PEOPLE[usize::from(number) % PEOPLE.len()];
+    /// The life of the person with this number, with history before `start` as `settings` have it.
+    pub(super) fn new(number: u8, person: &'static Person, start: DateTime<Utc>, settings: &Settings) -> Self {
+        let Settings { seed, years, full_days, .. } = *settings;
         let anchor = start.with_timezone(&person.home.offset(start)).date_naive();
         let first = anchor.checked_sub_days(Days::new(u64::from(years) * 365)).unwrap_or(anchor);
         let real_from = full_days.map(|days| match days {
@@ -89,16 +88,22 @@ impl Life {
         NaiveDate::from_num_days_from_ce_opt(key.day)
     }
 
-    /// How many days the yearly journey has lasted on `day`: 0 on its first, nothing when at home.
+    /// How many days the journey of this time of the year has lasted on `day`: 0 on its first, nothing when at home.
     pub(super) fn days_away(&self, day: NaiveDate) -> Option<i64> {
-        let (month, first) = self.person.leaves;
-        let left = NaiveDate::from_ymd_opt(day.year(), month, first)?;
-        Some((day - left).num_days()).filter(|days| (0..self.person.away_days).contains(days))
+        self.journey(day).map(|(_, days)| days)
+    }
+
+    fn journey(&self, day: NaiveDate) -> Option<(&'static Journey, i64)> {
+        self.person.journeys.iter().find_map(|journey| {
+            let (month, first) = journey.leaves;
+            let days = (day - NaiveDate::from_ymd_opt(day.year(), month, first)?).num_days();
+            (0..journey.days).contains(&days).then_some((journey, days))
+        })
     }
 
     /// The zone that the person's day begins in.
     pub(super) fn zone(&self, day: NaiveDate) -> Zone {
-        if self.days_away(day).is_some() { self.person.abroad } else { self.person.home }
+        self.journey(day).map_or(self.person.home, |(journey, _)| journey.to)
     }
 
     /// When `day` begins for the person.
@@ -113,12 +118,16 @@ impl Life {
 
     /// `moment` as the person's clock shows it.
     pub(super) fn local(&self, moment: DateTime<Utc>) -> DateTime<FixedOffset> {
-        let abroad = moment.with_timezone(&self.person.abroad.offset(moment));
-        let is_abroad = [-1, 0, 1].into_iter().any(|shift| {
-            let day = shifted(abroad.date_naive(), shift);
-            self.days_away(day).is_some() && (self.midnight(day)..self.midnight(shifted(day, 1))).contains(&moment)
-        });
-        if is_abroad { abroad } else { moment.with_timezone(&self.person.home.offset(moment)) }
+        let is_there = |zone: Zone| {
+            let there = moment.with_timezone(&zone.offset(moment)).date_naive();
+            let mut days = [-1, 0, 1].into_iter().map(|shift| shifted(there, shift));
+            days.any(|day| {
+                let is_away = self.journey(day).is_some_and(|(journey, _)| journey.to == zone);
+                is_away && (self.midnight(day)..self.midnight(shifted(day, 1))).contains(&moment)
+            })
+        };
+        let abroad = self.person.journeys.iter().map(|journey| journey.to).find(|zone| is_there(*zone));
+        moment.with_timezone(&abroad.unwrap_or(self.person.home).offset(moment))
     }
 
     /// The day that the person is in at `moment`.
@@ -166,7 +175,8 @@ impl Life {
     /// How much the clock of the body lags after a flight, from 0 to 1.
     pub(super) fn jet_lag(&self, day: NaiveDate) -> f64 {
         let home_again = (1..4).find(|&back| {
-            self.days_away(day).is_none() && self.days_away(shifted(day, -back)) == Some(self.person.away_days - 1)
+            let before = self.journey(shifted(day, -back));
+            self.days_away(day).is_none() && before.is_some_and(|(journey, days)| days == journey.days - 1)
         });
         self.days_away(day).or(home_again).map_or(0.0, |days| (1.0 - days as f64 * 0.25).max(0.0))
     }

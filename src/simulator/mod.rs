@@ -3,9 +3,10 @@
 //! A request goes through `server` (connections), `cloud` (who asks, and what is to go wrong), `routes`, `query` and
 //! `window` (which documents, in which page). Documents are made when they are asked for: `people` and `life` say who
 //! somebody is and what happens to them, `night` and `doings` what they do on a day, `syncs` when their phone tells the
-//! service, and `sleep`, `scores`, `activity`, `heart`, `battery`, `wellbeing` and `events` how the service tells of it.
-//! All of it follows from a seed, so any day can be asked for at any time; and as documents change only at syncs,
-//! `versions` can list all that a document ever was. The authorization server is `oauth`; `visitor` is what a token of it opens.
+//! service, `analysis` what it makes of their sleep, and `sleep` (with `stages`), `scores`, `activity`, `heart`,
+//! `battery`, `wellbeing` and `events` how it tells of them. All of it follows from a seed, so any day can be asked for at
+//! any time; and as documents change only at syncs, `versions` can list all that a document ever was. The authorization
+//! server is `oauth`; `visitor` is what a token of it opens.
 
 mod activity;
 mod analysis;
@@ -77,11 +78,13 @@ pub struct Settings {
     /// For how many days from its start nothing is missing and the rings sync every few minutes, so that a demo is full;
     /// none: for ever; 0: life is as it really is, the days before the start included.
     pub full_days: Option<u32>,
+    /// Whether there is carol of Los Angeles besides, who flies twice a year; she has a token, but cannot sign in.
+    pub has_traveller: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { clock: Clock::system(), seed: 1, years: 5, full_days: None }
+        Self { clock: Clock::system(), seed: 1, years: 5, full_days: None, has_traveller: false }
     }
 }
 

@@ -12,11 +12,8 @@ pub(super) struct Person {
     pub(super) weight_kilograms: f64,
     pub(super) height_metres: f64,
     pub(super) home: Zone,
-    pub(super) abroad: Zone,
-    /// When the yearly journey begins: month and day.
-    pub(super) leaves: (u32, u32),
-    /// How many days it lasts.
-    pub(super) away_days: i64,
+    /// Their journeys of every year.
+    pub(super) journeys: &'static [Journey],
     /// Minutes from midnight to lights out on an ordinary evening; negative: before midnight.
     pub(super) bedtime_minutes: f64,
     pub(super) in_bed_minutes: f64,
@@ -33,6 +30,16 @@ pub(super) struct Person {
     pub(super) rings: &'static [Ring],
 }
 
+/// A journey that is made every year.
+#[derive(Debug)]
+pub(super) struct Journey {
+    pub(super) to: Zone,
+    /// When it begins: month and day.
+    pub(super) leaves: (u32, u32),
+    /// How many days it lasts.
+    pub(super) days: i64,
+}
+
 /// One ring as the service describes it.
 #[derive(Debug)]
 pub(super) struct Ring {
@@ -46,7 +53,7 @@ pub(super) struct Ring {
 
 /// All of them. Their journeys have fixed dates: alice is in Tokyo from 4 to 12 April, bob in Auckland from 3 to
 /// 14 November.
-pub(super) const PEOPLE: [Person; 2] = [
+pub(super) static PEOPLE: [Person; 2] = [
     Person {
         name: "alice",
         email: "alice@example.com",
@@ -55,9 +62,7 @@ pub(super) const PEOPLE: [Person; 2] = [
         weight_kilograms: 63.4,
         height_metres: 1.69,
         home: Zone::Helsinki,
-        abroad: Zone::Tokyo,
-        leaves: (4, 4),
-        away_days: 9,
+        journeys: &[Journey { to: Zone::Tokyo, leaves: (4, 4), days: 9 }],
         bedtime_minutes: -50.0,
         in_bed_minutes: 492.0,
         lowest_pulse: 52.0,
@@ -93,9 +98,7 @@ pub(super) const PEOPLE: [Person; 2] = [
         weight_kilograms: 88.2,
         height_metres: 1.83,
         home: Zone::NewYork,
-        abroad: Zone::Auckland,
-        leaves: (11, 3),
-        away_days: 12,
+        journeys: &[Journey { to: Zone::Auckland, leaves: (11, 3), days: 12 }],
         bedtime_minutes: 20.0,
         in_bed_minutes: 462.0,
         lowest_pulse: 57.0,
@@ -124,3 +127,35 @@ pub(super) const PEOPLE: [Person; 2] = [
         ],
     },
 ];
+
+/// Somebody who flies twice a year, each time while the clocks at home or there are changed; only there if asked for.
+/// In New York from 5 to 14 March, in Tokyo from 27 October to 6 November.
+pub(super) static TRAVELLER: Person = Person {
+    name: "carol",
+    email: "carol@example.com",
+    sex: "female",
+    age: 29,
+    weight_kilograms: 58.1,
+    height_metres: 1.64,
+    home: Zone::LosAngeles,
+    journeys: &[
+        Journey { to: Zone::NewYork, leaves: (3, 5), days: 10 },
+        Journey { to: Zone::Tokyo, leaves: (10, 27), days: 11 },
+    ],
+    bedtime_minutes: -20.0,
+    in_bed_minutes: 475.0,
+    lowest_pulse: 54.0,
+    hrv_milliseconds: 61.0,
+    breaths_per_minute: 15.4,
+    vo2_max: 41.0,
+    drive: 1.0,
+    sports: &["running", "yoga", "swimming"],
+    rings: &[Ring {
+        hardware_type: "or5",
+        design: None,
+        color: "rose",
+        firmware_version: "5.1.2",
+        size: 7,
+        set_up_at: Some("2026-01-15T02:11:40Z"),
+    }],
+};

@@ -124,10 +124,10 @@ fn add_phases(record: &mut Value, life: &Life, sleep: &Sleep) {
     let noise = sleep.noise.of("strings");
     let is_before = |days: i64| sleep.day < shifted(life.anchor, days);
     let has_only_old = is_before(ONLY_OLD_BEFORE) && noise.chance(0.5);
-    let has_half_minutes = !has_only_old && !(is_before(NO_HALF_MINUTES_BEFORE) && noise.of("fine").chance(0.3));
+    let has_no_half_minutes = is_before(NO_HALF_MINUTES_BEFORE) && noise.of("fine").chance(0.3);
     record["sleep_phase_5_min"] = json!(of_the_old_algorithm(sleep, &app));
     record["app_sleep_phase_5_min"] = json!((!has_only_old).then_some(app));
-    record["sleep_phase_30_sec"] = json!(has_half_minutes.then_some(half_minutes));
+    record["sleep_phase_30_sec"] = json!((!has_only_old && !has_no_half_minutes).then_some(half_minutes));
 }
 
 fn reason(life: &Life, sleep: &Sleep, look: Look) -> &'static str {

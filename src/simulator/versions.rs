@@ -1,6 +1,9 @@
 //! All that the documents of a day ever were, and from when on: what a client that asked without pause would have seen.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
@@ -61,9 +64,9 @@ impl Timeline {
     fn moments(&mut self, collection: &Collection, day: NaiveDate) -> BTreeSet<DateTime<Utc>> {
         let mut moments = BTreeSet::new();
         let mut after = (collection.changes.after)(&self.life, day);
-        if let Some((from, until)) = (collection.changes.during)(&self.life, day) {
-            moments.extend(self.between(from, until));
-            after.push(until);
+        if let Some(time) = (collection.changes.during)(&self.life, day) {
+            moments.extend(self.between(&time));
+            after.push(time.end);
         }
         for moment in after {
             for is_meant in [|_: &Sync| true, Sync::has_ring, Sync::is_opened] {
@@ -86,12 +89,12 @@ impl Timeline {
         })
     }
 
-    fn between(&mut self, from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<DateTime<Utc>> {
-        let day = self.life.day(from);
+    fn between(&mut self, time: &Range<DateTime<Utc>>) -> Vec<DateTime<Utc>> {
+        let day = self.life.day(time.start);
         let mut moments = Vec::new();
         for day in (-1..3).map(|shift| shifted(day, shift)) {
             let syncs = self.of(day).iter().map(|sync| sync.at);
-            moments.extend(syncs.filter(|at| (from..=until).contains(at)));
+            moments.extend(syncs.filter(|at| time.contains(at)));
         }
         moments
     }

@@ -1,5 +1,7 @@
 //! The slower documents of a day: blood oxygen, stress, resilience, bedtime advice, vessels and fitness.
 
+use std::ops::Range;
+
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
 
@@ -91,15 +93,15 @@ fn stress_revised_at(life: &Life, day: NaiveDate) -> Option<DateTime<Utc>> {
     noise.chance(0.06).then(|| morning(life, shifted(day, noise.of("days").whole(1, 4)))).flatten()
 }
 
-/// While the stress of `day` is counted, and after which moments it may be another.
+/// After which moments the stress of `day` may be another, but for the time in which it is counted.
 pub(super) fn stress_moments(life: &Life, day: NaiveDate) -> Vec<DateTime<Utc>> {
     let waits = stress_waits(life, day).map(|(until, _)| until);
     waits.into_iter().chain(stress_revised_at(life, day)).collect()
 }
 
 /// The time in which the stress of `day` is counted.
-pub(super) fn stress_running(life: &Life, day: NaiveDate) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
-    main_night(life, day).map(|night| (night.end, night.end + TimeDelta::minutes(AWAKE_MINUTES)))
+pub(super) fn stress_running(life: &Life, day: NaiveDate) -> Option<Range<DateTime<Utc>>> {
+    main_night(life, day).map(|night| night.end..night.end + TimeDelta::minutes(AWAKE_MINUTES))
 }
 
 /// Resilience as of `day`.

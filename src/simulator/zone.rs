@@ -9,6 +9,8 @@ pub(super) enum Zone {
     Helsinki,
     /// Five hours behind, four in summer (second Sunday of March to the first of November, at 02:00 local time).
     NewYork,
+    /// Eight hours behind, seven in summer (on the days on which New York changes, at 02:00 local time).
+    LosAngeles,
     /// Nine hours ahead, always.
     Tokyo,
     /// Thirteen hours ahead: only visited in its summer.
@@ -21,6 +23,7 @@ impl Zone {
         let hours = match self {
             Self::Helsinki => 2 + i32::from(in_summer(moment, (last_sunday(3), 1), (last_sunday(10), 1))),
             Self::NewYork => -5 + i32::from(in_summer(moment, (nth_sunday(3, 2), 7), (nth_sunday(11, 1), 6))),
+            Self::LosAngeles => -8 + i32::from(in_summer(moment, (nth_sunday(3, 2), 10), (nth_sunday(11, 1), 9))),
             Self::Tokyo => 9,
             Self::Auckland => 13,
         };
@@ -67,5 +70,8 @@ mod tests {
         assert_eq!(hours(Zone::NewYork, "2026-03-08T06:59:59Z"), -5);
         assert_eq!(hours(Zone::NewYork, "2026-03-08T07:00:00Z"), -4);
         assert_eq!(hours(Zone::NewYork, "2026-11-01T06:00:00Z"), -5);
+        assert_eq!(hours(Zone::LosAngeles, "2026-03-08T09:59:59Z"), -8);
+        assert_eq!(hours(Zone::LosAngeles, "2026-03-08T10:00:00Z"), -7);
+        assert_eq!(hours(Zone::LosAngeles, "2026-11-01T09:00:00Z"), -8);
     }
 }

@@ -13,11 +13,11 @@ use crate::{
 
 const START: &str = "2026-09-20T00:00:00Z";
 const DAYS: i64 = 50;
-const PEOPLE: [&str; 2] = ["alice", "bob"];
+const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
 
 /// A simulator of real life, at a moment.
 async fn real(clock: Clock, seed: u64) -> Bench {
-    Bench::of(Settings { clock, seed, full_days: Some(0), ..Settings::default() }).await
+    Bench::of(Settings { clock, seed, full_days: Some(0), has_traveller: true, ..Settings::default() }).await
 }
 
 async fn ledger(seed: u64) -> Simulator {
@@ -58,9 +58,9 @@ fn by_id(mut documents: Vec<Value>) -> Vec<Value> {
 fn questions(ledger: &Simulator, seed: u64) -> Vec<(DateTime<Utc>, usize, usize, NaiveDate)> {
     let start: DateTime<Utc> = START.parse().unwrap();
     let mut questions = Vec::new();
-    for number in 0..600 {
+    for number in 0..450 {
         let noise = Noise::new(seed).at(number);
-        let person = noise.of("person").whole(0, 1) as usize;
+        let person = noise.of("person").whole(0, 2) as usize;
         let collection = noise.of("collection").whole(0, COLLECTIONS.len() as i64 - 1) as usize;
         let moment = start + TimeDelta::seconds(noise.of("moment").whole(0, DAYS * 86_400));
         let day = moment.date_naive() - TimeDelta::days(noise.of("back").whole(-1, 10));
@@ -81,7 +81,7 @@ fn questions(ledger: &Simulator, seed: u64) -> Vec<(DateTime<Utc>, usize, usize,
 
 #[tokio::test]
 async fn at_any_moment_the_route_answers_with_the_version_of_that_moment() {
-    for seed in [1, 2, 3] {
+    for seed in [1, 2] {
         let ledger = ledger(seed).await;
         let (clock, hand) = Clock::driven_from(START.parse().unwrap());
         let bench = real(clock.clone(), seed).await;
@@ -119,7 +119,7 @@ async fn versions_come_one_after_the_other_and_differ() {
             }
         }
     }
-    assert!(count > 3_000, "{count}");
+    assert!(count > 4_500, "{count}");
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn rows_come_with_the_syncs() {
 async fn nobody_and_nothing_have_no_versions() {
     let ledger = ledger(1).await;
     let day = "2026-09-20".parse().unwrap();
-    assert_eq!(ledger.versions("carol", "sleep", day), []);
+    assert_eq!(ledger.versions("dave", "sleep", day), []);
     assert_eq!(ledger.versions("alice", "meal", day), []);
     assert_eq!(ledger.versions("alice", "daily_sleep", "2011-01-01".parse().unwrap()), [], "before the first day");
     assert_eq!(ledger.versions("alice", "personal_info", day).len(), 1);
