@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Bench;
 use crate::{
     clock::Clock,
-    simulator::{COLLECTIONS, Kind, Settings, Simulator, Version, noise::Noise},
+    simulator::{COLLECTIONS, Kind, Settings, Simulator, Version, life::View, noise::Noise, syncs::syncs},
 };
 
 const START: &str = "2026-09-20T00:00:00Z";
@@ -99,6 +99,28 @@ async fn at_any_moment_the_route_answers_with_the_version_of_that_moment() {
             *asked.entry(collection.name).or_default() += versions.len();
         }
         assert_eq!(asked.len(), 17, "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_sync_brings_anything_that_the_versions_lack() {
+    let ledger = ledger(1).await;
+    let first: NaiveDate = "2026-08-01".parse().unwrap();
+    for life in &ledger.cloud.lives {
+        let all = first.iter_days().take(80).flat_map(|day| syncs(life, day));
+        let views: Vec<View> = all.map(|sync| View::at(*life, sync.at)).collect();
+        for day in first.iter_days().skip(5).take(40) {
+            let begin = life.midnight(day) - TimeDelta::days(1);
+            let near = || views.iter().filter(|view| (begin..begin + TimeDelta::days(17)).contains(&view.now));
+            for collection in COLLECTIONS.iter().filter(|collection| collection.kind == Kind::Dates) {
+                let is_dense = ["daily_activity", "sleep"].contains(&collection.name);
+                let versions = ledger.versions(life.person.name, collection.name, day);
+                for view in near().step_by(if is_dense { 29 } else { 3 }) {
+                    let documents = (collection.documents)(view, day);
+                    assert_eq!(documents, at(&versions, view.now), "{} of {day} at {}", collection.name, view.now);
+                }
+            }
+        }
     }
 }
 
