@@ -1,13 +1,14 @@
 //! Every metric there is, in one list, and METRICS.md made of it.
 
-use std::{collections::HashMap, fmt::Write as _, sync::LazyLock};
+use std::fmt::Write as _;
 
 use crate::{
-    documents::KINDS,
-    history::LIVE,
+    documents::{self, KINDS, twin_definition},
     latest::{ACCOUNT_METRICS, BOARD_METRICS},
     metric::{Definition, Metric},
     problem::{Access, Reason},
+    remote_write::LIVE,
+    samples::RECORD,
     status::{OWN, Own},
 };
 
@@ -39,19 +40,14 @@ pub fn of_the_wearer() -> Vec<Entry> {
     KINDS.iter().flat_map(|kind| kind.definitions().into_iter().map(move |d| entry(kind.name, d))).collect()
 }
 
-/// The metrics whose samples have their own time, kind by kind.
+/// The metrics of the record, kind by kind: the twins of what the page has, then events and dense samples.
 pub fn of_the_samples() -> Vec<Entry> {
     let entry = |collection, definition| Entry { collection: Some(collection), by_account: true, definition };
-    KINDS.iter().flat_map(|kind| kind.sample_definitions().into_iter().map(move |d| entry(kind.name, d))).collect()
-}
-
-/// The help text of a metric of the wearer's, for the history.
-pub fn help_of(name: &str) -> &'static str {
-    static HELP: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| {
-        let all = of_the_board().into_iter().chain(of_the_samples());
-        all.map(|entry| (entry.definition.name, entry.definition.help)).collect()
-    });
-    HELP.get(name).copied().unwrap_or_default()
+    let of_kind = |kind: &'static documents::Kind| {
+        let twins = kind.definitions().into_iter().filter_map(|definition| twin_definition(&definition).cloned());
+        twins.chain(kind.sample_definitions()).map(move |definition| entry(kind.name, definition))
+    };
+    KINDS.iter().flat_map(of_kind).collect()
 }
 
 /// All metrics that the board shows: the wearer's, and whether they can be trusted.
@@ -76,8 +72,19 @@ pub fn markdown() -> String {
         table(&mut text, &kind.definitions());
     }
     text.push_str(
-        "\n## Samples with their own time\n\nNot on `/metrics`: on `/metrics/samples`, in backfill files and in remote \
-         write.\n",
+        "\n## The record\n\nEvery document at its own time, revisions too. Not on `/metrics`: on `/metrics/samples`, in live remote \
+         write and in backfill files, alike.\n\n\
+         A day's sample stands at 00:01 UTC of the document's day, plus one millisecond for each minute that went by until \
+         the exporter learnt the value. A revision is a later sample of the same day, so the last sample of a day is what \
+         Oura finally said, and the milliseconds say when it was known. Events stand at their beginning in the same way, \
+         dense samples at their own second. Ask it so:\n\n\
+         - the day's values, drawn at the start of the day, with a step of 1d and UTC as the dashboard's zone: \
+         `last_over_time(oura_sample_readiness_score[1d] offset -1d)`\n\
+         - a mean of days, each counted once however often it was revised: \
+         `avg_over_time(last_over_time(oura_sample_readiness_score[1d])[30d:1d])`\n\
+         - the sum of days, likewise: `sum_over_time(last_over_time(oura_sample_activity_steps[1d])[7d:1d])`; \
+         `sum_over_time(oura_sample_activity_steps[7d])` would count revisions twice.\n\n\
+         An aggregate of the last two kinds counts one day more on Prometheus 2 when it is asked at 00:00:00 UTC sharp.\n",
     );
     table(&mut text, &of_the_samples().into_iter().map(|entry| entry.definition).collect::<Vec<_>>());
     text.push_str("\n## Can the page be trusted\n");
@@ -85,7 +92,7 @@ pub fn markdown() -> String {
     text.push_str("\n## The exporter\n");
     table(&mut text, &BOARD_METRICS.iter().map(Metric::definition).collect::<Vec<_>>());
     OWN.iter().for_each(|own| one_own(&mut text, own));
-    LIVE.iter().for_each(|own| one_own(&mut text, own));
+    LIVE.iter().chain(RECORD).for_each(|own| one_own(&mut text, own));
     let reasons: Vec<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();
     let _ = write!(
         text,

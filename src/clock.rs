@@ -15,7 +15,7 @@ enum Source {
     System,
     From(DateTime<Utc>, Instant),
     Still(DateTime<Utc>),
-    Driven(Arc<Mutex<DateTime<Utc>>>),
+    Driven(Arc<Mutex<DateTime<Utc>>>, DateTime<Utc>, Instant),
 }
 
 /// Drives a clock by hand.
@@ -48,7 +48,15 @@ impl Clock {
     /// A clock that shows `moment` until its hand is moved.
     pub fn driven_from(moment: DateTime<Utc>) -> (Self, Hand) {
         let shared = Arc::new(Mutex::new(moment));
-        (Self(Source::Driven(Arc::clone(&shared))), Hand(shared))
+        (Self(Source::Driven(Arc::clone(&shared), moment, Instant::now())), Hand(shared))
+    }
+
+    /// The same as an instant, which nobody sets: waits are measured by it.
+    pub fn instant(&self) -> Instant {
+        match &self.0 {
+            Source::Driven(_, first, start) => *start + (self.now() - *first).to_std().unwrap_or_default(),
+            _ => Instant::now(),
+        }
     }
 
     /// The moment it shows.
@@ -57,7 +65,7 @@ impl Clock {
             Source::System => Utc::now(),
             Source::From(moment, start) => *moment + start.elapsed(),
             Source::Still(moment) => *moment,
-            Source::Driven(moment) => *moment.lock().unwrap_or_else(PoisonError::into_inner),
+            Source::Driven(moment, ..) => *moment.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use futures_util::future::join_all;
+use prometheus::core::Collector;
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tracing::{debug, info, warn};
 
@@ -11,12 +12,13 @@ use crate::{
     auth::{Authority, Keeper, TokenSource},
     clock::Clock,
     config::Config,
-    history::{LIVE_DEPTH, Live, LiveStats, PAGE_DEPTH, Receiver, Recent},
     hosts::Hosts,
     http,
     latest::{AccountState, Board, Page},
     oura::{Client, Patience, Transport},
     poll::{Account, Poller},
+    remote_write::{Live, LiveStats, Receiver},
+    samples::{JournalIn, SampleStats, Samples},
     server::Server,
     status::ApiStats,
 };
@@ -30,6 +32,77 @@ pub(crate) const RECEIVER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const NO_HTTPS: &str =
     "no HTTPS client: the system has no CA certificates; install the package ca-certificates";
 
+/// An exporter that is put together and does not run yet.
+pub struct Exporter {
+    /// What answers requests.
+    pub server: Arc<Server>,
+    /// What asks Oura.
+    pub poller: Poller,
+    /// Whom it asks for.
+    pub accounts: Vec<Account>,
+    /// What sends the record on, where it is sent.
+    pub live: Option<Live>,
+}
+
+impl Exporter {
+    /// The exporter of `config`, which is to serve at `address`.
+    ///
+    /// # Errors
+    /// Where it cannot be put together.
+    pub fn new(config: Config, address: SocketAddr, clock: Clock, patience: Patience) -> anyhow::Result<Self> {
+        let stats = ApiStats::new()?;
+        stats.expect(&config.collections);
+        let kinds: Arc<[_]> = config.collections.clone().into();
+        let (interval, stale_after) = (config.poll_interval, config.stale_after);
+        let (samples, live, collectors) = record(&config, &clock)?;
+        let served = samples.clone().filter(|_| config.samples.served);
+        let hosts = Hosts::new(address, &config.listen_address, config.allowed_hosts.clone());
+        let accounts = accounts(config, &stats, &clock, patience)?;
+        let states = accounts.iter().map(|account| AccountState::new(&account.name, &kinds)).collect();
+        let board = Arc::new(Board::new(states, clock.clone(), stale_after));
+        let page = Page::new(Arc::clone(&board), stats.clone(), collectors)?;
+        let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples };
+        let server = Arc::new(Server { board, page, samples: served, hosts });
+        Ok(Self { server, poller, accounts, live })
+    }
+
+    /// Polls, sends, and serves on `listener` until `shutdown` resolves.
+    ///
+    /// # Errors
+    /// Where a part of it ends by a defect.
+    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let Self { server, poller, accounts, live } = self;
+        let (stop_sending, stopped) = watch::channel(false);
+        let sending = live.map(|live| tokio::spawn(live.run(stopped)));
+        tell_where(listener.local_addr()?);
+        let clients: Vec<_> = accounts.iter().map(|account| Arc::clone(&account.client)).collect();
+        let ended = tokio::select! {
+            () = serve(server, listener, shutdown) => Ok(()),
+            ended = poller.run(accounts) => ended.context("polling ended by a defect"),
+        };
+        stop_sending.send_replace(true);
+        if let Some(sending) = sending
+            && timeout(SENDING_GRACE, sending).await.is_err()
+        {
+            debug!("a remote write is still under way; what is not settled is sent again");
+        }
+        let settled = join_all(clients.iter().map(|client| client.source().settle()));
+        if timeout(RENEWAL_GRACE, settled).await.is_err() {
+            warn!("a renewal of a sign-in is still under way; if it is lost, sign in again");
+        }
+        ended
+    }
+}
+
+/// Serves on `listener` until `shutdown` resolves.
+pub async fn serve(server: Arc<Server>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+    let answer = move |request| {
+        let server = Arc::clone(&server);
+        async move { server.answer(&request) }
+    };
+    http::serve(listener, answer, shutdown).await;
+}
+
 /// Polls the configured accounts and serves the page on `listener` until `shutdown` resolves.
 ///
 /// # Errors
@@ -41,44 +114,7 @@ pub async fn run(
     patience: Patience,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let stats = ApiStats::new()?;
-    stats.expect(&config.collections);
-    let kinds: Arc<[_]> = config.collections.clone().into();
-    let (interval, stale_after) = (config.poll_interval, config.stale_after);
-    let (recent, live) = history(&config, &clock)?;
-    let stats_of_live = live.as_ref().map(|live| live.stats.clone());
-    let samples = recent.clone().filter(|_| config.history.samples);
-    let address = listener.local_addr()?;
-    let hosts = Hosts::new(address, &config.listen_address, config.allowed_hosts.clone());
-    let accounts = accounts(config, &stats, &clock, patience)?;
-    let states = accounts.iter().map(|account| AccountState::new(&account.name, &kinds)).collect();
-    let board = Arc::new(Board::new(states, clock.clone(), stale_after));
-    let page = Page::new(Arc::clone(&board), stats.clone(), stats_of_live)?;
-    let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples: recent };
-    let server = Arc::new(Server { board, page, samples, hosts });
-    let (stop_sending, stopped) = watch::channel(false);
-    let sending = live.map(|live| tokio::spawn(live.run(stopped)));
-    tell_where(address);
-    let answer = move |request| {
-        let server = Arc::clone(&server);
-        async move { server.answer(&request) }
-    };
-    let clients: Vec<_> = accounts.iter().map(|account| Arc::clone(&account.client)).collect();
-    let ended = tokio::select! {
-        () = http::serve(listener, answer, shutdown) => Ok(()),
-        ended = poller.run(accounts) => ended.context("polling ended by a defect"),
-    };
-    stop_sending.send_replace(true);
-    if let Some(sending) = sending
-        && timeout(SENDING_GRACE, sending).await.is_err()
-    {
-        debug!("a remote write is still under way; what is not settled is sent again");
-    }
-    let settled = join_all(clients.iter().map(|client| client.source().settle()));
-    if timeout(RENEWAL_GRACE, settled).await.is_err() {
-        warn!("a renewal of a sign-in is still under way; if it is lost, sign in again");
-    }
-    ended
+    Exporter::new(config, listener.local_addr()?, clock, patience)?.run(listener, shutdown).await
 }
 
 /// Says where the page is, and who can read it there.
@@ -93,22 +129,30 @@ fn tell_where(address: SocketAddr) {
     }
 }
 
-/// What keeps the samples of the last days, if anybody wants them, and what sends them on.
-fn history(config: &Config, clock: &Clock) -> anyhow::Result<(Option<Arc<Recent>>, Option<Live>)> {
-    let history = &config.history;
-    let Some(url) = &history.remote_write_url else {
-        return Ok((history.samples.then(|| Arc::new(Recent::new(PAGE_DEPTH))), None));
-    };
-    let recent = Arc::new(Recent::new(LIVE_DEPTH));
+/// The record, if anybody wants it; what sends it on; and what they tell of themselves.
+type Kept = (Option<Arc<Samples>>, Option<Live>, Vec<Box<dyn Collector>>);
+
+fn record(config: &Config, clock: &Clock) -> anyhow::Result<Kept> {
+    let wanted = &config.samples;
+    if !wanted.served && wanted.remote_write_url.is_none() {
+        return Ok((None, None, vec![]));
+    }
+    let state = config.sign_in.store.as_ref().map(|store| store.directory().to_owned());
+    let journals = if wanted.is_made_up { JournalIn::Nowhere } else { JournalIn::State(state.clone()) };
+    let stats = SampleStats::new()?;
+    let samples = Arc::new(Samples::new(journals, stats.clone()));
+    let mut collectors: Vec<Box<dyn Collector>> = vec![Box::new(stats)];
+    let Some(url) = &wanted.remote_write_url else { return Ok((Some(samples), None, collectors)) };
     let live = Live {
-        recent: Arc::clone(&recent),
-        receiver: Receiver::new(url, history.access.clone(), RECEIVER_TIMEOUT).context(NO_HTTPS)?,
-        target: history.target.clone(),
-        state: config.sign_in.store.as_ref().map(|store| store.directory().to_owned()),
+        samples: Arc::clone(&samples),
+        receiver: Receiver::new(url, wanted.access.clone(), RECEIVER_TIMEOUT).context(NO_HTTPS)?,
+        target: wanted.target.clone(),
+        state,
         clock: clock.clone(),
         stats: LiveStats::new()?,
     };
-    Ok((Some(recent), Some(live)))
+    collectors.push(Box::new(live.stats.clone()));
+    Ok((Some(samples), Some(live), collectors))
 }
 
 /// The accounts of the configuration, each with its way to Oura.

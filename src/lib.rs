@@ -39,6 +39,7 @@
 //! and run `UPDATE_DOCS=1 cargo test --test catalogue`.
 
 pub mod auth;
+pub mod backfill;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;
@@ -47,7 +48,6 @@ pub mod defect;
 pub mod documents;
 pub mod durable;
 pub mod exporter;
-pub mod history;
 pub mod hosts;
 pub mod http;
 pub mod landing;
@@ -57,7 +57,10 @@ pub mod observation;
 pub mod oura;
 pub mod poll;
 pub mod problem;
+pub mod remote_write;
+pub mod samples;
 pub mod server;
 pub mod simulator;
+mod state_file;
 pub mod status;
 pub mod tls;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::observation::{LabelValue, Observation, Run, is_measured};
+use crate::observation::{LabelValue, Moment, Observation, Run, is_measured};
 
 /// Reads a number from a document; none where the document does not say.
 pub type Number<V> = fn(&V) -> Option<f64>;
@@ -42,6 +42,7 @@ pub struct Metric<V: 'static> {
     name: &'static str,
     help: &'static str,
     shape: Shape<V>,
+    is_recorded: bool,
 }
 
 enum Shape<V: 'static> {
@@ -56,7 +57,7 @@ pub struct SampleMetric<D: 'static> {
     name: &'static str,
     help: &'static str,
     labels: &'static [Label],
-    samples: fn(&D) -> Samples,
+    samples: fn(&D, &Moment) -> Samples,
 }
 
 /// What a metric is called and means, apart from where it is read.
@@ -70,20 +71,32 @@ pub struct Definition {
     pub labels: Vec<(&'static str, Vec<&'static str>)>,
     /// Whether the series are the states of one thing, of which one is 1.
     pub is_state_set: bool,
+    /// Whether its rows are parts of a whole: one that a document no longer has is zero.
+    pub is_tally: bool,
+    /// Whether the record has a twin of it.
+    pub is_recorded: bool,
 }
 
 /// A help text on its way to becoming a metric.
-pub struct Help(&'static str);
+pub struct Help {
+    text: &'static str,
+    is_recorded: bool,
+}
 
 /// Begins a metric with its help: meaning, range, and `from collection.field`.
 pub const fn help(text: &'static str) -> Help {
-    Help(text)
+    Help { text, is_recorded: true }
 }
 
 impl Help {
+    /// A metric of the page only: it tells of the newest of several things, which the record has one by one.
+    pub const fn page_only(self) -> Self {
+        Self { is_recorded: false, ..self }
+    }
+
     /// A metric with one series.
     pub const fn gauge<V>(self, name: &'static str, value: Number<V>) -> Metric<V> {
-        Metric::new(name, self.0, Shape::Gauge(value))
+        Metric::new(name, self, Shape::Gauge(value))
     }
 
     /// A metric with one series for each part, told apart by `label`.
@@ -93,7 +106,7 @@ impl Help {
         label: &'static str,
         parts: &'static [(&'static str, Number<V>)],
     ) -> Metric<V> {
-        Metric::new(name, self.0, Shape::Parts { label, parts })
+        Metric::new(name, self, Shape::Parts { label, parts })
     }
 
     /// A state set: 1 for the current state and 0 for the others; `unknown` shows only while it holds.
@@ -104,12 +117,12 @@ impl Help {
         states: &'static [&'static str],
         current: fn(&V) -> Option<&'static str>,
     ) -> Metric<V> {
-        Metric::new(name, self.0, Shape::States { label, states, current })
+        Metric::new(name, self, Shape::States { label, states, current })
     }
 
     /// A metric whose label values come from the documents.
     pub const fn rows<V>(self, name: &'static str, labels: &'static [Label], rows: fn(&V) -> Vec<Row>) -> Metric<V> {
-        Metric::new(name, self.0, Shape::Rows { labels, rows })
+        Metric::new(name, self, Shape::Rows { labels, rows })
     }
 
     /// A metric whose samples have their own time.
@@ -117,26 +130,43 @@ impl Help {
         self,
         name: &'static str,
         labels: &'static [Label],
-        samples: fn(&D) -> Samples,
+        samples: fn(&D, &Moment) -> Samples,
     ) -> SampleMetric<D> {
         assert!(legal(name), "a metric name is oura_ and then lower-case letters, digits and single underscores");
-        SampleMetric { name, help: self.0, labels, samples }
+        SampleMetric { name, help: self.text, labels, samples }
     }
 }
 
 impl<D> SampleMetric<D> {
     /// Its definition.
     pub fn definition(&self) -> Definition {
-        Definition { name: self.name, help: self.help, labels: named(self.labels), is_state_set: false }
+        Definition {
+            name: self.name,
+            help: self.help,
+            labels: named(self.labels),
+            is_state_set: false,
+            is_tally: false,
+            is_recorded: false,
+        }
     }
 
-    /// What `document` says of it; none if it says nothing.
-    pub fn observe(&self, document: &D) -> Option<Run> {
-        let (values, mut samples) = (self.samples)(document);
+    /// The labels whose values come from a growing list of Oura's, or from nowhere that is known.
+    pub fn free_labels(&self) -> impl Iterator<Item = &'static str> {
+        free(self.labels)
+    }
+
+    /// What `document` says of it at `moment`; none if it says nothing.
+    pub fn observe(&self, document: &D, moment: &Moment) -> Option<Run> {
+        let (values, mut samples) = (self.samples)(document, moment);
         samples.retain(|(_, value)| is_measured(*value));
         let labels = self.labels.iter().map(|label| label.name).zip(values).collect();
         (!samples.is_empty()).then_some(Run { name: self.name, labels, samples })
     }
+}
+
+/// The names of labels whose values are not known beforehand.
+fn free(labels: &'static [Label]) -> impl Iterator<Item = &'static str> {
+    labels.iter().filter(|label| label.values.is_empty()).map(|label| label.name)
 }
 
 /// The labels with the values that are known beforehand.
@@ -145,10 +175,10 @@ fn named(labels: &[Label]) -> Vec<(&'static str, Vec<&'static str>)> {
 }
 
 impl<V> Metric<V> {
-    const fn new(name: &'static str, help: &'static str, shape: Shape<V>) -> Self {
+    const fn new(name: &'static str, help: Help, shape: Shape<V>) -> Self {
         assert!(legal(name), "a metric name is oura_ and then lower-case letters, digits and single underscores");
-        assert!(!help.is_empty(), "a metric needs a help text");
-        Self { name, help, shape }
+        assert!(!help.text.is_empty(), "a metric needs a help text");
+        Self { name, help: help.text, shape, is_recorded: help.is_recorded }
     }
 
     /// Its definition.
@@ -159,14 +189,19 @@ impl<V> Metric<V> {
             Shape::States { label, states, .. } => vec![(*label, states.to_vec())],
             Shape::Rows { labels, .. } => named(labels),
         };
-        let is_state_set = matches!(self.shape, Shape::States { .. });
-        Definition { name: self.name, help: self.help, labels, is_state_set }
+        Definition {
+            name: self.name,
+            help: self.help,
+            labels,
+            is_state_set: matches!(self.shape, Shape::States { .. }),
+            is_tally: matches!(self.shape, Shape::Rows { .. }),
+            is_recorded: self.is_recorded,
+        }
     }
 
     /// The labels whose values come from a growing list of Oura's, or from nowhere that is known.
     pub fn free_labels(&self) -> impl Iterator<Item = &'static str> {
-        let labels = if let Shape::Rows { labels, .. } = &self.shape { *labels } else { &[] };
-        labels.iter().filter(|label| label.values.is_empty()).map(|label| label.name)
+        free(if let Shape::Rows { labels, .. } = &self.shape { labels } else { &[] })
     }
 
     /// Its series as `view` has them; a value that nobody can have measured is like none.

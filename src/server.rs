@@ -1,6 +1,7 @@
 //! What the exporter answers over HTTP: the page, its health, and a landing page for people.
 
 use bytes::Bytes;
+use chrono::TimeDelta;
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -9,11 +10,11 @@ use hyper::{
 use tracing::error;
 
 use crate::{
-    history::{Format, Recent},
     hosts::{Hosts, WrongHost},
     http::{Answer, accepts_gzip, accepts_open_metrics},
     landing,
     latest::{Board, Page},
+    samples::{Format, LOOK_BACK, Samples, USUAL_WINDOW},
 };
 
 /// Where samples with their own time are.
@@ -29,7 +30,7 @@ pub struct Server {
     /// The page.
     pub page: Page,
     /// The samples with their own time, where they are served.
-    pub samples: Option<std::sync::Arc<Recent>>,
+    pub samples: Option<std::sync::Arc<Samples>>,
     /// The names by which it may be asked for.
     pub hosts: Hosts,
 }
@@ -76,11 +77,15 @@ impl Server {
 
     fn samples<B>(&self, request: &Request<B>) -> Answer {
         let Some(samples) = &self.samples else {
-            return text(StatusCode::NOT_FOUND, "not served; set OURA_SAMPLES=true and start the exporter anew\n");
+            return text(StatusCode::NOT_FOUND, "not served; unset OURA_SAMPLES and restart the exporter\n");
+        };
+        let window = match window(request.uri().query().unwrap_or_default()) {
+            Ok(window) => window,
+            Err(mistake) => return text(StatusCode::BAD_REQUEST, mistake),
         };
         let format = if accepts_open_metrics(request.headers()) { Format::OpenMetrics } else { Format::Plain };
         let gzip = accepts_gzip(request.headers());
-        let page = samples.page(format, gzip, self.board.now());
+        let page = samples.page(format, gzip, window, self.board.now());
         coded(gzip, "accept, accept-encoding", body(HeaderValue::from_static(format.content_type()), page))
     }
 
@@ -96,6 +101,15 @@ impl Server {
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer
     }
+}
+
+/// How far back samples are wanted, by when they were learnt: `learnt=48h`, fourteen days at most.
+fn window(query: &str) -> Result<TimeDelta, String> {
+    let learnt = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "learnt");
+    let Some((_, learnt)) = learnt else { return Ok(USUAL_WINDOW) };
+    let window = humantime::parse_duration(&learnt).ok().and_then(|window| TimeDelta::from_std(window).ok());
+    let window = window.filter(|window| (TimeDelta::seconds(1)..=LOOK_BACK).contains(window));
+    window.ok_or_else(|| "learnt is not a duration of at most 14d; write learnt=48h\n".to_owned())
 }
 
 /// An answer that depends on what the client takes.

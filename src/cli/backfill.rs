@@ -1,19 +1,21 @@
-//! `backfill`: the arguments, and what they make of the history.
+//! `backfill`: the arguments, and what they make of the record.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, ensure};
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{NaiveDate, TimeDelta, Utc};
 use clap::ArgGroup;
 use tracing::warn;
 
 use super::asked_to_stop;
 use crate::{
+    backfill::{Backfill, Destination, Persistence, Readers},
     clock::Clock,
     config::{Config, account_name, receiver_url, unencrypted},
     exporter::{self, NO_HTTPS, RECEIVER_TIMEOUT},
-    history::{Backfill, Cadence, Destination, Persistence, Receiver, Target},
     oura::Patience,
+    remote_write::Receiver,
+    samples::Target,
     status::ApiStats,
 };
 
@@ -31,9 +33,6 @@ pub(super) struct Arguments {
     /// The last day; all there are if it is not given
     #[arg(long, value_name = "DATE", value_parser = day)]
     to: Option<NaiveDate>,
-    /// When you began to scrape, as 2026-01-31T09:30:00+02:00: nothing is written from then on
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    until: Option<DateTime<Utc>>,
     /// Files of OpenMetrics for promtool, one a month, into this directory; - means standard output
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -43,15 +42,12 @@ pub(super) struct Arguments {
     /// This account only
     #[arg(long, value_name = "NAME", value_parser = account_name)]
     account: Option<String>,
-    /// How often a day's value is written while it holds
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = every)]
-    every: Duration,
-    /// Each day's value once only, when it showed first
-    #[arg(long, conflicts_with = "every")]
-    once_a_day: bool,
-    /// Begin a remote write anew, whatever a run before has sent
+    /// Begin at the first day, although a run before this one was cut off
     #[arg(long, requires = "remote_write")]
-    anew: bool,
+    restart: bool,
+    /// The group that may read the files, as prometheus
+    #[arg(long, value_name = "GROUP", requires = "output", value_parser = group)]
+    group: Option<u32>,
     /// The label job of your scrapes; wins over OURA_JOB
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
@@ -64,18 +60,20 @@ fn day(text: &str) -> Result<NaiveDate, String> {
     text.trim().parse().map_err(|_| "not a day of the calendar; write 2021-01-31".to_owned())
 }
 
-fn time(text: &str) -> Result<DateTime<Utc>, String> {
-    text.trim().parse().map_err(|_| "not a time with its offset from UTC; write 2026-01-31T09:30:00+02:00".to_owned())
-}
-
-fn every(text: &str) -> Result<Duration, String> {
-    let every = humantime::parse_duration(text).map_err(|_| "not a duration; write 5m".to_owned())?;
-    let fits = (Duration::from_secs(1)..=Duration::from_secs(24 * 3600)).contains(&every);
-    if fits { Ok(every) } else { Err("between a second and a day; write 5m".to_owned()) }
+/// The number of a group that the system knows.
+fn group(text: &str) -> Result<u32, String> {
+    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+    let number = |line: &str| {
+        let mut parts = line.split(':');
+        let is_it = parts.next() == Some(text);
+        parts.nth(1).filter(|_| is_it)?.parse().ok()
+    };
+    let found = groups.lines().find_map(number);
+    found.or_else(|| text.parse().ok()).ok_or_else(|| "no such group; write the one that Prometheus runs as".to_owned())
 }
 
 impl Arguments {
-    /// Brings the history in.
+    /// Brings it in.
     pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
         let stop = asked_to_stop()?;
         let destination = self.destination(&config)?;
@@ -108,7 +106,7 @@ impl Arguments {
                 if let Some(warning) = unencrypted("--remote-write", url, "what is sent") {
                     warn!("{warning}");
                 }
-                let receiver = Receiver::new(url, config.history.access.clone(), RECEIVER_TIMEOUT);
+                let receiver = Receiver::new(url, config.samples.access.clone(), RECEIVER_TIMEOUT);
                 Destination::Remote(receiver.context(NO_HTTPS)?)
             }
             (None, Some(directory)) if directory.as_os_str() != "-" => Destination::Directory(directory.clone()),
@@ -118,10 +116,11 @@ impl Arguments {
 
     fn plan(self, config: Config) -> anyhow::Result<Backfill> {
         let target = Target {
-            job: self.job.unwrap_or_else(|| config.history.target.job.clone()),
-            instance: self.instance.unwrap_or_else(|| config.history.target.instance.clone()),
+            job: self.job.unwrap_or_else(|| config.samples.target.job.clone()),
+            instance: self.instance.unwrap_or_else(|| config.samples.target.instance.clone()),
         };
-        let (kinds, clock) = (config.collections.clone(), Clock::system());
+        let kinds = config.collections.iter().copied().filter(|kind| kind.is_recorded()).collect();
+        let clock = Clock::system();
         let state = config.sign_in.store.as_ref().map(|store| store.directory().to_owned());
         let mut accounts = exporter::accounts(config, &ApiStats::new()?, &clock, Patience::default())?;
         accounts.retain(|account| self.account.as_ref().is_none_or(|name| *name == account.name));
@@ -129,9 +128,9 @@ impl Arguments {
             !accounts.is_empty(),
             "--account: nobody of that name; `oura-exporter accounts` shows who is signed in"
         );
-        let cadence = if self.once_a_day { Cadence::Once } else { Cadence::Every(self.every) };
+        let Self { from, to, restart, group, .. } = self;
+        let readers = group.map_or(Readers::Owner, Readers::Group);
         let persistence = Persistence::default();
-        let Self { from, to, until, anew, .. } = self;
-        Ok(Backfill { accounts, kinds, from, to, until, cadence, target, state, anew, clock, persistence })
+        Ok(Backfill { accounts, kinds, from, to, target, readers, state, restart, clock, persistence })
     }
 }

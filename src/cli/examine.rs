@@ -33,7 +33,7 @@ pub(super) async fn examine(account: &Account, kinds: &[&'static Kind], grant: O
 
 /// What is to be said of a collection that was asked once.
 pub(super) fn words(account: &AccountState, collection: &CollectionState) -> String {
-    let day = collection.shown.as_ref().and_then(|shown| shown.date.day(account.zone));
+    let day = collection.shown.as_ref().and_then(|shown| shown.date.day(account.zone()));
     let works = || day.map_or_else(|| "works".to_owned(), |day| format!("works, newest {day}"));
     account.remark(collection).unwrap_or_else(works)
 }

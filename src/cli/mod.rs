@@ -60,7 +60,7 @@ enum Command {
     Logout(sign_in::Logout),
     /// Shows who is signed in
     Accounts,
-    /// Brings in the history: as files for promtool, or by remote write
+    /// Brings in any stretch of the past: as files for promtool, or by remote write
     Backfill(backfill::Arguments),
     /// Looks at everything as a doctor would: 0 only if all is well
     Check,
@@ -191,7 +191,8 @@ async fn demo(mut config: Config) -> anyhow::Result<()> {
     config.accounts = simulator.people().into_iter().map(account).collect();
     config.api_url = simulator.url();
     config.sandbox = false;
-    if config.history.remote_write_url.take().is_some() {
+    config.samples.is_made_up = true;
+    if config.samples.remote_write_url.take().is_some() {
         warn!("OURA_REMOTE_WRITE_URL is left aside: made-up data have no place in a real store");
     }
     info!("demo: two people who do not exist, from an Oura Cloud on this machine");

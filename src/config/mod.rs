@@ -1,8 +1,8 @@
 //! The configuration: from the environment through envy, flags before variables, every mistake reported at once.
 
 mod environment;
-mod history;
 mod parse;
+mod samples;
 mod sign_in;
 mod urls;
 mod variables;
@@ -18,7 +18,7 @@ use self::{
     parse::{Setting, setting},
 };
 pub use self::{
-    history::{HistoryConfig, receiver_url},
+    samples::{SamplesConfig, receiver_url},
     sign_in::SignIn,
     urls::unencrypted,
     variables::{VARIABLES, help, markdown},
@@ -26,7 +26,7 @@ pub use self::{
 use crate::{
     auth::{Listing, Store},
     documents::{KINDS, Kind},
-    history::Access,
+    remote_write::Access,
 };
 
 /// The port is 10058 as long as nobody else claims it in Prometheus' list.
@@ -69,7 +69,7 @@ pub struct Config {
     /// What a sign-in needs.
     pub sign_in: SignIn,
     /// Samples with their own time, and where they go.
-    pub history: HistoryConfig,
+    pub samples: SamplesConfig,
     /// How it logs.
     pub log: LogConfig,
     /// What is odd but no mistake; to be logged.
@@ -180,7 +180,7 @@ impl Config {
 
     fn read(mut env: Environment, flags: Flags, places: &Places, reader: &mut Reader) -> Self {
         let sign_in = SignIn::read(&mut env, places, reader);
-        let history = HistoryConfig::read(&mut env, reader);
+        let samples = SamplesConfig::read(&mut env, reader);
         let address = either("--web.listen-address", flags.listen_address, "OURA_LISTEN_ADDRESS", env.listen_address);
         let level = either("--log.level", flags.log_level, "OURA_LOG", env.log);
         let format = either("--log.format", flags.log_format, "OURA_LOG_FORMAT", env.log_format);
@@ -210,7 +210,7 @@ impl Config {
             accounts: token.map(account).into_iter().collect(),
             signed_in: vec![],
             sign_in,
-            history,
+            samples,
             log,
             warnings: vec![],
         }
@@ -261,7 +261,7 @@ impl Config {
     /// What would cross a network that anybody may listen to.
     fn unencrypted(&self) -> impl Iterator<Item = String> {
         let SignIn { legacy, new, .. } = &self.sign_in;
-        let of_history = match self.history.access {
+        let of_history = match self.samples.access {
             Access::Open => "the health data",
             Access::Basic(..) | Access::Bearer(_) => "the password or token and the health data",
         };
@@ -271,7 +271,7 @@ impl Config {
             ("OURA_TOKEN_URL", Some(&legacy.token), "the client secret and the tokens"),
             ("OURA_FALLBACK_AUTHORIZE_URL", Some(&new.authorize), "the sign-in"),
             ("OURA_FALLBACK_TOKEN_URL", Some(&new.token), "the client secret and the tokens"),
-            ("OURA_REMOTE_WRITE_URL", self.history.remote_write_url.as_ref(), of_history),
+            ("OURA_REMOTE_WRITE_URL", self.samples.remote_write_url.as_ref(), of_history),
         ];
         urls.into_iter().filter_map(|(name, url, what)| unencrypted(name, url?, what))
     }

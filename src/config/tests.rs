@@ -39,7 +39,7 @@ fn blanks_around_a_value_do_not_count() {
     let application = config.sign_in.application.expect("an application");
     assert_eq!(application.redirect_uri, "http://localhost:10059/callback/", "byte for byte");
     assert!(application.scopes.is_empty());
-    assert_eq!((config.api_url.as_str(), config.history.target.job.as_str()), ("http://localhost:1/", "ring"));
+    assert_eq!((config.api_url.as_str(), config.samples.target.job.as_str()), ("http://localhost:1/", "ring"));
     assert_eq!(config.accounts.len(), 1);
 }
 
@@ -115,7 +115,7 @@ fn urls_hold_what_is_of_use_there() {
         assert!(said.starts_with(&format!("{name}: ")) && said.contains(words) && !said.contains("s3cret"), "{said}");
     }
     let config = read(&[("OURA_REMOTE_WRITE_URL", "http://localhost:8428/api/v1/write?extra_label=a=b")]);
-    let url = config.expect("receivers take options in the query").history.remote_write_url;
+    let url = config.expect("receivers take options in the query").samples.remote_write_url;
     assert_eq!(url.as_deref(), Some("http://localhost:8428/api/v1/write?extra_label=a=b"));
 }
 

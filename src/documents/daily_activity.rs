@@ -1,24 +1,36 @@
 //! `daily_activity`: movement, energy and time by level of the day that began at 04:00 local.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
 use super::{
-    Appears, Dated, Document, Sampled,
+    Dated, Document, Sampled,
     kind::last_of_each_day,
     times::{Day, Time},
     values::{SECONDS_PER_MINUTE, Series, hint, joules, or_empty},
 };
 use crate::{
     metric::{Metric, SampleMetric, help},
-    observation::{Moment, Sighting},
+    observation::{Evidence, Moment},
 };
 
-/// A day's activity; today's grows until midnight.
+/// How long a digit of `class_5_min` stands for.
+const SLOT: TimeDelta = TimeDelta::minutes(5);
+/// How many slots a day has.
+const SLOTS: i32 = 288;
+/// The last slots before a sync may still change with the next one.
+const UNSURE_SLOTS: i32 = 2;
+/// The classes that there are: 0 not worn, 1 rest, 2 inactive, 3 low, 4 medium, 5 high; another digit is none.
+const CLASSES: std::ops::RangeInclusive<u32> = 0..=5;
+
+/// A day's activity; today's grows with each sync.
 #[derive(Debug, Deserialize)]
 pub(super) struct DailyActivity {
     day: Day,
     #[serde(default, deserialize_with = "hint")]
     timestamp: Option<Time>,
+    #[serde(default, deserialize_with = "hint")]
+    class_5_min: Option<String>,
     score: Option<f64>,
     #[serde(default, deserialize_with = "or_empty")]
     contributors: Contributors,
@@ -61,7 +73,6 @@ impl Document for DailyActivity {
     type View = Self;
     const NAME: &'static str = "daily_activity";
     const SCOPE: &'static str = "daily";
-    const APPEARS: Appears = Appears::DayEnd;
     const METRICS: &'static [Metric<Self>] = &[
         help("Activity score of the day, 1 to 100, from daily_activity.score.")
             .gauge("oura_activity_score", |d| d.score),
@@ -123,21 +134,76 @@ impl Document for DailyActivity {
         last_of_each_day(documents, |d| d.day)
     }
 
-    fn sighting(&self) -> Option<Sighting> {
-        self.timestamp.map(Sighting::from)
+    fn evidence(&self) -> Evidence {
+        let start = self.timestamp.map(|start| start.to_utc());
+        let synced = start.zip(slots(self.class_5_min.as_deref())).and_then(|(start, slots)| after(start, slots));
+        Evidence { synced, ..Evidence::of_zone(self.timestamp) }
     }
 }
 
-/// The part of the document that grows by the minute.
+/// How many slots the classes tell of; none if there are no classes.
+fn slots(classes: Option<&str>) -> Option<i32> {
+    classes.and_then(|classes| i32::try_from(classes.len()).ok()).filter(|slots| (1..=SLOTS).contains(slots))
+}
+
+/// The end of so many slots from `start` on.
+fn after(start: DateTime<Utc>, slots: i32) -> Option<DateTime<Utc>> {
+    start.checked_add_signed(SLOT * slots)
+}
+
+/// The part of the document that has a value a minute. Oura fills the minutes that the ring has not synced yet with 0.9,
+/// and only the length of `class_5_min` tells how far it has.
 #[derive(Debug, Deserialize)]
 pub(super) struct ActivitySamples {
+    #[serde(default, deserialize_with = "hint")]
+    timestamp: Option<Time>,
+    #[serde(default, deserialize_with = "hint")]
+    class_5_min: Option<String>,
     #[serde(default, deserialize_with = "hint")]
     met: Option<Series>,
 }
 
+impl ActivitySamples {
+    /// How many slots are known for good at `moment`, and when the day began.
+    fn settled(&self, moment: &Moment) -> Option<(DateTime<Utc>, i32)> {
+        let start = self.timestamp?.to_utc();
+        let slots = slots(self.class_5_min.as_deref())?;
+        let is_over = after(start, SLOTS)? <= moment.now;
+        Some((start, if is_over { slots } else { slots - UNSURE_SLOTS }))
+    }
+
+    fn met(&self, moment: &Moment) -> Vec<(DateTime<Utc>, f64)> {
+        let end = self.settled(moment).and_then(|(start, slots)| after(start, slots));
+        let Some((met, end)) = self.met.as_ref().zip(end) else { return vec![] };
+        let mut samples = met.samples(Some);
+        samples.retain(|(time, _)| *time < end);
+        samples
+    }
+
+    fn classes(&self, moment: &Moment) -> Vec<(DateTime<Utc>, f64)> {
+        let Some((start, slots)) = self.settled(moment) else { return vec![] };
+        let digits = self.class_5_min.as_deref().unwrap_or_default().chars();
+        let class = |(slot, digit): (i32, char)| {
+            let class = digit.to_digit(10).filter(|class| CLASSES.contains(class))?;
+            Some((after(start, slot)?, f64::from(class)))
+        };
+        (0..slots).zip(digits).filter_map(class).collect()
+    }
+}
+
 impl Sampled for ActivitySamples {
-    const SAMPLES: &'static [SampleMetric<Self>] = &[help(
-        "Metabolic equivalent of each minute, at its own time, from daily_activity.met.",
-    )
-    .samples("oura_sample_met", &[], |d| (vec![], d.met.as_ref().map_or(vec![], |met| met.samples(|met| met))))];
+    const SAMPLES: &'static [SampleMetric<Self>] =
+        &[
+            help("Metabolic equivalent of each minute as far as the ring has synced, from daily_activity.met.")
+                .samples("oura_sample_met", &[], |d, moment| (vec![], d.met(moment))),
+            help(
+                "Activity of each five minutes as far as the ring has synced: 0 not worn, 1 rest, 2 inactive, 3 low, \
+             4 medium, 5 high; from daily_activity.class_5_min.",
+            )
+            .samples("oura_sample_activity_class", &[], |d, moment| (vec![], d.classes(moment))),
+        ];
+
+    fn is_due(&self, moment: &Moment) -> bool {
+        self.settled(moment).is_some()
+    }
 }

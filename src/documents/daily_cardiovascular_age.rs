@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Appears, Dated, Document, Pace, Query, kind::last_of_each_day, times::Day};
+use super::{Dated, Document, Pace, Query, kind::last_of_each_day, times::Day};
 use crate::{
     metric::{Metric, help},
     observation::Moment,
@@ -23,7 +23,6 @@ impl Document for DailyCardiovascularAge {
     const QUERY: Query = Query::Newest { within: 30 };
     const PACE: Pace = Pace::Hour;
     const KEEP_DAYS: Option<i64> = Some(30);
-    const APPEARS: Appears = Appears::DayEnd;
     const METRICS: &'static [Metric<Self>] = &[
         help("Age of the arteries as Oura estimates it, from daily_cardiovascular_age.vascular_age.")
             .gauge("oura_cardiovascular_age_years", |d| d.vascular_age),

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{
-    Appears, Dated, Document, Pace,
+    Dated, Document, Pace,
     kind::last_of_each_day,
     times::Day,
     values::{or_empty, states},
@@ -46,7 +46,6 @@ impl Document for DailyResilience {
     const SCOPE: &'static str = "stress";
     const PACE: Pace = Pace::Quarter;
     const SELECTS_FIELDS: bool = false;
-    const APPEARS: Appears = Appears::DayEnd;
     const METRICS: &'static [Metric<Self>] = &[
         help("Level of resilience, 1 for the level that holds, from daily_resilience.level.").states(
             "oura_resilience_level",

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{Dated, Document, kind::last_of_each_day, times::Day, values::or_empty};
 use crate::{
     metric::{Metric, help},
-    observation::Moment,
+    observation::{Evidence, Moment},
 };
 
 /// A day's sleep score.
@@ -51,5 +51,9 @@ impl Document for DailySleep {
 
     fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<Self>> {
         last_of_each_day(documents, |d| d.day)
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence { scored: Some(self.day.date()), ..Evidence::default() }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Appears, Dated, Document, Pace, kind::last_of_each_day, times::Day, values::states};
+use super::{Dated, Document, Pace, kind::last_of_each_day, times::Day, values::states};
 use crate::{
     metric::{Metric, help},
     observation::Moment,
@@ -27,7 +27,6 @@ impl Document for DailyStress {
     const NAME: &'static str = "daily_stress";
     const SCOPE: &'static str = "stress";
     const PACE: Pace = Pace::Quarter;
-    const APPEARS: Appears = Appears::DayEnd;
     const METRICS: &'static [Metric<Self>] = &[
         help("Time of the day under high stress, from daily_stress.stress_high.")
             .gauge("oura_stress_high_seconds", |d| d.stress_high),

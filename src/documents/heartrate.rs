@@ -3,10 +3,14 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
-use super::{Appears, Dated, Document, Query, Sampled, times::Time, values::states};
+use super::{
+    Dated, Document, Query, Sampled,
+    times::Time,
+    values::{at, heart_rate, states},
+};
 use crate::{
     metric::{Metric, SampleMetric, help, label},
-    observation::{CLOCK_TOLERANCE, Date, Moment, is_measured},
+    observation::{CLOCK_TOLERANCE, Date, Evidence, Moment},
 };
 
 /// How long a sample speaks for at most: Oura samples every five minutes at rest and every five seconds in a workout.
@@ -42,8 +46,7 @@ impl LastDay {
     fn of(documents: Vec<HeartRate>, now: DateTime<Utc>) -> Option<Self> {
         let latest = now + CLOCK_TOLERANCE;
         let mut rows: Vec<_> = documents.into_iter().filter(|row| row.timestamp.to_utc() <= latest).collect();
-        // No heart beats backwards, or not at all.
-        rows.retain(|row| row.bpm.is_some_and(|bpm| is_measured(bpm) && bpm > 0.0));
+        rows.retain(|row| heart_rate(row.bpm).is_some());
         rows.sort_by_key(|row| row.timestamp);
         let newest = rows.last()?;
         let (source, since) = (newest.source, newest.timestamp.to_utc() - TimeDelta::days(1));
@@ -79,22 +82,27 @@ impl Document for HeartRate {
     const NAME: &'static str = "heartrate";
     const SCOPE: &'static str = "heartrate";
     const QUERY: Query = Query::LastDay;
-    const APPEARS: Appears = Appears::Never;
     const METRICS: &'static [Metric<LastDay>] = &[
-        help("Newest heart rate, from heartrate.bpm.").gauge("oura_heart_rate_bpm", |d| d.newest().map(|(_, bpm)| bpm)),
+        help("Newest heart rate, from heartrate.bpm.")
+            .page_only()
+            .gauge("oura_heart_rate_bpm", |d| d.newest().map(|(_, bpm)| bpm)),
         help("When the newest heart rate was taken, from heartrate.timestamp.")
+            .page_only()
             .gauge("oura_heart_rate_timestamp_seconds", |d| d.newest().map(|(time, _)| time.timestamp() as f64)),
-        help("What the wearer did then, 1 for what holds, from heartrate.source.").states(
+        help("What the wearer did then, 1 for what holds, from heartrate.source.").page_only().states(
             "oura_heart_rate_source",
             "source",
             Source::WORDS,
             |d| d.source.map(Source::word),
         ),
         help("Lowest heart rate of the 24 hours up to the newest sample, from heartrate.bpm.")
+            .page_only()
             .gauge("oura_heart_rate_day_minimum_bpm", |d| d.bpm().reduce(f64::min)),
         help("Heart rate of those 24 hours on average over time, from heartrate.bpm.")
+            .page_only()
             .gauge("oura_heart_rate_day_average_bpm", LastDay::average),
         help("Highest heart rate of those 24 hours, from heartrate.bpm.")
+            .page_only()
             .gauge("oura_heart_rate_day_maximum_bpm", |d| d.bpm().reduce(f64::max)),
     ];
 
@@ -103,16 +111,17 @@ impl Document for HeartRate {
         let dated = |view: LastDay| Some(Dated { date: Date::Instant(view.newest()?.0), view });
         view.and_then(dated).into_iter().collect()
     }
+
+    fn evidence(&self) -> Evidence {
+        Evidence { synced: Some(self.timestamp.to_utc()), ..Evidence::default() }
+    }
 }
 
 impl Sampled for HeartRate {
     const SAMPLES: &'static [SampleMetric<Self>] = &[help(
         "Heart rate at the sample's own time, from heartrate.bpm and source.",
     )
-    .samples("oura_sample_heart_rate_bpm", &[label("source", Source::WORDS)], |d| {
-        (
-            vec![d.source.map_or("", Source::word).into()],
-            d.bpm.map(|bpm| (d.timestamp.to_utc(), bpm)).into_iter().collect(),
-        )
+    .samples("oura_sample_heart_rate_bpm", &[label("source", Source::WORDS)], |d, _| {
+        (vec![d.source.map_or("", Source::word).into()], at(Some(d.timestamp), heart_rate(d.bpm)))
     })];
 }

@@ -8,13 +8,13 @@ use serde_aux::serde_introspection::serde_introspect;
 use serde_json::value::RawValue;
 
 use super::{
-    past::{Appears, Days, Past, Sampled, Sampling, past},
+    record::{DayFacts, Sampled, Sampling, twin},
     times::Day,
     words::Words,
 };
 use crate::{
-    metric::{Definition, Metric},
-    observation::{Date, Moment, Observation, Run, Sighting},
+    metric::{Definition, Metric, SampleMetric},
+    observation::{Date, DateRange, Evidence, Known, Moment, Observation, Run},
     oura::MOST_DOCUMENTS,
 };
 
@@ -42,27 +42,22 @@ pub trait Document: DeserializeOwned + 'static {
     const KEEP_DAYS: Option<i64> = Some(2);
     /// Whether its route honours `fields`, so that only what is read here is sent.
     const SELECTS_FIELDS: bool = true;
-    /// When a day's view first showed on the page, for the history.
-    const APPEARS: Appears = Appears::Morning;
     /// Its metrics, in the order of the documentation.
     const METRICS: &'static [Metric<Self::View>];
+    /// What the record has of each document by itself, at the time at which it began.
+    const EVENTS: &'static [SampleMetric<Self>] = &[];
 
     /// The views that `documents` give, each with its date; the newest is the one that the page shows.
     fn views(documents: Vec<Self>, moment: &Moment) -> Vec<Dated<Self::View>>;
 
-    /// The wearer's offset from UTC, where the document tells it.
-    fn sighting(&self) -> Option<Sighting> {
-        None
+    /// What the document tells of its wearer besides.
+    fn evidence(&self) -> Evidence {
+        Evidence::default()
     }
 
-    /// The views of all `days`, for the history.
-    fn past_views(documents: Vec<Self>, moment: &Moment, _: Days) -> Vec<Dated<Self::View>> {
-        Self::views(documents, moment)
-    }
-
-    /// When what the view tells of was over, where it says so.
-    fn ended(_: &Self::View) -> Option<DateTime<Utc>> {
-        None
+    /// The views of the moment's days, where the documents themselves are not of one day.
+    fn spelled_out(_: &[Self], _: &Moment) -> Vec<Dated<Self::View>> {
+        vec![]
     }
 }
 
@@ -121,8 +116,12 @@ pub struct Reading {
     pub unreadable: Unreadable,
     /// Whether its words are more than a metric has series for.
     pub words_are_capped: bool,
-    /// The newest offset from UTC that the documents show.
-    pub sighting: Option<Sighting>,
+    /// What is known of the wearer now.
+    pub known: Known,
+    /// What the record has of each day.
+    pub days: Vec<DayFacts>,
+    /// What the record has of each document by itself.
+    pub events: Vec<Run>,
 }
 
 /// The values of one view, all from the same document or day.
@@ -162,14 +161,12 @@ pub struct Kind {
     pub pace: Pace,
     /// How many days a value may lie behind the wearer's today and still be shown; none for what is not dated.
     pub keep_days: Option<i64>,
-    /// When a day's view first showed on the page.
-    pub appears: Appears,
     /// The most documents that are read of an answer.
     pub most_documents: usize,
     fields: Option<fn() -> &'static [&'static str]>,
     definitions: fn() -> Vec<Definition>,
-    read: fn(&[Box<RawValue>], &Moment) -> Reading,
-    past: fn(&[Box<RawValue>], &Moment, Days) -> Past,
+    event_definitions: fn() -> Vec<Definition>,
+    read: fn(&[Box<RawValue>], &Known, DateTime<Utc>, Option<DateRange>) -> Reading,
     sampling: Option<Sampling>,
 }
 
@@ -190,10 +187,9 @@ impl Kind {
             keep_days: D::KEEP_DAYS,
             fields: if D::SELECTS_FIELDS { Some(serde_introspect::<D>) } else { None },
             definitions: || D::METRICS.iter().map(Metric::definition).collect(),
+            event_definitions: || D::EVENTS.iter().map(event_definition).collect(),
             read: read::<D>,
-            appears: D::APPEARS,
             most_documents: most_documents(size_of::<D>()),
-            past: past::<D>,
             sampling: None,
         }
     }
@@ -203,36 +199,47 @@ impl Kind {
         Self { sampling: Some(Sampling::of::<S>()), ..self }
     }
 
-    /// The fields to ask for, where the route honours that: exactly those that are read here, with those that samples
-    /// are read from if these are wanted.
-    pub fn fields(&self, samples: bool) -> Option<Vec<&'static str>> {
+    /// The fields to ask for, where the route honours that: exactly those that are read here, with those that dense
+    /// samples are read from if the documents are wanted whole.
+    pub fn fields(&self, whole: bool) -> Option<Vec<&'static str>> {
         let mut fields = (self.fields?)().to_vec();
-        let more = self.sampling.as_ref().filter(|_| samples).map_or(&[][..], Sampling::fields);
+        let more = self.sampling.as_ref().filter(|_| whole || self.is_series()).map_or(&[][..], Sampling::fields);
         let known = fields.len();
         fields.extend(more.iter().filter(|field| !fields[..known].contains(field)).collect::<Vec<_>>());
         Some(fields)
     }
 
-    /// Whether its documents hold samples with their own time.
-    pub const fn has_samples(&self) -> bool {
-        self.sampling.is_some()
+    /// Whether its documents are rows with a time, and not documents with a day.
+    pub const fn is_series(&self) -> bool {
+        matches!(self.query, Query::LastDay | Query::LastSample)
     }
 
-    /// What the metrics of its samples are called and mean.
+    /// Whether its documents hold dense samples, which are read whole apart from the rest.
+    pub const fn has_whole_documents(&self) -> bool {
+        self.sampling.is_some() && !self.is_series()
+    }
+
+    /// Whether the record has anything of it.
+    pub fn is_recorded(&self) -> bool {
+        self.sampling.is_some() || self.definitions().iter().any(|definition| definition.is_recorded)
+    }
+
+    /// What the metrics of its events and dense samples are called and mean.
     pub fn sample_definitions(&self) -> Vec<Definition> {
-        self.sampling.as_ref().map_or(vec![], Sampling::definitions)
+        let dense = self.sampling.as_ref().map_or(vec![], Sampling::definitions);
+        (self.event_definitions)().into_iter().chain(dense).collect()
     }
 
-    /// Gives `take` the samples of an answer's documents, one document at a time; what cannot be read has none.
-    pub fn samples(&self, documents: &[Box<RawValue>], mut take: impl FnMut(Run)) {
+    /// Whether a document, of which only the light fields are there, is to be read whole.
+    pub fn is_due(&self, document: &RawValue, moment: &Moment) -> bool {
+        self.sampling.as_ref().is_some_and(|sampling| sampling.is_due(document, moment))
+    }
+
+    /// Gives `take` the dense samples of whole documents, one document at a time; what cannot be read has none.
+    pub fn samples(&self, documents: &[Box<RawValue>], moment: &Moment, mut take: impl FnMut(Run)) {
         if let Some(sampling) = &self.sampling {
-            sampling.read(documents, &mut take);
+            sampling.read(documents, moment, &mut take);
         }
-    }
-
-    /// Reads an answer's documents for the history: the view of each of `days`.
-    pub fn past(&self, documents: &[Box<RawValue>], moment: &Moment, days: Days) -> Past {
-        (self.past)(documents, moment, days)
     }
 
     /// What its metrics are called and mean.
@@ -240,9 +247,16 @@ impl Kind {
         (self.definitions)()
     }
 
-    /// Reads an answer's documents, each on its own, and picks the newest view.
-    pub fn read(&self, documents: &[Box<RawValue>], moment: &Moment) -> Reading {
-        (self.read)(documents, moment)
+    /// Reads an answer's documents, each on its own, given what is `known` of the wearer: picks the newest view, and
+    /// takes for the record what they say of `days`; nothing if none are given.
+    pub fn read(
+        &self,
+        documents: &[Box<RawValue>],
+        known: &Known,
+        now: DateTime<Utc>,
+        days: Option<DateRange>,
+    ) -> Reading {
+        (self.read)(documents, known, now, days)
     }
 }
 
@@ -275,21 +289,58 @@ const fn most_documents(size: usize) -> usize {
     if fitting < MOST_DOCUMENTS { fitting } else { MOST_DOCUMENTS }
 }
 
-fn read<D: Document>(raw: &[Box<RawValue>], moment: &Moment) -> Reading {
+fn read<D: Document>(raw: &[Box<RawValue>], known: &Known, now: DateTime<Utc>, days: Option<DateRange>) -> Reading {
     let (documents, unreadable) = parse::<D>(raw);
-    let seen = documents.iter().filter_map(D::sighting).filter(|sighting| sighting.at <= moment.now);
-    let sighting = seen.max_by_key(|sighting| sighting.at);
+    let mut known = known.clone();
+    documents.iter().for_each(|document| known.add(&document.evidence(), now));
+    let mut moment = known.moment(now);
+    moment.days = days.unwrap_or(moment.days);
     let mut words = Words::default();
-    let shown = newest::<D>(documents, moment, &mut words);
-    Reading { shown, unreadable, words_are_capped: words.are_capped, sighting }
+    let (events, spelled_out) = match days {
+        Some(_) => (events(&documents, &moment, &mut words), D::spelled_out(&documents, &moment)),
+        None => (vec![], vec![]),
+    };
+    let is_possible =
+        |dated: &Dated<D::View>| dated.date.day(moment.zone).is_none_or(|day| day <= moment.last_possible_day());
+    let mut views: Vec<_> = D::views(documents, &moment).into_iter().filter(is_possible).collect();
+    views.iter().filter_map(|dated| dated.date.day(moment.zone)).for_each(|day| known.add_day(day));
+    views.sort_by_key(|dated| dated.date);
+    // The newest comes first, so that of too many words the page has its own.
+    let newest = views.pop().map(|newest| shown::<D>(&newest, &mut words));
+    let recorded = views.iter().chain(&spelled_out).filter(|dated| is_of(dated.date, days));
+    let mut facts: Vec<_> = recorded.filter_map(|dated| facts(&shown::<D>(dated, &mut words))).collect();
+    facts.extend(newest.iter().filter(|shown| is_of(shown.date, days)).filter_map(self::facts));
+    Reading { shown: newest, unreadable, words_are_capped: words.are_capped, known, days: facts, events }
 }
 
-fn newest<D: Document>(documents: Vec<D>, moment: &Moment, words: &mut Words) -> Option<Shown> {
-    let possible = |date: &Date| date.day(moment.zone).is_none_or(|day| day <= moment.last_possible_day());
-    let views = D::views(documents, moment).into_iter().filter(|dated| possible(&dated.date));
-    let Dated { date, view } = views.max_by_key(|dated| dated.date)?;
-    let observations = D::METRICS.iter().flat_map(|metric| words.observe(metric, &view)).collect();
-    Some(Shown { date, observations })
+/// Whether it is one of the days that the record wants.
+fn is_of(date: Date, days: Option<DateRange>) -> bool {
+    let Date::Day(day) = date else { return false };
+    days.is_some_and(|days| days.contains(day))
+}
+
+/// The values of a view.
+fn shown<D: Document>(dated: &Dated<D::View>, words: &mut Words) -> Shown {
+    let observations = D::METRICS.iter().flat_map(|metric| words.observe(metric, &dated.view)).collect();
+    Shown { date: dated.date, observations }
+}
+
+/// What the record has of a view.
+fn facts(shown: &Shown) -> Option<DayFacts> {
+    let Date::Day(day) = shown.date else { return None };
+    let observations: Vec<_> = shown.observations.iter().filter_map(twin).collect();
+    Some(DayFacts { day, observations })
+}
+
+/// An event that is gone from the documents is told as zero.
+fn event_definition<D>(metric: &SampleMetric<D>) -> Definition {
+    Definition { is_tally: true, ..metric.definition() }
+}
+
+/// What the record has of each document by itself.
+fn events<D: Document>(documents: &[D], moment: &Moment, words: &mut Words) -> Vec<Run> {
+    let of = |document| D::EVENTS.iter().filter_map(move |metric| Some((metric, metric.observe(document, moment)?)));
+    documents.iter().flat_map(of).map(|(metric, run)| words.capped(metric, run)).collect()
 }
 
 /// Where a document cannot be read; the parser's own message may quote the value, so it is left out.

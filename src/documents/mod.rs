@@ -11,8 +11,8 @@ mod enhanced_tag;
 mod heartrate;
 mod kind;
 mod night;
-mod past;
 mod personal_info;
+mod record;
 mod rest_mode_period;
 mod ring_battery_level;
 mod ring_configuration;
@@ -27,16 +27,18 @@ mod words;
 mod workout;
 
 pub use kind::{Dated, Document, Kind, Pace, Query, Reading, Shown, Unreadable};
-pub use past::{Appears, Days, Past, PastView, Sampled};
+pub use record::{DayFacts, Sampled, twin_definition};
 pub(crate) use times::Time;
 
 /// Every kind of document, in the order in which they are asked for.
 pub static KINDS: &[Kind] = &[
-    Kind::of::<daily_readiness::DailyReadiness>(),
-    Kind::of::<daily_sleep::DailySleep>(),
-    Kind::of::<sleep::Sleep>().with_samples::<night::NightSamples>(),
+    // These two come first: they tell the wearer's clock and how far the ring has synced, by which others are judged.
     Kind::of::<daily_activity::DailyActivity>().with_samples::<daily_activity::ActivitySamples>(),
     Kind::of::<heartrate::HeartRate>().with_samples::<heartrate::HeartRate>(),
+    Kind::of::<daily_readiness::DailyReadiness>(),
+    // Which day has a sleep score decides what a day without a long sleep means.
+    Kind::of::<daily_sleep::DailySleep>(),
+    Kind::of::<sleep::Sleep>().with_samples::<night::NightSamples>(),
     Kind::of::<daily_stress::DailyStress>(),
     Kind::of::<daily_resilience::DailyResilience>(),
     Kind::of::<daily_spo2::DailySpo2>(),
@@ -44,7 +46,7 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<vo2_max::Vo2Max>(),
     Kind::of::<sleep_time::SleepTime>(),
     Kind::of::<workout::Workout>(),
-    Kind::of::<session::Session>(),
+    Kind::of::<session::Session>().with_samples::<session::SessionSamples>(),
     Kind::of::<enhanced_tag::EnhancedTag>(),
     Kind::of::<tag::Tag>(),
     Kind::of::<rest_mode_period::RestModePeriod>(),

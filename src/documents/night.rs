@@ -1,4 +1,4 @@
-//! `sleep` sample by sample: the stages of all that was slept, and the night's heart rate and its variability.
+//! `sleep` sample by sample: stages and movement of all that was slept, heart rate and its variability in the night.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
@@ -6,14 +6,18 @@ use serde::Deserialize;
 use super::{
     Sampled,
     times::Time,
-    values::{MILLISECONDS_PER_SECOND, Series, hint},
+    values::{MILLISECONDS_PER_SECOND, Series, heart_rate, hint},
 };
-use crate::metric::{SampleMetric, help};
+use crate::{
+    metric::{SampleMetric, help},
+    observation::Moment,
+};
 
-/// How long each digit of the stages stands for.
-const STAGE: TimeDelta = TimeDelta::minutes(5);
-/// The stages that there are; another digit is none.
-const STAGES: std::ops::RangeInclusive<u32> = 1..=4;
+/// How long each digit of the fine and of the coarse strings stands for.
+const FINE: TimeDelta = TimeDelta::seconds(30);
+const COARSE: TimeDelta = TimeDelta::minutes(5);
+/// The digits of stages and of movement; another digit is none.
+const DIGITS: std::ops::RangeInclusive<u32> = 1..=4;
 
 /// What a period counts as, as far as its samples are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -26,7 +30,7 @@ enum Type {
     NotSlept,
 }
 
-/// The part of a period of sleep that has a value every five minutes.
+/// The part of a period of sleep that has a value every few minutes or seconds.
 #[derive(Debug, Deserialize)]
 pub(super) struct NightSamples {
     #[serde(rename = "type")]
@@ -34,7 +38,13 @@ pub(super) struct NightSamples {
     bedtime_start: Option<Time>,
     bedtime_end: Option<Time>,
     #[serde(default, deserialize_with = "hint")]
+    sleep_phase_30_sec: Option<String>,
+    #[serde(default, deserialize_with = "hint")]
+    app_sleep_phase_5_min: Option<String>,
+    #[serde(default, deserialize_with = "hint")]
     sleep_phase_5_min: Option<String>,
+    #[serde(default, deserialize_with = "hint")]
+    movement_30_sec: Option<String>,
     #[serde(default, deserialize_with = "hint")]
     heart_rate: Option<Series>,
     #[serde(default, deserialize_with = "hint")]
@@ -42,48 +52,74 @@ pub(super) struct NightSamples {
 }
 
 impl NightSamples {
-    /// Whether it has ended: one that goes on is told anew each time.
-    fn is_over(&self) -> bool {
-        self.bedtime_end.is_some()
+    /// Whether it was slept and will not grow any more.
+    fn is_told(&self, moment: &Moment) -> bool {
+        let slept = matches!(self.kind, Some(Type::LongSleep | Type::Sleep | Type::LateNap));
+        slept && self.bedtime_end.is_some_and(|end| end.to_utc() <= moment.now && moment.is_settled(end.to_utc()))
     }
 
     /// The series of a night, and of nothing but a night.
-    fn of_the_night(&self, series: Option<&Series>, unit: fn(f64) -> f64) -> Vec<(DateTime<Utc>, f64)> {
-        let is_night = self.is_over() && self.kind == Some(Type::LongSleep);
+    fn of_the_night(
+        &self,
+        series: Option<&Series>,
+        unit: fn(f64) -> Option<f64>,
+        moment: &Moment,
+    ) -> Vec<(DateTime<Utc>, f64)> {
+        let is_night = self.is_told(moment) && self.kind == Some(Type::LongSleep);
         series.filter(|_| is_night).map_or(vec![], |series| series.samples(unit))
     }
 
-    fn stages(&self) -> Vec<(DateTime<Utc>, f64)> {
-        let slept = matches!(self.kind, Some(Type::LongSleep | Type::Sleep | Type::LateNap));
-        let (Some(start), Some(digits)) = (self.bedtime_start, self.sleep_phase_5_min.as_deref()) else {
-            return vec![];
-        };
-        if !slept || !self.is_over() {
-            return vec![];
+    /// The stages by the finest string that there is: it alone agrees with the document's durations.
+    fn stages(&self, moment: &Moment) -> Vec<(DateTime<Utc>, f64)> {
+        let string = |digits: &Option<String>| digits.clone().filter(|digits| !digits.is_empty());
+        match string(&self.sleep_phase_30_sec) {
+            Some(digits) => self.digits(&digits, FINE, moment),
+            None => string(&self.app_sleep_phase_5_min)
+                .or_else(|| string(&self.sleep_phase_5_min))
+                .map_or(vec![], |digits| self.digits(&digits, COARSE, moment)),
         }
-        let stage = |(place, digit): (i32, char)| {
-            let stage = digit.to_digit(10).filter(|stage| STAGES.contains(stage))?;
-            Some((start.to_utc().checked_add_signed(STAGE.checked_mul(place)?)?, f64::from(stage)))
+    }
+
+    fn movement(&self, moment: &Moment) -> Vec<(DateTime<Utc>, f64)> {
+        self.movement_30_sec.as_deref().map_or(vec![], |digits| self.digits(digits, FINE, moment))
+    }
+
+    /// The digits of a string, each at the beginning of its slot.
+    fn digits(&self, digits: &str, slot: TimeDelta, moment: &Moment) -> Vec<(DateTime<Utc>, f64)> {
+        let Some(start) = self.bedtime_start.filter(|_| self.is_told(moment)) else { return vec![] };
+        let value = |(place, digit): (i32, char)| {
+            let digit = digit.to_digit(10).filter(|digit| DIGITS.contains(digit))?;
+            Some((start.to_utc().checked_add_signed(slot.checked_mul(place)?)?, f64::from(digit)))
         };
-        (0..).zip(digits.chars()).filter_map(stage).collect()
+        (0..).zip(digits.chars()).filter_map(value).collect()
     }
 }
 
 impl Sampled for NightSamples {
     const SAMPLES: &'static [SampleMetric<Self>] = &[
-        help("Heart rate of the night, every five minutes at its own time, from sleep.heart_rate.").samples(
+        help("Heart rate of the night, every five minutes, from sleep.heart_rate.").samples(
             "oura_sample_night_heart_rate_bpm",
             &[],
-            |d| (vec![], d.of_the_night(d.heart_rate.as_ref(), |bpm| bpm)),
+            |d, moment| (vec![], d.of_the_night(d.heart_rate.as_ref(), |bpm| heart_rate(Some(bpm)), moment)),
         ),
-        help("Heart rate variability (RMSSD) of the night, every five minutes at its own time, from sleep.hrv.")
-            .samples("oura_sample_night_hrv_seconds", &[], |d| {
-                (vec![], d.of_the_night(d.hrv.as_ref(), |hrv| hrv / MILLISECONDS_PER_SECOND))
-            }),
+        help("Heart rate variability (RMSSD) of the night, every five minutes, from sleep.hrv.").samples(
+            "oura_sample_night_hrv_seconds",
+            &[],
+            |d, moment| (vec![], d.of_the_night(d.hrv.as_ref(), |hrv| Some(hrv / MILLISECONDS_PER_SECOND), moment)),
+        ),
         help(
-            "Stage of sleep, every five minutes at its own time: 1 deep, 2 light, 3 REM, 4 awake; from \
-             sleep.sleep_phase_5_min.",
+            "Stage of sleep: 1 deep, 2 light, 3 REM, 4 awake; from sleep.sleep_phase_30_sec, else \
+             app_sleep_phase_5_min, else sleep_phase_5_min.",
         )
-        .samples("oura_sample_sleep_stage", &[], |d| (vec![], d.stages())),
+        .samples("oura_sample_sleep_stage", &[], |d, moment| (vec![], d.stages(moment))),
+        help("Movement in sleep: 1 none, 2 restless, 3 tossing, 4 active; from sleep.movement_30_sec.").samples(
+            "oura_sample_movement",
+            &[],
+            |d, moment| (vec![], d.movement(moment)),
+        ),
     ];
+
+    fn is_due(&self, moment: &Moment) -> bool {
+        self.is_told(moment)
+    }
 }

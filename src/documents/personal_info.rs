@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Appears, Dated, Document, Pace, Query, values::GRAMS_PER_KILOGRAM};
+use super::{Dated, Document, Pace, Query, values::GRAMS_PER_KILOGRAM};
 use crate::{
     metric::{Metric, help},
     observation::{Date, Moment},
@@ -24,12 +24,15 @@ impl Document for PersonalInfo {
     const PACE: Pace = Pace::QuarterDay;
     const KEEP_DAYS: Option<i64> = None;
     const SELECTS_FIELDS: bool = false;
-    const APPEARS: Appears = Appears::Never;
     const METRICS: &'static [Metric<Self>] = &[
-        help("Age as the wearer told Oura, from personal_info.age.").gauge("oura_personal_age_years", |d| d.age),
+        help("Age as the wearer told Oura, from personal_info.age.")
+            .page_only()
+            .gauge("oura_personal_age_years", |d| d.age),
         help("Height as the wearer told Oura, from personal_info.height.")
+            .page_only()
             .gauge("oura_personal_height_meters", |d| d.height),
         help("Weight as the wearer told Oura, from personal_info.weight.")
+            .page_only()
             .gauge("oura_personal_weight_grams", |d| d.weight.map(|kilograms| kilograms * GRAMS_PER_KILOGRAM)),
     ];
 

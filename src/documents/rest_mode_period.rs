@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 use serde::Deserialize;
 
-use super::{Appears, Dated, Days, Document, Pace, Query, times::Day};
+use super::{Dated, Document, Pace, Query, times::Day};
 use crate::{
     metric::{Metric, flag, help},
     observation::{Date, Moment},
@@ -29,7 +29,6 @@ impl Document for RestModePeriod {
     const QUERY: Query = Query::Days { back: 365 };
     const PACE: Pace = Pace::HalfHour;
     const KEEP_DAYS: Option<i64> = None;
-    const APPEARS: Appears = Appears::DayStart;
     const METRICS: &'static [Metric<bool>] = &[help(
         "Whether rest mode was on when Oura was last asked, 0 or 1, from rest_mode_period.start_day and end_day.",
     )
@@ -40,9 +39,10 @@ impl Document for RestModePeriod {
         vec![Dated { date: Date::Standing, view: on }]
     }
 
-    fn past_views(documents: Vec<Self>, _: &Moment, (first, last): Days) -> Vec<Dated<bool>> {
-        let on = |day| documents.iter().any(|period| period.holds(day));
-        let days = first.iter_days().take_while(|day| *day <= last);
-        days.map(|day| Dated { date: Date::Day(day), view: on(day) }).collect()
+    /// Each day up to today on which the account had documents: before its first, nobody knows.
+    fn spelled_out(documents: &[Self], moment: &Moment) -> Vec<Dated<bool>> {
+        let Some(first) = moment.first_day else { return vec![] };
+        let days = moment.days.iter().filter(|day| (first..=moment.today()).contains(day));
+        days.map(|day| Dated { date: Date::Day(day), view: documents.iter().any(|period| period.holds(day)) }).collect()
     }
 }

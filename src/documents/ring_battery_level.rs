@@ -3,13 +3,13 @@
 use serde::Deserialize;
 
 use super::{
-    Appears, Dated, Document, Pace, Query, Sampled,
+    Dated, Document, Pace, Query, Sampled,
     times::Time,
-    values::{ratio, timestamp},
+    values::{at, ratio, timestamp},
 };
 use crate::{
     metric::{Metric, SampleMetric, flag, help},
-    observation::{CLOCK_TOLERANCE, Date, Moment},
+    observation::{CLOCK_TOLERANCE, Date, Evidence, Moment},
 };
 
 /// A reading of the battery.
@@ -32,15 +32,18 @@ impl Document for RingBatteryLevel {
     const SCOPE: &'static str = "ring_configuration";
     const QUERY: Query = Query::LastSample;
     const PACE: Pace = Pace::Quarter;
-    const APPEARS: Appears = Appears::Never;
     const METRICS: &'static [Metric<Self>] = &[
         help("How full the ring's battery is, 0 to 1, from ring_battery_level.level.")
+            .page_only()
             .gauge("oura_ring_battery_ratio", |d| full(d.level)),
         help("When the battery was read, from ring_battery_level.timestamp.")
+            .page_only()
             .gauge("oura_ring_battery_timestamp_seconds", |d| timestamp(Some(d.timestamp))),
         help("Whether the ring was charging then, 0 or 1, from ring_battery_level.charging.")
+            .page_only()
             .gauge("oura_ring_charging", |d| flag(d.charging)),
         help("Whether the ring was in its charger then, 0 or 1, from ring_battery_level.in_charger.")
+            .page_only()
             .gauge("oura_ring_in_charger", |d| flag(d.in_charger)),
     ];
 
@@ -49,12 +52,14 @@ impl Document for RingBatteryLevel {
         let has_been = documents.into_iter().filter(|d| d.timestamp.to_utc() <= latest);
         has_been.map(|d| Dated { date: Date::Instant(d.timestamp.to_utc()), view: d }).collect()
     }
+
+    fn evidence(&self) -> Evidence {
+        Evidence { synced: Some(self.timestamp.to_utc()), ..Evidence::default() }
+    }
 }
 
 impl Sampled for RingBatteryLevel {
     const SAMPLES: &'static [SampleMetric<Self>] =
         &[help("How full the ring's battery was, 0 to 1, at the sample's own time, from ring_battery_level.level.")
-            .samples("oura_sample_ring_battery_ratio", &[], |d| {
-                (vec![], full(d.level).map(|level| (d.timestamp.to_utc(), level)).into_iter().collect())
-            })];
+            .samples("oura_sample_ring_battery_ratio", &[], |d, _| (vec![], at(Some(d.timestamp), full(d.level))))];
 }

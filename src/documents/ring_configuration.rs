@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{
-    Appears, Dated, Document, Pace, Query,
+    Dated, Document, Pace, Query,
     times::Time,
     values::{hint, states, timestamp, version_label},
 };
@@ -84,9 +84,8 @@ impl Document for RingConfiguration {
     const QUERY: Query = Query::All;
     const PACE: Pace = Pace::QuarterDay;
     const KEEP_DAYS: Option<i64> = None;
-    const APPEARS: Appears = Appears::Never;
     const METRICS: &'static [Metric<Self>] = &[
-        help("The ring that was set up last, always 1, from ring_configuration.").rows(
+        help("The ring that was set up last, always 1, from ring_configuration.").page_only().rows(
             "oura_ring_info",
             &[
                 label("hardware_type", Hardware::WORDS),
@@ -98,6 +97,7 @@ impl Document for RingConfiguration {
             |ring| vec![ring.info()],
         ),
         help("When that ring was set up, from ring_configuration.set_up_at.")
+            .page_only()
             .gauge("oura_ring_set_up_timestamp_seconds", |ring| timestamp(ring.set_up_at)),
     ];
 

@@ -1,17 +1,16 @@
 //! `session`: breathing, meditation and other moments, the newest and all of the newest day that has one.
 
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::{
-    Appears, Dated, Document, Pace, Query,
+    Dated, Document, Pace, Query, Sampled,
     kind::each_day,
     times::{Day, Time},
-    values::{count, has_been, seconds, states, timestamp},
+    values::{MILLISECONDS_PER_SECOND, Series, at, count, has_been, heart_rate, hint, seconds, states, timestamp},
 };
 use crate::{
-    metric::{Metric, Row, help, label},
-    observation::{Moment, Sighting},
+    metric::{Metric, Row, SampleMetric, Samples, help, label},
+    observation::{Evidence, Moment},
 };
 
 states! {
@@ -77,18 +76,20 @@ impl Document for Session {
     const QUERY: Query = Query::Newest { within: 30 };
     const PACE: Pace = Pace::HalfHour;
     const KEEP_DAYS: Option<i64> = Some(30);
-    const APPEARS: Appears = Appears::DayEnd;
     const METRICS: &'static [Metric<SessionDay>] = &[
-        help("What the newest session was, always 1, from session.type and mood.").rows(
+        help("What the newest session was, always 1, from session.type and mood.").page_only().rows(
             "oura_session_last_info",
             &[label("kind", Type::WORDS), label("mood", Mood::WORDS)],
             |d| d.0.last().map(Session::info).into_iter().collect(),
         ),
         help("When the newest session began, from session.start_datetime.")
+            .page_only()
             .gauge("oura_session_last_start_timestamp_seconds", |d| d.newest(|s| timestamp(s.start_datetime))),
         help("When the newest session ended, from session.end_datetime.")
+            .page_only()
             .gauge("oura_session_last_end_timestamp_seconds", |d| d.newest(|s| timestamp(s.end_datetime))),
         help("How long the newest session took, from session.start_datetime and end_datetime.")
+            .page_only()
             .gauge("oura_session_last_duration_seconds", |d| d.newest(Session::seconds)),
         help("Sessions of the newest day that has one, from session.type.").rows(
             "oura_day_sessions",
@@ -97,16 +98,54 @@ impl Document for Session {
         ),
     ];
 
-    fn sighting(&self) -> Option<Sighting> {
-        self.end_datetime.map(Sighting::from)
-    }
+    const EVENTS: &'static [SampleMetric<Self>] =
+        &[help("How long a session took, at its beginning, from session.start_datetime and end_datetime.").samples(
+            "oura_sample_session_duration_seconds",
+            &[label("kind", Type::WORDS), label("mood", Mood::WORDS)],
+            |s, _| (s.info().0, at(s.start_datetime, s.seconds())),
+        )];
 
-    fn ended(view: &SessionDay) -> Option<DateTime<Utc>> {
-        view.0.iter().filter_map(|session| session.end_datetime).max().map(Time::to_utc)
+    fn evidence(&self) -> Evidence {
+        Evidence::of_zone(self.end_datetime)
     }
 
     fn views(documents: Vec<Self>, moment: &Moment) -> Vec<Dated<SessionDay>> {
         let has_begun = documents.into_iter().filter(|d| has_been(d.start_datetime, moment)).collect();
         each_day(has_begun, |d| d.day, |_, sessions| Some(SessionDay::of(sessions)))
     }
+}
+
+/// The part of a session that has a value every few seconds.
+#[derive(Debug, Deserialize)]
+pub(super) struct SessionSamples {
+    #[serde(default, deserialize_with = "hint")]
+    heart_rate: Option<Series>,
+    #[serde(default, deserialize_with = "hint")]
+    heart_rate_variability: Option<Series>,
+    #[serde(default, deserialize_with = "hint")]
+    motion_count: Option<Series>,
+}
+
+fn samples(series: Option<&Series>, unit: fn(f64) -> Option<f64>) -> Samples {
+    (vec![], series.map_or(vec![], |series| series.samples(unit)))
+}
+
+impl Sampled for SessionSamples {
+    const SAMPLES: &'static [SampleMetric<Self>] = &[
+        help("Heart rate in a session, from session.heart_rate.").samples(
+            "oura_sample_session_heart_rate_bpm",
+            &[],
+            |d, _| samples(d.heart_rate.as_ref(), |bpm| heart_rate(Some(bpm))),
+        ),
+        help("Heart rate variability (RMSSD) in a session, from session.heart_rate_variability.").samples(
+            "oura_sample_session_hrv_seconds",
+            &[],
+            |d, _| samples(d.heart_rate_variability.as_ref(), |hrv| Some(hrv / MILLISECONDS_PER_SECOND)),
+        ),
+        help("Movements counted in a session, from session.motion_count.").samples(
+            "oura_sample_session_motion",
+            &[],
+            |d, _| samples(d.motion_count.as_ref(), Some),
+        ),
+    ];
 }

@@ -1,24 +1,26 @@
 //! `sleep`: the periods of sleep; which of them is the night, and what the rest of the day adds.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use std::cmp::Reverse;
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde::Deserialize;
 
 use super::{
     Dated, Document,
     kind::each_day,
     times::{Day, Time},
-    values::{MILLISECONDS_PER_SECOND, ratio, timestamp},
+    values::{MILLISECONDS_PER_SECOND, heart_rate, ratio, timestamp},
 };
 use crate::{
-    metric::{Metric, flag, help},
-    observation::{Moment, Sighting, is_measured},
+    metric::{Metric, SampleMetric, flag, help},
+    observation::{Evidence, Moment, is_measured},
 };
 
-/// What Oura's short records write as lowest heart rate where they have none.
+/// What Oura wrote as lowest heart rate where it had none; since 2026 it writes 0 or null.
 const NO_HEART_RATE: f64 = 255.0;
 
-/// What a period of sleep counts as. One that this build does not know makes the record unreadable, so that it is
-/// counted and logged: it may be a night.
+/// What a period of sleep counts as. One that this build does not know, or none, makes the record unreadable, so that it
+/// is counted and logged: it may be a night.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Type {
@@ -34,7 +36,7 @@ enum Type {
 pub(super) struct Sleep {
     day: Day,
     #[serde(rename = "type")]
-    kind: Option<Type>,
+    kind: Type,
     bedtime_start: Option<Time>,
     bedtime_end: Option<Time>,
     deep_sleep_duration: Option<f64>,
@@ -59,11 +61,30 @@ impl Sleep {
     }
 
     fn is_long(&self) -> bool {
-        self.kind == Some(Type::LongSleep)
+        self.kind == Type::LongSleep
     }
 
     fn is_nap(&self) -> bool {
-        matches!(self.kind, Some(Type::Sleep | Type::LateNap))
+        matches!(self.kind, Type::Sleep | Type::LateNap)
+    }
+
+    /// Whether both tell of the same time.
+    fn overlaps(&self, other: &Self) -> bool {
+        let span = |period: &Self| period.bedtime_start.zip(period.bedtime_end);
+        span(self).zip(span(other)).is_some_and(|(own, other)| own.0 < other.1 && other.0 < own.1)
+    }
+
+    /// The seconds from the beginning of the document's day to `time`, both by the clock that it was written by.
+    fn offset(&self, time: Option<Time>) -> Option<f64> {
+        let midnight = self.day.date().and_time(NaiveTime::MIN);
+        time.map(|time| (time.by_the_clock() - midnight).as_seconds_f64())
+    }
+
+    /// A nap at its own time.
+    fn nap(&self, now: DateTime<Utc>) -> Vec<(DateTime<Utc>, f64)> {
+        let is_told = self.is_nap() && self.ended(now);
+        let start = self.bedtime_start.map(|start| start.to_utc()).filter(|_| is_told);
+        start.zip(self.total_sleep_duration).into_iter().collect()
     }
 
     /// Orders long periods: the one with the most sleep is the night, of equals the later.
@@ -73,26 +94,40 @@ impl Sleep {
     }
 }
 
+/// The lowest heart rate, where there is one.
+fn lowest_heart_rate(bpm: Option<f64>) -> Option<f64> {
+    heart_rate(bpm).filter(|bpm| *bpm != NO_HEART_RATE)
+}
+
 /// A day of sleep: its night and what else was slept.
 pub(super) struct SleepDay {
     night: Option<Sleep>,
     others: Vec<Sleep>,
+    /// Whether the night will not grow any more.
+    is_settled: bool,
 }
 
 impl SleepDay {
-    /// The day as its finished periods tell it. Without a night it waits until the day is over: the night may only not
-    /// have been synced yet.
+    /// The day as its finished periods tell it. Without a night it waits until the day is over, or has a sleep score: the
+    /// night may only not have been synced yet.
     fn of(day: NaiveDate, periods: Vec<Sleep>, moment: &Moment) -> Option<Self> {
         let counts = |period: &Sleep| period.ended(moment.now) && (period.is_long() || period.is_nap());
-        let mut others: Vec<_> = periods.into_iter().filter(counts).collect();
+        let mut others: Vec<_> = apart(periods.into_iter().filter(counts).collect());
         let night = (0..others.len()).filter(|i| others[*i].is_long()).max_by_key(|i| others[*i].length());
         let night = night.map(|i| others.swap_remove(i));
-        let over = day < moment.today() && !others.is_empty();
-        (night.is_some() || over).then_some(Self { night, others })
+        let is_scored = moment.scored.contains(&day) && others.iter().any(|period| period.kind == Type::Sleep);
+        let is_whole = (day < moment.today() && !others.is_empty()) || is_scored;
+        let end = night.as_ref().and_then(|night| night.bedtime_end);
+        let is_settled = end.is_some_and(|end| moment.is_settled(end.to_utc()));
+        (night.is_some() || is_whole).then_some(Self { night, others, is_settled })
     }
 
     fn night(&self, value: impl Fn(&Sleep) -> Option<f64>) -> Option<f64> {
         self.night.as_ref().and_then(value)
+    }
+
+    fn settled(&self) -> Option<f64> {
+        self.night(|_| flag(Some(self.is_settled)))
     }
 
     fn naps(&self) -> impl Iterator<Item = &Sleep> {
@@ -108,6 +143,18 @@ impl SleepDay {
     fn total_seconds(&self) -> Option<f64> {
         slept(self.night.iter().chain(&self.others))
     }
+}
+
+/// The periods without those that overlap a longer one: they tell of the same sleep once more.
+fn apart(mut periods: Vec<Sleep>) -> Vec<Sleep> {
+    periods.sort_by_key(|period| Reverse((period.is_long(), period.length())));
+    let mut apart: Vec<Sleep> = Vec::with_capacity(periods.len());
+    for period in periods {
+        if !apart.iter().any(|longer| longer.overlaps(&period)) {
+            apart.push(period);
+        }
+    }
+    apart
 }
 
 /// The seconds slept in all of `periods`; none if one of them does not say. (An empty sum of floats would be -0.)
@@ -139,10 +186,10 @@ impl Document for Sleep {
         help("Share of the time in bed that was slept, 0 to 1, from sleep.efficiency.")
             .gauge("oura_night_efficiency_ratio", |d| d.night(|n| ratio(n.efficiency))),
         help("Heart rate of the night on average, from sleep.average_heart_rate.")
-            .gauge("oura_night_average_heart_rate_bpm", |d| d.night(|n| n.average_heart_rate)),
+            .gauge("oura_night_average_heart_rate_bpm", |d| d.night(|n| heart_rate(n.average_heart_rate))),
         help("Lowest heart rate of the night, from sleep.lowest_heart_rate.")
             .gauge("oura_night_lowest_heart_rate_bpm", |d| {
-                d.night(|n| n.lowest_heart_rate.filter(|bpm| *bpm != NO_HEART_RATE))
+                d.night(|n| lowest_heart_rate(n.lowest_heart_rate))
             }),
         help("Heart rate variability (RMSSD) of the night on average, from sleep.average_hrv.")
             .gauge("oura_night_average_hrv_seconds", |d| {
@@ -156,6 +203,12 @@ impl Document for Sleep {
             .gauge("oura_night_bedtime_start_timestamp_seconds", |d| d.night(|n| timestamp(n.bedtime_start))),
         help("When the wearer got up, from sleep.bedtime_end.")
             .gauge("oura_night_bedtime_end_timestamp_seconds", |d| d.night(|n| timestamp(n.bedtime_end))),
+        help("When the wearer went to bed, from 00:00 of the document's day by the wearer's clock, negative before it, from sleep.bedtime_start.")
+            .gauge("oura_night_bedtime_start_offset_seconds", |d| d.night(|n| n.offset(n.bedtime_start))),
+        help("When the wearer got up, from 00:00 of the document's day by the wearer's clock, from sleep.bedtime_end.")
+            .gauge("oura_night_bedtime_end_offset_seconds", |d| d.night(|n| n.offset(n.bedtime_end))),
+        help("Whether the night will not grow any more, 0 or 1: the ring has synced half an hour after its end, or six hours went by.")
+            .gauge("oura_night_settled", SleepDay::settled),
         help("Whether the ring ran low in the night, 0 or 1, from sleep.low_battery_alert.")
             .gauge("oura_night_low_battery", |d| d.night(|n| flag(n.low_battery_alert))),
         help("Naps of the night's day, from sleep records of type sleep or late_nap.")
@@ -166,15 +219,16 @@ impl Document for Sleep {
             .gauge("oura_day_total_sleep_seconds", SleepDay::total_seconds),
     ];
 
+    const EVENTS: &'static [SampleMetric<Self>] = &[help(
+        "Time slept in a nap, at its beginning, from sleep.total_sleep_duration.",
+    )
+    .samples("oura_sample_nap_seconds", &[], |nap, moment| (vec![], nap.nap(moment.now)))];
+
     fn views(documents: Vec<Self>, moment: &Moment) -> Vec<Dated<SleepDay>> {
         each_day(documents, |d| d.day, |day, periods| SleepDay::of(day, periods, moment))
     }
 
-    fn ended(view: &SleepDay) -> Option<DateTime<Utc>> {
-        view.night.as_ref()?.bedtime_end.map(Time::to_utc)
-    }
-
-    fn sighting(&self) -> Option<Sighting> {
-        self.bedtime_end.or(self.bedtime_start).map(Sighting::from)
+    fn evidence(&self) -> Evidence {
+        Evidence::of_zone(self.bedtime_end.or(self.bedtime_start))
     }
 }

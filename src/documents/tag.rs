@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{
-    Appears, Dated, Document, Pace,
+    Dated, Document, Pace,
     kind::each_day,
     times::Day,
     values::{TEXT_ONLY, TagCode, count, or_empty},
@@ -37,7 +37,6 @@ impl Document for Tag {
     const SCOPE: &'static str = "tag";
     const PACE: Pace = Pace::HalfHour;
     const SELECTS_FIELDS: bool = false;
-    const APPEARS: Appears = Appears::DayEnd;
     const METRICS: &'static [Metric<Vec<Self>>] = &[help("Tags of the newest day that has one, from tag.tags.").rows(
         "oura_day_legacy_tags",
         &[label("tag", &[])],

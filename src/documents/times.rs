@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDate, Utc};
+use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDate, NaiveDateTime, Utc};
 use serde::Deserialize;
 
 use crate::observation::Sighting;
@@ -43,6 +43,11 @@ impl Time {
     /// The instant.
     pub(crate) fn to_utc(self) -> DateTime<Utc> {
         self.0.to_utc()
+    }
+
+    /// What the wearer's clock showed.
+    pub(super) fn by_the_clock(self) -> NaiveDateTime {
+        self.0.naive_local()
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use super::times::Time;
 use crate::{
     metric::Row,
-    observation::{CLOCK_TOLERANCE, Moment},
+    observation::{CLOCK_TOLERANCE, Moment, is_measured},
 };
 
 /// Joules in a kilocalorie.
@@ -41,6 +41,11 @@ pub(super) fn hint<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> R
     Ok(serde_json::from_value(serde_json::Value::deserialize(from)?).ok())
 }
 
+/// A heart rate, where there is one: no heart beats backwards, or not at all.
+pub(super) fn heart_rate(bpm: Option<f64>) -> Option<f64> {
+    bpm.filter(|bpm| is_measured(*bpm) && *bpm > 0.0)
+}
+
 /// Kilocalories in joules.
 pub(super) fn joules(kilocalories: Option<f64>) -> Option<f64> {
     kilocalories.map(|kilocalories| kilocalories * JOULES_PER_KILOCALORIE)
@@ -54,6 +59,11 @@ pub(super) fn ratio(percent: Option<f64>) -> Option<f64> {
 /// A time in seconds since 1970.
 pub(super) fn timestamp(time: Option<Time>) -> Option<f64> {
     time.map(|time| time.to_utc().timestamp() as f64)
+}
+
+/// A value at a time of its own, if there are both.
+pub(super) fn at(time: Option<Time>, value: Option<f64>) -> Vec<(DateTime<Utc>, f64)> {
+    time.map(Time::to_utc).zip(value).into_iter().collect()
 }
 
 /// Whether what began at `start`, if that is known, has begun: what is to come is no fact.
@@ -76,14 +86,14 @@ pub(super) struct Series {
 }
 
 impl Series {
-    /// The values that are there, as `unit` makes them, with their own time.
-    pub(super) fn samples(&self, unit: fn(f64) -> f64) -> Vec<(DateTime<Utc>, f64)> {
+    /// The values that are there and that `unit` makes something of, with their own time.
+    pub(super) fn samples(&self, unit: fn(f64) -> Option<f64>) -> Vec<(DateTime<Utc>, f64)> {
         let at = |place: usize| {
             let milliseconds = place as f64 * self.interval * MILLISECONDS_PER_SECOND;
             self.timestamp.to_utc().checked_add_signed(TimeDelta::try_milliseconds(milliseconds as i64)?)
         };
         let values = self.items.iter().enumerate();
-        values.filter_map(|(place, value)| Some((at(place)?, unit((*value)?)))).collect()
+        values.filter_map(|(place, value)| Some((at(place)?, unit((*value)?)?))).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Appears, Dated, Document, Pace, Query, kind::last_of_each_day, times::Day};
+use super::{Dated, Document, Pace, Query, kind::last_of_each_day, times::Day};
 use crate::{
     metric::{Metric, help},
     observation::Moment,
@@ -22,7 +22,6 @@ impl Document for Vo2Max {
     const QUERY: Query = Query::Newest { within: 30 };
     const PACE: Pace = Pace::Hour;
     const KEEP_DAYS: Option<i64> = Some(30);
-    const APPEARS: Appears = Appears::DayEnd;
     const METRICS: &'static [Metric<Self>] =
         &[help("Cardio capacity in ml/kg/min, from vO2_max.vo2_max.").gauge("oura_vo2_max", |d| d.vo2_max)];
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::values::OTHER;
 use crate::{
-    metric::Metric,
-    observation::{LabelValue, Observation},
+    metric::{Metric, SampleMetric},
+    observation::{LabelValue, Observation, Run},
 };
 
 /// How many different words of Oura's a metric shows of an account.
@@ -27,17 +27,25 @@ impl Words {
         let mut is_capped = false;
         for name in metric.free_labels() {
             for observation in &mut observations {
-                is_capped |= self.cap(observation, name);
+                is_capped |= self.cap(observation.name, &mut observation.labels, name);
             }
         }
         self.are_capped |= is_capped;
         if is_capped { summed(observations) } else { observations }
     }
 
+    /// Samples of `metric`, whose words beyond the hundred are `other`.
+    pub(super) fn capped<D>(&mut self, metric: &SampleMetric<D>, mut run: Run) -> Run {
+        for name in metric.free_labels() {
+            self.are_capped |= self.cap(run.name, &mut run.labels, name);
+        }
+        run
+    }
+
     /// Puts `other` in the place of a word for which there is none; whether it did.
-    fn cap(&mut self, observation: &mut Observation, name: &'static str) -> bool {
-        let shown = self.shown.entry((observation.name, name)).or_default();
-        let Some((_, word)) = observation.labels.iter_mut().find(|(label, _)| *label == name) else { return false };
+    fn cap(&mut self, metric: &'static str, labels: &mut [(&'static str, LabelValue)], name: &'static str) -> bool {
+        let shown = self.shown.entry((metric, name)).or_default();
+        let Some((_, word)) = labels.iter_mut().find(|(label, _)| *label == name) else { return false };
         if shown.contains(word) || word == OTHER {
             return false;
         }

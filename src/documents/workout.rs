@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::{
-    Appears, Dated, Document, Pace, Query,
+    Dated, Document, Pace, Query,
     kind::each_day,
     times::{Day, Time},
-    values::{Word, has_been, joules, seconds, states, timestamp},
+    values::{Word, at, has_been, joules, seconds, states, timestamp},
 };
 use crate::{
-    metric::{Metric, Row, help, label},
+    metric::{Label, Metric, Row, SampleMetric, help, label},
     observation::Moment,
 };
 
@@ -32,6 +31,10 @@ states! {
         LiveOuraHeartRate = "live_oura_heart_rate",
     }
 }
+
+/// What tells one workout from another.
+const LABELS: &[Label] =
+    &[label("activity", &[]), label("intensity", Intensity::WORDS), label("source", Source::WORDS)];
 
 /// A workout.
 #[derive(Debug, Deserialize)]
@@ -97,48 +100,65 @@ impl Document for Workout {
     const QUERY: Query = Query::Newest { within: 30 };
     const PACE: Pace = Pace::Quarter;
     const KEEP_DAYS: Option<i64> = Some(30);
-    const APPEARS: Appears = Appears::DayEnd;
-    const METRICS: &'static [Metric<WorkoutDay>] = &[
-        help("What the newest workout was, always 1, from workout.activity, intensity and source.").rows(
-            "oura_workout_last_info",
-            &[label("activity", &[]), label("intensity", Intensity::WORDS), label("source", Source::WORDS)],
-            |d| d.0.last().map(Workout::info).into_iter().collect(),
+    const METRICS: &'static [Metric<WorkoutDay>] =
+        &[
+            help("What the newest workout was, always 1, from workout.activity, intensity and source.")
+                .page_only()
+                .rows("oura_workout_last_info", LABELS, |d| d.0.last().map(Workout::info).into_iter().collect()),
+            help("When the newest workout began, from workout.start_datetime.")
+                .page_only()
+                .gauge("oura_workout_last_start_timestamp_seconds", |d| d.newest(|w| timestamp(w.start_datetime))),
+            help("When the newest workout ended, from workout.end_datetime.")
+                .page_only()
+                .gauge("oura_workout_last_end_timestamp_seconds", |d| d.newest(|w| timestamp(w.end_datetime))),
+            help("How long the newest workout took, from workout.start_datetime and end_datetime.")
+                .page_only()
+                .gauge("oura_workout_last_duration_seconds", |d| d.newest(Workout::seconds)),
+            help("Energy spent in the newest workout, from workout.calories.")
+                .page_only()
+                .gauge("oura_workout_last_energy_joules", |d| d.newest(Workout::joules)),
+            help("Distance of the newest workout, from workout.distance.")
+                .page_only()
+                .gauge("oura_workout_last_distance_meters", |d| d.newest(|w| w.distance)),
+            help("Workouts of the newest day that has one, from workout.activity.").rows(
+                "oura_day_workouts",
+                &[label("activity", &[])],
+                |d| d.by_activity(|_| Some(1.0)),
+            ),
+            help("Time of that day's workouts, from workout.start_datetime and end_datetime.").rows(
+                "oura_day_workout_duration_seconds",
+                &[label("activity", &[])],
+                |d| d.by_activity(Workout::seconds),
+            ),
+            help("Energy of that day's workouts, from workout.calories.").rows(
+                "oura_day_workout_energy_joules",
+                &[label("activity", &[])],
+                |d| d.by_activity(Workout::joules),
+            ),
+            help("Distance of that day's workouts, from workout.distance.").rows(
+                "oura_day_workout_distance_meters",
+                &[label("activity", &[])],
+                |d| d.by_activity(|w| w.distance),
+            ),
+        ];
+
+    const EVENTS: &'static [SampleMetric<Self>] = &[
+        help("How long a workout took, at its beginning, from workout.start_datetime and end_datetime.").samples(
+            "oura_sample_workout_duration_seconds",
+            LABELS,
+            |w, _| (w.info().0, at(w.start_datetime, w.seconds())),
         ),
-        help("When the newest workout began, from workout.start_datetime.")
-            .gauge("oura_workout_last_start_timestamp_seconds", |d| d.newest(|w| timestamp(w.start_datetime))),
-        help("When the newest workout ended, from workout.end_datetime.")
-            .gauge("oura_workout_last_end_timestamp_seconds", |d| d.newest(|w| timestamp(w.end_datetime))),
-        help("How long the newest workout took, from workout.start_datetime and end_datetime.")
-            .gauge("oura_workout_last_duration_seconds", |d| d.newest(Workout::seconds)),
-        help("Energy spent in the newest workout, from workout.calories.")
-            .gauge("oura_workout_last_energy_joules", |d| d.newest(Workout::joules)),
-        help("Distance of the newest workout, from workout.distance.")
-            .gauge("oura_workout_last_distance_meters", |d| d.newest(|w| w.distance)),
-        help("Workouts of the newest day that has one, from workout.activity.").rows(
-            "oura_day_workouts",
-            &[label("activity", &[])],
-            |d| d.by_activity(|_| Some(1.0)),
+        help("Energy spent in a workout, at its beginning, from workout.calories.").samples(
+            "oura_sample_workout_energy_joules",
+            LABELS,
+            |w, _| (w.info().0, at(w.start_datetime, w.joules())),
         ),
-        help("Time of that day's workouts, from workout.start_datetime and end_datetime.").rows(
-            "oura_day_workout_duration_seconds",
-            &[label("activity", &[])],
-            |d| d.by_activity(Workout::seconds),
-        ),
-        help("Energy of that day's workouts, from workout.calories.").rows(
-            "oura_day_workout_energy_joules",
-            &[label("activity", &[])],
-            |d| d.by_activity(Workout::joules),
-        ),
-        help("Distance of that day's workouts, from workout.distance.").rows(
-            "oura_day_workout_distance_meters",
-            &[label("activity", &[])],
-            |d| d.by_activity(|w| w.distance),
+        help("Distance of a workout, at its beginning, from workout.distance.").samples(
+            "oura_sample_workout_distance_meters",
+            LABELS,
+            |w, _| (w.info().0, at(w.start_datetime, w.distance)),
         ),
     ];
-
-    fn ended(view: &WorkoutDay) -> Option<DateTime<Utc>> {
-        view.0.iter().filter_map(|workout| workout.end_datetime).max().map(Time::to_utc)
-    }
 
     fn views(documents: Vec<Self>, moment: &Moment) -> Vec<Dated<WorkoutDay>> {
         let has_begun = documents.into_iter().filter(|d| has_been(d.start_datetime, moment)).collect();

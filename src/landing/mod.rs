@@ -92,7 +92,9 @@ fn row(account: &AccountState, collection: &CollectionState, now: DateTime<Utc>)
 fn shows(account: &AccountState, collection: &CollectionState) -> String {
     match collection.shown.as_ref().filter(|shown| !shown.observations.is_empty()) {
         None => "nothing".to_owned(),
-        Some(shown) => shown.date.day(account.zone).map_or_else(|| "what holds now".to_owned(), |day| day.to_string()),
+        Some(shown) => {
+            shown.date.day(account.zone()).map_or_else(|| "what holds now".to_owned(), |day| day.to_string())
+        }
     }
 }
 

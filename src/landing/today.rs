@@ -103,7 +103,7 @@ impl Card {
             let found = named.find(|observation| self.state.is_none() || observation.value == 1.0)?;
             let state = found.labels.first().filter(|_| self.state.is_some()).map(|(_, state)| state.to_string());
             let words = state.unwrap_or_else(|| (self.words)(found.value));
-            Some((found.value, words, shown.date.day(account.zone)))
+            Some((found.value, words, shown.date.day(account.zone())))
         };
         shown.find_map(with)
     }

@@ -1,10 +1,9 @@
 //! Whether the page can be trusted: the metrics of the accounts and their collections.
 
+use chrono::{NaiveDate, NaiveTime};
+
 use super::{AccountState, CollectionState};
 use crate::metric::{Metric, Row, flag, help, label};
-
-/// Which day the values of a collection are of; the history says it too.
-pub const DOCUMENT_DAY: &str = "oura_document_day_timestamp_seconds";
 
 fn each(account: &AccountState, value: impl Fn(&CollectionState) -> Option<f64>) -> Vec<Row> {
     let row = |collection| Some((vec![CollectionState::name(collection).into()], value(collection)?));
@@ -16,9 +15,17 @@ impl CollectionState {
         self.kind.name
     }
 
+    fn day(&self, account: &AccountState) -> Option<NaiveDate> {
+        self.shown.as_ref()?.date.day(account.zone())
+    }
+
     fn day_seconds(&self, account: &AccountState) -> Option<f64> {
-        let day = self.shown.as_ref()?.date.day(account.zone)?;
-        Some(day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp() as f64)
+        Some(self.day(account)?.and_time(NaiveTime::MIN).and_utc().timestamp() as f64)
+    }
+
+    fn age_days(&self, account: &AccountState) -> Option<f64> {
+        let today = account.moment(account.seen_at).today();
+        Some((today - self.day(account)?).num_days() as f64)
     }
 }
 
@@ -46,7 +53,13 @@ pub const ACCOUNT_METRICS: &[Metric<AccountState>] = &[
         |a| each(a, |c| flag(c.permitted)),
     ),
     help("00:00 UTC of the day whose document is shown.")
-        .rows(DOCUMENT_DAY, &[label("collection", &[])], |a| each(a, |c| c.day_seconds(a))),
+        .rows("oura_document_day_timestamp_seconds", &[label("collection", &[])], |a| each(a, |c| c.day_seconds(a))),
+    help("Days from the shown document's day to the wearer's today, by the wearer's own clock; 0: today's, -1: after a late nap.")
+        .rows("oura_document_age_days", &[label("collection", &[])], |a| each(a, |c| c.age_days(a))),
+    help("The wearer's offset from UTC, as their newest document tells it, from the first one on.")
+        .gauge("oura_wearer_utc_offset_seconds", |a| {
+            a.known.zone.map(|seen| f64::from(seen.zone.local_minus_utc()))
+        }),
 ];
 
 /// The metrics of all accounts together.

@@ -10,7 +10,7 @@ mod words;
 
 pub use board::Board;
 pub use collector::Latest;
-pub use metrics::{ACCOUNT_METRICS, BOARD_METRICS, DOCUMENT_DAY};
+pub use metrics::{ACCOUNT_METRICS, BOARD_METRICS};
 pub use page::{Encoded, Page};
 pub use permission::{Evidence, Refusals, is_granted, missing_scope};
 pub use state::{AccountState, CollectionState, Watch};

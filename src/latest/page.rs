@@ -7,11 +7,10 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use prometheus::{Encoder, Registry, TextEncoder};
+use prometheus::{Encoder, Registry, TextEncoder, core::Collector};
 
 use super::{Board, Latest};
 use crate::{
-    history::LiveStats,
     http,
     status::{ApiStats, process_registry},
 };
@@ -48,16 +47,16 @@ struct Body {
 }
 
 impl Page {
-    /// The page of `board` and of the exporter's own metrics.
+    /// The page of `board`, of the exporter's own metrics, and of `others`.
     ///
     /// # Errors
     /// Where two metrics have one name, which the tests over the catalogue rule out.
-    pub fn new(board: Arc<Board>, stats: ApiStats, live: Option<LiveStats>) -> Result<Self, prometheus::Error> {
+    pub fn new(board: Arc<Board>, stats: ApiStats, others: Vec<Box<dyn Collector>>) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         registry.register(Box::new(Latest::new(Arc::clone(&board))?))?;
         registry.register(Box::new(stats))?;
-        if let Some(live) = live {
-            registry.register(Box::new(live))?;
+        for collector in others {
+            registry.register(collector)?;
         }
         let process = process_registry()?;
         Ok(Self { board, registry, process, newest: ArcSwapOption::empty(), making: Mutex::default() })

@@ -8,7 +8,7 @@ use super::permission::{Evidence, Refusals, is_granted, is_witness, missing_scop
 use crate::{
     auth::Grant,
     documents::{Kind, Shown, Unreadable},
-    observation::Moment,
+    observation::{Known, Moment},
     oura::Standing,
     problem::{Access, Problem, Reason},
 };
@@ -31,8 +31,10 @@ pub struct AccountState {
     pub grant: Option<Grant>,
     /// When the access token ends; none if nobody knows.
     pub token_expires_at: Option<DateTime<Utc>>,
-    /// The wearer's offset from UTC, as the newest document tells it.
-    pub zone: FixedOffset,
+    /// What documents have told of the wearer.
+    pub known: Known,
+    /// When this is looked at: ages are by it.
+    pub seen_at: DateTime<Utc>,
     /// Until when Oura last asked for no requests.
     pub rate_limited_until: Option<DateTime<Utc>>,
     /// Its collections, in the order in which they are asked for.
@@ -89,7 +91,8 @@ impl AccountState {
             is_signed_in: false,
             grant: None,
             token_expires_at: None,
-            zone: Utc.fix(),
+            known: Known::default(),
+            seen_at: DateTime::UNIX_EPOCH,
             rate_limited_until: None,
             collections,
         }
@@ -97,13 +100,19 @@ impl AccountState {
 
     /// Now, as the wearer lives it.
     pub fn moment(&self, now: DateTime<Utc>) -> Moment {
-        Moment { now, zone: self.zone }
+        self.known.moment(now)
+    }
+
+    /// The wearer's offset from UTC; UTC's own while no document has told it.
+    pub fn zone(&self) -> FixedOffset {
+        self.known.zone.map_or_else(|| Utc.fix(), |seen| seen.zone)
     }
 
     /// The account as it stands at `now`: what is overdue is not up, and values that are too old are not shown. A task that
     /// hangs writes nothing any more, so this goes by the clock of whoever looks.
     pub fn visible(&self, now: DateTime<Utc>, stale_after: TimeDelta) -> Self {
         let mut state = self.clone();
+        state.seen_at = now;
         let moment = self.moment(now);
         for collection in &mut state.collections {
             if collection.up != Some(false) && collection.is_overdue_at(now) {

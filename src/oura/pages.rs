@@ -97,13 +97,20 @@ impl Client {
         self.bare(&Get { collection, path: collection, query: &[], largest: LARGEST_REPLY }).await
     }
 
-    /// One document of a collection by its id.
+    /// One document of a collection by its id; none if there is no such document any more.
     ///
     /// # Errors
-    /// That of the request; `Rejected` with 404 if there is no such document.
-    pub async fn document(&self, collection: &'static str, id: &str) -> Result<Box<RawValue>, ApiError> {
+    /// That of the request, or `Unreadable` if the answer is no JSON.
+    pub async fn document(&self, collection: &'static str, id: &str) -> Result<Option<Box<RawValue>>, ApiError> {
+        // An id is letters, digits and dashes; anything else would lead to another route.
+        if !id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')) {
+            return Ok(None);
+        }
         let path = format!("{collection}/{id}");
-        self.bare(&Get { collection, path: &path, query: &[], largest: LARGEST_DOCUMENT }).await
+        match self.bare(&Get { collection, path: &path, query: &[], largest: LARGEST_DOCUMENT }).await {
+            Err(ApiError::Rejected { status: 404, .. }) => Ok(None),
+            answer => answer.map(Some),
+        }
     }
 
     async fn bare(&self, get: &Get<'_>) -> Result<Box<RawValue>, ApiError> {

@@ -6,13 +6,18 @@ use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
-use super::series::{KEPT, OVERLAP, Series, distinct, time};
+use super::{
+    series::{KEPT, OVERLAP, Series, distinct, time},
+    whole::{Due, Wholes},
+};
 use crate::{
     defect::caught_in,
-    documents::{Days, Kind, Query},
+    documents::{Kind, Query},
     latest::{is_granted, missing_scope},
+    observation::{DateRange, Moment},
     oura::{ApiError, Client, Room, Standing},
     problem::{Problem, Reason},
+    samples::LOOK_BACK,
 };
 
 /// Days asked for beyond what is shown, on both sides: Oura filters some collections by UTC, some by the time they
@@ -30,14 +35,50 @@ const FURTHEST_ZONE: TimeDelta = TimeDelta::hours(14);
 /// The longest time for all pages and repetitions of one collection.
 const LONGEST_TURN: Duration = Duration::from_secs(300);
 
+/// So many documents are read whole one by one; more of them come in one list.
+const MOST_SINGLE: usize = 2;
+
 type Parameters = Vec<(&'static str, String)>;
+type Documents = Vec<Box<RawValue>>;
+
+/// What is kept of a collection between its turns.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// The rows of a time series.
+    pub(super) series: Option<Series>,
+    /// What was read whole.
+    wholes: Wholes,
+}
+
+/// What the record wants of a turn.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// Now, with all that is known of the wearer.
+    pub(super) moment: Moment,
+    /// Whether it looks back at all days that may still change.
+    pub(super) looks_back: bool,
+    /// How far back dense samples are told.
+    pub(super) dense_from: DateTime<Utc>,
+    /// The newest dense sample that was told.
+    pub(super) newest: Option<DateTime<Utc>>,
+}
+
+/// What a turn brought.
+pub(super) struct Answer {
+    /// The documents; of a time series together with those kept from before.
+    pub(super) documents: Documents,
+    /// The days of which all documents are there.
+    pub(super) days: DateRange,
+    /// The documents that were read whole, or why they could not be.
+    pub(super) whole: Result<Documents, Problem>,
+}
 
 /// What is asked of a collection.
 enum Ask<'a> {
-    /// What is newest, with what is kept of a time series.
-    Newest(&'a mut Option<Series>),
+    /// What is newest, with what is kept of the collection.
+    Newest(&'a mut Kept),
     /// What there is of some days.
-    Past(Days),
+    Past(DateRange),
 }
 
 /// One collection's turn.
@@ -47,35 +88,42 @@ pub(super) struct Fetch {
     pub(super) now: DateTime<Utc>,
     /// The token was refused at the last turn, so it is tried elsewhere first.
     pub(super) is_doubtful: bool,
-    /// How far back samples with their own time are wanted; none if they are not wanted at all.
-    pub(super) samples: Option<TimeDelta>,
+    /// What the record wants; none: there is no record.
+    pub(super) wanted: Option<Wanted>,
     /// What its lists may take up together.
     pub(super) room: Room,
 }
 
 impl Fetch {
-    /// A turn without samples.
+    /// A turn for the page alone.
     pub(super) fn new(client: Arc<Client>, kind: &'static Kind, now: DateTime<Utc>) -> Self {
-        Self { client, kind, now, is_doubtful: false, samples: None, room: Room::new(kind.most_documents) }
+        Self { client, kind, now, is_doubtful: false, wanted: None, room: Room::new(kind.most_documents) }
     }
 
-    /// Gets the collection's documents; for a time series together with those kept from before.
-    pub(super) async fn run(&self, series: &mut Option<Series>) -> Result<Vec<Box<RawValue>>, Problem> {
-        let turn = caught_in(self.with_renewal(&mut Ask::Newest(series))).await;
+    /// Gets the collection's documents, and what is to be read whole of them.
+    pub(super) async fn run(&self, kept: &mut Kept) -> Result<Answer, Problem> {
+        let turn = caught_in(self.answer(kept)).await;
         turn.unwrap_or_else(|defect| {
             // Nobody knows how far it had come.
-            *series = None;
+            *kept = Kept::default();
             Err(Problem::of_defect(&defect))
         })
     }
 
+    async fn answer(&self, kept: &mut Kept) -> Result<Answer, Problem> {
+        let documents = self.with_renewal(&mut Ask::Newest(kept)).await?;
+        let whole = timeout(LONGEST_TURN, self.whole(&mut kept.wholes, &documents)).await;
+        let whole = whole.unwrap_or(Err(ApiError::Timeout(LONGEST_TURN))).map_err(Problem::from);
+        Ok(Answer { documents, days: self.covered(), whole })
+    }
+
     /// Gets what there is of `days`, by the documents' own days or instants, and of a little more on both sides.
-    pub(super) async fn past(&self, days: Days) -> Result<Vec<Box<RawValue>>, Problem> {
+    pub(super) async fn past(&self, days: DateRange) -> Result<Documents, Problem> {
         let turn = caught_in(self.with_renewal(&mut Ask::Past(days))).await;
         turn.unwrap_or_else(|defect| Err(Problem::of_defect(&defect)))
     }
 
-    async fn with_renewal(&self, ask: &mut Ask<'_>) -> Result<Vec<Box<RawValue>>, Problem> {
+    async fn with_renewal(&self, ask: &mut Ask<'_>) -> Result<Documents, Problem> {
         let first = self.turn(ask).await;
         match &first {
             Err(problem) if problem.reason == Reason::Token && self.client.source().is_kept() => {
@@ -88,7 +136,7 @@ impl Fetch {
         }
     }
 
-    async fn turn(&self, ask: &mut Ask<'_>) -> Result<Vec<Box<RawValue>>, Problem> {
+    async fn turn(&self, ask: &mut Ask<'_>) -> Result<Documents, Problem> {
         if self.is_doubtful && self.standing(&ApiError::Unauthorized).await == Ok(Standing::TokenRefused) {
             return Err(Problem::of_refusal(Standing::TokenRefused));
         }
@@ -101,37 +149,74 @@ impl Fetch {
         }
     }
 
-    async fn documents(&self, ask: &mut Ask<'_>) -> Result<Vec<Box<RawValue>>, ApiError> {
+    async fn documents(&self, ask: &mut Ask<'_>) -> Result<Documents, ApiError> {
         match ask {
-            Ask::Newest(series) => self.newest_documents(series).await,
+            Ask::Newest(kept) => self.newest_documents(&mut kept.series).await,
             Ask::Past(days) => self.of_days(*days).await,
         }
     }
 
-    async fn newest_documents(&self, series: &mut Option<Series>) -> Result<Vec<Box<RawValue>>, ApiError> {
+    async fn newest_documents(&self, series: &mut Option<Series>) -> Result<Documents, ApiError> {
         match self.kind.query {
             Query::Single => Ok(vec![self.client.single(self.kind.name).await?]),
             Query::All => self.ask(vec![]).await,
-            Query::Days { back } => {
-                self.ask(self.days(back.max(self.depth().map_or(0, |depth| depth.num_days())))).await
-            }
+            Query::Days { .. } => self.ask(self.days(self.back())).await,
             Query::Newest { within } => self.newest(within).await,
             Query::LastSample => self.last_sample().await,
             Query::LastDay => self.last_day(series).await,
         }
     }
 
-    /// How far back samples are wanted, where the documents hold some.
-    fn depth(&self) -> Option<TimeDelta> {
-        self.samples.filter(|_| self.kind.has_samples())
+    fn looks_back(&self) -> bool {
+        self.wanted.as_ref().is_some_and(|wanted| wanted.looks_back)
     }
 
-    async fn of_days(&self, (first, last): Days) -> Result<Vec<Box<RawValue>>, ApiError> {
+    /// How many days before today are asked for first.
+    fn back(&self) -> i64 {
+        let usual = match self.kind.query {
+            Query::Days { back } => back,
+            Query::Newest { within } if self.looks_back() => within,
+            _ => WEEK,
+        };
+        if self.looks_back() { usual.max(LOOK_BACK.num_days()) } else { usual }
+    }
+
+    /// The days of which an answer has all documents.
+    fn covered(&self) -> DateRange {
+        let today = self.now.date_naive();
+        DateRange { first: today - TimeDelta::days(self.back()), last: today + TimeDelta::days(AHEAD) }
+    }
+
+    /// The documents that are to be read whole.
+    async fn whole(&self, wholes: &mut Wholes, documents: &[Box<RawValue>]) -> Result<Documents, ApiError> {
+        let Some(wanted) = self.wanted.as_ref().filter(|_| self.kind.has_whole_documents()) else { return Ok(vec![]) };
+        let oldest = wanted.dense_from.date_naive();
+        let due = wholes.due(self.kind, documents, &wanted.moment, oldest);
+        let read = if due.len() > MOST_SINGLE { self.listed(&due).await? } else { self.one_by_one(&due).await? };
+        wholes.read(&due, self.now);
+        Ok(read)
+    }
+
+    async fn one_by_one(&self, due: &[Due]) -> Result<Documents, ApiError> {
+        let mut documents = Vec::with_capacity(due.len());
+        for document in due {
+            documents.extend(self.client.document(self.kind.name, &document.id).await?);
+        }
+        Ok(documents)
+    }
+
+    async fn listed(&self, due: &[Due]) -> Result<Documents, ApiError> {
+        let days = due.iter().map(|document| document.day);
+        let Some((first, last)) = days.clone().min().zip(days.max()) else { return Ok(vec![]) };
+        self.ask_for(between(first, last), true).await
+    }
+
+    async fn of_days(&self, DateRange { first, last }: DateRange) -> Result<Documents, ApiError> {
         match self.kind.query {
             Query::Single => Ok(vec![self.client.single(self.kind.name).await?]),
             Query::All => self.ask(vec![]).await,
-            Query::Newest { .. } => self.ask(between(first, last)).await,
-            Query::Days { back } => self.ask(between(first - TimeDelta::days(back), last)).await,
+            Query::Newest { .. } => self.ask_for(between(first, last), true).await,
+            Query::Days { back } => self.ask_for(between(first - TimeDelta::days(back), last), true).await,
             Query::LastSample | Query::LastDay => {
                 let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
                 let (mut start, end) =
@@ -147,10 +232,12 @@ impl Fetch {
         }
     }
 
-    /// The newest sample; where more are wanted, all of those days, and the newest if there are none.
-    async fn last_sample(&self) -> Result<Vec<Box<RawValue>>, ApiError> {
-        if let Some(depth) = self.depth() {
-            let rows = self.ask(self.instants(self.now - depth)).await?;
+    /// The newest sample; for the record, all since the newest that was told, and once an hour a day's.
+    async fn last_sample(&self) -> Result<Documents, ApiError> {
+        if let Some(wanted) = &self.wanted {
+            let known = wanted.newest.map(|newest| newest - OVERLAP).filter(|_| !wanted.looks_back);
+            let start = known.unwrap_or(self.now - KEPT).max(wanted.dense_from);
+            let rows = self.ask(self.instants(start)).await?;
             if !rows.is_empty() {
                 return Ok(distinct(rows));
             }
@@ -158,18 +245,18 @@ impl Fetch {
         self.ask(latest()).await
     }
 
-    async fn newest(&self, within: i64) -> Result<Vec<Box<RawValue>>, ApiError> {
-        let near = self.ask(self.days(WEEK)).await?;
-        if near.is_empty() { self.ask(self.days(within)).await } else { Ok(near) }
+    async fn newest(&self, within: i64) -> Result<Documents, ApiError> {
+        let near = self.ask(self.days(self.back())).await?;
+        if near.is_empty() && !self.looks_back() { self.ask(self.days(within)).await } else { Ok(near) }
     }
 
     /// What is new since the last poll; or the whole day, once an hour.
-    async fn last_day(&self, kept: &mut Option<Series>) -> Result<Vec<Box<RawValue>>, ApiError> {
+    async fn last_day(&self, kept: &mut Option<Series>) -> Result<Documents, ApiError> {
         let known = kept.as_ref().and_then(|series| series.continues_from(self.now));
         match known {
             Some(newest) => {
                 let new = self.ask(self.instants(newest - OVERLAP)).await?;
-                let series = kept.get_or_insert_with(|| Series::new(self.now, KEPT));
+                let series = kept.get_or_insert_with(|| Series::new(self.now));
                 series.add(new, self.now);
             }
             None => self.whole_day(kept).await?,
@@ -180,7 +267,7 @@ impl Fetch {
     /// The day up to the newest sample, and what came since the newest that was known; the first time, as far back as
     /// samples are wanted.
     async fn whole_day(&self, kept: &mut Option<Series>) -> Result<(), ApiError> {
-        let depth = self.depth().unwrap_or(KEPT).max(KEPT);
+        let depth = self.first_depth();
         let mut rows = self.ask(latest()).await?;
         let newest = rows.iter().filter_map(|row| time(row)).max().map(|newest| newest.min(self.now));
         // There is one, of which nobody can tell when it was: the others may be good.
@@ -192,14 +279,26 @@ impl Fetch {
         if let Some(start) = start {
             rows.extend(self.ask(self.instants(start)).await?);
         }
-        let series = kept.get_or_insert_with(|| Series::new(self.now, depth));
+        let series = kept.get_or_insert_with(|| Series::new(self.now));
         series.begin_anew(start, self.now);
         series.add(rows, self.now);
         Ok(())
     }
 
-    async fn ask(&self, mut query: Parameters) -> Result<Vec<Box<RawValue>>, ApiError> {
-        if let Some(fields) = self.kind.fields(self.samples.is_some()) {
+    /// How far back of its newest sample a time series is read that was not followed before: as far as its samples are to
+    /// be told.
+    fn first_depth(&self) -> TimeDelta {
+        let Some(wanted) = &self.wanted else { return KEPT };
+        let start = wanted.newest.map_or(wanted.dense_from, |newest| (newest - OVERLAP).max(wanted.dense_from));
+        (self.now - start).max(KEPT)
+    }
+
+    async fn ask(&self, query: Parameters) -> Result<Documents, ApiError> {
+        self.ask_for(query, false).await
+    }
+
+    async fn ask_for(&self, mut query: Parameters, whole: bool) -> Result<Documents, ApiError> {
+        if let Some(fields) = self.kind.fields(whole) {
             query.push(("fields", fields.join(",")));
         }
         self.client.documents_within(&self.room, self.kind.name, &query).await

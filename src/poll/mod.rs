@@ -2,10 +2,12 @@
 
 mod account;
 mod fetch;
+mod follower;
 mod notes;
 mod schedule;
 mod series;
 mod troubles;
+mod whole;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,8 +15,9 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 pub use account::Account;
+use follower::Follower;
 
-use crate::{clock::Clock, documents::Kind, history::Recent, latest::Board, oura::Patience, status::ApiStats};
+use crate::{clock::Clock, documents::Kind, latest::Board, oura::Patience, samples::Samples, status::ApiStats};
 
 /// What all accounts share.
 #[derive(Clone)]
@@ -31,11 +34,29 @@ pub struct Poller {
     pub clock: Clock,
     /// Where failures are counted.
     pub stats: ApiStats,
-    /// Where samples with their own time go; none if nobody wants them.
-    pub samples: Option<Arc<Recent>>,
+    /// The record; none if nobody wants it.
+    pub samples: Option<Arc<Samples>>,
+}
+
+/// Accounts that are followed by hand.
+pub struct Followers(Vec<Follower>);
+
+impl Followers {
+    /// Asks whatever is due by the poller's clock.
+    pub async fn catch_up(&mut self) {
+        for follower in &mut self.0 {
+            follower.catch_up().await;
+        }
+    }
 }
 
 impl Poller {
+    /// The accounts as they are followed, for a caller who goes from one moment to the next.
+    pub fn by_hand(&self, accounts: Vec<Account>) -> Followers {
+        let followed = accounts.into_iter().enumerate();
+        Followers(followed.map(|(slot, account)| Follower::new(self.clone(), slot, account)).collect())
+    }
+
     /// Polls all accounts, each in a task of its own, for ever.
     ///
     /// # Errors
@@ -57,7 +78,7 @@ impl Poller {
         loop {
             account.client.source().signed_in().await;
             tokio::select! {
-                () = self.clone().follow(slot, account.clone()) => {}
+                () = Follower::new(self.clone(), slot, account.clone()).run() => {}
                 () = account.client.source().signed_out() => {
                     warn!(account = name, "its token file is gone, as after a logout: it leaves the page until somebody signs in again");
                     self.forget(slot, name);

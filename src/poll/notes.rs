@@ -1,35 +1,46 @@
 //! What an answer changes in an account's state, and what is logged of it: once when it begins, once when it ends.
 
-use serde_json::value::RawValue;
 use tracing::{debug, info, warn};
 
 use super::{
-    account::{Follower, readable, size},
+    account::{readable, size},
+    fetch::Answer,
+    follower::Follower,
     troubles::Trouble,
 };
 use crate::{
     documents::{Reading, Unreadable},
     latest::{AccountState, CollectionState},
-    observation::Sighting,
     oura::apart,
     problem::{Problem, Reason},
 };
 
 impl Follower {
-    /// Reads an answer's documents; a failure only if none of them can be read.
-    pub(super) async fn read(&mut self, place: usize, documents: Vec<Box<RawValue>>) -> Result<Reading, Problem> {
-        let kind = self.poller.kinds[place];
-        let (bytes, moment) = (size(&documents), self.state.moment(self.poller.clock.now()));
+    /// Reads an answer's documents, for the page and for the record; a failure only if none of them can be read.
+    pub(super) async fn read(&mut self, place: usize, answer: Answer) -> Result<Reading, Problem> {
+        let (kind, now) = (self.poller.kinds[place], self.poller.clock.now());
+        let Answer { documents, days, whole } = answer;
+        let (whole, lacking) = match whole {
+            Ok(whole) => (whole, None),
+            Err(problem) => (vec![], Some(problem)),
+        };
         let asked = documents.len();
-        let (recent, account) = (self.poller.samples.clone(), self.state.name.clone());
+        let bytes = size(&documents) + size(&whole);
+        let (account, known) = (self.state.name.clone(), self.state.known.clone());
+        let samples = self.poller.samples.clone();
         let read = move || {
-            let reading = kind.read(&documents, &moment);
-            if let Some(recent) = recent {
-                recent.add(&account, |take| kind.samples(&documents, take), moment.now);
+            let reading = kind.read(&documents, &known, now, samples.as_ref().map(|_| days));
+            if let Some(samples) = samples {
+                samples.learn(&account, kind, &reading, days, now);
+                let moment = reading.known.moment(now);
+                let dense = if kind.is_series() { &documents } else { &whole };
+                samples.learn_dense(&account, kind, |take| kind.samples(dense, &moment, take), now);
             }
             reading
         };
         let reading = apart(bytes, read).await;
+        self.state.known.merge(&reading.known);
+        self.tell_of_whole(place, lacking.as_ref());
         let count = reading.unreadable.count;
         if count > 0 {
             self.poller.stats.errors(&self.state.name, kind.name, Reason::Document, count as u64);
@@ -37,9 +48,26 @@ impl Follower {
         readable(reading, asked)
     }
 
+    /// Logs once that documents could not be read whole, and once that they can be again: their values are shown all the
+    /// same, but their dense samples are missing.
+    fn tell_of_whole(&mut self, place: usize, problem: Option<&Problem>) {
+        let (account, collection) = (&self.state.name, self.poller.kinds[place].name);
+        let lacked = std::mem::replace(&mut self.kept[place].lacks_whole, problem.is_some());
+        match problem {
+            Some(problem) => {
+                self.poller.stats.errors(account, collection, problem.reason, 1);
+                if !lacked {
+                    let (reason, advice) = (problem.reason.label(), self.state.advice(problem.reason));
+                    warn!(account, collection, reason, "its dense samples cannot be read: {}; {advice}", problem.what);
+                }
+            }
+            None if lacked => info!(account, collection, "its dense samples can be read again"),
+            None => {}
+        }
+    }
+
     /// Takes note of an answer.
     pub(super) fn succeeded(&mut self, place: usize, reading: Reading) {
-        self.sighted(reading.sighting);
         self.state.authorized = Some(true);
         let before = self.reasons();
         self.log_unreadable(place, &reading);
@@ -124,15 +152,6 @@ impl Follower {
             warn!(account, collection, "more than 100 different words in one label; the others are counted as `other`");
         }
         collection.words_are_capped |= are_capped;
-    }
-
-    fn sighted(&mut self, sighting: Option<Sighting>) {
-        if let Some(sighting) = sighting
-            && self.sighting.is_none_or(|known| known.at <= sighting.at)
-        {
-            self.sighting = Some(sighting);
-            self.state.zone = sighting.zone;
-        }
     }
 
     /// Logs the problems that there are and that were not told: what one collection answers may say something about another

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::{documents::Time, observation::CLOCK_TOLERANCE};
 
-/// How far back of its newest sample a series is read whole, and kept unless more is wanted.
+/// How far back of its newest sample a series is read whole, and kept.
 pub(super) const KEPT: TimeDelta = TimeDelta::hours(24);
 /// How far back of the newest sample is asked again: rows of the last sync may come in any order.
 pub(super) const OVERLAP: TimeDelta = TimeDelta::hours(1);
@@ -22,29 +22,35 @@ const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// Rows by their time.
 #[derive(Debug)]
 pub(super) struct Series {
-    rows: BTreeMap<DateTime<Utc>, Box<RawValue>>,
+    /// By time and source: what two sources say of one second are two rows.
+    rows: BTreeMap<(DateTime<Utc>, Option<String>), Box<RawValue>>,
     timeless: Vec<Box<RawValue>>,
     whole: DateTime<Utc>,
-    /// How far back of its newest sample it is kept.
-    depth: TimeDelta,
 }
 
 #[derive(Deserialize)]
-struct Stamp {
+struct Stamp<'a> {
     timestamp: Time,
+    #[serde(borrow, default)]
+    source: Option<&'a RawValue>,
+}
+
+fn stamp(row: &RawValue) -> Option<(DateTime<Utc>, Option<String>)> {
+    let Stamp { timestamp, source } = serde_json::from_str(row.get()).ok()?;
+    Some((timestamp.to_utc(), source.map(|source| source.get().to_owned())))
 }
 
 /// When a row was taken, if it says so, and of a year in which it can have been.
 pub(super) fn time(row: &RawValue) -> Option<DateTime<Utc>> {
-    serde_json::from_str::<Stamp>(row.get()).ok().map(|stamp| stamp.timestamp.to_utc())
+    stamp(row).map(|(time, _)| time)
 }
 
-/// The rows of a time series that is not kept, by the same rule: of two of one time, the last.
+/// The rows of a time series that is not kept, by the same rule: of two of one time and source, the last.
 pub(super) fn distinct(rows: Vec<Box<RawValue>>) -> Vec<Box<RawValue>> {
     let (mut dated, mut timeless) = (BTreeMap::new(), vec![]);
     for row in rows {
-        match time(&row) {
-            Some(time) => drop(dated.insert(time, row)),
+        match stamp(&row) {
+            Some(stamp) => drop(dated.insert(stamp, row)),
             None => timeless.push(row),
         }
     }
@@ -52,23 +58,23 @@ pub(super) fn distinct(rows: Vec<Box<RawValue>>) -> Vec<Box<RawValue>> {
 }
 
 impl Series {
-    /// An empty series that is being read whole at `now`, and kept so far back.
-    pub(super) fn new(now: DateTime<Utc>, depth: TimeDelta) -> Self {
-        Self { rows: BTreeMap::new(), timeless: vec![], whole: now, depth }
+    /// An empty series that is being read whole at `now`.
+    pub(super) fn new(now: DateTime<Utc>) -> Self {
+        Self { rows: BTreeMap::new(), timeless: vec![], whole: now }
     }
 
     /// Forgets what was from `start` on, which is being read whole at `now`; all of it where nothing is known.
     pub(super) fn begin_anew(&mut self, start: Option<DateTime<Utc>>, now: DateTime<Utc>) {
         self.whole = now;
         match start {
-            Some(start) => drop(self.rows.split_off(&start)),
+            Some(start) => drop(self.rows.split_off(&(start, None))),
             None => self.rows.clear(),
         }
     }
 
     /// Its newest sample.
     pub(super) fn newest(&self) -> Option<DateTime<Utc>> {
-        self.rows.keys().next_back().copied()
+        self.rows.keys().next_back().map(|(time, _)| *time)
     }
 
     /// Its newest sample, unless it is time to read it whole again.
@@ -76,18 +82,19 @@ impl Series {
         self.newest().filter(|_| now - self.whole < WHOLE_EVERY)
     }
 
-    /// Adds rows; one of the same time replaces the one before, and one from the future is no sample.
+    /// Adds rows; one of the same time and source replaces the one before, and one from the future is no sample. What is
+    /// added stays until the next time, however old it is: somebody has to see it once.
     pub(super) fn add(&mut self, rows: Vec<Box<RawValue>>, now: DateTime<Utc>) {
         self.timeless.clear();
+        if let Some(newest) = self.newest() {
+            self.rows = self.rows.split_off(&(newest - KEPT, None));
+        }
         for row in rows {
-            match time(&row) {
-                Some(time) if time > now + CLOCK_TOLERANCE => {}
-                Some(time) => drop(self.rows.insert(time, row)),
+            match stamp(&row) {
+                Some((time, _)) if time > now + CLOCK_TOLERANCE => {}
+                Some(stamp) => drop(self.rows.insert(stamp, row)),
                 None => self.timeless.push(row),
             }
-        }
-        if let Some(newest) = self.rows.keys().next_back() {
-            self.rows = self.rows.split_off(&(*newest - self.depth));
         }
         let mut bytes: usize = self.rows.values().map(|row| row.get().len()).sum();
         while self.rows.len() > MOST_ROWS || bytes > MOST_BYTES {
@@ -112,14 +119,17 @@ mod tests {
     #[test]
     fn keeps_a_day_replaces_what_came_again_and_is_read_whole_each_hour() {
         let now = Utc::now();
-        let mut series = Series::new(now, KEPT);
+        let mut series = Series::new(now);
         series.add(vec![row(now - TimeDelta::hours(20), 50), row(now, 60)], now);
         let odd = RawValue::from_string(r#"{"bpm":1}"#.to_owned()).unwrap();
         let (later, never) = (now + TimeDelta::hours(5), now + TimeDelta::days(900));
         series.add(vec![row(now, 61), row(later, 70), row(never, 99), odd], later);
-        let texts: Vec<_> = series.documents().iter().map(|row| row.get().to_owned()).collect();
-        assert_eq!(texts.len(), 3, "{texts:?}");
-        assert!(texts[0].ends_with("61}") && texts[1].ends_with("70}") && texts[2] == r#"{"bpm":1}"#);
+        let endings = |series: &Series| -> Vec<String> {
+            series.documents().iter().map(|row| row.get().rsplit('"').next().unwrap_or_default().to_owned()).collect()
+        };
+        assert_eq!(endings(&series), [":50}", ":61}", ":70}", ":1}"], "what was there is seen once more");
+        series.add(vec![], later);
+        assert_eq!(endings(&series), [":61}", ":70}"]);
         assert_eq!(series.continues_from(now + TimeDelta::minutes(59)), Some(later));
         assert_eq!(series.continues_from(now + TimeDelta::hours(1)), None);
     }

@@ -9,11 +9,13 @@ use std::{
 
 use chrono::NaiveDate;
 use oura_exporter::{
+    backfill::{Backfill, Destination, Persistence, Readers},
     clock::Clock,
     config::{AccountConfig, Accounts, Config, Flags},
     exporter,
-    history::{Access, Backfill, Cadence, Destination, Persistence, Receiver, Target},
     oura::Patience,
+    remote_write::{Access, Receiver},
+    samples::Target,
     simulator::Simulator,
     status::ApiStats,
 };
@@ -68,7 +70,7 @@ impl Run {
     async fn into_destination(self, simulator: &Simulator, destination: Destination) {
         oura_exporter::tls::choose_provider();
         let config = config(simulator, &[self.person], &[("OURA_COLLECTIONS", self.collections.to_owned())]);
-        let kinds = config.collections.clone();
+        let kinds = config.collections.iter().copied().filter(|kind| kind.is_recorded()).collect();
         let stats = ApiStats::new().expect("good names");
         let accounts = exporter::accounts(config, &stats, &self.clock, Patience::default()).expect("accounts");
         let backfill = Backfill {
@@ -76,11 +78,10 @@ impl Run {
             kinds,
             from: self.days.0,
             to: Some(self.days.1),
-            until: None,
-            cadence: Cadence::Every(Duration::from_secs(300)),
             target: Target { job: "oura".to_owned(), instance: "localhost:10058".to_owned() },
+            readers: Readers::Owner,
             state: self.state,
-            anew: false,
+            restart: false,
             clock: self.clock,
             persistence: Persistence::default(),
         };

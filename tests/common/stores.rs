@@ -148,6 +148,28 @@ impl Store {
         all.first().map_or(vec![], |one| points(&one["values"]))
     }
 
+    /// The values of every series that `query` gives every `step` seconds.
+    pub(crate) async fn range(
+        &self,
+        query: &str,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+        step: i64,
+    ) -> Vec<(Labels, Points)> {
+        let [from, until, step] = [from.timestamp(), until.timestamp(), step].map(|number| number.to_string());
+        let parameters = [("query", query), ("start", &from), ("end", &until), ("step", &step), ("nocache", "1")];
+        let data = self.ask("query_range", &parameters).await.unwrap_or_else(|| panic!("not understood: {query}"));
+        let all = data["result"].as_array().expect("a matrix");
+        all.iter().map(|one| (labels(&one["metric"]), points(&one["values"]))).collect()
+    }
+
+    /// The sum of a metric that the server tells of itself; none if it does not tell it.
+    pub(crate) async fn own(&self, name: &str) -> Option<f64> {
+        let page = self.http.get(format!("{}/metrics", self.url)).send().await.ok()?.text().await.ok()?;
+        let lines = page.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).reduce(|sum, value| sum + value)
+    }
+
     /// The samples themselves that `selector` names, in the `window` before `time`, by series.
     pub(crate) async fn samples(&self, selector: &str, window: &str, time: DateTime<Utc>) -> BTreeMap<Labels, Points> {
         let (query, time) = (format!("{selector}[{window}]"), time.timestamp().to_string());

@@ -7,11 +7,13 @@ use chrono::{DateTime, NaiveDate, Utc};
 use tracing::{info, warn};
 
 use super::{
-    Persistence, Receiver,
-    cursor::Cursor,
-    remote::{Delivered, batches},
-    series::Lines,
-    stretch::Stretch,
+    Persistence,
+    checkpoint::{Checkpoint, Place},
+};
+use crate::{
+    observation::DateRange,
+    remote_write::{Delivered, Receiver, batches},
+    samples::Lines,
 };
 
 /// How far back Prometheus itself takes remote write well: beyond, it makes a block of every two hours.
@@ -20,14 +22,14 @@ const PROMETHEUS_DAYS: i64 = 90;
 /// What is sent where, and how far that has come.
 pub(super) struct Sending {
     receiver: Receiver,
-    cursor: Cursor,
+    checkpoint: Checkpoint,
     delivered: Delivered,
     persistence: Persistence,
     now: DateTime<Utc>,
 }
 
 impl Sending {
-    /// To `receiver`, from where the same backfill stopped before; `identity` makes it another than others.
+    /// To `receiver`, from where the same backfill was cut off; `identity` makes it another than others.
     ///
     /// # Errors
     /// Where the place cannot be read.
@@ -35,62 +37,63 @@ impl Sending {
         receiver: Receiver,
         state: Option<&Path>,
         identity: &[String],
-        anew: bool,
+        restart: bool,
         persistence: Persistence,
         now: DateTime<Utc>,
     ) -> anyhow::Result<Self> {
-        let cursor = Cursor::open(state, identity, anew)?;
-        if cursor.has_begun() {
-            let place = DateTime::from_timestamp_millis(cursor.sent_before()).unwrap_or_default();
-            let place = place.format("%F %RZ");
-            info!("a run before this one has sent everything until {place}; going on there (--anew begins anew)");
+        let checkpoint = Checkpoint::open(state, identity, restart)?;
+        if let Some(place) = checkpoint.place() {
+            let month = place.first.format("%Y-%m");
+            info!("a run before this one was cut off in {month}; going on there (--restart begins at the first day)");
         }
-        Ok(Self { receiver, cursor, delivered: Delivered::default(), persistence, now })
+        Ok(Self { receiver, checkpoint, delivered: Delivered::default(), persistence, now })
     }
 
-    pub(super) fn is_past(&self, stretch: Stretch) -> bool {
-        self.cursor.sent_before() >= stretch.until.timestamp_millis()
+    pub(super) fn is_past(&self, days: DateRange) -> bool {
+        self.checkpoint.place().is_some_and(|place| days.first < place.first)
     }
 
-    /// Sends what there is of a stretch; how many samples the receiver took.
+    /// Sends what there is of a month; how many samples the receiver took.
     ///
     /// # Errors
     /// Where the receiver stays away, or the place cannot be kept.
-    pub(super) async fn send(&mut self, stretch: Stretch, lines: &Lines) -> anyhow::Result<u64> {
-        let from = stretch.from.timestamp_millis().max(self.cursor.sent_before());
-        let until = stretch.until.timestamp_millis();
+    pub(super) async fn send(&mut self, days: DateRange, lines: &Lines) -> anyhow::Result<u64> {
+        let first = days.first;
+        let sent = self.checkpoint.place().filter(|place| place.first == first).and_then(|place| place.before);
         let before = self.delivered.taken;
-        for slice in batches(lines, from, until, self.now.timestamp_millis()) {
+        for slice in batches(lines, sent.unwrap_or(i64::MIN / 4), i64::MAX / 4, self.now.timestamp_millis()) {
             let delivered = self.receiver.deliver(slice.batch, self.persistence.waits()).await?;
             for refusal in delivered.refused.keys().filter(|refusal| !self.delivered.refused.contains_key(refusal)) {
-                warn!("samples of {} are refused: {}; going on with the others", stretch.first, refusal.words());
+                warn!("samples of {first} are refused: {}; going on with the others", refusal.words());
             }
             self.delivered.add(&delivered);
-            self.advance(slice.until)?;
+            self.advance(Place { first, before: Some(slice.until) })?;
         }
-        self.advance(until)?;
+        if let Some(next) = days.last.succ_opt() {
+            self.advance(Place { first: next, before: None })?;
+        }
         Ok(self.delivered.taken - before)
     }
 
     /// Takes note of the place, unless samples before it were refused that a receiver set up otherwise would take: then
     /// the same command sends them again.
-    fn advance(&mut self, time: i64) -> anyhow::Result<()> {
+    fn advance(&mut self, place: Place) -> anyhow::Result<()> {
         let may_be_taken = self.delivered.refused.keys().any(|refusal| refusal.depends_on_window());
-        if may_be_taken { Ok(()) } else { self.cursor.advance(time) }
+        if may_be_taken { Ok(()) } else { self.checkpoint.advance(place) }
     }
 
     /// What became of all.
     ///
     /// # Errors
     /// Where samples were refused.
-    pub(super) fn conclude(&self) -> anyhow::Result<()> {
+    pub(super) fn conclude(&mut self) -> anyhow::Result<()> {
         info!("the receiver took {} samples", self.delivered.taken);
         for (refusal, count) in &self.delivered.refused {
             warn!("it refused {count}: {}", refusal.words());
         }
         let refused = self.delivered.refused();
         ensure!(refused == 0, "{refused} samples were refused; all others were taken");
-        Ok(())
+        self.checkpoint.clear()
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) enum Verdict {
 
 /// Why a sample was refused. The receiver's own words may quote values, so they are not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::history) enum Refusal {
+pub(crate) enum Refusal {
     /// Older than the receiver takes any sample.
     TooOld,
     /// Older than the newest of its series.
@@ -70,12 +70,12 @@ pub(in crate::history) enum Refusal {
 
 impl Refusal {
     /// Whether a receiver with a longer out-of-order window would have taken the sample.
-    pub(in crate::history) const fn depends_on_window(self) -> bool {
+    pub(crate) const fn depends_on_window(self) -> bool {
         matches!(self, Self::TooOld | Self::OutOfOrder)
     }
 
     /// In words, with what to do about it.
-    pub(in crate::history) const fn words(self) -> &'static str {
+    pub(crate) const fn words(self) -> &'static str {
         match self {
             Self::TooOld => {
                 "too old for the receiver; in Prometheus, raise storage.tsdb.out_of_order_time_window, or use --output"

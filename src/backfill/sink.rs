@@ -9,14 +9,12 @@ use anyhow::Context as _;
 use tracing::info;
 
 use super::{
-    Receiver,
     files::{Files, Output},
     sending::Sending,
-    series::Lines,
-    stretch::Stretch,
 };
+use crate::{observation::DateRange, remote_write::Receiver, samples::Lines};
 
-/// Where history goes.
+/// Where the samples go.
 pub enum Destination {
     /// Files in a directory.
     Directory(PathBuf),
@@ -34,21 +32,21 @@ pub(super) enum Sink {
 }
 
 impl Sink {
-    /// Whether it has all of the stretch already.
-    pub(super) fn is_past(&self, stretch: Stretch) -> bool {
-        matches!(self, Self::Remote(sending) if sending.is_past(stretch))
+    /// Whether it has all of these days already.
+    pub(super) fn is_past(&self, days: DateRange) -> bool {
+        matches!(self, Self::Remote(sending) if sending.is_past(days))
     }
 
-    /// Takes what there is of a stretch; how many samples it has then.
+    /// Takes what there is of a month; how many samples it has then.
     ///
     /// # Errors
     /// Where it cannot, in words.
-    pub(super) async fn take(&mut self, stretch: Stretch, lines: &Lines) -> anyhow::Result<u64> {
+    pub(super) async fn take(&mut self, days: DateRange, lines: &Lines) -> anyhow::Result<u64> {
         match self {
             Self::Files(_) if lines.is_empty() => Ok(0),
-            Self::Files(files) => files.write(stretch.first, lines),
+            Self::Files(files) => files.write(days.first, lines),
             Self::Output(output) => output.write(lines),
-            Self::Remote(sending) => sending.send(stretch, lines).await,
+            Self::Remote(sending) => sending.send(days, lines).await,
         }
     }
 
@@ -60,17 +58,17 @@ impl Sink {
         match self {
             Self::Files(files) => advise(&files),
             Self::Output(output) => output.finish()?,
-            Self::Remote(sending) => sending.conclude()?,
+            Self::Remote(mut sending) => sending.conclude()?,
         }
         Ok(())
     }
 
-    /// Ends before its time, in or before `stretch`: what there is, made whole, and how to go on, in words.
+    /// Ends before its time, in or before `days`: what there is, made whole, and how to go on, in words.
     ///
     /// # Errors
     /// Where it cannot be made whole.
-    pub(super) fn break_off(self, stretch: Stretch) -> anyhow::Result<String> {
-        let day = stretch.go_on_from;
+    pub(super) fn break_off(self, days: DateRange) -> anyhow::Result<String> {
+        let day = days.first;
         Ok(match self {
             Self::Files(files) => format!("{} files are whole; go on with --from {day}", files.written().len()),
             Self::Output(output) => {
@@ -82,7 +80,7 @@ impl Sink {
     }
 }
 
-/// What promtool is to be told.
+/// What promtool is to be told. What was brought in is removed, so that it is not brought in again.
 fn advise(files: &Files) {
     let Some(directory) = files.written().first().and_then(|path| path.parent()) else {
         info!("Oura has nothing of these days, so there is no file");
@@ -92,9 +90,9 @@ fn advise(files: &Files) {
     let _nobody_reads = writeln!(
         io::stderr(),
         "First let Prometheus keep that long, or it deletes what is brought in: --storage.tsdb.retention.time=10y\n\
-         Then, with its data directory in place of DATA:\n\
+         Then, as the user that Prometheus runs as, with its data directory in place of DATA:\n\
          (for file in '{}'/oura-*.om; do\n  \
-         promtool tsdb create-blocks-from openmetrics --max-block-duration=1500h \"$file\" DATA || exit 1\ndone)",
+         promtool tsdb create-blocks-from openmetrics --max-block-duration=1500h \"$file\" DATA && rm \"$file\" || exit 1\ndone)",
         directory.display().to_string().replace('\'', r"'\''")
     );
 }

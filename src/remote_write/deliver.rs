@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The longest wait that a receiver may ask for.
-pub(in crate::history) const LONGEST_ASKED: Duration = Duration::from_secs(3600);
+pub(crate) const LONGEST_ASKED: Duration = Duration::from_secs(3600);
 
 /// So many samples of a batch are found out of order one by one; beyond, by halves, which may cost good ones.
 const MOST_SINGLE: usize = 1_000;
@@ -21,16 +21,16 @@ const MOST_HOPELESS: u64 = 50;
 
 /// What became of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::history) struct Delivered {
+pub(crate) struct Delivered {
     /// Samples that the receiver took.
-    pub(in crate::history) taken: u64,
+    pub(crate) taken: u64,
     /// Samples that it never will take.
-    pub(in crate::history) refused: BTreeMap<Refusal, u64>,
+    pub(crate) refused: BTreeMap<Refusal, u64>,
 }
 
 /// Why a batch was not delivered; parts of it may have been.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::history) enum Undelivered {
+pub(crate) enum Undelivered {
     /// The receiver is away, or has enough for now.
     #[error("{words}")]
     Away {
@@ -46,14 +46,14 @@ pub(in crate::history) enum Undelivered {
 
 impl Undelivered {
     /// The wait that the receiver asked for.
-    pub(in crate::history) fn asked_wait(&self) -> Option<Duration> {
+    pub(crate) fn asked_wait(&self) -> Option<Duration> {
         if let Self::Away { asked, .. } = self { *asked } else { None }
     }
 }
 
 impl Delivered {
     /// Adds what became of another batch.
-    pub(in crate::history) fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.taken += other.taken;
         for (refusal, count) in &other.refused {
             *self.refused.entry(*refusal).or_default() += count;
@@ -61,7 +61,7 @@ impl Delivered {
     }
 
     /// How many samples were refused, for whatever cause.
-    pub(in crate::history) fn refused(&self) -> u64 {
+    pub(crate) fn refused(&self) -> u64 {
         self.refused.values().sum()
     }
 }
@@ -71,7 +71,7 @@ impl Receiver {
     ///
     /// # Errors
     /// Where the receiver stays away for longer than all waits, or takes nothing at all.
-    pub(in crate::history) async fn deliver(
+    pub(crate) async fn deliver(
         &self,
         batch: Batch,
         mut waits: impl Iterator<Item = Duration> + Send,

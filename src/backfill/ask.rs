@@ -9,15 +9,16 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
-use super::timeline::Answers;
+use super::facts::Answers;
 use crate::{
-    documents::{Days, Kind},
+    documents::Kind,
+    observation::DateRange,
     poll::Account,
     problem::{Problem, Reason},
 };
 
-/// Days asked for beyond those that are told, on both sides: a value holds until the next day's, and the wearer's day may
-/// begin and end half a day off UTC's.
+/// Days asked for beyond those that are told, on both sides: Oura cuts some collections by when a document began, and the
+/// wearer's day may begin and end half a day off UTC's.
 pub(super) const MARGIN: TimeDelta = TimeDelta::days(3);
 /// How many collections of one account are asked at a time.
 const AT_A_TIME: usize = 4;
@@ -56,7 +57,7 @@ pub(super) type LeftOut = BTreeMap<(String, &'static str), Problem>;
 pub(super) async fn ask(
     account: &Account,
     kinds: &[&'static Kind],
-    days: Days,
+    days: DateRange,
     now: DateTime<Utc>,
     persistence: Persistence,
     left_out: &mut LeftOut,
@@ -93,7 +94,7 @@ const fn is_of_the_collection(reason: Reason) -> bool {
 async fn one(
     account: &Account,
     kind: &'static Kind,
-    days: Days,
+    days: DateRange,
     now: DateTime<Utc>,
     persistence: Persistence,
 ) -> Result<Vec<Box<RawValue>>, Problem> {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::series::{Lines, Series};
+use super::{Lines, Series};
 
 /// Milliseconds in a second.
 const MILLISECONDS: i64 = 1000;
@@ -47,7 +47,7 @@ impl<W: Write> Text<W> {
     pub fn write(&mut self, lines: &Lines, help: impl Fn(&str) -> &'static str) -> io::Result<()> {
         let mut family = "";
         for (series, points) in lines {
-            let mut points = points.iter().peekable();
+            let mut points = points.iter().map(|(time, value)| (*time, *value)).peekable();
             if points.peek().is_none() {
                 continue;
             }
@@ -131,15 +131,17 @@ fn named(line: &mut Vec<u8>, series: &Series) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::series::{Points, Shown};
+    use std::sync::Arc;
 
     fn text(format: Format) -> String {
-        let of = |name, labels| Series::of("anna", name, labels);
-        let steps = vec![Shown { first: 600_000, until: 1_200_000, step: 300_000, value: 0.5 }];
+        let of = |name, labels| Arc::new(Series::of("anna", name, labels));
         let lines = Lines::from([
-            (of("oura_a", vec![("kind", "".into()), ("tag", "a\"b\\c\nd".into())]), Points::Shown(steps)),
-            (of("oura_b", vec![]), Points::Samples([(1_500, 61.0), (2_000, 62.0)].into())),
-            (of("oura_c", vec![]), Points::Samples([].into())),
+            (
+                of("oura_a", vec![("kind", "".into()), ("tag", "a\"b\\c\nd".into())]),
+                [(600_000, 0.5), (900_000, 0.5)].into(),
+            ),
+            (of("oura_b", vec![]), [(1_500, 61.0), (2_000, 62.0)].into()),
+            (of("oura_c", vec![]), [].into()),
         ]);
         let mut text = Text::new(Vec::new(), format);
         text.write(&lines, |_| "Help \"quoted\".").unwrap();

@@ -5,7 +5,7 @@ use super::{
     environment::Environment,
     parse::{Setting, setting},
 };
-use crate::history::{Access, Target};
+use crate::{remote_write::Access, samples::Target};
 
 /// The labels that the README's Prometheus configuration gives to what it scrapes.
 const JOB: &str = "oura";
@@ -13,9 +13,11 @@ const INSTANCE: &str = "localhost:10058";
 
 /// Samples with their own time, and where they go.
 #[derive(Debug)]
-pub struct HistoryConfig {
-    /// Whether `/metrics/samples` is served (`OURA_SAMPLES`).
-    pub samples: bool,
+pub struct SamplesConfig {
+    /// Whether the record is kept and served on `/metrics/samples` (`OURA_SAMPLES`).
+    pub served: bool,
+    /// Whether they are made up, and no place of a real person's has to know of them.
+    pub is_made_up: bool,
     /// Where samples are sent as they arrive (`OURA_REMOTE_WRITE_URL`).
     pub remote_write_url: Option<String>,
     /// How one gets in there (`OURA_REMOTE_WRITE_USERNAME` and `_PASSWORD`, or `OURA_REMOTE_WRITE_BEARER_TOKEN`).
@@ -24,13 +26,14 @@ pub struct HistoryConfig {
     pub target: Target,
 }
 
-impl HistoryConfig {
+impl SamplesConfig {
     pub(super) fn read(env: &mut Environment, reader: &mut Reader) -> Self {
         let samples = reader.take(setting("OURA_SAMPLES", env.samples.take()), Setting::flag);
         let url = setting("OURA_REMOTE_WRITE_URL", env.remote_write_url.take());
         let label = |text: Option<String>, default: &str| text.unwrap_or_else(|| default.to_owned());
         Self {
-            samples: samples.unwrap_or(false),
+            served: samples.unwrap_or(true),
+            is_made_up: false,
             remote_write_url: reader.take(url, Setting::receiver),
             access: access(env, reader),
             target: Target { job: label(env.job.take(), JOB), instance: label(env.instance.take(), INSTANCE) },

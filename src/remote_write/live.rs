@@ -1,8 +1,7 @@
-//! Live remote write: new and late samples sent on as they are polled, each at its own time and once.
+//! Live remote write: what the record learns is sent on at once, each sample at its own time and once.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
 use prometheus::{
     IntCounter, IntGauge, IntGaugeVec, Opts,
     core::{Collector, Desc},
@@ -14,21 +13,20 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use super::{
-    Recent,
-    ledger::Ledger,
-    remote::{LONGEST_ASKED, Receiver, Undelivered, batches},
-    series::{Lines, Points, Target},
-    state::StateFile,
+use super::{Receiver, Undelivered, batches, deliver::LONGEST_ASKED, sent_log::SentLog};
+use crate::{
+    clock::Clock,
+    samples::{self, Lines, Samples, Target, Telling, lines},
+    state_file::StateFile,
+    status::Own,
 };
-use crate::{clock::Clock, status::Own};
 
-/// How far back late samples are sent.
-pub const LIVE_DEPTH: TimeDelta = TimeDelta::days(7);
+/// How many samples are sent before it is noted how far that went.
+const AT_A_TIME: usize = 5_000;
 /// The first wait for a receiver that is away, and the longest.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
-/// News are looked for at least that often: samples ahead of the clock become due.
+/// News are looked for at least that often.
 const IDLE: Duration = Duration::from_secs(60);
 
 const UP: Own = Own {
@@ -99,13 +97,13 @@ impl Collector for LiveStats {
 
 /// The sender.
 pub struct Live {
-    /// What was polled.
-    pub recent: Arc<Recent>,
+    /// What is learnt.
+    pub samples: Arc<Samples>,
     /// Where it goes.
     pub receiver: Receiver,
     /// The labels that a scrape would put on it.
     pub target: Target,
-    /// The directory that keeps the ledger; none: it is forgotten at the end.
+    /// The directory that keeps how far it went; none: it is forgotten at the end.
     pub state: Option<PathBuf>,
     /// What time it is.
     pub clock: Clock,
@@ -116,14 +114,7 @@ pub struct Live {
 impl Live {
     /// Sends until `stop` says so; a request that is under way is finished first.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let Target { job, instance } = self.target.clone();
-        let identity = [self.receiver.url().to_owned(), job, instance];
-        let file = self.state.as_ref().map(|state| StateFile::new(state, "live", &identity));
-        let ledger = Ledger::open(file).unwrap_or_else(|problem| {
-            error!("{problem:#}; live remote write begins anew and may send what was sent before");
-            Ledger::open(None).expect("nothing is read")
-        });
-        let mut sending = Sending { live: self, ledger, wait: SHORTEST_WAIT, is_away: false };
+        let mut sending = self.begin();
         while !*stop.borrow() {
             let pause = sending.round(&stop).await;
             tokio::select! {
@@ -132,13 +123,37 @@ impl Live {
             }
         }
     }
+
+    fn begin(self) -> Sending {
+        let Target { job, instance } = self.target.clone();
+        let identity = [self.receiver.url().to_owned(), job, instance];
+        let file = self.state.as_ref().map(|state| StateFile::new(state, "live", &identity));
+        let sent = SentLog::open(file).unwrap_or_else(|problem| {
+            error!("{problem:#}; live remote write begins again and may send what was sent before");
+            SentLog::open(None).expect("nothing is read")
+        });
+        Sending { live: self, sent, wait: SHORTEST_WAIT, is_away: false }
+    }
 }
 
 struct Sending {
     live: Live,
-    ledger: Ledger,
+    sent: SentLog,
     wait: Duration,
     is_away: bool,
+}
+
+/// Tellings that are sent together.
+struct Portion {
+    account: String,
+    journal: String,
+    tellings: Vec<Telling>,
+}
+
+impl Portion {
+    fn next(&self) -> u64 {
+        self.tellings.last().map_or(0, |telling| telling.number + 1)
+    }
 }
 
 impl Sending {
@@ -146,54 +161,76 @@ impl Sending {
     async fn pause(&self, wait: Option<Duration>) {
         match wait {
             Some(wait) => sleep(wait).await,
-            None => drop(timeout(IDLE, self.live.recent.news()).await),
+            None => drop(timeout(IDLE, self.live.samples.news()).await),
         }
     }
 
     /// Sends all that is open; how long to wait if the receiver is away.
     async fn round(&mut self, stop: &watch::Receiver<bool>) -> Option<Duration> {
-        let now = self.live.clock.now();
-        let open = self.open(now);
-        let end = now.timestamp_millis() + 1;
-        for slice in batches(&open, i64::MIN / 4, end, now.timestamp_millis()) {
+        let open = self.open();
+        let mut pending: usize = open.iter().map(count).sum();
+        self.tell_pending(pending);
+        for portion in open {
             if *stop.borrow() {
                 return None;
             }
-            let batch = slice.batch;
-            match self.live.receiver.deliver(batch.clone(), std::iter::empty()).await {
-                Ok(delivered) => {
-                    if delivered.taken > 0 {
-                        self.came_back();
-                    }
-                    self.live.stats.taken.inc_by(delivered.taken);
-                    self.live.stats.refused.inc_by(delivered.refused());
-                    for (refusal, count) in &delivered.refused {
-                        warn!("remote write: {count} samples are lost: {}", refusal.words());
-                    }
-                    let oldest = (now - LIVE_DEPTH - TimeDelta::days(1)).timestamp_millis();
-                    if let Err(problem) = self.ledger.settle(&batch, oldest) {
-                        warn!("{problem:#}; after a restart, samples may be sent twice");
-                    }
-                }
-                Err(problem) => return Some(self.went_away(&problem, &open)),
+            if let Err(problem) = self.send(lines(&portion.tellings)).await {
+                return Some(self.went_away(&problem));
             }
+            if let Err(problem) = self.sent.advance(&portion.account, &portion.journal, portion.next()) {
+                warn!("{problem:#}; after a restart, samples may be sent twice");
+            }
+            pending -= count(&portion);
+            self.tell_pending(pending);
         }
-        self.live.stats.pending.set(0);
         None
     }
 
-    /// What is kept and not settled.
-    fn open(&self, now: DateTime<Utc>) -> Lines {
-        let lines = self.live.recent.lines();
-        let lines = lines.into_iter().map(|(series, points)| (series.scraped_from(&self.live.target), points));
-        let oldest = (now - LIVE_DEPTH).timestamp_millis();
-        let young = lines.map(|(series, points)| {
-            let points = points.between(oldest, now.timestamp_millis() + 1).collect();
-            (series, Points::Samples(points))
-        });
-        let open = self.ledger.open_of(&young.collect());
-        self.live.stats.pending.set(count(&open));
+    /// What was learnt and is not sent, in portions.
+    fn open(&self) -> Vec<Portion> {
+        let mut open = Vec::new();
+        for account in self.live.samples.accounts() {
+            let Some(journal) = self.live.samples.journal(&account) else { continue };
+            let tellings = self.live.samples.since(&account, self.sent.next(&account, &journal));
+            let mut portion = vec![];
+            let mut room = AT_A_TIME;
+            for telling in tellings {
+                room = room.saturating_sub(telling.count());
+                portion.push(telling);
+                if room == 0 {
+                    let tellings = std::mem::take(&mut portion);
+                    open.push(Portion { account: account.clone(), journal: journal.clone(), tellings });
+                    room = AT_A_TIME;
+                }
+            }
+            if !portion.is_empty() {
+                open.push(Portion { account, journal, tellings: portion });
+            }
+        }
         open
+    }
+
+    async fn send(&mut self, lines: Lines) -> Result<(), Undelivered> {
+        let target = &self.live.target;
+        let scraped = |series: &samples::Series| Arc::new(series.clone().scraped_from(target));
+        let lines: Lines = lines.iter().map(|(series, points)| (scraped(series), points.clone())).collect();
+        let now = self.live.clock.now().timestamp_millis();
+        for slice in batches(&lines, i64::MIN / 4, i64::MAX / 4, now) {
+            let delivered = self.live.receiver.deliver(slice.batch, std::iter::empty()).await?;
+            if delivered.taken > 0 {
+                self.came_back();
+            }
+            self.live.stats.taken.inc_by(delivered.taken);
+            self.live.stats.refused.inc_by(delivered.refused());
+            for (refusal, count) in &delivered.refused {
+                warn!("remote write: {count} samples are lost: {}", refusal.words());
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_pending(&self, count: usize) {
+        self.live.stats.pending.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     fn came_back(&mut self) {
@@ -206,11 +243,10 @@ impl Sending {
         }
     }
 
-    fn went_away(&mut self, problem: &Undelivered, open: &Lines) -> Duration {
+    fn went_away(&mut self, problem: &Undelivered) -> Duration {
         self.live.stats.up.with_label_values::<&str>(&[]).set(0);
-        self.live.stats.pending.set(count(&self.ledger.open_of(open)));
         if !std::mem::replace(&mut self.is_away, true) {
-            warn!("remote write: {problem}; samples are kept for seven days and sent when it takes them");
+            warn!("remote write: {problem}; samples are kept for twenty days and sent when it takes them");
         }
         let wait = problem.asked_wait().map_or(self.wait, |asked| asked.max(self.wait)).min(LONGEST_ASKED);
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
@@ -218,7 +254,6 @@ impl Sending {
     }
 }
 
-fn count(lines: &Lines) -> i64 {
-    let count: usize = lines.values().map(|points| points.iter().count()).sum();
-    i64::try_from(count).unwrap_or(i64::MAX)
+fn count(portion: &Portion) -> usize {
+    portion.tellings.iter().map(Telling::count).sum()
 }

@@ -1,4 +1,4 @@
-//! Where history keeps its place: small JSON files below the state directory, each replaced as a whole.
+//! Small JSON files below the state directory that say how far something has come, each replaced as a whole.
 
 use std::{
     fmt::Write as _,
@@ -14,18 +14,18 @@ use tracing::warn;
 use crate::durable;
 
 /// The directory below that of the tokens.
-const DIRECTORY: &str = "history";
+const DIRECTORY: &str = "progress";
 
 /// One file.
 #[derive(Clone, Debug)]
-pub(super) struct StateFile {
+pub(crate) struct StateFile {
     directory: PathBuf,
     name: String,
 }
 
 impl StateFile {
     /// The file of that kind for what the `parts` identify; they do not show in its name.
-    pub(super) fn new(state: &Path, kind: &str, parts: &[String]) -> Self {
+    pub(crate) fn new(state: &Path, kind: &str, parts: &[String]) -> Self {
         let mut digest = Sha256::new();
         for part in parts {
             digest.update(part.as_bytes());
@@ -57,7 +57,7 @@ impl StateFile {
     ///
     /// # Errors
     /// Where it is there and cannot be read.
-    pub(super) fn read<T: DeserializeOwned + Default>(&self) -> anyhow::Result<T> {
+    pub(crate) fn read<T: DeserializeOwned + Default>(&self) -> anyhow::Result<T> {
         self.sweep();
         let path = self.directory.join(&self.name);
         let text = match fs::read(&path) {
@@ -66,16 +66,30 @@ impl StateFile {
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
         Ok(serde_json::from_slice(&text).unwrap_or_else(|_| {
-            warn!("{} says nothing that can be used; beginning anew", path.display());
+            warn!("{} says nothing that can be used; beginning again", path.display());
             T::default()
         }))
+    }
+
+    /// Removes it; one that is not there is removed.
+    ///
+    /// # Errors
+    /// Where it cannot be removed.
+    pub(crate) fn remove(&self) -> anyhow::Result<()> {
+        let path = self.directory.join(&self.name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", path.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Replaces what it says; when this returns, it is safe.
     ///
     /// # Errors
     /// Where it cannot be written; what it said before is whole.
-    pub(super) fn write<T: Serialize>(&self, value: &T) -> anyhow::Result<()> {
+    pub(crate) fn write<T: Serialize>(&self, value: &T) -> anyhow::Result<()> {
         let written = || -> anyhow::Result<()> {
             durable::create(&self.directory)?;
             Ok(durable::replace(&self.directory, &self.name, &self.beside(), &serde_json::to_vec(value)?)?)

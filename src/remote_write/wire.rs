@@ -43,7 +43,7 @@ pub fn body(batch: &Batch) -> Vec<u8> {
 }
 
 /// The labels must be in order; `__name__` comes before all that begin with a letter.
-fn one((series, points): &(super::Series, Vec<(i64, f64)>)) -> TimeSeries {
+fn one((series, points): &(std::sync::Arc<super::Series>, Vec<(i64, f64)>)) -> TimeSeries {
     let name = [("__name__", series.name)].into_iter();
     let labels = name.chain(series.labels.iter().map(|(name, value)| (*name, value.as_ref())));
     let labels = labels.map(|(name, value)| Label { name: name.to_owned(), value: value.to_owned() });

@@ -1,7 +1,9 @@
 //! Cutting history into requests: in order of time, of one class of age each, and none too large.
 
+use std::sync::Arc;
+
 use super::Batch;
-use crate::history::series::Lines;
+use crate::samples::Lines;
 
 /// The most samples in a request.
 const MOST: usize = 5_000;
@@ -11,14 +13,14 @@ const DAY: i64 = 24 * 3_600_000;
 const YOUNG: i64 = 3_600_000;
 
 /// A request's worth of points, and the time before which everything is in it or in those before it.
-pub(in crate::history) struct Slice {
-    pub(in crate::history) batch: Batch,
-    pub(in crate::history) until: i64,
+pub(crate) struct Slice {
+    pub(crate) batch: Batch,
+    pub(crate) until: i64,
 }
 
 /// The points of `lines` from `from` until `until`, in requests.
-pub(in crate::history) fn batches(lines: &Lines, from: i64, until: i64, now: i64) -> impl Iterator<Item = Slice> {
-    let first = lines.values().filter_map(|points| Some(points.between(from, until).next()?.0)).min();
+pub(crate) fn batches(lines: &Lines, from: i64, until: i64, now: i64) -> impl Iterator<Item = Slice> {
+    let first = lines.values().filter_map(|points| Some(*points.range(from..until).next()?.0)).min();
     let mut begin = first.unwrap_or(until);
     let days = std::iter::from_fn(move || {
         let next = (begin.div_euclid(DAY) + 1).saturating_mul(DAY).min(until);
@@ -32,7 +34,7 @@ pub(in crate::history) fn batches(lines: &Lines, from: i64, until: i64, now: i64
 
 fn stretch(lines: &Lines, from: i64, until: i64) -> Vec<Slice> {
     let mut times: Vec<i64> =
-        lines.values().flat_map(|points| points.between(from, until)).map(|(time, _)| time).collect();
+        lines.values().flat_map(|points| points.range(from..until)).map(|(time, _)| *time).collect();
     times.sort_unstable();
     let mut slices = Vec::new();
     let mut begin = from;
@@ -50,21 +52,23 @@ fn stretch(lines: &Lines, from: i64, until: i64) -> Vec<Slice> {
 }
 
 fn slice(lines: &Lines, from: i64, until: i64) -> Batch {
-    let cut = lines.iter().map(|(series, points)| (series, points.between(from, until).collect::<Vec<_>>()));
-    cut.filter(|(_, points)| !points.is_empty()).map(|(series, points)| (series.clone(), points)).collect()
+    let cut = lines.iter().map(|(series, points)| {
+        (series, points.range(from..until).map(|(time, value)| (*time, *value)).collect::<Vec<_>>())
+    });
+    cut.filter(|(_, points)| !points.is_empty()).map(|(series, points)| (Arc::clone(series), points)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::series::{Points, Series, Shown};
+    use crate::samples::Series;
 
     #[test]
     fn everything_once_in_order_and_each_request_within_one_day_and_class() {
-        let of = |name| Series::of("anna", name, vec![]);
-        let shown = Shown { first: 0, until: 3 * DAY, step: 10_000, value: 1.0 };
+        let of = |name| Arc::new(Series::of("anna", name, vec![]));
+        let steady = (0..3 * DAY).step_by(10_000).map(|time| (time, 1.0)).collect();
         let samples = (0..1000).map(|i| (DAY + i * 7_000, f64::from(i as i32))).collect();
-        let lines = Lines::from([(of("oura_a"), Points::Shown(vec![shown])), (of("oura_b"), Points::Samples(samples))]);
+        let lines = Lines::from([(of("oura_a"), steady), (of("oura_b"), samples)]);
         let now = 3 * DAY - 1;
         let slices: Vec<_> = batches(&lines, DAY / 2, 3 * DAY, now).collect();
         let count: usize = slices.iter().flat_map(|slice| &slice.batch).map(|(_, points)| points.len()).sum();

@@ -1,0 +1,219 @@
+//! A backfill from its first day to its last: month by month from Oura into a destination.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::PathBuf,
+};
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use tracing::{info, warn};
+
+use super::{
+    ask::{LeftOut, MARGIN, Persistence, ask},
+    chunks::chunks,
+    facts::{Answers, Plan},
+    files::{Files, Output, Readers},
+    progress::Progress,
+    sending::{Sending, judge},
+    sink::{Destination, Sink},
+};
+use crate::{
+    clock::Clock,
+    documents::{Kind, Unreadable},
+    observation::{DateRange, Known},
+    poll::Account,
+    samples::{Lines, Target},
+};
+
+/// What is asked for.
+pub struct Backfill {
+    /// Whose days.
+    pub accounts: Vec<Account>,
+    /// Which collections.
+    pub kinds: Vec<&'static Kind>,
+    /// The first day.
+    pub from: NaiveDate,
+    /// The last day; none: all there are.
+    pub to: Option<NaiveDate>,
+    /// The labels of the scrapes that it joins.
+    pub target: Target,
+    /// Who may read the files besides their owner.
+    pub readers: Readers,
+    /// The state directory, which keeps the place of a remote write that was cut off.
+    pub state: Option<PathBuf>,
+    /// Whether a remote write that was cut off begins again at the first day.
+    pub restart: bool,
+    /// What time it is.
+    pub clock: Clock,
+    /// How long is waited for Oura and for a receiver.
+    pub persistence: Persistence,
+}
+
+/// A stop that was asked for; what was written is whole.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped; {0}")]
+pub struct Interrupted(pub String);
+
+/// What a run has come to.
+struct Run {
+    progress: Progress,
+    left_out: LeftOut,
+    now: DateTime<Utc>,
+    /// What is known of each account's wearer.
+    known: HashMap<String, Known>,
+    /// The documents of the month before: months share some at their seams, and each is counted once.
+    counted: HashSet<u64>,
+    /// Those of the month that is under way.
+    counting: HashSet<u64>,
+    /// The month that is under way.
+    reached: DateRange,
+}
+
+impl Backfill {
+    /// Brings it all to `destination`, until `stop` resolves.
+    ///
+    /// # Errors
+    /// Where Oura, the disk or the receiver cannot go on, in words that say how to; what was written is whole.
+    pub async fn run(self, destination: Destination, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let now = self.clock.now();
+        // Late sleep counts for tomorrow.
+        let tomorrow = now.date_naive() + TimeDelta::days(1);
+        let days = DateRange { first: self.from, last: self.to.unwrap_or(tomorrow).min(tomorrow) };
+        let chunks = chunks(days);
+        let Some(reached) = chunks.first().copied() else {
+            anyhow::bail!("--from: {} is after the last day there is", self.from);
+        };
+        let mut sink = self.open(destination, days, now).await?;
+        let count = |days: DateRange| (days.last - days.first).num_days().unsigned_abs() + 1;
+        self.announce(count(days));
+        let mut run = Run {
+            progress: Progress::new(count(days)),
+            left_out: LeftOut::new(),
+            now,
+            known: HashMap::new(),
+            counted: HashSet::new(),
+            counting: HashSet::new(),
+            reached,
+        };
+        let ended = tokio::select! {
+            ended = self.all(&chunks, &mut run, &mut sink) => Some(ended),
+            () = stop => None,
+        };
+        let words = run.progress.end();
+        match ended {
+            Some(Ok(())) => info!("{words}"),
+            Some(Err(problem)) => return Err(problem.context(sink.break_off(run.reached)?)),
+            None => return Err(Interrupted(sink.break_off(run.reached)?).into()),
+        }
+        sink.conclude()?;
+        let left_out = run.left_out.len();
+        anyhow::ensure!(left_out == 0, "{left_out} collections were left out, see above");
+        Ok(())
+    }
+
+    /// Says how much it will be.
+    fn announce(&self, days: u64) {
+        let a_day: u64 = self.kinds.iter().map(|kind| usual_samples(kind)).sum();
+        let samples = days * a_day * self.accounts.len() as u64;
+        info!(
+            "{days} days of {} accounts: about {} samples, {} MB as text",
+            self.accounts.len(),
+            samples,
+            samples * BYTES_A_SAMPLE / 1_000_000
+        );
+    }
+
+    async fn all(&self, chunks: &[DateRange], run: &mut Run, sink: &mut Sink) -> anyhow::Result<()> {
+        for chunk in chunks {
+            run.reached = *chunk;
+            if !sink.is_past(*chunk) {
+                let lines = self.lines(*chunk, run).await?;
+                run.progress.wrote(sink.take(*chunk, &lines).await?);
+            }
+            run.progress.done(chunk.first, (chunk.last - chunk.first).num_days().unsigned_abs() + 1);
+        }
+        Ok(())
+    }
+
+    /// What all accounts have in a month.
+    async fn lines(&self, days: DateRange, run: &mut Run) -> anyhow::Result<Lines> {
+        let plan = Plan { now: run.now, days, target: &self.target };
+        let covered = DateRange { first: days.first - MARGIN, last: days.last + MARGIN };
+        let mut lines = Lines::new();
+        for account in &self.accounts {
+            let asked = ask(account, &self.kinds, covered, run.now, self.persistence, &mut run.left_out).await;
+            let answers = asked.map_err(|problem| anyhow::anyhow!("account {}: {}", account.name, problem.what))?;
+            let known = run.known.entry(account.name.clone()).or_default();
+            let told = plan.tell(&account.name, &answers, known);
+            tell_of_unreadable(&account.name, days.first, &told.unreadable);
+            run.count(&account.name, &answers);
+            lines.extend(told.lines);
+        }
+        run.counted = std::mem::take(&mut run.counting);
+        Ok(lines)
+    }
+
+    async fn open(&self, destination: Destination, days: DateRange, now: DateTime<Utc>) -> anyhow::Result<Sink> {
+        Ok(match destination {
+            Destination::Directory(directory) => Sink::Files(Files::new(&directory, self.readers, days)?),
+            Destination::Output => Sink::Output(Output::new()),
+            Destination::Remote(receiver) => {
+                judge(&receiver, self.from, now).await?;
+                let identity = self.identity(receiver.url());
+                let sending =
+                    Sending::open(receiver, self.state.as_deref(), &identity, self.restart, self.persistence, now)?;
+                Sink::Remote(Box::new(sending))
+            }
+        })
+    }
+
+    /// What makes this backfill another than others.
+    fn identity(&self, url: &str) -> Vec<String> {
+        let names = self.accounts.iter().map(|account| account.name.clone());
+        let kinds = self.kinds.iter().map(|kind| kind.name.to_owned());
+        let Target { job, instance } = self.target.clone();
+        let own = [url.to_owned(), job, instance, self.from.to_string(), format!("{:?}", self.to)];
+        own.into_iter().chain(names).chain(kinds).collect()
+    }
+}
+
+/// How long a line of the files is, in bytes, about.
+const BYTES_A_SAMPLE: u64 = 95;
+
+/// How many samples a day of a collection has, about: a heart rate every few minutes and every few seconds in workouts, a
+/// MET a minute, a stage and a movement each half minute of a night.
+fn usual_samples(kind: &Kind) -> u64 {
+    match kind.name {
+        "heartrate" => 1_200,
+        "daily_activity" => 1_770,
+        "sleep" => 2_250,
+        "ring_battery_level" => 300,
+        _ => 15,
+    }
+}
+
+impl Run {
+    /// Counts the documents of answers, each once.
+    fn count(&mut self, account: &str, answers: &Answers) {
+        use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+        let mut new = 0;
+        for (kind, documents) in answers {
+            for document in documents {
+                let mut hasher = DefaultHasher::new();
+                (account, kind.name, document.get()).hash(&mut hasher);
+                let document = hasher.finish();
+                if self.counting.insert(document) && !self.counted.contains(&document) {
+                    new += 1;
+                }
+            }
+        }
+        self.progress.read(new);
+    }
+}
+
+fn tell_of_unreadable(account: &str, month: NaiveDate, unreadable: &BTreeMap<&'static str, Unreadable>) {
+    for (collection, Unreadable { count, field }) in unreadable {
+        let month = month.format("%Y-%m").to_string();
+        warn!(account, collection, month, count, field, "documents cannot be read and are left out");
+    }
+}

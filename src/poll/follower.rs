@@ -1,0 +1,258 @@
+//! Following one account: whose turn it is, and when the collection's next one comes.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    Account, Poller,
+    fetch::{Answer, Fetch, Kept, Wanted},
+    schedule::{Next, Schedule, after_failures, after_first_failures, every},
+    troubles::Troubles,
+};
+use crate::{
+    auth::Grant,
+    defect::caught_in,
+    latest::{AccountState, CollectionState, Watch},
+    oura::{Client, Room},
+    problem::{Problem, Reason},
+};
+
+/// How long after a refusal for want of a scope that was never granted it is asked again.
+const NEVER_GRANTED: Duration = Duration::from_secs(6 * 3600);
+/// How long after a refusal of what once worked: nobody may want it to stay so.
+const NO_LONGER_GRANTED: Duration = Duration::from_secs(3600);
+/// How long after a lapsed membership it is asked again.
+const MEMBERSHIP_LAPSED: Duration = Duration::from_secs(3600);
+
+/// How often the clock on the wall is looked at: waits go by another one, which stands still while the machine sleeps.
+const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(60);
+/// How often a collection is looked back at all days that may still change.
+const LOOK_BACK_EVERY: TimeDelta = TimeDelta::hours(1);
+
+/// An account as it is followed.
+pub(super) struct Follower {
+    pub(super) poller: Poller,
+    /// Its place on the board.
+    slot: usize,
+    client: Arc<Client>,
+    pub(super) state: AccountState,
+    /// Which troubles were told.
+    pub(super) troubles: Troubles,
+    /// What is kept between turns, by the collection's place.
+    pub(super) kept: Vec<KeptTurn>,
+    schedule: Schedule,
+}
+
+/// What is kept of a collection between its turns.
+#[derive(Debug, Default)]
+pub(super) struct KeptTurn {
+    fetch: Kept,
+    /// When it was last looked back at all days that may still change.
+    looked_back: Option<DateTime<Utc>>,
+    /// Whether documents could not be read whole the last time.
+    pub(super) lacks_whole: bool,
+}
+
+/// How a collection's turn ended.
+struct Ended {
+    place: usize,
+    started: Instant,
+    fetch: Kept,
+    looks_back: bool,
+    result: Result<Answer, Problem>,
+    needs_sign_in: bool,
+    token_expires_at: Option<DateTime<Utc>>,
+    grant: Option<Grant>,
+    /// The room of its documents, until they are read.
+    _room: Room,
+}
+
+/// What follows from how a turn ended.
+struct Taken {
+    /// When the collection is due again.
+    due: Instant,
+    /// The places of others that are due at once: all after a new sign-in, and those whose refusal means something else now.
+    hastened: Vec<usize>,
+}
+
+impl Follower {
+    pub(super) fn new(poller: Poller, slot: usize, account: Account) -> Self {
+        let mut state = AccountState::new(&account.name, &poller.kinds);
+        state.is_signed_in = account.client.source().is_kept();
+        let since = poller.clock.now();
+        for collection in &mut state.collections {
+            collection.watch = Some(Watch { since, interval: every(collection.kind.pace, poller.interval) });
+        }
+        // From now on whoever looks can tell that nothing comes, even if the first turn never ends.
+        poller.board.post(slot, state.clone());
+        if let Some(samples) = &poller.samples {
+            samples.keep(&account.name, since);
+        }
+        let kept = poller.kinds.iter().map(|_| KeptTurn::default()).collect();
+        let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.patience.stagger);
+        Self { poller, slot, client: account.client, state, troubles: Troubles::default(), kept, schedule }
+    }
+
+    /// Asks whatever is due, as time goes by, for ever.
+    pub(super) async fn run(mut self) {
+        let mut running = FuturesUnordered::new();
+        loop {
+            self.hasten_by_the_clock();
+            let soon = self.poller.clock.instant() + LOOK_AT_THE_CLOCK;
+            let wait = match self.schedule.next(self.poller.clock.instant()) {
+                Next::Start(place) => {
+                    running.push(self.start(place));
+                    continue;
+                }
+                Next::At(instant) => instant.min(soon),
+                Next::AllRunning => soon,
+            };
+            tokio::select! {
+                Some(ended) = running.next() => self.end(ended).await,
+                () = sleep_until(wait) => {}
+            }
+        }
+    }
+
+    /// Asks whatever is due now, one after the other.
+    pub(super) async fn catch_up(&mut self) {
+        self.hasten_by_the_clock();
+        while let Next::Start(place) = self.schedule.next(self.poller.clock.instant()) {
+            let ended = self.start(place).await;
+            self.end(ended).await;
+        }
+    }
+
+    fn start(&mut self, place: usize) -> impl Future<Output = Ended> + use<> {
+        self.schedule.started(place, self.poller.clock.instant());
+        self.turn(place)
+    }
+
+    async fn end(&mut self, ended: Ended) {
+        let place = ended.place;
+        let Taken { due, hastened } = self.take(ended).await;
+        self.schedule.ended(place, due);
+        hastened.into_iter().for_each(|other| self.schedule.hasten(other, self.poller.clock.instant()));
+    }
+
+    /// Asks the collection in `place`.
+    fn turn(&mut self, place: usize) -> impl Future<Output = Ended> + use<> {
+        let wanted = self.wanted(place);
+        let looks_back = wanted.as_ref().is_some_and(|wanted| wanted.looks_back);
+        let fetch = Fetch {
+            is_doubtful: self.state.needs_sign_in(),
+            wanted,
+            ..Fetch::new(Arc::clone(&self.client), self.poller.kinds[place], self.poller.clock.now())
+        };
+        let mut kept = std::mem::take(&mut self.kept[place].fetch);
+        let started = self.poller.clock.instant();
+        async move {
+            let result = fetch.run(&mut kept).await;
+            let source = fetch.client.source();
+            let (needs_sign_in, token_expires_at) = (source.needs_sign_in().await, source.expires_at().await);
+            let (fetched, grant) = (kept, source.grant().await);
+            let _room = fetch.room;
+            Ended { place, started, fetch: fetched, looks_back, result, needs_sign_in, token_expires_at, grant, _room }
+        }
+    }
+
+    /// What the record wants of the collection in `place` now; none: there is no record.
+    fn wanted(&self, place: usize) -> Option<Wanted> {
+        let samples = self.poller.samples.as_ref()?;
+        let (kind, now) = (self.poller.kinds[place], self.poller.clock.now());
+        let account = &self.state.name;
+        Some(Wanted {
+            moment: self.state.moment(now),
+            looks_back: self.kept[place].looked_back.is_none_or(|before| now - before >= LOOK_BACK_EVERY),
+            dense_from: samples.dense_from(account, now),
+            newest: kind.sample_definitions().first().and_then(|metric| samples.newest(account, metric.name)),
+        })
+    }
+
+    /// Takes note of how a turn ended, and says what follows for the schedule.
+    async fn take(&mut self, ended: Ended) -> Taken {
+        let place = ended.place;
+        self.kept[place].fetch = ended.fetch;
+        self.state.rate_limited_until = self.client.rate_limited_until();
+        let before = self.reasons();
+        let is_new_sign_in = self.state.granted(ended.grant);
+        let documents = ended.result.as_ref().map_or(0, |answer| answer.documents.len());
+        let reading = match ended.result {
+            Ok(answer) => {
+                let reading = caught_in(self.read(place, answer)).await;
+                reading.unwrap_or_else(|defect| Err(Problem::of_defect(&defect)))
+            }
+            Err(problem) => Err(problem),
+        };
+        match reading {
+            Ok(reading) => {
+                if ended.looks_back {
+                    self.kept[place].looked_back = Some(self.poller.clock.now());
+                }
+                self.succeeded(place, reading);
+            }
+            Err(problem) => self.failed(place, problem),
+        }
+        self.log_turn(place, documents);
+        if ended.needs_sign_in {
+            self.state.authorized = Some(false);
+        }
+        self.state.token_expires_at = ended.token_expires_at;
+        self.poller.board.post(self.slot, self.state.clone());
+        Taken { due: self.due_again(place, ended.started), hastened: self.hastened(place, &before, is_new_sign_in) }
+    }
+
+    /// The places of others than `place` that are due at once.
+    fn hastened(&self, place: usize, before: &[Option<Reason>], is_new_sign_in: bool) -> Vec<usize> {
+        let now = self.reasons();
+        let is_overturned =
+            |other: &usize| before[*other] == Some(Reason::Scope) && now[*other] == Some(Reason::Refused);
+        let others = (0..before.len()).filter(|other| *other != place);
+        others.filter(|other| is_new_sign_in || is_overturned(other)).collect()
+    }
+
+    /// Lets the collections be due whose interval is over by the clock on the wall.
+    fn hasten_by_the_clock(&mut self) {
+        let (now, instant) = (self.poller.clock.now(), self.poller.clock.instant());
+        for (place, _) in self.state.collections.iter().enumerate().filter(|(_, one)| one.is_due_at(now)) {
+            self.schedule.hasten(place, instant);
+        }
+    }
+
+    /// Why each collection fails, if it does.
+    pub(super) fn reasons(&self) -> Vec<Option<Reason>> {
+        let reason = |collection: &CollectionState| collection.problem.as_ref().map(|problem| problem.reason);
+        self.state.collections.iter().map(reason).collect()
+    }
+
+    fn due_again(&self, place: usize, started: Instant) -> Instant {
+        let collection = &self.state.collections[place];
+        let interval = self.poller.interval;
+        let usual = started + every(collection.kind.pace, interval);
+        let is_settled = collection.permitted == Some(false);
+        match collection.problem.as_ref().map(|problem| problem.reason) {
+            None | Some(Reason::Document) => usual,
+            Some(Reason::Scope) if self.state.is_certainly_missing(place) => {
+                started + if collection.worked { NO_LONGER_GRANTED } else { NEVER_GRANTED }
+            }
+            Some(Reason::Membership) if is_settled => started + MEMBERSHIP_LAPSED,
+            Some(Reason::Token) => started + interval,
+            Some(Reason::RateLimit) => {
+                let opens = self.client.passes_at().filter(|opens| *opens > self.poller.clock.instant());
+                opens.map_or(started + interval, |opens| opens + jitter())
+            }
+            Some(Reason::Network | Reason::Server | Reason::Timeout) if collection.last_success.is_none() => {
+                started + after_first_failures(collection.failures, interval)
+            }
+            Some(_) => started + after_failures(collection.failures, interval),
+        }
+    }
+}
+
+/// Not all at the very moment at which a wait ends.
+fn jitter() -> Duration {
+    Duration::from_millis(fastrand::u64(0..1000))
+}

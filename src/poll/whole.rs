@@ -1,0 +1,72 @@
+//! Documents that are read whole: those whose light fields changed since they last were, each not too often.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{documents::Kind, observation::Moment, samples::LEAST_BETWEEN};
+
+/// What was read whole of one collection, by document.
+#[derive(Debug, Default)]
+pub(super) struct Wholes(HashMap<u64, Read>);
+
+/// What a document's light fields were when it was last read whole, and when that was.
+#[derive(Clone, Copy, Debug)]
+struct Read {
+    digest: u64,
+    at: DateTime<Utc>,
+}
+
+/// A document that is to be read whole.
+pub(super) struct Due {
+    /// What Oura calls it; shown nowhere.
+    pub(super) id: String,
+    /// Its day.
+    pub(super) day: NaiveDate,
+    digest: u64,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+    day: NaiveDate,
+}
+
+fn digest(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Wholes {
+    /// Those of `documents` that are to be read whole now, of days from `oldest` on.
+    pub(super) fn due(
+        &self,
+        kind: &'static Kind,
+        documents: &[Box<RawValue>],
+        moment: &Moment,
+        oldest: NaiveDate,
+    ) -> Vec<Due> {
+        let due = |document: &Box<RawValue>| {
+            let Named { id, day } =
+                serde_json::from_str(document.get()).ok().filter(|named: &Named| named.day >= oldest)?;
+            let digest = digest(document.get());
+            let known = self.0.get(&self::digest(&id));
+            let is_new = known.is_none_or(|read| read.digest != digest && moment.now - read.at >= LEAST_BETWEEN);
+            (is_new && kind.is_due(document, moment)).then_some(Due { id, day, digest })
+        };
+        documents.iter().filter_map(due).collect()
+    }
+
+    /// Takes note that these were read at `now`, and forgets what was read long ago.
+    pub(super) fn read(&mut self, due: &[Due], now: DateTime<Utc>) {
+        for document in due {
+            self.0.insert(digest(&document.id), Read { digest: document.digest, at: now });
+        }
+    }
+}

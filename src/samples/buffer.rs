@@ -1,0 +1,266 @@
+//! The records of all accounts, and what is read of them: `/metrics/samples`, and what remote write has not sent yet.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Notify;
+use tracing::warn;
+
+use super::{
+    Format, Lines, MOST_DENSE, Record, SampleStats, Telling, Text, help_of,
+    journal::{self, Journal},
+};
+use crate::{
+    documents::{Kind, Reading},
+    http,
+    observation::{DateRange, Run},
+};
+
+/// How far back `/metrics/samples` goes by when a sample was learnt, where it is not asked for more: longer than a
+/// scrape is missed, since Prometheus stores again whatever it is told again.
+pub const USUAL_WINDOW: TimeDelta = TimeDelta::hours(12);
+/// A page that nothing was added to is kept that long: what was learnt leaves it as time goes by.
+const PAGE_AGE: TimeDelta = TimeDelta::minutes(5);
+
+/// Where journals are.
+#[derive(Clone, Debug)]
+pub enum JournalIn {
+    /// Below the state directory, if there is one.
+    State(Option<PathBuf>),
+    /// There are none, on purpose.
+    Nowhere,
+}
+
+/// The records of all accounts.
+pub struct Samples {
+    journals: JournalIn,
+    /// Whether it was told that there is a record without a journal.
+    is_told: AtomicBool,
+    records: Mutex<BTreeMap<String, Kept>>,
+    /// A number that changes with every telling.
+    version: AtomicU64,
+    pages: Mutex<BTreeMap<(&'static str, i64), Made>>,
+    stats: SampleStats,
+    news: Notify,
+}
+
+/// A record and where it is written down; nowhere, and it is forgotten at the end.
+struct Kept {
+    record: Record,
+    journal: Option<Journal>,
+    /// What tells the numbers of its tellings from those of another journal.
+    id: String,
+    /// Whether it was told that there are more dense samples than are remembered.
+    is_told_full: bool,
+}
+
+/// A page, and what it was made of.
+#[derive(Clone)]
+struct Made {
+    version: u64,
+    at: DateTime<Utc>,
+    plain: Bytes,
+    gzipped: Bytes,
+}
+
+impl Kept {
+    fn in_memory(account: &str, now: DateTime<Utc>) -> Self {
+        Self { record: Record::new(account, now), journal: None, id: journal::new_id(), is_told_full: false }
+    }
+}
+
+impl Samples {
+    /// No records yet.
+    pub fn new(journals: JournalIn, stats: SampleStats) -> Self {
+        Self {
+            journals,
+            is_told: AtomicBool::new(false),
+            records: Mutex::default(),
+            version: AtomicU64::new(0),
+            pages: Mutex::default(),
+            stats,
+            news: Notify::new(),
+        }
+    }
+
+    /// Keeps the record of `account` from now on, with what its journal knows; one that cannot be written down is kept in
+    /// memory, and that is said once.
+    pub fn keep(&self, account: &str, now: DateTime<Utc>) {
+        let mut records = self.lock();
+        if !records.contains_key(account) {
+            let kept = self.opened(account, now);
+            records.insert(account.to_owned(), kept);
+            self.version.fetch_add(1, Ordering::Relaxed);
+            drop(records);
+            self.news.notify_one();
+        }
+    }
+
+    fn opened(&self, account: &str, now: DateTime<Utc>) -> Kept {
+        let JournalIn::State(state) = &self.journals else { return Kept::in_memory(account, now) };
+        let opened = match state {
+            Some(state) => Journal::open(state, account, now).map_err(|error| format!("{}: {error}", state.display())),
+            None => Err("there is no state directory".to_owned()),
+        };
+        match opened {
+            Ok((journal, record)) => {
+                Kept { id: journal.id().to_owned(), record, journal: Some(journal), is_told_full: false }
+            }
+            Err(failure) => {
+                if !self.is_told.swap(true, Ordering::Relaxed) {
+                    warn!(
+                        "what was told of each document is kept in memory only ({failure}); set OURA_STATE_DIR to a directory \
+                         that can be written, or samples are told again after each restart"
+                    );
+                }
+                Kept::in_memory(account, now)
+            }
+        }
+    }
+
+    /// Leaves out what was kept of an account that is gone.
+    pub fn forget(&self, account: &str) {
+        self.lock().remove(account);
+        self.stats.forget(account);
+        self.version.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Learns what an answer's documents say of days and events, of which it has all of the days `whole`.
+    pub fn learn(&self, account: &str, kind: &'static Kind, reading: &Reading, whole: DateRange, now: DateTime<Utc>) {
+        self.tell(account, kind.name, now, |record| {
+            record.learn(kind.name, &reading.days, &reading.events, whole, now)
+        });
+    }
+
+    /// Learns dense samples.
+    pub fn learn_dense(
+        &self,
+        account: &str,
+        kind: &'static Kind,
+        runs: impl FnOnce(&mut dyn FnMut(Run)),
+        now: DateTime<Utc>,
+    ) {
+        self.tell(account, kind.name, now, |record| record.learn_dense(kind.name, runs, now).into_iter().collect());
+    }
+
+    fn tell(
+        &self,
+        account: &str,
+        collection: &'static str,
+        now: DateTime<Utc>,
+        learn: impl FnOnce(&mut Record) -> Vec<Telling>,
+    ) {
+        let mut records = self.lock();
+        let Some(kept) = records.get_mut(account) else { return };
+        let told = learn(&mut kept.record);
+        if kept.record.is_full() && !std::mem::replace(&mut kept.is_told_full, true) {
+            warn!(account, "more than {MOST_DENSE} dense samples in twenty days; the others are left out");
+        }
+        if told.is_empty() {
+            return;
+        }
+        kept.record.forget(now);
+        if let Some(journal) = &mut kept.journal {
+            journal.add(&told, &kept.record);
+        }
+        self.stats.note(account, collection, &kept.record);
+        self.version.fetch_add(1, Ordering::Relaxed);
+        drop(records);
+        self.news.notify_one();
+    }
+
+    /// Waits for news; those that came since the last wait count.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    /// How far back dense samples of `account` are told.
+    pub fn dense_from(&self, account: &str, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.lock().get(account).map_or(now, |kept| kept.record.dense_from(now))
+    }
+
+    /// The newest time of which a dense metric of `account` was told.
+    pub fn newest(&self, account: &str, metric: &str) -> Option<DateTime<Utc>> {
+        let records = self.lock();
+        DateTime::from_timestamp_millis(records.get(account)?.record.newest(metric)?)
+    }
+
+    /// The names of the accounts.
+    pub fn accounts(&self) -> Vec<String> {
+        self.lock().keys().cloned().collect()
+    }
+
+    /// What tells the numbers of this account's tellings from those of another journal.
+    pub fn journal(&self, account: &str) -> Option<String> {
+        self.lock().get(account).map(|kept| kept.id.clone())
+    }
+
+    /// What was learnt of `account` from the number `from` on, oldest first, as long as it is remembered.
+    pub fn since(&self, account: &str, from: u64) -> Vec<Telling> {
+        let records = self.lock();
+        let tellings = records.get(account).into_iter().flat_map(|kept| kept.record.tellings());
+        tellings.filter(|telling| telling.number >= from).cloned().collect()
+    }
+
+    /// The page of what was learnt within `window` before `now`: as it is, or gzipped.
+    pub fn page(&self, format: Format, gzip: bool, window: TimeDelta, now: DateTime<Utc>) -> Bytes {
+        let key = (format.content_type(), window.num_seconds());
+        let version = self.version.load(Ordering::Relaxed);
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.retain(|_, made| now - made.at < PAGE_AGE && made.at <= now);
+        let known = pages.get(&key).filter(|made| made.version == version).cloned();
+        let made = known.unwrap_or_else(|| {
+            let plain = text(&self.learnt_since(now - window), format);
+            Made { version, at: now, gzipped: http::gzip(&plain), plain }
+        });
+        pages.insert(key, made.clone());
+        if gzip { made.gzipped } else { made.plain }
+    }
+
+    /// All points that were learnt since then.
+    fn learnt_since(&self, since: DateTime<Utc>) -> Lines {
+        let records = self.lock();
+        let young = |kept: &Kept| {
+            let newest_first = kept.record.tellings().rev().take_while(|telling| telling.learnt >= since);
+            newest_first.flat_map(|telling| telling.told.clone()).collect::<Vec<_>>()
+        };
+        let mut lines = Lines::new();
+        for (series, points) in records.values().flat_map(young) {
+            lines.entry(series).or_default().extend(points);
+        }
+        lines
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn text(lines: &Lines, format: Format) -> Bytes {
+    let mut text = Text::new(Vec::with_capacity(256 * 1024), format);
+    let written = text.write(lines, help_of);
+    written.and_then(|()| text.finish()).expect("writing to memory does not fail").into()
+}
+
+impl std::fmt::Debug for Samples {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Samples").finish_non_exhaustive()
+    }
+}
+
+/// Points by their series, of some tellings.
+pub(crate) fn lines(tellings: &[Telling]) -> Lines {
+    let mut lines = Lines::new();
+    for (series, points) in tellings.iter().flat_map(|telling| &telling.told) {
+        lines.entry(Arc::clone(series)).or_default().extend(points.iter().copied());
+    }
+    lines
+}

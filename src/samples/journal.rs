@@ -1,0 +1,241 @@
+//! The journal of one account's record: a line for each telling, so that a restart knows what was told.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+
+use super::{Place, Record, Series, Telling, known_label, known_metric};
+use crate::{documents, durable};
+
+/// The version of the file that this build writes; it reads no other one.
+const VERSION: u32 = 1;
+/// The directory below that of the tokens.
+const DIRECTORY: &str = "samples";
+/// Only the owner reads it.
+const FILE_MODE: u32 = 0o600;
+/// What is set aside gets this behind its name.
+const SET_ASIDE: &str = "damaged";
+/// A file is written anew when it is this many times as long as it need be.
+const SLACK: u64 = 2;
+/// And at least so long, in bytes.
+const SMALL: u64 = 256 * 1024;
+
+/// The first line.
+#[derive(Deserialize, Serialize)]
+struct Header {
+    version: u32,
+    /// Tells this journal from one that was set aside, for whoever notes how far they have read.
+    id: String,
+    born: DateTime<Utc>,
+}
+
+/// Every other line.
+#[derive(Deserialize, Serialize)]
+struct Line {
+    number: u64,
+    learnt: DateTime<Utc>,
+    collection: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    day: Option<NaiveDate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start: Option<DateTime<Utc>>,
+    told: Vec<LineSeries>,
+}
+
+/// The points of a series: the first time in milliseconds since 1970, then how much later each next one is.
+#[derive(Deserialize, Serialize)]
+struct LineSeries {
+    name: String,
+    labels: BTreeMap<String, String>,
+    times: Vec<i64>,
+    values: Vec<f64>,
+}
+
+/// A new identity.
+pub(super) fn new_id() -> String {
+    format!("{:016x}", fastrand::u64(..))
+}
+
+/// Where the record is written down.
+#[derive(Debug)]
+pub(super) struct Journal {
+    directory: PathBuf,
+    name: String,
+    id: String,
+    file: File,
+    length: u64,
+    /// How long it was when it was last as short as could be.
+    compact: u64,
+    is_failing: bool,
+}
+
+impl Journal {
+    /// Opens the journal of `account` below the `state` directory, and recalls from it what was told. One that cannot be
+    /// used is set aside, with a warning.
+    ///
+    /// # Errors
+    /// Where there can be none: the directory cannot be written, or another process has it.
+    pub(super) fn open(state: &Path, account: &str, now: DateTime<Utc>) -> io::Result<(Self, Record)> {
+        let directory = state.join(DIRECTORY);
+        durable::create(&directory)?;
+        let name = format!("{account}.journal");
+        let path = directory.join(&name);
+        let file = opened(&path)?;
+        let (header, record, is_whole) = read(&file, &path, account, now)?;
+        let id = header.map_or_else(new_id, |header| header.id);
+        let mut journal = Self { directory, name, id, file, length: 0, compact: 0, is_failing: false };
+        if !is_whole {
+            let aside = journal.directory.join(format!("{}.{SET_ASIDE}", journal.name));
+            fs::copy(&path, &aside)?;
+            warn!(account, "what cannot be used of {} is set aside as {}", path.display(), aside.display());
+        }
+        journal.rewrite(&record)?;
+        Ok((journal, record))
+    }
+
+    /// Tells this journal from others.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Adds lines; what cannot be written is told once, and known until the process ends.
+    pub(super) fn add(&mut self, tellings: &[Telling], record: &Record) {
+        let written = self.append(tellings);
+        if written.is_err() {
+            // Half a line would make the next one unreadable.
+            let _cut = self.file.set_len(self.length);
+        }
+        let written = written.and_then(|()| {
+            let is_long = self.length > SMALL && self.length > SLACK * self.compact;
+            if is_long { self.rewrite(record) } else { Ok(()) }
+        });
+        match &written {
+            Ok(()) if self.is_failing => info!("{} can be written again", self.path().display()),
+            Err(error) if !self.is_failing => warn!(
+                "cannot write {}: {error}; after a restart samples may be told again; make room or set OURA_STATE_DIR",
+                self.path().display()
+            ),
+            _ => {}
+        }
+        self.is_failing = written.is_err();
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join(&self.name)
+    }
+
+    fn append(&mut self, tellings: &[Telling]) -> io::Result<()> {
+        let mut text = Vec::new();
+        for telling in tellings {
+            serde_json::to_writer(&mut text, &line(telling))?;
+            text.push(b'\n');
+        }
+        self.file.write_all(&text)?;
+        self.length += text.len() as u64;
+        Ok(())
+    }
+
+    /// Writes it anew, with what the record remembers.
+    fn rewrite(&mut self, record: &Record) -> io::Result<()> {
+        let header = Header { version: VERSION, id: self.id.clone(), born: record.born() };
+        let mut text = serde_json::to_vec(&header)?;
+        text.push(b'\n');
+        for telling in record.tellings() {
+            serde_json::to_writer(&mut text, &line(telling))?;
+            text.push(b'\n');
+        }
+        durable::replace(&self.directory, &self.name, &format!(".{}~new-", self.name), &text)?;
+        self.file = opened(&self.path())?;
+        (self.length, self.compact) = (text.len() as u64, text.len() as u64);
+        Ok(())
+    }
+}
+
+/// The file, held against other processes as long as it is open.
+fn opened(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).read(true).append(true).mode(FILE_MODE).open(path)?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(io::Error::new(io::ErrorKind::WouldBlock, "another process has it")),
+        // A file system without locks has no other process to hold it against that would know.
+        Err(TryLockError::Error(_)) | Ok(()) => Ok(file),
+    }
+}
+
+/// What the file tells, and whether all of it could be used.
+fn read(mut file: &File, path: &Path, account: &str, now: DateTime<Utc>) -> io::Result<(Option<Header>, Record, bool)> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_end(&mut bytes)?;
+    if bytes.is_empty() {
+        return Ok((None, Record::new(account, now), true));
+    }
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let header = lines.next().and_then(|line| serde_json::from_slice::<Header>(line).ok());
+    let Some(header) = header.filter(|header| header.version == VERSION) else {
+        warn!(account, "{} is damaged, or another version wrote it: what was told is told again", path.display());
+        return Ok((None, Record::new(account, now), false));
+    };
+    let mut record = Record::new(account, header.born.min(now));
+    let mut is_whole = true;
+    for line in lines {
+        let line = serde_json::from_slice::<Line>(line).ok().filter(|_| line.ends_with(b"\n"));
+        match line.and_then(telling).filter(|telling| telling.learnt <= now) {
+            Some(telling) => record.recall(telling),
+            None => is_whole = false,
+        }
+    }
+    if !is_whole {
+        warn!(account, "{} is cut short or damaged in part: some of what was told is told again", path.display());
+    }
+    record.forget(now);
+    Ok((Some(header), record, is_whole))
+}
+
+fn line(telling: &Telling) -> Line {
+    let (day, start) = match telling.place {
+        Some(Place::Day(day)) => (Some(day), None),
+        Some(Place::Event(start)) => (None, Some(start)),
+        None => (None, None),
+    };
+    let told = telling.told.iter().map(|(series, points)| {
+        let before = [0].into_iter().chain(points.iter().map(|(time, _)| *time));
+        let labels = series.labels.iter().map(|(name, value)| ((*name).to_owned(), value.to_string()));
+        LineSeries {
+            name: series.name.to_owned(),
+            labels: labels.collect(),
+            times: points.iter().zip(before).map(|((time, _), before)| time - before).collect(),
+            values: points.iter().map(|(_, value)| *value).collect(),
+        }
+    });
+    let (number, learnt, collection) = (telling.number, telling.learnt, telling.collection.to_owned());
+    Line { number, learnt, collection, day, start, told: told.collect() }
+}
+
+/// What a line tells; none if it is damaged or of a collection that there is no more.
+fn telling(line: Line) -> Option<Telling> {
+    let collection = documents::kind(&line.collection)?.name;
+    let place = line.day.map(Place::Day).or(line.start.map(Place::Event));
+    let told = line.told.into_iter().map(points).collect::<Option<Vec<_>>>()?;
+    Some(Telling { number: line.number, learnt: line.learnt, collection, place, told })
+}
+
+fn points(line: LineSeries) -> Option<(Arc<Series>, Vec<(i64, f64)>)> {
+    let labels = line.labels.into_iter().map(|(name, value)| Some((known_label(&name)?, value.into())));
+    let series = Series { name: known_metric(&line.name)?, labels: labels.collect::<Option<_>>()? };
+    let add = |sum: &mut i64, step: i64| {
+        *sum = sum.checked_add(step)?;
+        Some(*sum)
+    };
+    let times: Vec<_> = line.times.iter().copied().scan(0, add).collect();
+    let fits = times.len() == line.times.len() && times.len() == line.values.len();
+    fits.then(|| (Arc::new(series), times.into_iter().zip(line.values).collect()))
+}

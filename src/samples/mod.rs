@@ -1,0 +1,63 @@
+//! The record: what every document says, at its own time, revisions too.
+//!
+//! `record` decides for one account what is told and when, by what was told before; `place` says where in time a sample
+//! stands; `journal` keeps what was told over restarts. `page` is `/metrics/samples`: what was learnt in the last hours.
+//! `series` is what a sample belongs to, `openmetrics` the text of it. The same tellings go out by remote write, and the
+//! backfill makes its samples by the same places.
+
+mod buffer;
+mod journal;
+mod openmetrics;
+mod place;
+mod record;
+mod series;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::LazyLock,
+};
+
+pub(crate) use buffer::lines;
+pub use buffer::{JournalIn, Samples, USUAL_WINDOW};
+pub use openmetrics::{Format, Text};
+pub use place::Place;
+pub use record::{LEAST_BETWEEN, LOOK_BACK, MOST_DENSE, Record, Telling};
+pub(crate) use series::add_run;
+pub use series::{Lines, Points, Series, Target, count};
+pub use stats::{RECORD, SampleStats};
+
+use crate::{catalogue, metric::Definition};
+
+/// The definitions of all samples, by name.
+static DEFINITIONS: LazyLock<HashMap<&'static str, Definition>> = LazyLock::new(|| {
+    catalogue::of_the_samples().into_iter().map(|entry| (entry.definition.name, entry.definition)).collect()
+});
+
+/// The names of all labels of samples.
+static LABELS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    let own = DEFINITIONS.values().flat_map(|definition| definition.labels.iter().map(|(name, _)| *name));
+    own.chain([catalogue::ACCOUNT_LABEL]).collect()
+});
+
+/// Whether the series of this metric are parts of a sum.
+fn is_tally(name: &str) -> bool {
+    DEFINITIONS.get(name).is_some_and(|definition| definition.is_tally)
+}
+
+/// The metric of that name, if there is one.
+fn known_metric(name: &str) -> Option<&'static str> {
+    DEFINITIONS.get(name).map(|definition| definition.name)
+}
+
+/// The label of that name, if there is one.
+fn known_label(name: &str) -> Option<&'static str> {
+    LABELS.get(name).copied()
+}
+
+/// The help text of a sample's metric.
+pub fn help_of(name: &str) -> &'static str {
+    DEFINITIONS.get(name).map_or("", |definition| definition.help)
+}

@@ -1,0 +1,346 @@
+//! The record of one account: what was told of which document, and what is to be told of it now.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use super::{Place, Series};
+use crate::{
+    documents::DayFacts,
+    metric::UNKNOWN,
+    observation::{DateRange, Run},
+};
+
+/// How far back the exporter looks at documents, and `/metrics/samples` can be asked.
+pub const LOOK_BACK: TimeDelta = TimeDelta::days(14);
+/// What was told is remembered for longer than a document can be seen.
+const REMEMBERED: TimeDelta = TimeDelta::days(20);
+/// How far before its beginning a new record tells dense samples; years are for the backfill.
+const FIRST_DENSE: TimeDelta = TimeDelta::hours(48);
+/// A document is not told again sooner than this.
+pub const LEAST_BETWEEN: TimeDelta = TimeDelta::minutes(15);
+/// A document that is gone from one answer is gone if it is missing in another one so much later.
+const GONE_AFTER: TimeDelta = TimeDelta::minutes(10);
+/// The milliseconds of a second: a dense sample that is told again moves within its own second.
+const SECOND: i64 = 1_000;
+/// How many dense samples are remembered of an account: a usual one has half as many in twenty days. More are not told.
+pub const MOST_DENSE: usize = 250_000;
+
+/// What was told at one time of one document, or of one stretch of dense samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Telling {
+    /// Its number; later ones are higher.
+    pub number: u64,
+    /// When it was learnt.
+    pub learnt: DateTime<Utc>,
+    /// The collection that it comes from.
+    pub collection: &'static str,
+    /// Which document it is of; none: dense samples at times of their own.
+    pub place: Option<Place>,
+    /// Points in milliseconds since 1970, by series.
+    pub told: Vec<(Arc<Series>, Vec<(i64, f64)>)>,
+}
+
+impl Telling {
+    /// How many samples it has.
+    pub fn count(&self) -> usize {
+        self.told.iter().map(|(_, points)| points.len()).sum()
+    }
+}
+
+/// What was told of a document.
+#[derive(Debug, Default)]
+struct Document {
+    learnt: DateTime<Utc>,
+    values: BTreeMap<Arc<Series>, f64>,
+    /// Since when it has been missing from the answers.
+    missing: Option<DateTime<Utc>>,
+}
+
+/// The record of one account.
+#[derive(Debug)]
+pub struct Record {
+    account: String,
+    born: DateTime<Utc>,
+    documents: BTreeMap<(&'static str, Place), Document>,
+    dense: BTreeMap<Arc<Series>, BTreeMap<i64, f64>>,
+    tellings: VecDeque<Telling>,
+    next: u64,
+    revisions: BTreeMap<&'static str, u64>,
+    lags: BTreeMap<&'static str, (i64, f64)>,
+    is_full: bool,
+}
+
+/// Dense samples that are to be told.
+#[derive(Default)]
+struct News {
+    new: BTreeMap<Arc<Series>, BTreeMap<i64, f64>>,
+    /// How many more can be remembered.
+    room: usize,
+    is_full: bool,
+    /// Whether one of them was told before, with another value.
+    is_revised: bool,
+}
+
+impl News {
+    /// Adds a sample of a series of which those are `known`, unless it was told.
+    fn add(&mut self, series: &Arc<Series>, known: Option<&BTreeMap<i64, f64>>, time: i64, value: f64) {
+        let last = known.and_then(|known| known.range(time..time + SECOND).next_back());
+        let place = match last {
+            Some((_, last)) if *last == value => return,
+            Some((last, _)) => last + 1,
+            None => time,
+        };
+        if self.room == 0 {
+            self.is_full = true;
+            return;
+        }
+        self.room -= 1;
+        self.is_revised |= last.is_some();
+        self.new.entry(Arc::clone(series)).or_default().insert(place, value);
+    }
+}
+
+/// Values of one document, by series.
+type Values = BTreeMap<Arc<Series>, f64>;
+
+impl Record {
+    /// The record of `account` in which nothing was told before `born`.
+    pub fn new(account: &str, born: DateTime<Utc>) -> Self {
+        Self {
+            account: account.to_owned(),
+            born,
+            documents: BTreeMap::new(),
+            dense: BTreeMap::new(),
+            tellings: VecDeque::new(),
+            next: 0,
+            revisions: BTreeMap::new(),
+            lags: BTreeMap::new(),
+            is_full: false,
+        }
+    }
+
+    /// Since when it has been kept.
+    pub const fn born(&self) -> DateTime<Utc> {
+        self.born
+    }
+
+    /// All tellings that are remembered, oldest first.
+    pub fn tellings(&self) -> impl DoubleEndedIterator<Item = &Telling> {
+        self.tellings.iter()
+    }
+
+    /// How far back dense samples are told.
+    pub fn dense_from(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        (now - LOOK_BACK).max(self.born - FIRST_DENSE)
+    }
+
+    /// The number of the next telling.
+    pub const fn next_number(&self) -> u64 {
+        self.next
+    }
+
+    /// The newest time of which a dense metric was told, in milliseconds since 1970.
+    pub fn newest(&self, metric: &str) -> Option<i64> {
+        let of_it = self.dense.iter().filter(|(series, _)| series.name == metric);
+        of_it.filter_map(|(_, points)| points.keys().next_back().copied()).max()
+    }
+
+    /// How many documents were told again because they changed, by collection.
+    pub const fn revisions(&self) -> &BTreeMap<&'static str, u64> {
+        &self.revisions
+    }
+
+    /// The seconds from the newest sample's time to when it was learnt, by collection.
+    pub fn lags(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        self.lags.iter().map(|(collection, (_, lag))| (*collection, *lag))
+    }
+
+    /// Takes up what was told before, in the order in which it was.
+    pub(super) fn recall(&mut self, telling: Telling) {
+        self.next = self.next.max(telling.number + 1);
+        match telling.place {
+            Some(place) => {
+                let document = self.documents.entry((telling.collection, place)).or_default();
+                document.learnt = telling.learnt;
+                let last = |(series, points): &(Arc<Series>, Vec<(i64, f64)>)| {
+                    points.last().map(|(_, value)| (Arc::clone(series), *value))
+                };
+                document.values.extend(telling.told.iter().filter_map(last));
+            }
+            None => {
+                for (series, points) in &telling.told {
+                    self.dense.entry(Arc::clone(series)).or_default().extend(points.iter().copied());
+                }
+            }
+        }
+        self.note_lag(&telling);
+        self.tellings.push_back(telling);
+    }
+
+    /// Learns what documents of `collection` say of days and events. `whole` is the days of which the answer has all
+    /// documents, so that what is missing there is gone. Gives what is to be told, which counts as told.
+    pub fn learn(
+        &mut self,
+        collection: &'static str,
+        days: &[DayFacts],
+        events: &[Run],
+        whole: DateRange,
+        now: DateTime<Utc>,
+    ) -> Vec<Telling> {
+        let oldest = (now - LOOK_BACK).date_naive();
+        let mut seen = BTreeMap::<Place, Values>::new();
+        for facts in days.iter().filter(|facts| facts.day >= oldest) {
+            let values = seen.entry(Place::Day(facts.day)).or_default();
+            let series = facts.observations.iter();
+            values.extend(series.map(|seen| (Arc::new(Series::of_observation(&self.account, seen)), seen.value)));
+        }
+        for run in events {
+            for (start, value) in run.samples.iter().filter(|(start, _)| *start >= now - LOOK_BACK && *start <= now) {
+                let series = Series::of(&self.account, run.name, run.labels.clone());
+                seen.entry(Place::Event(*start)).or_default().insert(Arc::new(series), *value);
+            }
+        }
+        let gone = self.gone(collection, &seen, whole, now);
+        let documents: Vec<_> = seen.into_iter().chain(gone).collect();
+        documents.into_iter().filter_map(|(place, values)| self.tell(collection, place, values, now)).collect()
+    }
+
+    /// The documents that were told and are gone: of each, no values.
+    fn gone(
+        &mut self,
+        collection: &'static str,
+        seen: &BTreeMap<Place, Values>,
+        whole: DateRange,
+        now: DateTime<Utc>,
+    ) -> Vec<(Place, Values)> {
+        let mut gone = Vec::new();
+        for ((of, place), document) in &mut self.documents {
+            if *of != collection {
+                continue;
+            }
+            if seen.contains_key(place) || !is_within(*place, whole) {
+                document.missing = None;
+            } else if now - *document.missing.get_or_insert(now) >= GONE_AFTER {
+                gone.push((*place, Values::new()));
+            }
+        }
+        gone
+    }
+
+    /// Tells what of a document's values is new or changed, unless it was told a moment ago.
+    fn tell(&mut self, collection: &'static str, place: Place, values: Values, now: DateTime<Utc>) -> Option<Telling> {
+        let stamp = place.stamp(now)?;
+        let document = self.documents.get(&(collection, place));
+        let is_new = |(series, value): &(&Arc<Series>, &f64)| {
+            document.and_then(|document| document.values.get(*series)) != Some(*value)
+        };
+        let mut changed: Values =
+            values.iter().filter(is_new).map(|(series, value)| (Arc::clone(series), *value)).collect();
+        if let Some(document) = document {
+            changed.extend(ended(&document.values, &values));
+        }
+        let may_be_told = document.is_none_or(|document| now - document.learnt >= LEAST_BETWEEN);
+        if changed.is_empty() || !may_be_told {
+            return None;
+        }
+        if document.is_some() {
+            *self.revisions.entry(collection).or_default() += 1;
+        }
+        let told = changed.into_iter().map(|(series, value)| (series, vec![(stamp, value)])).collect();
+        Some(self.told(now, collection, Some(place), told))
+    }
+
+    /// Learns dense samples of `collection`. Gives what is to be told, which counts as told: what is new, and what has
+    /// changed, within the same second.
+    pub fn learn_dense(
+        &mut self,
+        collection: &'static str,
+        runs: impl FnOnce(&mut dyn FnMut(Run)),
+        now: DateTime<Utc>,
+    ) -> Option<Telling> {
+        let within = self.dense_from(now)..=now;
+        let mut news =
+            News { room: MOST_DENSE.saturating_sub(self.dense.values().map(BTreeMap::len).sum()), ..News::default() };
+        runs(&mut |run| {
+            let series = Arc::new(Series::of(&self.account, run.name, run.labels));
+            let known = self.dense.get(&series);
+            let samples = run.samples.into_iter().filter(|(time, _)| within.contains(time));
+            samples.for_each(|(time, value)| news.add(&series, known, time.timestamp_millis(), value));
+        });
+        if news.is_revised {
+            *self.revisions.entry(collection).or_default() += 1;
+        }
+        self.is_full |= news.is_full;
+        let told: Vec<_> =
+            news.new.into_iter().map(|(series, points)| (series, points.into_iter().collect())).collect();
+        (!told.is_empty()).then(|| self.told(now, collection, None, told))
+    }
+
+    /// Whether there were more dense samples than are remembered.
+    pub const fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Takes note that this is told now.
+    fn told(
+        &mut self,
+        now: DateTime<Utc>,
+        collection: &'static str,
+        place: Option<Place>,
+        told: Vec<(Arc<Series>, Vec<(i64, f64)>)>,
+    ) -> Telling {
+        let telling = Telling { number: self.next, learnt: now, collection, place, told };
+        self.recall(telling.clone());
+        telling
+    }
+
+    fn note_lag(&mut self, telling: &Telling) {
+        let newest = telling.told.iter().flat_map(|(_, points)| points).map(|(time, _)| *time).max();
+        let Some(newest) = newest else { return };
+        let lag = (telling.learnt.timestamp_millis() - newest) as f64 / SECOND as f64;
+        let known = self.lags.entry(telling.collection).or_insert((newest, lag));
+        if newest >= known.0 {
+            *known = (newest, lag);
+        }
+    }
+
+    /// Forgets what can be seen no more; whether there was any.
+    pub(super) fn forget(&mut self, now: DateTime<Utc>) -> bool {
+        let oldest = now - REMEMBERED;
+        let before = self.tellings.len();
+        while self.tellings.front().is_some_and(|telling| telling.learnt < oldest) {
+            self.tellings.pop_front();
+        }
+        self.documents.retain(|(_, place), _| place.begin() >= oldest.timestamp_millis());
+        for points in self.dense.values_mut() {
+            *points = points.split_off(&oldest.timestamp_millis());
+        }
+        self.dense.retain(|_, points| !points.is_empty());
+        before > self.tellings.len()
+    }
+}
+
+/// What was part of a sum, or the state `unknown`, and is no more: it is zero. Any other value that Oura takes back stays.
+fn ended(before: &Values, now: &Values) -> Vec<(Arc<Series>, f64)> {
+    let labels: BTreeSet<_> = now.keys().map(|series| &series.labels).collect();
+    let is_over = |series: &Series| {
+        let is_unknown = series.labels.iter().any(|(_, value)| value == UNKNOWN);
+        (super::is_tally(series.name) || is_unknown) && !labels.contains(&series.labels)
+    };
+    let over = before.iter().filter(|(series, value)| **value != 0.0 && is_over(series));
+    over.map(|(series, _)| (Arc::clone(series), 0.0)).collect()
+}
+
+/// Whether an answer that has all documents of these days has the one of `place`, if it exists: an event's day by the
+/// wearer's clock may be the one before or after.
+fn is_within(place: Place, whole: DateRange) -> bool {
+    let is_inside = |day: NaiveDate| whole.first < day && day < whole.last;
+    match place {
+        Place::Day(day) => whole.contains(day),
+        Place::Event(start) => is_inside(start.date_naive()),
+    }
+}
