@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{FixedOffset, TimeDelta};
+use chrono::TimeDelta;
 use divan::{Bencher, black_box, counter::BytesCount};
 use hyper::{
     Request,
@@ -18,7 +18,7 @@ use oura_exporter::{
     hosts::Hosts,
     http,
     latest::{AccountState, Board, Page},
-    observation::Moment,
+    observation::Known,
     oura::{Client, Patience, Transport},
     poll::{Account, Poller},
     server::Server,
@@ -69,7 +69,7 @@ async fn server() -> anyhow::Result<Server> {
     let kinds: Arc<[_]> = KINDS.iter().collect();
     let states = accounts.iter().map(|account| AccountState::new(&account.name, &kinds)).collect();
     let board = Arc::new(Board::new(states, clock(), TimeDelta::hours(36)));
-    let page = Page::new(Arc::clone(&board), stats.clone(), None)?;
+    let page = Page::new(Arc::clone(&board), stats.clone(), vec![])?;
     let poller = Poller {
         board: Arc::clone(&board),
         kinds,
@@ -103,10 +103,10 @@ fn read(bencher: Bencher<'_, '_>, name: &str) {
     let (_, window) = ANSWERS.into_iter().find(|answer| answer.0 == name).expect("one of them");
     let kind = kind(name).expect("a kind");
     let documents = on_runtime(documents(kind, window));
-    let moment = Moment { now: clock().now(), zone: FixedOffset::east_opt(2 * 3600).expect("an offset") };
-    assert!(kind.read(&documents, &moment).shown.is_some(), "{name} shows nothing");
+    let read = |documents: &[Box<RawValue>]| kind.read(documents, &Known::default(), clock().now(), None);
+    assert!(read(&documents).shown.is_some(), "{name} shows nothing");
     let bytes: usize = documents.iter().map(|document| document.get().len()).sum();
-    bencher.counter(BytesCount::new(bytes)).bench(|| kind.read(black_box(&documents), &moment));
+    bencher.counter(BytesCount::new(bytes)).bench(|| read(black_box(&documents)));
 }
 
 /// A scrape after news: the page of two people, encoded and compressed anew.

@@ -20,9 +20,9 @@ enum Source {
 
 /// Drives a clock by hand.
 #[derive(Clone, Debug)]
-pub struct Hand(Arc<Mutex<DateTime<Utc>>>);
+pub struct ManualClock(Arc<Mutex<DateTime<Utc>>>);
 
-impl Hand {
+impl ManualClock {
     /// Moves the clock on.
     pub fn advance(&self, by: TimeDelta) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
@@ -46,9 +46,9 @@ impl Clock {
     }
 
     /// A clock that shows `moment` until its hand is moved.
-    pub fn driven_from(moment: DateTime<Utc>) -> (Self, Hand) {
+    pub fn driven_from(moment: DateTime<Utc>) -> (Self, ManualClock) {
         let shared = Arc::new(Mutex::new(moment));
-        (Self(Source::Driven(Arc::clone(&shared), moment, Instant::now())), Hand(shared))
+        (Self(Source::Driven(Arc::clone(&shared), moment, Instant::now())), ManualClock(shared))
     }
 
     /// The same as an instant, which nobody sets: waits are measured by it.

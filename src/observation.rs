@@ -131,14 +131,14 @@ impl Moment {
 
 /// An offset from UTC that a document showed, and when the wearer lived by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sighting {
+pub struct SeenOffset {
     /// When.
     pub at: DateTime<Utc>,
     /// Which offset.
     pub zone: FixedOffset,
 }
 
-impl From<DateTime<FixedOffset>> for Sighting {
+impl From<DateTime<FixedOffset>> for SeenOffset {
     fn from(time: DateTime<FixedOffset>) -> Self {
         Self { at: time.to_utc(), zone: *time.offset() }
     }
@@ -148,7 +148,7 @@ impl From<DateTime<FixedOffset>> for Sighting {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// The wearer's offset from UTC, and when they lived by it.
-    pub zone: Option<Sighting>,
+    pub zone: Option<SeenOffset>,
     /// How far the ring has synced.
     pub synced: Option<DateTime<Utc>>,
     /// A day that has a sleep score.
@@ -157,7 +157,7 @@ pub struct Evidence {
 
 impl Evidence {
     /// Of an offset from UTC.
-    pub fn of_zone(time: Option<impl Into<Sighting>>) -> Self {
+    pub fn of_zone(time: Option<impl Into<SeenOffset>>) -> Self {
         Self { zone: time.map(Into::into), ..Self::default() }
     }
 }
@@ -166,7 +166,7 @@ impl Evidence {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     /// The offset from UTC that was seen last, by the time at which the wearer lived by it.
-    pub zone: Option<Sighting>,
+    pub zone: Option<SeenOffset>,
     /// How far the ring has synced.
     pub synced: Option<DateTime<Utc>>,
     /// The days that have a sleep score.

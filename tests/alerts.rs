@@ -14,7 +14,7 @@ use common::{
     needs::there_are,
     servers::{self, file, promtool, yaml},
 };
-use oura_exporter::{catalogue, history::LIVE, status::OWN};
+use oura_exporter::{catalogue, remote_write::LIVE, status::OWN};
 use serde_json::Value;
 
 const RULES: &str = "alerts/oura.rules.yml";

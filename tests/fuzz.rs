@@ -20,9 +20,10 @@ use oura_exporter::{
     auth::{self, TokenSource, Tokens},
     clock::Clock,
     documents::{KINDS, Kind},
-    observation::Moment,
+    observation::{DateRange, Evidence, Known, SeenOffset},
     oura::{Client, Patience, Transport},
     poll::Account,
+    samples::Record,
     status::ApiStats,
 };
 use serde_json::{Value, json, value::RawValue};
@@ -236,21 +237,30 @@ fn answer(corpus: &[Value], rng: &mut Rng) -> Vec<Box<RawValue>> {
     documents.filter_map(|text| RawValue::from_string(text).ok()).collect()
 }
 
-/// Now, for somebody somewhere.
-fn now(rng: &mut Rng) -> Moment {
+/// Now, for somebody somewhere, of whom this or that is known.
+fn now(rng: &mut Rng) -> (Known, DateTime<Utc>) {
     let zone = [0, 7_200, -43_200, 50_400, 86_399, -86_399][rng.usize(..6)];
     let now = moment(NOON) + TimeDelta::hours(rng.i64(-20_000..200_000));
     let now = if rng.bool() { moment(NOON) } else { now };
-    Moment { now, zone: FixedOffset::east_opt(zone).expect("a zone") }
+    let mut known = Known::default();
+    let zone = FixedOffset::east_opt(zone).expect("a zone");
+    let synced = rng.bool().then(|| now - TimeDelta::hours(rng.i64(0..48)));
+    let scored = rng.bool().then(|| now.date_naive() - TimeDelta::days(rng.i64(0..4)));
+    known.add(&Evidence { zone: Some(SeenOffset { at: now, zone }), synced, scored }, now);
+    (known, now)
 }
 
 /// Everything that is done with an answer.
-fn read(kind: &Kind, documents: &[Box<RawValue>], moment: &Moment) {
-    let reading = kind.read(documents, moment);
+fn read(kind: &'static Kind, documents: &[Box<RawValue>], (known, now): &(Known, DateTime<Utc>)) {
+    let today = known.moment(*now).today();
+    let days = DateRange { first: today - TimeDelta::days(30), last: today };
+    let reading = kind.read(documents, known, *now, Some(days));
     assert!(reading.unreadable.count <= documents.len());
-    kind.samples(documents, |_| {});
-    let days = (moment.today() - TimeDelta::days(30), moment.today());
-    kind.past(documents, moment, days);
+    let moment = reading.known.moment(*now);
+    assert!(documents.iter().filter(|document| kind.is_due(document, &moment)).count() <= documents.len());
+    let mut record = Record::new("anna", *now);
+    record.learn(kind.name, &reading.days, &reading.events, days, *now);
+    record.learn_dense(kind.name, |take| kind.samples(documents, &moment, take), *now);
 }
 
 /// Real documents of each kind, some weeks of them.
@@ -262,10 +272,10 @@ async fn corpora() -> Vec<(&'static Kind, Vec<Value>)> {
     let client = Arc::new(Client::new(transport.expect("a transport").into(), token));
     let account = Account { name: "alice".to_owned(), client };
     let now = moment(NOON);
-    let days = |back| (now.date_naive() - TimeDelta::days(back), now.date_naive());
+    let days = |back| DateRange { first: now.date_naive() - TimeDelta::days(back), last: now.date_naive() };
     let mut corpora = vec![];
     for kind in KINDS {
-        let back = if kind.has_samples() { 2 } else { 60 };
+        let back = if kind.sample_definitions().len() > 0 { 2 } else { 60 };
         let documents = account.ask_past(kind, days(back), now).await.expect("an answer");
         let documents: Vec<Value> = documents
             .iter()

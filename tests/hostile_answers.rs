@@ -20,7 +20,7 @@ use oura_exporter::{
     documents::{Dated, Document, KINDS, Kind},
     latest::{self, AccountState, Board},
     metric::{Metric, help},
-    observation::{Date, Moment},
+    observation::{Date, Known, Moment},
     oura::{ApiError, Client, Patience, Transport},
     poll::{Account, Poller},
     simulator::{Fault, Scope, Simulator},
@@ -217,11 +217,11 @@ async fn a_document_of_an_impossible_day_or_time_is_counted_and_its_field_named(
             document["bedtime_end"] = "2026-11-22T06:00:00+02:00".into();
             document[field] = (*value).into();
             let raw = [serde_json::value::to_raw_value(&document).expect("JSON")];
-            let now = Moment { now: moment(NOON), zone: chrono::Offset::fix(&chrono::Utc) };
-            let reading = kind.read(&raw, &now);
+            let reading = kind.read(&raw, &Known::default(), moment(NOON), None);
             assert_eq!(reading.unreadable.count, 1, "{name} {value}");
             assert_eq!(reading.unreadable.field, field, "{name} {value}");
-            kind.samples(&raw, |run| panic!("{name} {value}: {run:?}"));
+            let now = reading.known.moment(moment(NOON));
+            kind.samples(&raw, &now, |run| panic!("{name} {value}: {run:?}"));
         }
     }
 }
@@ -397,7 +397,7 @@ async fn a_panic_in_a_turn_is_that_collections_failure_and_nobody_elses() {
     let kinds: Arc<[_]> = WITH_DEFECTS.iter().chain(sound).collect();
     let states = vec![AccountState::new("alice", &kinds)];
     let board = Arc::new(Board::new(states, clock.clone(), TimeDelta::hours(1)));
-    let page = latest::Page::new(Arc::clone(&board), stats.clone(), None).expect("legal metrics");
+    let page = latest::Page::new(Arc::clone(&board), stats.clone(), vec![]).expect("legal metrics");
     let interval = Duration::from_millis(100);
     let poller =
         Poller { board: Arc::clone(&board), kinds, interval, patience: patience(), clock, stats, samples: None };

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDate, NaiveDateTime, Utc};
 use serde::Deserialize;
 
-use crate::observation::Sighting;
+use crate::observation::SeenOffset;
 
 /// The years of which a document can truthfully tell. One outside makes its document unreadable, so that no arithmetic on dates
 /// has to fear the ends of the calendar, and no value is dated to a year in which there was no Oura.
@@ -60,7 +60,7 @@ impl TryFrom<DateTime<FixedOffset>> for Time {
     }
 }
 
-impl From<Time> for Sighting {
+impl From<Time> for SeenOffset {
     fn from(time: Time) -> Self {
         Self::from(time.0)
     }

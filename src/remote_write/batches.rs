@@ -21,7 +21,8 @@ pub(crate) struct Slice {
 /// The points of `lines` from `from` until `until`, in requests.
 pub(crate) fn batches(lines: &Lines, from: i64, until: i64, now: i64) -> impl Iterator<Item = Slice> {
     let first = lines.values().filter_map(|points| Some(*points.range(from..until).next()?.0)).min();
-    let mut begin = first.unwrap_or(until);
+    let last = lines.values().filter_map(|points| Some(*points.range(from..until).next_back()?.0)).max();
+    let (mut begin, until) = (first.unwrap_or(until), last.map_or(until, |last| last + 1));
     let days = std::iter::from_fn(move || {
         let next = (begin.div_euclid(DAY) + 1).saturating_mul(DAY).min(until);
         let next = if begin < now - YOUNG { next.min(now - YOUNG) } else { next };
@@ -62,6 +63,16 @@ fn slice(lines: &Lines, from: i64, until: i64) -> Batch {
 mod tests {
     use super::*;
     use crate::samples::Series;
+
+    #[test]
+    fn it_ends_with_the_last_point_and_not_with_time() {
+        let one = Lines::from([(Arc::new(Series::of("anna", "oura_a", vec![])), [(DAY, 1.0)].into())]);
+        assert_eq!(
+            batches(&one, i64::MIN / 4, i64::MAX / 4, DAY).map(|slice| slice.until).collect::<Vec<_>>(),
+            [DAY + 1]
+        );
+        assert_eq!(batches(&Lines::new(), i64::MIN / 4, i64::MAX / 4, DAY).count(), 0);
+    }
 
     #[test]
     fn everything_once_in_order_and_each_request_within_one_day_and_class() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use oura_exporter::{catalogue, history::LIVE, status::OWN};
+use oura_exporter::{catalogue, remote_write::LIVE, status::OWN};
 use serde_json::Value;
 
 use crate::board::{Dashboard, assert_none, expressions, readers};

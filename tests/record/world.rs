@@ -12,7 +12,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use oura_exporter::{
-    clock::{Clock, Hand},
+    clock::{Clock, ManualClock},
     exporter::Exporter,
     http,
     oura::Patience,
@@ -52,7 +52,7 @@ pub(crate) struct Course {
 pub(crate) struct World {
     pub(crate) simulator: Simulator,
     pub(crate) clock: Clock,
-    hand: Hand,
+    hand: ManualClock,
     course: Course,
     state: TempDir,
     listen: String,
@@ -112,7 +112,8 @@ impl World {
         config.poll_interval = Duration::from_secs(300);
         let patience = Patience { retries: 0, stagger: Duration::ZERO, ..Patience::default() };
         let Exporter { server, poller, accounts, live } =
-            Exporter::new(config, self.clock.clone(), patience).expect("an exporter");
+            Exporter::new(config, listener.local_addr().expect("an address"), self.clock.clone(), patience)
+                .expect("an exporter");
         let (stop, stopped) = oneshot::channel::<()>();
         let (answering, scrapes) = (Arc::clone(&server), Arc::clone(&self.scrapes));
         let answer = move |request: hyper::Request<hyper::body::Incoming>| {
