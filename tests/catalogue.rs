@@ -32,6 +32,9 @@ const WITHOUT_UNIT: &[&str] = &[
     "oura_ring_charging",
     "oura_ring_in_charger",
     "oura_night_low_battery",
+    "oura_night_settled",
+    // Days, as a person counts them: a base unit would be 86,400 times as much.
+    "oura_document_age_days",
     "oura_night_average_breaths_per_minute",
     "oura_pulse_wave_velocity_meters_per_second",
 ];

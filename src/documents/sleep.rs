@@ -207,7 +207,7 @@ impl Document for Sleep {
             .gauge("oura_night_bedtime_start_offset_seconds", |d| d.night(|n| n.offset(n.bedtime_start))),
         help("When the wearer got up, from 00:00 of the document's day by the wearer's clock, from sleep.bedtime_end.")
             .gauge("oura_night_bedtime_end_offset_seconds", |d| d.night(|n| n.offset(n.bedtime_end))),
-        help("Whether the night will not grow any more, 0 or 1: the ring has synced half an hour after its end, or six hours went by.")
+        help("Whether the night will not grow any more, 0 or 1: half an hour after its end was synced, or six hours went by, from sleep.bedtime_end.")
             .gauge("oura_night_settled", SleepDay::settled),
         help("Whether the ring ran low in the night, 0 or 1, from sleep.low_battery_alert.")
             .gauge("oura_night_low_battery", |d| d.night(|n| flag(n.low_battery_alert))),

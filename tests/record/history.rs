@@ -19,6 +19,10 @@ const LONGEST_TAG: i64 = 10;
 /// Values by day.
 pub(crate) type Days = BTreeMap<NaiveDate, Values>;
 
+fn labels_of(series: &str) -> &str {
+    series.split_once('{').map_or("", |(_, labels)| labels)
+}
+
 /// One person's documents as they were at any moment.
 pub(crate) struct History<'a> {
     pub(crate) simulator: &'a Simulator,
@@ -56,7 +60,7 @@ impl History<'_> {
     }
 
     /// What the record must say of a day at the end of `looks`: of each series what was last said of it. What Oura takes
-    /// back stays, but parts of a sum that are gone are zero.
+    /// back stays, but the parts of a sum of which nothing is left are zero.
     pub(crate) fn told(&self, collection: &str, day: NaiveDate, looks: &[DateTime<Utc>]) -> Values {
         let mut told = Values::new();
         let opens = day.and_hms_opt(0, 1, 0).expect("a time").and_utc();
@@ -65,7 +69,9 @@ impl History<'_> {
         let first = looks.first().copied();
         for look in first.into_iter().chain(self.looks_at_changes(collection, day, &looks)) {
             let now = values(collection, day, &self.of_day(collection, day, look));
-            told.iter_mut().filter(|(series, _)| is_tally(series)).for_each(|(_, value)| *value = 0.0);
+            let labels: BTreeSet<_> = now.keys().map(|series| labels_of(series)).collect();
+            let is_over = |series: &str| is_tally(series) && !labels.contains(labels_of(series));
+            told.iter_mut().filter(|(series, _)| is_over(series)).for_each(|(_, value)| *value = 0.0);
             told.extend(now);
         }
         told
