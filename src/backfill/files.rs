@@ -1,19 +1,17 @@
 //! Files of OpenMetrics, one a month, each whole or not there; or all of it on standard output.
 
 use std::{
-    fs::{self, Permissions},
+    fs::{self, File, Permissions},
     io::{self, BufWriter, StdoutLock, Write as _},
-    os::unix::fs::{PermissionsExt as _, chown},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
 use chrono::{Datelike as _, NaiveDate};
+use tracing::{info, warn};
 
-use crate::{
-    observation::DateRange,
-    samples::{Format, Lines, Text, help_of},
-};
+use crate::samples::{Format, Lines, Text, help_of};
 
 /// Only the owner, or the owner and a group.
 const PRIVATE: u32 = 0o600;
@@ -34,39 +32,42 @@ pub enum Readers {
 const BESIDE: &str = ".oura-exporter-backfill-";
 /// And what it ends with.
 const UNDER_WAY: &str = ".part";
+/// What the empty file begins with, and a day follows, that says: the files before that day are of a run that goes on there.
+const GOES_ON: &str = ".oura-exporter-backfill-from-";
 const BUFFER: usize = 256 * 1024;
 
 /// A directory of files.
 pub(super) struct Files {
     directory: PathBuf,
     readers: Readers,
-    written: Vec<PathBuf>,
+    /// The first day of the run.
+    first: NaiveDate,
+    /// Whether it goes on where one before it was broken off, whose files belong to it.
+    goes_on: bool,
+    /// Whether the files of other runs are gone.
+    is_cleared: bool,
+    written: usize,
 }
 
 impl Files {
-    /// Makes the directory if need be, and removes from it what an earlier run left of these days and of later ones: what
-    /// lies before them is the part of a run that goes on now.
+    /// Makes the directory if need be. What other runs left is removed with the first file, and not before: it may be
+    /// wanted if this run comes to nothing.
     ///
     /// # Errors
     /// Where it cannot be made or read, or given to its readers.
-    pub(super) fn new(directory: &Path, readers: Readers, days: DateRange) -> anyhow::Result<Self> {
-        let cannot = || format!("--output: cannot use the directory {}", directory.display());
+    pub(super) fn new(directory: &Path, readers: Readers, first: NaiveDate) -> anyhow::Result<Self> {
+        let cannot = || unusable(directory);
         fs::create_dir_all(directory).with_context(cannot)?;
-        for entry in fs::read_dir(directory).with_context(cannot)?.flatten() {
-            if is_left_over(&entry.file_name().to_string_lossy(), days) {
-                fs::remove_file(entry.path()).with_context(cannot)?;
-            }
+        let names = names(directory).with_context(cannot)?;
+        for name in names.iter().filter(|name| name.starts_with(BESIDE) && name.ends_with(UNDER_WAY)) {
+            fs::remove_file(directory.join(name)).with_context(cannot)?;
         }
         if let Readers::Group(group) = readers {
-            chown(directory, None, Some(group)).with_context(|| {
-                format!(
-                    "--group: cannot give {} to it; run this as root, or as a member of the group",
-                    directory.display()
-                )
-            })?;
-            fs::set_permissions(directory, Permissions::from_mode(SHARED_DIRECTORY)).with_context(cannot)?;
+            let is_ours = names.iter().all(|name| month(name).is_some() || name.starts_with(BESIDE));
+            share(directory, group, is_ours)?;
         }
-        Ok(Self { directory: directory.to_owned(), readers, written: vec![] })
+        let goes_on = names.contains(&goes_on_from(first));
+        Ok(Self { directory: directory.to_owned(), readers, first, goes_on, is_cleared: false, written: 0 })
     }
 
     /// Writes the file of the month that begins with `first`, or of its part from then on; how many lines.
@@ -74,7 +75,8 @@ impl Files {
     /// # Errors
     /// Where it cannot be written; then it is not there, and the files before are whole.
     pub(super) fn write(&mut self, first: NaiveDate, lines: &Lines) -> anyhow::Result<u64> {
-        let path = self.directory.join(name(first));
+        self.clear()?;
+        let path = self.directory.join(file_name(first));
         let written = || -> io::Result<u64> {
             let mode = if self.readers == Readers::Owner { PRIVATE } else { SHARED };
             let file = tempfile::Builder::new()
@@ -96,27 +98,112 @@ impl Files {
             Ok(count)
         };
         let count = written().with_context(|| format!("cannot write {}", path.display()))?;
-        self.written.push(path);
+        self.written += 1;
         Ok(count)
     }
 
-    /// The files, in order of time.
-    pub(super) fn written(&self) -> &[PathBuf] {
-        &self.written
+    /// Removes what other runs left: whoever brings in the files brings in what this one writes and nothing else.
+    fn clear(&mut self) -> anyhow::Result<()> {
+        if std::mem::replace(&mut self.is_cleared, true) {
+            return Ok(());
+        }
+        let cannot = || unusable(&self.directory);
+        let is_old = |month: NaiveDate| !self.goes_on || month >= self.first;
+        let mut removed = 0;
+        for name in names(&self.directory).with_context(cannot)? {
+            let is_stray = name.starts_with(GOES_ON) && name != goes_on_from(self.first);
+            let is_old = month(&name).is_some_and(is_old);
+            if is_old || is_stray {
+                fs::remove_file(self.directory.join(&name)).with_context(cannot)?;
+                removed += usize::from(is_old);
+            }
+        }
+        if removed > 0 {
+            info!("{removed} files of an earlier run are removed from {}", self.directory.display());
+        }
+        // An empty file now, as a full disk may not take one later; it is renamed then.
+        File::create(self.directory.join(goes_on_from(self.first))).with_context(cannot)?;
+        Ok(())
+    }
+
+    /// Ends before its time: a run from `day` on goes on with the files.
+    ///
+    /// # Errors
+    /// Where that cannot be noted.
+    pub(super) fn break_off(&self, day: NaiveDate) -> anyhow::Result<()> {
+        if !self.is_cleared {
+            return Ok(());
+        }
+        let (from, to) = (goes_on_from(self.first), goes_on_from(day));
+        let renamed = fs::rename(self.directory.join(from), self.directory.join(to));
+        renamed.with_context(|| unusable(&self.directory))
+    }
+
+    /// Ends well; whether there are any files.
+    ///
+    /// # Errors
+    /// Where what other runs left cannot be removed.
+    pub(super) fn conclude(&mut self) -> anyhow::Result<bool> {
+        self.clear()?;
+        let cannot = || unusable(&self.directory);
+        fs::remove_file(self.directory.join(goes_on_from(self.first))).with_context(cannot)?;
+        Ok(names(&self.directory).with_context(cannot)?.iter().any(|name| month(name).is_some()))
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(super) const fn readers(&self) -> Readers {
+        self.readers
+    }
+
+    /// How many files it has written.
+    pub(super) const fn written(&self) -> usize {
+        self.written
     }
 }
 
-fn name(first: NaiveDate) -> String {
+fn unusable(directory: &Path) -> String {
+    format!("--output: cannot use the directory {}", directory.display())
+}
+
+fn names(directory: &Path) -> io::Result<Vec<String>> {
+    let names = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    names.collect()
+}
+
+/// Lets the group into a directory that has nothing but a backfill's files; any other one is not ours to open or to close.
+fn share(directory: &Path, group: u32, is_ours: bool) -> anyhow::Result<()> {
+    if !is_ours {
+        let there = fs::metadata(directory).with_context(|| unusable(directory))?;
+        let may_enter = there.mode() & 0o001 != 0 || (there.gid() == group && there.mode() & 0o010 != 0);
+        if !may_enter {
+            warn!("--group: {} has other files too, so its mode is left; let the group enter it", directory.display());
+        }
+        return Ok(());
+    }
+    chown(directory, None, Some(group)).with_context(|| {
+        format!("--group: cannot give {} to it; run this as root, or as a member of the group", directory.display())
+    })?;
+    let mode = Permissions::from_mode(SHARED_DIRECTORY);
+    fs::set_permissions(directory, mode).with_context(|| unusable(directory))
+}
+
+fn file_name(first: NaiveDate) -> String {
     let format = if first.day() == 1 { "oura-%Y-%m.om" } else { "oura-%Y-%m-%d.om" };
     first.format(format).to_string()
 }
 
-/// Whether a file of this name was left by an earlier run, half written or of these days or later ones.
-fn is_left_over(name: &str, days: DateRange) -> bool {
-    let month = name.strip_prefix("oura-").and_then(|rest| rest.strip_suffix(".om"));
-    let first = month.and_then(|month| month.parse().or_else(|_| format!("{month}-01").parse::<NaiveDate>()).ok());
-    let month_begins = days.first.with_day(1).unwrap_or(days.first);
-    (name.starts_with(BESIDE) && name.ends_with(UNDER_WAY)) || first.is_some_and(|first| first >= month_begins)
+/// The first day of the file of that name, if it is one of a backfill.
+fn month(name: &str) -> Option<NaiveDate> {
+    let month = name.strip_prefix("oura-")?.strip_suffix(".om")?;
+    let first = month.parse().or_else(|_| format!("{month}-01").parse()).ok()?;
+    (file_name(first) == name).then_some(first)
+}
+
+fn goes_on_from(day: NaiveDate) -> String {
+    format!("{GOES_ON}{day}")
 }
 
 /// Standard output, as one text.

@@ -2,7 +2,7 @@
 //!
 //! `run` goes through the days month by month (`chunks`): `ask` gets them from Oura, `facts` makes points of them by the
 //! same places as the record's, and a `sink` takes these: `files` of OpenMetrics text, standard output, or `sending` by
-//! remote write, whose place `checkpoint` keeps. `progress` tells how far it has come.
+//! remote write, whose place `checkpoint` keeps. `size` says beforehand how much it will be, `progress` how far it has come.
 
 mod ask;
 mod checkpoint;
@@ -13,6 +13,7 @@ mod progress;
 mod run;
 mod sending;
 mod sink;
+mod size;
 
 pub use ask::Persistence;
 pub use files::Readers;

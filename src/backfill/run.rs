@@ -16,14 +16,19 @@ use super::{
     progress::Progress,
     sending::{Sending, judge},
     sink::{Destination, Sink},
+    size,
 };
 use crate::{
     clock::Clock,
     documents::{Kind, Unreadable},
     observation::{DateRange, Known},
     poll::Account,
-    samples::{Lines, Target},
+    samples::{Lines, Target, Told},
 };
+
+/// Text ends so long before now: of what Prometheus has scraped and not yet put into a block, it forgets what lies before the
+/// end of any block when it starts again.
+const TEXT_ENDS: TimeDelta = TimeDelta::hours(6);
 
 /// What is asked for.
 pub struct Backfill {
@@ -59,8 +64,12 @@ struct Run {
     progress: Progress,
     left_out: LeftOut,
     now: DateTime<Utc>,
+    /// Nothing after this is told.
+    until: DateTime<Utc>,
     /// What is known of each account's wearer.
     known: HashMap<String, Known>,
+    /// What was told of each account before.
+    told: HashMap<String, Told>,
     /// The documents of the month before: months share some at their seams, and each is counted once.
     counted: HashSet<u64>,
     /// Those of the month that is under way.
@@ -80,21 +89,11 @@ impl Backfill {
         let tomorrow = now.date_naive() + TimeDelta::days(1);
         let days = DateRange { first: self.from, last: self.to.unwrap_or(tomorrow).min(tomorrow) };
         let chunks = chunks(days);
-        let Some(reached) = chunks.first().copied() else {
+        let Some(first) = chunks.first().copied() else {
             anyhow::bail!("--from: {} is after the last day there is", self.from);
         };
         let mut sink = self.open(destination, days, now).await?;
-        let count = |days: DateRange| (days.last - days.first).num_days().unsigned_abs() + 1;
-        self.announce(count(days));
-        let mut run = Run {
-            progress: Progress::new(count(days)),
-            left_out: LeftOut::new(),
-            now,
-            known: HashMap::new(),
-            counted: HashSet::new(),
-            counting: HashSet::new(),
-            reached,
-        };
+        let mut run = self.begin(first, days, &sink, now)?;
         let ended = tokio::select! {
             ended = self.all(&chunks, &mut run, &mut sink) => Some(ended),
             () = stop => None,
@@ -111,16 +110,44 @@ impl Backfill {
         Ok(())
     }
 
-    /// Says how much it will be.
-    fn announce(&self, days: u64) {
-        let a_day: u64 = self.kinds.iter().map(|kind| usual_samples(kind)).sum();
-        let samples = days * a_day * self.accounts.len() as u64;
-        info!(
-            "{days} days of {} accounts: about {} samples, {} MB as text",
-            self.accounts.len(),
-            samples,
-            samples * BYTES_A_SAMPLE / 1_000_000
+    /// What is known before the first month, after it was said what is to come.
+    ///
+    /// # Errors
+    /// Where all of it is too young for `sink`.
+    fn begin(&self, reached: DateRange, days: DateRange, sink: &Sink, now: DateTime<Utc>) -> anyhow::Result<Run> {
+        let until = if sink.is_text() { now - TEXT_ENDS } else { now };
+        anyhow::ensure!(
+            days.first <= until.date_naive(),
+            "--from: files end six hours ago, and nothing lies in between; what is younger comes with the scrapes"
         );
+        self.announce(count(days), sink);
+        if until < now && days.last >= until.date_naive() {
+            info!("it ends six hours ago: with newer files, Prometheus would forget what it scraped before their end");
+        }
+        Ok(Run {
+            progress: Progress::new(count(days)),
+            left_out: LeftOut::new(),
+            now,
+            until,
+            known: HashMap::new(),
+            told: self.told(days.last, now),
+            counted: HashSet::new(),
+            counting: HashSet::new(),
+            reached,
+        })
+    }
+
+    /// Says how much it will be.
+    fn announce(&self, days: u64, sink: &Sink) {
+        let a_day: u64 = self.kinds.iter().map(|kind| size::usual_samples(kind)).sum();
+        let (mut samples, mut bytes) = (0, 0);
+        for account in &self.accounts {
+            samples += days * a_day;
+            bytes += days * a_day * size::usual_bytes(&account.name, &self.target);
+        }
+        let names: Vec<_> = self.accounts.iter().map(|account| account.name.as_str()).collect();
+        let text = if sink.is_text() { format!(", {} MB as text", bytes.div_ceil(1_000_000)) } else { String::new() };
+        info!("{days} days of {}: about {samples} samples{text}", names.join(", "));
     }
 
     async fn all(&self, chunks: &[DateRange], run: &mut Run, sink: &mut Sink) -> anyhow::Result<()> {
@@ -130,24 +157,31 @@ impl Backfill {
                 let lines = self.lines(*chunk, run).await?;
                 run.progress.wrote(sink.take(*chunk, &lines).await?);
             }
-            run.progress.done(chunk.first, (chunk.last - chunk.first).num_days().unsigned_abs() + 1);
+            run.progress.done(chunk.first, count(*chunk));
         }
         Ok(())
     }
 
+    /// What was told of each account before a run up to `last`.
+    fn told(&self, last: NaiveDate, now: DateTime<Utc>) -> HashMap<String, Told> {
+        let told = |name: &str| Told::open(self.state.as_deref(), name, last, now);
+        self.accounts.iter().map(|account| (account.name.clone(), told(&account.name))).collect()
+    }
+
     /// What all accounts have in a month.
     async fn lines(&self, days: DateRange, run: &mut Run) -> anyhow::Result<Lines> {
-        let plan = Plan { now: run.now, days, target: &self.target };
+        let plan = Plan { now: run.now, until: run.until, days, target: &self.target };
         let covered = DateRange { first: days.first - MARGIN, last: days.last + MARGIN };
         let mut lines = Lines::new();
         for account in &self.accounts {
             let asked = ask(account, &self.kinds, covered, run.now, self.persistence, &mut run.left_out).await;
             let answers = asked.map_err(|problem| anyhow::anyhow!("account {}: {}", account.name, problem.what))?;
             let known = run.known.entry(account.name.clone()).or_default();
-            let told = plan.tell(&account.name, &answers, known);
-            tell_of_unreadable(&account.name, days.first, &told.unreadable);
+            let Some(told) = run.told.get_mut(&account.name) else { continue };
+            let facts = plan.tell(&account.name, &answers, known, told);
+            tell_of_unreadable(&account.name, days.first, &facts.unreadable);
             run.count(&account.name, &answers);
-            lines.extend(told.lines);
+            lines.extend(facts.lines);
         }
         run.counted = std::mem::take(&mut run.counting);
         Ok(lines)
@@ -155,7 +189,7 @@ impl Backfill {
 
     async fn open(&self, destination: Destination, days: DateRange, now: DateTime<Utc>) -> anyhow::Result<Sink> {
         Ok(match destination {
-            Destination::Directory(directory) => Sink::Files(Files::new(&directory, self.readers, days)?),
+            Destination::Directory(directory) => Sink::Files(Files::new(&directory, self.readers, days.first)?),
             Destination::Output => Sink::Output(Output::new()),
             Destination::Remote(receiver) => {
                 judge(&receiver, self.from, now).await?;
@@ -177,19 +211,8 @@ impl Backfill {
     }
 }
 
-/// How long a line of the files is, in bytes, about.
-const BYTES_A_SAMPLE: u64 = 95;
-
-/// How many samples a day of a collection has, about: a heart rate every few minutes and every few seconds in workouts, a
-/// MET a minute, a stage and a movement each half minute of a night.
-fn usual_samples(kind: &Kind) -> u64 {
-    match kind.name {
-        "heartrate" => 1_200,
-        "daily_activity" => 1_770,
-        "sleep" => 2_250,
-        "ring_battery_level" => 300,
-        _ => 15,
-    }
+fn count(days: DateRange) -> u64 {
+    (days.last - days.first).num_days().unsigned_abs() + 1
 }
 
 impl Run {

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use tracing::info;
 
 use super::{
-    files::{Files, Output},
+    files::{Files, Output, Readers},
     sending::Sending,
 };
 use crate::{observation::DateRange, remote_write::Receiver, samples::Lines};
@@ -37,6 +37,11 @@ impl Sink {
         matches!(self, Self::Remote(sending) if sending.is_past(days))
     }
 
+    /// Whether it is text that somebody keeps.
+    pub(super) const fn is_text(&self) -> bool {
+        !matches!(self, Self::Remote(_))
+    }
+
     /// Takes what there is of a month; how many samples it has then.
     ///
     /// # Errors
@@ -56,7 +61,10 @@ impl Sink {
     /// Where not all of it is there.
     pub(super) fn conclude(self) -> anyhow::Result<()> {
         match self {
-            Self::Files(files) => advise(&files),
+            Self::Files(mut files) => {
+                let has_files = files.conclude()?;
+                advise(&files, has_files);
+            }
             Self::Output(output) => output.finish()?,
             Self::Remote(mut sending) => sending.conclude()?,
         }
@@ -70,7 +78,10 @@ impl Sink {
     pub(super) fn break_off(self, days: DateRange) -> anyhow::Result<String> {
         let day = days.first;
         Ok(match self {
-            Self::Files(files) => format!("{} files are whole; go on with --from {day}", files.written().len()),
+            Self::Files(files) => {
+                files.break_off(day)?;
+                format!("{} files are whole; go on with --from {day}", files.written())
+            }
             Self::Output(output) => {
                 output.finish().context("what was printed is not whole")?;
                 format!("what was printed is whole; go on with --from {day}")
@@ -80,19 +91,24 @@ impl Sink {
     }
 }
 
-/// What promtool is to be told. What was brought in is removed, so that it is not brought in again.
-fn advise(files: &Files) {
-    let Some(directory) = files.written().first().and_then(|path| path.parent()) else {
+/// What promtool is to be told. What was brought in is removed, so that it is not brought in again: by the same user, or, as
+/// a group may only read, by whoever wrote it.
+fn advise(files: &Files, has_files: bool) {
+    if !has_files {
         info!("Oura has nothing of these days, so there is no file");
         return;
+    }
+    let directory = format!("'{}'", files.directory().display().to_string().replace('\'', r"'\''"));
+    let (then, at_last) = match files.readers() {
+        Readers::Owner => (r#"&& rm "$file" || exit 1"#, String::new()),
+        Readers::Group(_) => ("|| exit 1", format!("And at last, as you are now: rm {directory}/oura-*.om\n")),
     };
     // Where nobody reads standard error, nobody is there to be advised.
-    let _nobody_reads = writeln!(
+    let _nobody_reads = write!(
         io::stderr(),
         "First let Prometheus keep that long, or it deletes what is brought in: --storage.tsdb.retention.time=10y\n\
          Then, as the user that Prometheus runs as, with its data directory in place of DATA:\n\
-         (for file in '{}'/oura-*.om; do\n  \
-         promtool tsdb create-blocks-from openmetrics --max-block-duration=1500h \"$file\" DATA && rm \"$file\" || exit 1\ndone)",
-        directory.display().to_string().replace('\'', r"'\''")
+         (for file in {directory}/oura-*.om; do\n  \
+         promtool tsdb create-blocks-from openmetrics --max-block-duration=1500h \"$file\" DATA {then}\ndone)\n{at_last}"
     );
 }

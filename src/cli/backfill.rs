@@ -43,10 +43,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", value_parser = account_name)]
     account: Option<String>,
     /// Begin at the first day, although a run before this one was cut off
-    #[arg(long, requires = "remote_write")]
+    #[arg(long, conflicts_with = "output")]
     restart: bool,
     /// The group that may read the files, as prometheus
-    #[arg(long, value_name = "GROUP", requires = "output", value_parser = group)]
+    #[arg(long, value_name = "GROUP", conflicts_with = "remote_write", value_parser = group)]
     group: Option<u32>,
     /// The label job of your scrapes; wins over OURA_JOB
     #[arg(long, value_name = "NAME")]
@@ -69,7 +69,9 @@ fn group(text: &str) -> Result<u32, String> {
         parts.nth(1).filter(|_| is_it)?.parse().ok()
     };
     let found = groups.lines().find_map(number);
-    found.or_else(|| text.parse().ok()).ok_or_else(|| "no such group; write the one that Prometheus runs as".to_owned())
+    // The last number there is means "leave it as it is" to the system.
+    let by_number = || text.parse().ok().filter(|number| *number != u32::MAX);
+    found.or_else(by_number).ok_or_else(|| "no such group; write the one that Prometheus runs as".to_owned())
 }
 
 impl Arguments {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
 use serde::Deserialize;
 
 use super::{
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The most days that one tag counts on: a longer one is a mistake.
-const MOST_DAYS: usize = 366;
+const MOST_DAYS: i64 = 366;
 
 /// A tag; one that spans days counts on each of them.
 #[derive(Debug, Deserialize)]
@@ -38,7 +38,8 @@ impl EnhancedTag {
     fn days(&self, today: NaiveDate) -> impl Iterator<Item = NaiveDate> + use<> {
         let first = self.start_day.date();
         let last = self.end_day.map_or(first, |end| end.date().min(today).max(first));
-        first.iter_days().take_while(move |day| *day <= last).take(MOST_DAYS)
+        let last = last.min(first + TimeDelta::days(MOST_DAYS - 1));
+        first.iter_days().take_while(move |day| *day <= last)
     }
 }
 
@@ -47,6 +48,7 @@ impl Document for EnhancedTag {
     const NAME: &'static str = "enhanced_tag";
     const SCOPE: &'static str = "tag";
     const PACE: Pace = Pace::HalfHour;
+    const REACH_DAYS: i64 = MOST_DAYS;
     const SELECTS_FIELDS: bool = false;
     const METRICS: &'static [Metric<Vec<String>>] = &[help(
         "Tags of the newest day that has one, from enhanced_tag.tag_type_code.",

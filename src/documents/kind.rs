@@ -40,6 +40,8 @@ pub trait Document: DeserializeOwned + 'static {
     const PACE: Pace = Pace::Poll;
     /// How many days a value may lie behind the wearer's today and still be shown; none for what is not dated.
     const KEEP_DAYS: Option<i64> = Some(2);
+    /// How many days before a day a document may have begun that still says something of it, where the past is asked for.
+    const REACH_DAYS: i64 = 0;
     /// Whether its route honours `fields`, so that only what is read here is sent.
     const SELECTS_FIELDS: bool = true;
     /// Its metrics, in the order of the documentation.
@@ -161,6 +163,8 @@ pub struct Kind {
     pub pace: Pace,
     /// How many days a value may lie behind the wearer's today and still be shown; none for what is not dated.
     pub keep_days: Option<i64>,
+    /// How many days before a day a document may have begun that still says something of it, where the past is asked for.
+    pub reach_days: i64,
     /// The most documents that are read of an answer.
     pub most_documents: usize,
     fields: Option<fn() -> &'static [&'static str]>,
@@ -185,6 +189,7 @@ impl Kind {
             query: D::QUERY,
             pace: D::PACE,
             keep_days: D::KEEP_DAYS,
+            reach_days: D::REACH_DAYS,
             fields: if D::SELECTS_FIELDS { Some(serde_introspect::<D>) } else { None },
             definitions: || D::METRICS.iter().map(Metric::definition).collect(),
             event_definitions: || D::EVENTS.iter().map(event_definition).collect(),

@@ -216,7 +216,10 @@ impl Fetch {
             Query::Single => Ok(vec![self.client.single(self.kind.name).await?]),
             Query::All => self.ask(vec![]).await,
             Query::Newest { .. } => self.ask_for(between(first, last), true).await,
-            Query::Days { back } => self.ask_for(between(first - TimeDelta::days(back), last), true).await,
+            Query::Days { back } => {
+                let first = first - TimeDelta::days(back.max(self.kind.reach_days));
+                self.ask_for(between(first, last), true).await
+            }
             Query::LastSample | Query::LastDay => {
                 let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
                 let (mut start, end) =

@@ -1,4 +1,5 @@
-//! The journal of one account's record: a line for each telling, so that a restart knows what was told.
+//! The journal of one account's record: a line for each telling, so that a restart knows what was told. The exporter
+//! keeps one, and backfills another one beside it.
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +23,9 @@ const VERSION: u32 = 1;
 const DIRECTORY: &str = "samples";
 /// Only the owner reads it.
 const FILE_MODE: u32 = 0o600;
+/// What the exporter's own is called behind the account's name, and what that of backfills is.
+const OF_THE_EXPORTER: &str = "journal";
+const OF_BACKFILLS: &str = "backfill";
 /// What is set aside gets this behind its name.
 const SET_ASIDE: &str = "damaged";
 /// A file is written anew when it is this many times as long as it need be.
@@ -79,27 +83,49 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of `account` below the `state` directory, and recalls from it what was told. One that cannot be
-    /// used is set aside, with a warning.
+    /// Opens the exporter's journal of `account` below the `state` directory, and recalls from it what was told. One that
+    /// cannot be used is set aside, with a warning.
     ///
     /// # Errors
     /// Where there can be none: the directory cannot be written, or another process has it.
     pub(super) fn open(state: &Path, account: &str, now: DateTime<Utc>) -> io::Result<(Self, Record)> {
+        Self::open_named(state, OF_THE_EXPORTER, account, now)
+    }
+
+    /// Opens the journal that backfills keep of `account`, in the same way.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub(super) fn open_of_backfills(state: &Path, account: &str, now: DateTime<Utc>) -> io::Result<(Self, Record)> {
+        Self::open_named(state, OF_BACKFILLS, account, now)
+    }
+
+    fn open_named(state: &Path, ending: &str, account: &str, now: DateTime<Utc>) -> io::Result<(Self, Record)> {
         let directory = state.join(DIRECTORY);
         durable::create(&directory)?;
-        let name = format!("{account}.journal");
+        let name = format!("{account}.{ending}");
         let path = directory.join(&name);
-        let file = opened(&path)?;
-        let (header, record, is_whole) = read(&file, &path, account, now)?;
+        let mut file = opened(&path)?;
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(0))?;
+        file.read_to_end(&mut bytes)?;
+        let Recalled { header, record, damage } = recalled(&bytes, account, now);
         let id = header.map_or_else(new_id, |header| header.id);
         let mut journal = Self { directory, name, id, file, length: 0, compact: 0, is_failing: false };
-        if !is_whole {
+        if let Some(damage) = damage {
             let aside = journal.directory.join(format!("{}.{SET_ASIDE}", journal.name));
             fs::copy(&path, &aside)?;
+            warn!(account, "{} {damage}", path.display());
             warn!(account, "what cannot be used of {} is set aside as {}", path.display(), aside.display());
         }
         journal.rewrite(&record)?;
         Ok((journal, record))
+    }
+
+    /// What the exporter has told of `account`, as far as it can be read now; it may be writing a line at this moment.
+    pub(super) fn glance(state: &Path, account: &str, now: DateTime<Utc>) -> Record {
+        let path = state.join(DIRECTORY).join(format!("{account}.{OF_THE_EXPORTER}"));
+        recalled(&fs::read(path).unwrap_or_default(), account, now).record
     }
 
     /// Tells this journal from others.
@@ -170,19 +196,23 @@ fn opened(path: &Path) -> io::Result<File> {
     }
 }
 
-/// What the file tells, and whether all of it could be used.
-fn read(mut file: &File, path: &Path, account: &str, now: DateTime<Utc>) -> io::Result<(Option<Header>, Record, bool)> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(0))?;
-    file.read_to_end(&mut bytes)?;
+/// What a file tells.
+struct Recalled {
+    header: Option<Header>,
+    record: Record,
+    /// What is wrong with it, if not all of it could be used.
+    damage: Option<&'static str>,
+}
+
+fn recalled(bytes: &[u8], account: &str, now: DateTime<Utc>) -> Recalled {
+    let nothing = |damage| Recalled { header: None, record: Record::new(account, now), damage };
     if bytes.is_empty() {
-        return Ok((None, Record::new(account, now), true));
+        return nothing(None);
     }
     let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
     let header = lines.next().and_then(|line| serde_json::from_slice::<Header>(line).ok());
     let Some(header) = header.filter(|header| header.version == VERSION) else {
-        warn!(account, "{} is damaged, or another version wrote it: what was told is told again", path.display());
-        return Ok((None, Record::new(account, now), false));
+        return nothing(Some("is damaged, or another version wrote it: what was told is told again"));
     };
     let mut record = Record::new(account, header.born.min(now));
     let mut is_whole = true;
@@ -193,11 +223,9 @@ fn read(mut file: &File, path: &Path, account: &str, now: DateTime<Utc>) -> io::
             None => is_whole = false,
         }
     }
-    if !is_whole {
-        warn!(account, "{} is cut short or damaged in part: some of what was told is told again", path.display());
-    }
     record.forget(now);
-    Ok((Some(header), record, is_whole))
+    let damage = "is cut short or damaged in part: some of what was told is told again";
+    Recalled { header: Some(header), record, damage: (!is_whole).then_some(damage) }
 }
 
 fn line(telling: &Telling) -> Line {

@@ -3,7 +3,7 @@
 //! `record` decides for one account what is told and when, by what was told before; `place` says where in time a sample
 //! stands; `journal` keeps what was told over restarts. `page` is `/metrics/samples`: what was learnt in the last hours.
 //! `series` is what a sample belongs to, `openmetrics` the text of it. The same tellings go out by remote write, and the
-//! backfill makes its samples by the same places.
+//! backfill makes its samples by the same places, after what `told` knows to stand there.
 
 mod buffer;
 mod journal;
@@ -14,6 +14,7 @@ mod series;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,10 +25,11 @@ pub(crate) use buffer::lines;
 pub use buffer::{JournalIn, Samples, USUAL_WINDOW};
 pub use openmetrics::{Format, Text};
 pub use place::Place;
-pub use record::{LEAST_BETWEEN, LOOK_BACK, MOST_DENSE, Record, Telling};
+pub use record::{LEAST_BETWEEN, LOOK_BACK, MOST_DENSE, Record, Telling, Values};
 pub(crate) use series::add_run;
 pub use series::{Lines, Points, Series, Target, count};
 pub use stats::{RECORD, SampleStats};
+pub use told::Told;
 
 use crate::{catalogue, metric::Definition};
 

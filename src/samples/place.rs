@@ -30,6 +30,14 @@ impl Place {
         }
     }
 
+    /// Its day of UTC.
+    pub fn day(self) -> NaiveDate {
+        match self {
+            Self::Day(day) => day,
+            Self::Event(start) => start.date_naive(),
+        }
+    }
+
     /// The time of a sample that was learnt at `learnt`: a millisecond after the place's beginning for each whole minute
     /// from then on. None while the place has not come.
     pub fn stamp(self, learnt: DateTime<Utc>) -> Option<i64> {

@@ -17,7 +17,7 @@ use crate::{
 /// How far back the exporter looks at documents, and `/metrics/samples` can be asked.
 pub const LOOK_BACK: TimeDelta = TimeDelta::days(14);
 /// What was told is remembered for longer than a document can be seen.
-const REMEMBERED: TimeDelta = TimeDelta::days(20);
+pub(super) const REMEMBERED: TimeDelta = TimeDelta::days(20);
 /// How far before its beginning a new record tells dense samples; years are for the backfill.
 const FIRST_DENSE: TimeDelta = TimeDelta::hours(48);
 /// A document is not told again sooner than this.
@@ -53,9 +53,11 @@ impl Telling {
 
 /// What was told of a document.
 #[derive(Debug, Default)]
-struct Document {
-    learnt: DateTime<Utc>,
-    values: BTreeMap<Arc<Series>, f64>,
+pub(super) struct Document {
+    /// When the last of it was learnt.
+    pub(super) learnt: DateTime<Utc>,
+    /// The last that was told of each series.
+    pub(super) values: Values,
     /// Since when it has been missing from the answers.
     missing: Option<DateTime<Utc>>,
 }
@@ -88,9 +90,9 @@ struct News {
 impl News {
     /// Adds a sample of a series of which those are `known`, unless it was told.
     fn add(&mut self, series: &Arc<Series>, known: Option<&BTreeMap<i64, f64>>, time: i64, value: f64) {
-        let last = known.and_then(|known| known.range(time..time + SECOND).next_back());
+        let last = known.and_then(|known| last_within(known, time));
         let place = match last {
-            Some((_, last)) if *last == value => return,
+            Some((_, last)) if last == value => return,
             Some((last, _)) => last + 1,
             None => time,
         };
@@ -105,7 +107,7 @@ impl News {
 }
 
 /// Values of one document, by series.
-type Values = BTreeMap<Arc<Series>, f64>;
+pub type Values = BTreeMap<Arc<Series>, f64>;
 
 impl Record {
     /// The record of `account` in which nothing was told before `born`.
@@ -141,6 +143,17 @@ impl Record {
     /// The number of the next telling.
     pub const fn next_number(&self) -> u64 {
         self.next
+    }
+
+    /// What was told of the documents of a collection.
+    pub(super) fn documents(&self, collection: &str) -> impl Iterator<Item = (Place, &Document)> {
+        let of_it = self.documents.iter().filter(move |((of, _), _)| *of == collection);
+        of_it.map(|((_, place), document)| (*place, document))
+    }
+
+    /// Where the last stands that was told of a dense sample, and which value that is.
+    pub(super) fn last_of(&self, series: &Series, time: i64) -> Option<(i64, f64)> {
+        last_within(self.dense.get(series)?, time)
     }
 
     /// The newest time of which a dense metric was told, in milliseconds since 1970.
@@ -243,7 +256,8 @@ impl Record {
         let mut changed: Values =
             values.iter().filter(is_new).map(|(series, value)| (Arc::clone(series), *value)).collect();
         if let Some(document) = document {
-            changed.extend(ended(&document.values, &values));
+            let ended = ended(&document.values, &values).into_iter();
+            changed.extend(ended.filter(|(series, zero)| document.values.get(series) != Some(zero)));
         }
         let may_be_told = document.is_none_or(|document| now - document.learnt >= LEAST_BETWEEN);
         if changed.is_empty() || !may_be_told {
@@ -288,7 +302,7 @@ impl Record {
     }
 
     /// Takes note that this is told now.
-    fn told(
+    pub(super) fn told(
         &mut self,
         now: DateTime<Utc>,
         collection: &'static str,
@@ -326,15 +340,19 @@ impl Record {
     }
 }
 
+/// The last point within the second that begins at `time`.
+fn last_within(points: &BTreeMap<i64, f64>, time: i64) -> Option<(i64, f64)> {
+    points.range(time..time + SECOND).next_back().map(|(time, value)| (*time, *value))
+}
+
 /// What was part of a sum, or the state `unknown`, and is no more: it is zero. Any other value that Oura takes back stays.
-fn ended(before: &Values, now: &Values) -> Vec<(Arc<Series>, f64)> {
+pub(super) fn ended(before: &Values, now: &Values) -> Vec<(Arc<Series>, f64)> {
     let labels: BTreeSet<_> = now.keys().map(|series| &series.labels).collect();
     let is_over = |series: &Series| {
         let is_unknown = series.labels.iter().any(|(_, value)| value == UNKNOWN);
         (super::is_tally(series.name) || is_unknown) && !labels.contains(&series.labels)
     };
-    let over = before.iter().filter(|(series, value)| **value != 0.0 && is_over(series));
-    over.map(|(series, _)| (Arc::clone(series), 0.0)).collect()
+    before.keys().filter(|series| is_over(series)).map(|series| (Arc::clone(series), 0.0)).collect()
 }
 
 /// Whether an answer that has all documents of these days has the one of `place`, if it exists: an event's day by the

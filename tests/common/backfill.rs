@@ -54,20 +54,33 @@ pub(crate) struct Run {
     pub(crate) state: Option<PathBuf>,
 }
 
+/// The instance of the scrapes that a backfill joins, if nothing else is said.
+const INSTANCE: &str = "localhost:10058";
+
 impl Run {
     /// Writes files into `directory`.
     pub(crate) async fn into_files(self, simulator: &Simulator, directory: &Path) {
-        self.into_destination(simulator, Destination::Directory(directory.to_owned())).await;
+        self.into_files_for(INSTANCE, simulator, directory).await;
+    }
+
+    /// Writes files into `directory` that join the scrapes of `instance`.
+    pub(crate) async fn into_files_for(self, instance: &str, simulator: &Simulator, directory: &Path) {
+        self.into_destination(instance, simulator, Destination::Directory(directory.to_owned())).await;
     }
 
     /// Sends it all to `url`.
     pub(crate) async fn send(self, simulator: &Simulator, url: &str) {
-        oura_exporter::tls::choose_provider();
-        let receiver = Receiver::new(url, Access::Open, Duration::from_secs(10)).expect("a receiver");
-        self.into_destination(simulator, Destination::Remote(receiver)).await;
+        self.send_for(INSTANCE, simulator, url).await;
     }
 
-    async fn into_destination(self, simulator: &Simulator, destination: Destination) {
+    /// Sends it all to `url`, to join the scrapes of `instance`.
+    pub(crate) async fn send_for(self, instance: &str, simulator: &Simulator, url: &str) {
+        oura_exporter::tls::choose_provider();
+        let receiver = Receiver::new(url, Access::Open, Duration::from_secs(10)).expect("a receiver");
+        self.into_destination(instance, simulator, Destination::Remote(receiver)).await;
+    }
+
+    async fn into_destination(self, instance: &str, simulator: &Simulator, destination: Destination) {
         oura_exporter::tls::choose_provider();
         let config = config(simulator, &[self.person], &[("OURA_COLLECTIONS", self.collections.to_owned())]);
         let kinds = config.collections.iter().copied().filter(|kind| kind.is_recorded()).collect();
@@ -78,7 +91,7 @@ impl Run {
             kinds,
             from: self.days.0,
             to: Some(self.days.1),
-            target: Target { job: "oura".to_owned(), instance: "localhost:10058".to_owned() },
+            target: Target { job: "oura".to_owned(), instance: instance.to_owned() },
             readers: Readers::Owner,
             state: self.state,
             restart: false,

@@ -9,7 +9,7 @@ use std::{
 
 use chrono::Utc;
 
-use super::stores::{Labels, Points, Store};
+use super::stores::{Labels, Store};
 
 /// Series as OpenMetrics writes them, and their values by milliseconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -93,17 +93,6 @@ impl Samples {
         counts
     }
 
-    /// The points of the only series of that name that has all of `labels`.
-    pub(crate) fn points(&self, name: &str, labels: &[&str]) -> Points {
-        let is_it = |series: &&String| {
-            series.split_once('{').is_some_and(|(own, _)| own == name)
-                && labels.iter().all(|label| series.contains(label))
-        };
-        let all: Vec<_> = self.0.keys().filter(is_it).collect();
-        assert_eq!(all.len(), 1, "{name} {labels:?} is {all:?}");
-        self.0[all[0]].iter().map(|(time, value)| (*time, *value)).collect()
-    }
-
     /// The lines of a text that a backfill wrote; it must end as such, and each series must be in order.
     pub(crate) fn of_text(text: &str) -> Self {
         assert!(text.ends_with("\n# EOF\n"), "it ends with {:?}", &text[text.len().saturating_sub(80)..]);
@@ -120,7 +109,8 @@ impl Samples {
         samples
     }
 
-    fn of_file(path: &Path) -> Self {
+    /// The lines of a file.
+    pub(crate) fn of_file(path: &Path) -> Self {
         Self::of_text(&fs::read_to_string(path).expect("a file"))
     }
 

@@ -88,6 +88,11 @@ impl Store {
         store
     }
 
+    /// Ends it as a crash would; its database is free for another one then.
+    pub(crate) async fn stop(mut self) {
+        self._process.kill().await.expect("it runs");
+    }
+
     /// Where it takes remote write.
     pub(crate) fn write_url(&self) -> String {
         format!("{}/api/v1/write", self.url)

@@ -1,7 +1,4 @@
-//! A backfill into files that is stopped, or meets a full disk: whole files, and words by which nothing gets lost.
-
-mod common;
-mod receiving;
+//! A backfill that is stopped, or meets a full disk: whole files, and words by which nothing gets lost.
 
 use std::{
     fs,
@@ -10,24 +7,25 @@ use std::{
 };
 
 use chrono::NaiveDate;
-use common::{
-    eventually,
-    needs::{own_disks_are_there, there_are},
-    samples::{Samples, files},
-    signal,
-};
 use oura_exporter::{
     clock::Clock,
     simulator::{Fault, Scope},
 };
-use receiving::{Place, days_ago};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
     process::{Child, Command},
 };
 
-/// Seldom enough for months in a debug build.
-const SELDOM: &[&str] = &["--every", "30m"];
+use crate::{
+    assert_same,
+    common::{
+        eventually,
+        needs::{own_disks_are_there, there_are},
+        samples::{Samples, files},
+        signal,
+    },
+    receiving::{self, Place, days_ago},
+};
 
 /// Bob's place, whose day begins hours after that of UTC.
 async fn place() -> Place {
@@ -36,8 +34,8 @@ async fn place() -> Place {
     place
 }
 
-fn into(directory: &Path) -> Vec<&str> {
-    [SELDOM, &["--output", directory.to_str().expect("a path")]].concat()
+fn into(directory: &Path) -> [&str; 2] {
+    ["--output", directory.to_str().expect("a path")]
 }
 
 /// The day with which the program says that one is to go on.
@@ -46,15 +44,28 @@ fn day_to_go_on(log: &str) -> NaiveDate {
     rest[..10].parse().expect("a day")
 }
 
-/// Every file is whole, and nothing lies beside them.
+/// Every file is whole, and beside them there is nothing but the note of where to go on.
 fn assert_whole(directory: &Path, at_least: usize) {
-    let files = files(directory);
-    let names: Vec<_> = files.iter().map(|path| path.file_name().expect("a name").to_string_lossy()).collect();
-    assert!(
-        names.len() >= at_least && names.iter().all(|name| name.ends_with(".om") && !name.starts_with('.')),
-        "{names:?}"
-    );
-    Samples::of_files(directory);
+    let names = names(directory);
+    let (notes, files): (Vec<_>, Vec<_>) =
+        names.iter().partition(|name| name.starts_with(".oura-exporter-backfill-from-"));
+    assert!(notes.len() <= 1 && files.len() >= at_least && files.iter().all(|name| name.ends_with(".om")), "{names:?}");
+    of_files(directory);
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    files(directory).iter().map(|path| path.file_name().expect("a name").to_string_lossy().into_owned()).collect()
+}
+
+/// How many files promtool would be given.
+fn of_om(directory: &Path) -> usize {
+    names(directory).iter().filter(|name| name.ends_with(".om")).count()
+}
+
+/// What is in them.
+fn of_files(directory: &Path) -> Samples {
+    let all = files(directory).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "om"));
+    all.fold(Samples::default(), |all, path| all.join(&Samples::of_file(&path)))
 }
 
 /// Going on as the log says, into the same directory, gives all that an undisturbed run gives.
@@ -63,7 +74,8 @@ async fn assert_can_go_on(place: &Place, directory: &Path, log: &str, days: (Nai
     assert!(from >= days.0, "not before what was asked for: {log}");
     let said = place.ended(&mut place.backfill("state", (from, days.1), &into(directory))).await;
     assert_eq!(said.code, Some(0), "{}", said.log);
-    Samples::of_files(directory).assert_same(all, "stopped, and gone on");
+    assert_same(&Samples::of_files(directory), all, "stopped, and gone on");
+    assert!(names(directory).iter().all(|name| !name.starts_with('.')), "{:?}", names(directory));
 }
 
 /// What a run says that comes to a bad end, as it is disturbed each time that a month is done: the first, the second.
@@ -83,9 +95,9 @@ async fn disturbed(place: &Place, running: &mut Child, disturb: impl AsyncFn(usi
 }
 
 /// Has a run stop that cannot come to its end by itself.
-async fn stop(place: &Place, pid: &str) {
+async fn stop(place: &Place, name: &str, pid: &str) {
     place.simulator.faults().set(Scope::all(), Fault::Hang);
-    signal("INT", pid).await;
+    signal(name, pid).await;
 }
 
 /// Has a run fail: a dead token is not asked again.
@@ -94,22 +106,24 @@ fn fail(place: &Place) {
 }
 
 #[tokio::test]
-async fn stopped_by_ctrl_c_it_leaves_whole_files_and_says_how_to_go_on() {
+async fn stopped_by_ctrl_c_or_by_the_system_it_leaves_whole_files_and_says_how_to_go_on() {
     let (place, days) = (place().await, days_ago(100, 10));
-    let all = place.undisturbed(days, SELDOM).await;
-    let directory = place.path("files");
-    let mut command = place.backfill("state", days, &into(&directory));
-    let mut running = command.stderr(Stdio::piped()).spawn().expect("it starts");
-    let pid = running.id().expect("it runs").to_string();
-    let stop = async |done| {
-        if done == 2 {
-            stop(&place, &pid).await;
-        }
-    };
-    let log = disturbed(&place, &mut running, stop).await;
-    assert!(log.contains("stopped; ") && log.contains("files are whole"), "{log}");
-    assert_whole(&directory, 2);
-    assert_can_go_on(&place, &directory, &log, days, &all).await;
+    let all = place.undisturbed(days, &[]).await;
+    for name in ["INT", "TERM"] {
+        let directory = place.path(name);
+        let mut command = place.backfill("state", days, &into(&directory));
+        let mut running = command.stderr(Stdio::piped()).spawn().expect("it starts");
+        let pid = running.id().expect("it runs").to_string();
+        let stop = async |done| {
+            if done == 2 {
+                stop(&place, name, &pid).await;
+            }
+        };
+        let log = disturbed(&place, &mut running, stop).await;
+        assert!(log.contains("stopped; ") && log.contains("files are whole"), "{log}");
+        assert_whole(&directory, 2);
+        assert_can_go_on(&place, &directory, &log, days, &all).await;
+    }
 }
 
 /// Runs the program on a disk of that size, and keeps what it wrote there.
@@ -122,7 +136,7 @@ async fn on_a_full_disk_the_files_before_are_whole_and_one_can_go_on() {
         return;
     }
     let (place, days) = (place().await, days_ago(100, 10));
-    let all = place.undisturbed(days, SELDOM).await;
+    let all = place.undisturbed(days, &[]).await;
     let whole = place.path("whole");
     assert_eq!(place.ended(&mut place.backfill("state", days, &into(&whole))).await.code, Some(0));
     let sizes: Vec<_> = files(&whole).iter().map(|path| fs::metadata(path).expect("a file").len()).collect();
@@ -139,14 +153,14 @@ async fn on_a_full_disk_the_files_before_are_whole_and_one_can_go_on() {
     let said = place.ended(&mut command).await;
     assert!(said.code == Some(1) && said.log.contains("No space left on device"), "{}", said.log);
     assert_whole(&keep, 2);
-    assert_eq!(files(&keep).len(), 2, "the third has no place");
+    assert_eq!(of_om(&keep), 2, "the third has no place");
     assert_can_go_on(&place, &keep, &said.log, days, &all).await;
 }
 
 #[tokio::test]
 async fn where_oura_stays_away_it_says_how_to_go_on_and_the_files_are_whole() {
     let (place, days) = (place().await, days_ago(70, 10));
-    let all = place.undisturbed(days, SELDOM).await;
+    let all = place.undisturbed(days, &[]).await;
     let directory = place.path("files");
     let mut command = place.backfill("state", days, &into(&directory));
     let mut running = command.stderr(Stdio::piped()).spawn().expect("it starts");
@@ -167,8 +181,7 @@ async fn on_a_terminal_it_draws_a_bar_and_elsewhere_lines() {
         return;
     }
     let program = env!("CARGO_BIN_EXE_oura-exporter");
-    let arguments =
-        [receiving::arguments(days).to_vec(), into(&directory).iter().map(ToString::to_string).collect()].concat();
+    let arguments = [receiving::arguments(days).to_vec(), into(&directory).map(str::to_owned).to_vec()].concat();
     let mut command = Command::new("script");
     place.equip(&mut command, "state");
     let quoted: Vec<_> = arguments.iter().map(|argument| format!("'{argument}'")).collect();
@@ -182,7 +195,7 @@ async fn on_a_terminal_it_draws_a_bar_and_elsewhere_lines() {
 
 /// What comes on standard output of a run that is disturbed once its first month is done, and all that it says.
 async fn printed(place: &Place, days: (NaiveDate, NaiveDate), disturb: impl AsyncFn(&str)) -> (Samples, String) {
-    let mut command = place.backfill("state", days, &[SELDOM, &["--output", "-"]].concat());
+    let mut command = place.backfill("state", days, &["--output", "-"]);
     let mut running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let (mut out, pid) = (running.stdout.take().expect("a pipe"), running.id().expect("it runs").to_string());
     let reading = tokio::spawn(async move {
@@ -197,13 +210,13 @@ async fn printed(place: &Place, days: (NaiveDate, NaiveDate), disturb: impl Asyn
 #[tokio::test]
 async fn standard_output_has_data_only_and_ends_whole_when_it_is_stopped() {
     let (place, days) = (place().await, days_ago(70, 10));
-    let all = place.undisturbed(days, SELDOM).await;
-    let (stopped, log) = printed(&place, days, async |pid: &str| stop(&place, pid).await).await;
-    let rest = place.undisturbed((day_to_go_on(&log), days.1), SELDOM).await;
-    stopped.join(&rest).assert_same(&all, "stopped, and printed in two parts");
+    let all = place.undisturbed(days, &[]).await;
+    let (stopped, log) = printed(&place, days, async |pid: &str| stop(&place, "TERM", pid).await).await;
+    let rest = place.undisturbed((day_to_go_on(&log), days.1), &[]).await;
+    assert_same(&stopped.join(&rest), &all, "stopped, and printed in two parts");
     let (failed, log) = printed(&place, days, async |_: &str| fail(&place)).await;
-    let rest = place.undisturbed((day_to_go_on(&log), days.1), SELDOM).await;
-    failed.join(&rest).assert_same(&all, "failed, and printed in two parts");
+    let rest = place.undisturbed((day_to_go_on(&log), days.1), &[]).await;
+    assert_same(&failed.join(&rest), &all, "failed, and printed in two parts");
 }
 
 #[tokio::test]
@@ -222,5 +235,5 @@ async fn what_a_killed_run_leaves_beside_the_files_is_cleared_away_by_the_next()
     assert_eq!(said.code, Some(0), "{}", said.log);
     fs::remove_file(&own).expect("what is somebody's own is left alone");
     assert_whole(&directory, 1);
-    Samples::of_files(&directory).assert_same(&place.undisturbed(days, SELDOM).await, "killed, and run again");
+    assert_same(&Samples::of_files(&directory), &place.undisturbed(days, &[]).await, "killed, and run again");
 }

@@ -1,37 +1,33 @@
-//! SIGKILL at any moment of sending history: nothing is lost, and no time gets a second value.
+//! SIGKILL at any moment of a backfill: going on, nothing is lost, and no time gets a second value.
 
-mod common;
-mod receiving;
-
-use std::{io::Write as _, process::Stdio, sync::Arc, time::Duration};
+use std::{io::Write as _, path::Path, process::Stdio, sync::Arc, time::Duration};
 
 use chrono::{NaiveDate, Utc};
-use common::{
-    needs::there_are,
-    samples::Samples,
-    stores::{RECEIVING, Store, taking},
-};
-use oura_exporter::clock::Clock;
-use receiving::{
-    Place, days_ago, live,
-    receiver::{Behaviour, Receiver},
-    surely_sent, undisturbed_live,
-};
 use tokio::{
     process::{Child, Command},
     task::JoinSet,
     time::{sleep, timeout},
 };
 
+use crate::{
+    assert_same,
+    common::{
+        needs::there_are,
+        samples::{Samples, files},
+        stores::{RECEIVING, Store, taking},
+    },
+    documents::Parts,
+    receiving::{
+        Place, days_ago,
+        receiver::{Behaviour, Receiver},
+    },
+};
+
 const KILLS: usize = 100;
 /// Kills go on in so many places at once.
 const PLACES: usize = 4;
-/// Real servers are killed on less often.
-const FEW: usize = 10;
-/// Often enough that a day is of many requests.
-const OFTEN: &[&str] = &["--every", "3m"];
-/// A free port for the page.
-const ANYWHERE: [&str; 2] = ["--web.listen-address", "127.0.0.1:0"];
+/// Real servers are killed on less often, and files.
+const FEW: usize = 8;
 /// The longest wait for a request, after which a run is killed all the same.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Where the seed comes from, if a run is to be repeated.
@@ -40,7 +36,7 @@ const SEED: &str = "OURA_TEST_SEED";
 /// Random moments that can be had again.
 fn seed(test: &str) -> u64 {
     let seed = std::env::var(SEED).ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
-    let _ = writeln!(std::io::stderr(), "{test}: {SEED}={seed}");
+    crate::tell(&format!("{test}: {SEED}={seed}"));
     seed
 }
 
@@ -126,14 +122,13 @@ async fn kill_backfills(place: &Place, number: usize, days: (NaiveDate, NaiveDat
         let receiver = Receiver::that(slow()).await;
         let state = format!("state-{number}-{}", tally.rounds);
         let url = receiver.url();
-        let arguments = [OFTEN, &["--remote-write", &url]].concat();
-        let program = || place.backfill(&state, days, &arguments);
+        let program = || place.backfill(&state, days, &["--remote-write", &url]);
         while tally.kills < KILLS / PLACES && kill(&mut program(), &receiver, &mut random).await == Killed::Running {
             tally.kills += 1;
         }
         let said = place.ended(&mut program()).await;
         assert_eq!(said.code, Some(0), "{}", said.log);
-        receiver.kept().samples.assert_same(all, &format!("after {} kills", tally.kills));
+        assert_same(&receiver.kept().samples, all, &format!("after {} kills", tally.kills));
         tally.add(&receiver, all);
     }
     tally
@@ -143,8 +138,9 @@ async fn kill_backfills(place: &Place, number: usize, days: (NaiveDate, NaiveDat
 async fn a_backfill_that_is_killed_over_and_over_brings_all_in_and_nothing_else() {
     let mut place = Place::new().await;
     place.collections = "daily_readiness,sleep";
-    let (place, days, seed) = (Arc::new(place), days_ago(8, 8), seed("killed backfills"));
-    let all = Arc::new(place.undisturbed(days, OFTEN).await);
+    // Each day is a request, and a month ends in between.
+    let (place, days, seed) = (Arc::new(place), days_ago(36, 8), seed("killed backfills"));
+    let all = Arc::new(place.undisturbed(days, &[]).await);
     let mut places = JoinSet::new();
     for number in 0..PLACES {
         let (place, all) = (Arc::clone(&place), Arc::clone(&all));
@@ -153,45 +149,51 @@ async fn a_backfill_that_is_killed_over_and_over_brings_all_in_and_nothing_else(
     Tally::tell(&places.join_all().await, "killed backfills");
 }
 
-/// Has a live exporter send until the receiver has `all`, and a little longer.
-async fn live_until(place: &Place, state: &str, receiver: &Receiver, all: &Samples) {
-    let mut command = live(place, state, receiver);
-    let child = spawn(command.args(ANYWHERE));
-    let has_all = async || (all.beyond(&receiver.kept().samples) == 0).then_some(());
-    common::eventually("all is sent", has_all).await;
-    end(child).await;
+/// Kills a run after a random while, unless it ends before.
+async fn kill_soon(command: &mut Command, random: &mut fastrand::Rng) -> Killed {
+    let child = spawn(command);
+    sleep(Duration::from_millis(random.u64(50..900))).await;
+    end(child).await
 }
 
-/// Live sending, killed a few times from each first start on.
-async fn kill_live(place: &Place, number: usize, all: &Samples, since: i64, seed: u64) -> Tally {
-    let (mut random, mut tally) = (fastrand::Rng::with_seed(seed), Tally::default());
-    while tally.kills < KILLS / PLACES {
-        let receiver = Receiver::that(slow()).await;
-        let state = format!("live-{number}-{}", tally.rounds);
-        while receiver.requests() < 9 && tally.kills < KILLS / PLACES {
-            kill(live(place, &state, &receiver).args(ANYWHERE), &receiver, &mut random).await;
-            tally.kills += 1;
-        }
-        live_until(place, &state, &receiver, all).await;
-        let samples = receiver.kept().samples.only(|_, time| time >= since);
-        samples.assert_same(all, &format!("after {} kills", tally.kills));
-        tally.add(&receiver, all);
-    }
-    tally
+/// Files that are not there yet, of those that an undisturbed run writes.
+fn missing(directory: &Path, whole: &Path) -> usize {
+    let written = if directory.is_dir() { files(directory).len() } else { 0 };
+    files(whole).len().saturating_sub(written)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn live_sending_that_is_killed_over_and_over_sends_all_and_nothing_else() {
-    let mut place = Place::of("alice", Clock::still_at(Utc::now())).await;
-    place.collections = "heartrate";
-    let (place, seed, since) = (Arc::new(place), seed("killed live sending"), surely_sent());
-    let all = Arc::new(undisturbed_live(&place, since).await);
-    let mut places = JoinSet::new();
-    for number in 0..PLACES {
-        let (place, all) = (Arc::clone(&place), Arc::clone(&all));
-        places.spawn(async move { kill_live(&place, number, &all, since, seed ^ number as u64).await });
+async fn files_of_a_killed_run_are_whole_and_the_same_command_makes_them_all() {
+    let mut place = Place::new().await;
+    place.collections = "daily_readiness,sleep";
+    let (days, seed) = (days_ago(100, 10), seed("killed files"));
+    let whole = place.path("whole");
+    let into = |directory: &Path| ["--output".to_owned(), directory.display().to_string()];
+    let run = |state: &str, directory: &Path| {
+        let into = into(directory);
+        place.backfill(state, days, &[&into[0], &into[1]])
+    };
+    assert_eq!(place.ended(&mut run("whole-state", &whole)).await.code, Some(0));
+    let (all, mut random, mut amid) = (Samples::of_files(&whole), fastrand::Rng::with_seed(seed), 0);
+    let directory = place.path("files");
+    for kills in 1..=FEW {
+        kill_soon(&mut run("state", &directory), &mut random).await;
+        let om: Vec<_> = files_of_om(&directory);
+        om.iter().for_each(|file| drop(Samples::of_file(file)));
+        amid += usize::from(!om.is_empty() && missing(&directory, &whole) > 0);
+        let said = place.ended(&mut run("state", &directory)).await;
+        assert_eq!(said.code, Some(0), "{}", said.log);
+        assert_eq!(files(&directory).len(), files(&whole).len(), "and nothing beside them");
+        assert_same(&Samples::of_files(&directory), &all, &format!("files after {kills} kills"));
+        std::fs::remove_dir_all(&directory).expect("a directory");
     }
-    Tally::tell(&places.join_all().await, "killed live sending");
+    assert!(amid >= 2, "only {amid} kills fell between two files");
+}
+
+/// The files that promtool would be given.
+fn files_of_om(directory: &Path) -> Vec<std::path::PathBuf> {
+    let all = if directory.is_dir() { files(directory) } else { vec![] };
+    all.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "om")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -199,24 +201,20 @@ async fn a_real_prometheus_holds_what_the_files_hold_after_some_kills() {
     if !there_are(&["prometheus"], "a_real_prometheus_holds_what_the_files_hold_after_some_kills") {
         return;
     }
-    let (place, days, seed) = (Place::new().await, days_ago(8, 7), seed("killed before Prometheus"));
-    let prometheus = Store::prometheus(&taking(Some("30d")), &[RECEIVING]).await;
-    let files = place.path("files");
-    let output = ["--output", files.to_str().expect("a path")];
-    assert_eq!(place.ended(&mut place.backfill("files-state", days, &output)).await.code, Some(0));
+    let (place, days, seed) = (Place::new().await, days_ago(14, 7), seed("killed before Prometheus"));
+    let flags = [RECEIVING, "--storage.tsdb.retention.time=10y"];
+    let prometheus = Store::prometheus(&taking(Some("30d")), &flags).await;
+    let all = place.undisturbed(days, &[]).await;
     let url = prometheus.write_url();
     let program = || place.backfill("state", days, &["--remote-write", &url]);
     let (mut random, mut kills) = (fastrand::Rng::with_seed(seed), 0);
-    while kills < FEW {
-        let child = spawn(&mut program());
-        sleep(Duration::from_millis(random.u64(50..500))).await;
-        if end(child).await == Killed::TooLate {
-            break;
-        }
+    while kills < FEW && kill_soon(&mut program(), &mut random).await == Killed::Running {
         kills += 1;
     }
     let said = place.ended(&mut program()).await;
     assert_eq!(said.code, Some(0), "{}", said.log);
-    Samples::of_store(&prometheus).await.assert_same(&Samples::of_files(&files), &format!("after {kills} kills"));
+    let now = Utc::now();
+    let stored = Parts::of(&Samples::of_store(&prometheus).await, now);
+    stored.assert_same(&Parts::of(&all, now), &format!("Prometheus after {kills} kills"));
     assert!(kills >= 3, "only {kills} kills fell before the end");
 }

@@ -1,4 +1,5 @@
-//! What history costs: writing its text beside promtool's reading of it, encoding requests, and memory over the years.
+//! What a backfill costs: writing its text beside promtool's reading of it, encoding requests, and memory over the years;
+//! and how much it is, beside what was foretold.
 
 use std::{
     collections::BTreeMap,
@@ -7,14 +8,15 @@ use std::{
     io::{BufWriter, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use chrono::{TimeDelta, Utc};
 use oura_exporter::{
-    catalogue,
-    history::{Batch, Format, Lines, Points, Series, Shown, Text, body},
+    remote_write::{Batch, body},
+    samples::{Format, Lines, Points, Series, Text, count, help_of},
     simulator::{Settings, Simulator},
 };
 
@@ -22,16 +24,16 @@ use oura_exporter::{
 const YEARS: u32 = 10;
 /// How often the month is written and encoded; the fastest time counts.
 const TIMES: usize = 5;
-/// How often values are written where only memory counts: the files of ten years stay small.
-const SELDOM: [&str; 2] = ["--every", "1h"];
 /// The most that ten years may take of memory, of what one year takes.
 const MOST: f64 = 1.2;
+/// How far what was foretold may be from what came, as a factor.
+const FORETOLD_WITHIN: f64 = 1.5;
 /// The most samples in a request.
 const REQUEST: usize = 5_000;
 
 fn main() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let settings = Settings { years: YEARS, ..Settings::default() };
+    let settings = Settings { years: YEARS, full_days: Some(0), ..Settings::default() };
     let simulator = runtime.block_on(Simulator::start(settings)).expect("a simulator");
     let directory = tempfile::tempdir().expect("a directory");
     let month = month(&simulator, directory.path());
@@ -48,13 +50,14 @@ fn main() {
     assert!(ten <= one * MOST, "memory grows with the years");
 }
 
-/// The program as a backfill of so many days that end half a month ago.
-fn backfill(simulator: &Simulator, days: i64, output: &Path, more: &[&str]) -> Child {
+/// The program as a backfill of so many days that end half a month ago; what it says goes into a file beside `output`.
+fn backfill(simulator: &Simulator, days: i64, output: &Path) -> Child {
     let (first, last) = (Utc::now() - TimeDelta::days(days + 15), Utc::now() - TimeDelta::days(15));
     let wearer = simulator.people().swap_remove(0);
     let mut command = Command::new(env!("CARGO_BIN_EXE_oura-exporter"));
+    let log = File::create(output.with_extension("log")).expect("a file");
     command.env_clear().env("OURA_API_URL", simulator.url()).env("OURA_ACCESS_TOKEN", wearer.token);
-    command.env("OURA_STATE_DIR", output.join("state")).stderr(Stdio::null()).arg("backfill").args(more);
+    command.env("OURA_STATE_DIR", output.with_extension("state")).stderr(log).arg("backfill");
     command.args(["--from", &first.date_naive().to_string(), "--to", &last.date_naive().to_string(), "--output"]);
     command.arg(output).spawn().expect("the program starts")
 }
@@ -63,15 +66,15 @@ fn backfill(simulator: &Simulator, days: i64, output: &Path, more: &[&str]) -> C
 fn month(simulator: &Simulator, directory: &Path) -> PathBuf {
     let output = directory.join("month");
     let started = Instant::now();
-    assert!(backfill(simulator, 62, &output, &[]).wait().expect("an end").success());
+    assert!(backfill(simulator, 62, &output).wait().expect("an end").success());
     println!("backfill of two months, with the simulator's work: {:.1} s", started.elapsed().as_secs_f64());
     let files = fs::read_dir(&output).expect("a directory").flatten().filter(|entry| entry.path().is_file());
     files.max_by_key(|entry| entry.metadata().map_or(0, |file| file.len())).expect("a file").path()
 }
 
-/// A file's lines as they were before they were written: held values as such, samples as such.
+/// A file's lines as they were before they were written.
 fn lines(text: &str) -> Lines {
-    let mut samples: BTreeMap<&str, BTreeMap<i64, f64>> = BTreeMap::new();
+    let mut samples: BTreeMap<&str, Points> = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let mut parts = line.rsplitn(3, ' ');
         let (time, value) = (parts.next().expect("a time"), parts.next().expect("a value"));
@@ -79,7 +82,7 @@ fn lines(text: &str) -> Lines {
         let series = parts.next().expect("a series");
         samples.entry(series).or_default().insert(time, value.parse().expect("a number"));
     }
-    samples.into_iter().map(|(name, samples)| (series(name), points(name, samples))).collect()
+    samples.into_iter().map(|(name, samples)| (Arc::new(series(name)), samples)).collect()
 }
 
 fn series(text: &str) -> Series {
@@ -89,25 +92,6 @@ fn series(text: &str) -> Series {
         (&*name.to_owned().leak(), value.trim_end_matches('"').to_owned().into())
     };
     Series { name: name.to_owned().leak(), labels: labels.split("\",").map(label).collect() }
-}
-
-fn points(name: &str, samples: BTreeMap<i64, f64>) -> Points {
-    if name.starts_with("oura_sample_") {
-        return Points::Samples(samples);
-    }
-    let step = 300_000;
-    let mut shown: Vec<Shown> = Vec::new();
-    for (time, value) in samples {
-        match shown.last_mut() {
-            Some(last) if last.until == time && last.value.to_bits() == value.to_bits() => last.until += step,
-            _ => shown.push(Shown { first: time, until: time + step, step, value }),
-        }
-    }
-    Points::Shown(shown)
-}
-
-fn count(lines: &Lines) -> usize {
-    lines.values().map(|points| points.iter().count()).sum()
 }
 
 /// The shortest time of some runs.
@@ -126,7 +110,7 @@ fn written(lines: &Lines, directory: &Path) -> f64 {
     let seconds = fastest(|| {
         let file = BufWriter::with_capacity(256 * 1024, File::create(&path).expect("a file"));
         let mut text = Text::new(file, Format::OpenMetrics);
-        text.write(lines, catalogue::help_of).expect("room");
+        text.write(lines, help_of).expect("room");
         text.finish().expect("room").flush().expect("room");
     });
     let (lines, bytes) = (count(lines), fs::metadata(&path).expect("a file").len());
@@ -154,13 +138,14 @@ fn read_by_promtool(file: &Path, directory: &Path, lines: usize) -> Option<f64> 
 
 /// The month in requests, in order of time.
 fn requests(lines: &Lines) -> Vec<Batch> {
-    let times = || lines.values().flat_map(|points| points.iter().map(|(time, _)| time));
+    let times = || lines.values().flat_map(|points| points.keys().copied());
     let (first, last) = (times().min().expect("some"), times().max().expect("some"));
     let stretch = (last - first) * REQUEST as i64 / count(lines) as i64;
     let cut = |from: i64| {
-        let points = |points: &Points| points.between(from, from + stretch).collect::<Vec<_>>();
-        let all = lines.iter().map(|(series, all)| (series.clone(), points(all)));
-        all.filter(|(_, points)| !points.is_empty()).collect()
+        let within =
+            |points: &Points| points.range(from..from + stretch).map(|(time, value)| (*time, *value)).collect();
+        let all = lines.iter().map(|(series, points)| (Arc::clone(series), within(points)));
+        all.filter(|(_, points): &(_, Vec<_>)| !points.is_empty()).collect()
     };
     (first..last).step_by(usize::try_from(stretch).expect("some time")).map(cut).collect()
 }
@@ -179,7 +164,7 @@ fn encoded(lines: &Lines) {
 fn peak(simulator: &Simulator, directory: &Path, years: u32) -> f64 {
     let output = directory.join(format!("{years}-years"));
     let started = Instant::now();
-    let mut child = backfill(simulator, i64::from(years) * 365 - 30, &output, &SELDOM);
+    let mut child = backfill(simulator, i64::from(years) * 365 - 30, &output);
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0.0;
     let ended = loop {
@@ -191,10 +176,27 @@ fn peak(simulator: &Simulator, directory: &Path, years: u32) -> f64 {
     };
     assert!(ended.success(), "{years} years");
     let seconds = started.elapsed().as_secs_f64();
-    let files = fs::read_dir(&output).expect("a directory").count();
-    println!("{years} years, {}: peak {peak:.1} MB, {files} files, {seconds:.0} s", SELDOM.join(" "));
+    let sizes = fs::read_dir(&output)
+        .expect("a directory")
+        .flatten()
+        .map(|entry| entry.metadata().map_or(0, |file| file.len()));
+    let (files, bytes) = sizes.fold((0, 0), |(files, bytes), size| (files + 1, bytes + size));
+    println!("{years} years: peak {peak:.1} MB, {files} files of {:.0} MB, {seconds:.0} s", bytes as f64 / 1e6);
+    assert_foretold(&fs::read_to_string(output.with_extension("log")).expect("a log"), bytes as f64 / 1e6);
     fs::remove_dir_all(&output).expect("a directory");
     peak
+}
+
+/// What the program said beforehand of how many megabytes it will be is what came.
+fn assert_foretold(log: &str, megabytes: f64) {
+    let words =
+        log.lines().find_map(|line| line.split_once(" samples, ")?.1.strip_suffix(" MB as text")).expect("a word");
+    let foretold: f64 = words.parse().expect("a number");
+    println!("foretold: {foretold} MB, {:.2} of what came", foretold / megabytes);
+    assert!(
+        (megabytes / FORETOLD_WITHIN..megabytes * FORETOLD_WITHIN).contains(&foretold),
+        "{foretold} of {megabytes}"
+    );
 }
 
 fn high_water(status: &str) -> Option<f64> {

@@ -1,0 +1,140 @@
+//! What was told of an account before, by the exporter and by backfills: who tells a stretch again puts what has changed
+//! after what stands there.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use tracing::warn;
+
+use super::{
+    Lines, Place, Record, Series,
+    journal::Journal,
+    record::{REMEMBERED, Values, ended},
+};
+use crate::observation::DateRange;
+
+/// What there is to tell of documents: when, and the values.
+type Again = Vec<(i64, Values)>;
+/// What is told for the first time, by series.
+type News = Vec<(Arc<Series>, Vec<(i64, f64)>)>;
+
+/// What was told before. As documents are revised for some days only, no more than the last twenty days are remembered.
+pub struct Told {
+    now: DateTime<Utc>,
+    by_the_exporter: Record,
+    by_backfills: Record,
+    journal: Option<Journal>,
+}
+
+impl Told {
+    /// What is known of `account` below the `state` directory. What is told from now on is noted there, unless the days up
+    /// to `last` are too long ago for that; where it cannot be, that is said.
+    pub fn open(state: Option<&Path>, account: &str, last: NaiveDate, now: DateTime<Utc>) -> Self {
+        let nothing = || Record::new(account, now);
+        let mut told = Self { now, by_the_exporter: nothing(), by_backfills: nothing(), journal: None };
+        let Some(state) = state.filter(|_| last >= told.oldest().date_naive()) else { return told };
+        told.by_the_exporter = Journal::glance(state, account, now);
+        match Journal::open_of_backfills(state, account, now) {
+            Ok((journal, record)) => (told.journal, told.by_backfills) = (Some(journal), record),
+            Err(error) => warn!(
+                account,
+                "cannot note in {} what is told: {error}; another backfill of these days may not correct what changes",
+                state.display()
+            ),
+        }
+        told
+    }
+
+    fn oldest(&self) -> DateTime<Utc> {
+        self.now - REMEMBERED
+    }
+
+    /// What is to be told of the documents of a collection, as far as it stands before `until`: all of their values, and
+    /// zero for what was part of a sum and is no more. `whole` is the days of which all documents were seen; none: that is
+    /// not sure.
+    pub fn documents(
+        &mut self,
+        collection: &'static str,
+        mut seen: BTreeMap<Place, Values>,
+        whole: Option<DateRange>,
+        until: DateTime<Utc>,
+    ) -> Again {
+        let mut before = self.before(collection);
+        let is_gone = |place: &&Place| whole.is_some_and(|whole| whole.contains(place.day()));
+        for place in before.keys().filter(is_gone) {
+            seen.entry(*place).or_default();
+        }
+        let stamped = |(place, values): (Place, Values)| {
+            let stamp = place.stamp(self.now).filter(|stamp| *stamp <= until.timestamp_millis())?;
+            Some((place, stamp, values))
+        };
+        let seen: Vec<_> = seen.into_iter().filter_map(stamped).collect();
+        let mut again = Again::with_capacity(seen.len());
+        for (place, stamp, mut values) in seen {
+            let before = before.remove(&place).unwrap_or_default();
+            values.extend(ended(&before, &values));
+            self.note_document(collection, place, stamp, &before, &values);
+            again.push((stamp, values));
+        }
+        again
+    }
+
+    /// Notes of a document what is told for the first time.
+    fn note_document(&mut self, collection: &'static str, place: Place, stamp: i64, before: &Values, values: &Values) {
+        if place.begin() >= self.oldest().timestamp_millis() {
+            let is_new = |(series, value): &(&Arc<Series>, &f64)| before.get(*series) != Some(*value);
+            let news = values.iter().filter(is_new).map(|(series, value)| (Arc::clone(series), vec![(stamp, *value)]));
+            self.note(collection, Some(place), news.collect());
+        }
+    }
+
+    /// What was told last of each document of a collection.
+    fn before(&self, collection: &str) -> BTreeMap<Place, Values> {
+        let both = self.by_the_exporter.documents(collection).chain(self.by_backfills.documents(collection));
+        let mut both: Vec<_> = both.collect();
+        both.sort_by_key(|(_, document)| document.learnt);
+        let mut before = BTreeMap::<Place, Values>::new();
+        for (place, document) in both {
+            let values = document.values.iter().map(|(series, value)| (Arc::clone(series), *value));
+            before.entry(place).or_default().extend(values);
+        }
+        before
+    }
+
+    /// The dense samples of a collection at the places at which they are to be told: where they stand, or, if that is
+    /// another value, a millisecond after it.
+    pub fn dense(&mut self, collection: &'static str, lines: Lines) -> Lines {
+        let oldest = self.oldest().timestamp_millis();
+        let (mut told, mut news) = (Lines::new(), News::new());
+        for (series, points) in lines {
+            let mut new = Vec::new();
+            let placed = points.into_iter().map(|(time, value)| {
+                let last = self.last_of(&series, time);
+                let place = match last {
+                    Some((place, last)) if last == value => return (place, value),
+                    Some((place, _)) => place + 1,
+                    None => time,
+                };
+                new.extend((time >= oldest).then_some((place, value)));
+                (place, value)
+            });
+            told.insert(Arc::clone(&series), placed.collect());
+            if !new.is_empty() {
+                news.push((series, new));
+            }
+        }
+        self.note(collection, None, news);
+        told
+    }
+
+    fn last_of(&self, series: &Series, time: i64) -> Option<(i64, f64)> {
+        let both = [&self.by_the_exporter, &self.by_backfills].map(|record| record.last_of(series, time));
+        both.into_iter().flatten().max_by_key(|(place, _)| *place)
+    }
+
+    fn note(&mut self, collection: &'static str, place: Option<Place>, news: News) {
+        let Some(journal) = self.journal.as_mut().filter(|_| !news.is_empty()) else { return };
+        let telling = self.by_backfills.told(self.now, collection, place, news);
+        journal.add(&[telling], &self.by_backfills);
+    }
+}
