@@ -7,7 +7,7 @@ use oura_exporter::simulator::Simulator;
 use serde_json::Value;
 
 use crate::{
-    expected::{COLLECTIONS, Values, is_tally, values},
+    expected::{COLLECTIONS, Values, is_tally, local, values},
     world::World,
 };
 
@@ -59,6 +59,26 @@ impl History<'_> {
         seen.into_iter().collect()
     }
 
+    /// The looks at which a day may be told: the first, those after changes, and for sleep all until it is surely over, since
+    /// that alone can make a day without a night tell.
+    fn telling_looks(&self, collection: &str, day: NaiveDate, looks: &[DateTime<Utc>]) -> BTreeSet<DateTime<Utc>> {
+        let over = day.and_hms_opt(0, 0, 0).expect("a time").and_utc() + TimeDelta::days(2);
+        let until_it_is_over = looks.iter().copied().filter(|look| collection == "sleep" && *look <= over);
+        let first = looks.first().copied();
+        first.into_iter().chain(self.looks_at_changes(collection, day, looks)).chain(until_it_is_over).collect()
+    }
+
+    /// Whether a day's naps are not told yet: its night may only not have been synced, while the day is not over by the
+    /// wearer's clock and has no sleep score.
+    fn waits_for_a_night(&self, day: NaiveDate, documents: &[Value], look: DateTime<Utc>) -> bool {
+        let ended = |document: &&Value| local(&document["bedtime_end"]).is_some_and(|end| end <= look);
+        let of_type = |kind: &str| documents.iter().filter(ended).any(|document| document["type"] == kind);
+        let is_scored = of_type("sleep") && !self.documents("daily_sleep", day, look).is_empty();
+        let offset = documents.iter().filter_map(|document| Some(*local(&document["bedtime_end"])?.offset())).last();
+        let is_over = offset.is_some_and(|offset| look.with_timezone(&offset).date_naive() > day);
+        !of_type("long_sleep") && !is_scored && !is_over
+    }
+
     /// What the record must say of a day at the end of `looks`: of each series what was last said of it. What Oura takes
     /// back stays, but the parts of a sum of which nothing is left are zero.
     pub(crate) fn told(&self, collection: &str, day: NaiveDate, looks: &[DateTime<Utc>]) -> Values {
@@ -66,9 +86,12 @@ impl History<'_> {
         let opens = day.and_hms_opt(0, 1, 0).expect("a time").and_utc();
         let closes = opens + TimeDelta::days(LOOK_BACK);
         let looks: Vec<_> = looks.iter().copied().filter(|look| (opens..closes).contains(look)).collect();
-        let first = looks.first().copied();
-        for look in first.into_iter().chain(self.looks_at_changes(collection, day, &looks)) {
-            let now = values(collection, day, &self.of_day(collection, day, look));
+        for look in self.telling_looks(collection, day, &looks) {
+            let documents = self.of_day(collection, day, look);
+            if collection == "sleep" && self.waits_for_a_night(day, &documents, look) {
+                continue;
+            }
+            let now = values(collection, day, &documents);
             let labels: BTreeSet<_> = now.keys().map(|series| labels_of(series)).collect();
             let is_over = |series: &str| is_tally(series) && !labels.contains(labels_of(series));
             told.iter_mut().filter(|(series, _)| is_over(series)).for_each(|(_, value)| *value = 0.0);
