@@ -275,7 +275,7 @@ async fn corpora() -> Vec<(&'static Kind, Vec<Value>)> {
     let days = |back| DateRange { first: now.date_naive() - TimeDelta::days(back), last: now.date_naive() };
     let mut corpora = vec![];
     for kind in KINDS {
-        let back = if kind.sample_definitions().len() > 0 { 2 } else { 60 };
+        let back = if kind.sample_definitions().is_empty() { 60 } else { 2 };
         let documents = account.ask_past(kind, days(back), now).await.expect("an answer");
         let documents: Vec<Value> = documents
             .iter()

@@ -151,6 +151,9 @@ impl Unreadable {
     }
 }
 
+/// Reads an answer's documents, given what is known of the wearer: at that moment, and for the record the days of that range.
+type Read = fn(&[Box<RawValue>], &Known, DateTime<Utc>, Option<DateRange>) -> Reading;
+
 /// A kind of document with its type erased, so that one list can hold them all.
 pub struct Kind {
     /// The collection, as Oura spells it in its routes.
@@ -170,7 +173,7 @@ pub struct Kind {
     fields: Option<fn() -> &'static [&'static str]>,
     definitions: fn() -> Vec<Definition>,
     event_definitions: fn() -> Vec<Definition>,
-    read: fn(&[Box<RawValue>], &Known, DateTime<Utc>, Option<DateRange>) -> Reading,
+    read: Read,
     sampling: Option<Sampling>,
 }
 

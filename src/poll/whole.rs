@@ -52,7 +52,7 @@ impl Wholes {
         moment: &Moment,
         oldest: NaiveDate,
     ) -> Vec<Due> {
-        let due = |document: &Box<RawValue>| {
+        let due = |document: &RawValue| {
             let Named { id, day } =
                 serde_json::from_str(document.get()).ok().filter(|named: &Named| named.day >= oldest)?;
             let digest = digest(document.get());
@@ -60,7 +60,7 @@ impl Wholes {
             let is_new = known.is_none_or(|read| read.digest != digest && moment.now - read.at >= LEAST_BETWEEN);
             (is_new && kind.is_due(document, moment)).then_some(Due { id, day, digest })
         };
-        documents.iter().filter_map(due).collect()
+        documents.iter().filter_map(|document| due(document)).collect()
     }
 
     /// Takes note that these were read at `now`, and forgets what was read long ago.

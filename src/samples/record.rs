@@ -7,7 +7,7 @@ use std::{
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use super::{Place, Series};
+use super::{Place, Series, SeriesPoints};
 use crate::{
     documents::DayFacts,
     metric::UNKNOWN,
@@ -41,7 +41,7 @@ pub struct Telling {
     /// Which document it is of; none: dense samples at times of their own.
     pub place: Option<Place>,
     /// Points in milliseconds since 1970, by series.
-    pub told: Vec<(Arc<Series>, Vec<(i64, f64)>)>,
+    pub told: Vec<SeriesPoints>,
 }
 
 impl Telling {
@@ -179,9 +179,8 @@ impl Record {
             Some(place) => {
                 let document = self.documents.entry((telling.collection, place)).or_default();
                 document.learnt = telling.learnt;
-                let last = |(series, points): &(Arc<Series>, Vec<(i64, f64)>)| {
-                    points.last().map(|(_, value)| (Arc::clone(series), *value))
-                };
+                let last =
+                    |(series, points): &SeriesPoints| points.last().map(|(_, value)| (Arc::clone(series), *value));
                 document.values.extend(telling.told.iter().filter_map(last));
             }
             None => {
@@ -307,7 +306,7 @@ impl Record {
         now: DateTime<Utc>,
         collection: &'static str,
         place: Option<Place>,
-        told: Vec<(Arc<Series>, Vec<(i64, f64)>)>,
+        told: Vec<SeriesPoints>,
     ) -> Telling {
         let telling = Telling { number: self.next, learnt: now, collection, place, told };
         self.recall(telling.clone());

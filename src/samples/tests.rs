@@ -34,8 +34,11 @@ fn around() -> DateRange {
     DateRange { first: day("2026-11-08"), last: day("2026-11-23") }
 }
 
-fn facts(of: &str, values: &[(&'static str, &[(&'static str, &'static str)], f64)]) -> DayFacts {
-    let observation = |(name, labels, value): &(&'static str, &[(&'static str, &'static str)], f64)| Observation {
+/// A metric, its labels and its value.
+type Value<'a> = (&'static str, &'a [(&'static str, &'static str)], f64);
+
+fn facts(of: &str, values: &[Value<'_>]) -> DayFacts {
+    let observation = |(name, labels, value): &Value<'_>| Observation {
         name,
         labels: labels.iter().map(|(name, value)| (*name, LabelValue::from(*value))).collect(),
         value: *value,

@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use tracing::warn;
 
 use super::{
-    Lines, Place, Record, Series,
+    Lines, Place, Record, Series, SeriesPoints,
     journal::Journal,
     record::{REMEMBERED, Values, ended},
 };
@@ -16,7 +16,7 @@ use crate::observation::DateRange;
 /// What there is to tell of documents: when, and the values.
 type Again = Vec<(i64, Values)>;
 /// What is told for the first time, by series.
-type News = Vec<(Arc<Series>, Vec<(i64, f64)>)>;
+type News = Vec<SeriesPoints>;
 
 /// What was told before. As documents are revised for some days only, no more than the last twenty days are remembered.
 pub struct Told {
