@@ -43,10 +43,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", value_parser = account_name)]
     account: Option<String>,
     /// Begin at the first day, although a run before this one was cut off
-    #[arg(long, requires = "remote_write")]
+    #[arg(long, conflicts_with = "output")]
     restart: bool,
     /// The group that may read the files, as prometheus
-    #[arg(long, value_name = "GROUP", requires = "output", value_parser = group)]
+    #[arg(long, value_name = "GROUP", conflicts_with = "remote_write", value_parser = group)]
     group: Option<u32>,
     /// The label job of your scrapes; wins over OURA_JOB
     #[arg(long, value_name = "NAME")]
