@@ -72,19 +72,16 @@ pub fn markdown() -> String {
         table(&mut text, &kind.definitions());
     }
     text.push_str(
-        "\n## The record\n\nEvery document at its own time, revisions too. Not on `/metrics`: on `/metrics/samples`, in live remote \
-         write and in backfill files, alike.\n\n\
-         A day's sample stands at 00:01 UTC of the document's day, plus one millisecond for each minute that went by until \
-         the exporter learnt the value. A revision is a later sample of the same day, so the last sample of a day is what \
-         Oura finally said, and the milliseconds say when it was known. Events stand at their beginning in the same way, \
-         dense samples at their own second. Ask it so:\n\n\
-         - the day's values, drawn at the start of the day, with a step of 1d and UTC as the dashboard's zone: \
+        "\n## The record\n\nEvery document at its own time, revisions too: on `/metrics/samples`, by live remote write and from `backfill`, alike.\n\n\
+         A day's sample stands at 00:01 UTC of the document's day, plus a millisecond for each minute that went by until the exporter \
+         learnt the value. A revision is a later sample of the same day: the last one is what Oura finally says, and the milliseconds say \
+         when it was known. Events stand at their beginning in the same way, dense samples at their own second. Ask it so:\n\n\
+         - each day, drawn at its beginning, with steps of 1d and UTC as the dashboard's zone: \
          `last_over_time(oura_sample_readiness_score[1d] offset -1d)`\n\
-         - a mean of days, each counted once however often it was revised: \
-         `avg_over_time(last_over_time(oura_sample_readiness_score[1d])[30d:1d])`\n\
-         - the sum of days, likewise: `sum_over_time(last_over_time(oura_sample_activity_steps[1d])[7d:1d])`; \
-         `sum_over_time(oura_sample_activity_steps[7d])` would count revisions twice.\n\n\
-         An aggregate of the last two kinds counts one day more on Prometheus 2 when it is asked at 00:00:00 UTC sharp.\n",
+         - a mean of days: `avg_over_time(last_over_time(oura_sample_readiness_score[1d])[30d:1d])`\n\
+         - a sum of days: `sum_over_time(last_over_time(oura_sample_activity_steps[1d])[7d:1d])`\n\n\
+         So each day counts once, however often it was revised; `sum_over_time(oura_sample_activity_steps[7d])` would count revisions twice. \
+         Asked at 00:00:00 UTC sharp, Prometheus 2 counts one day more in a mean or sum.\n",
     );
     table(&mut text, &of_the_samples().into_iter().map(|entry| entry.definition).collect::<Vec<_>>());
     text.push_str("\n## Can the page be trusted\n");

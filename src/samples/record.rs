@@ -204,6 +204,8 @@ impl Record {
                 seen.entry(Place::Event(*start)).or_default().insert(Arc::new(series), *value);
             }
         }
+        // What is older than that is not looked at, and so not missed.
+        let whole = DateRange { first: whole.first.max(oldest), ..whole };
         let gone = self.gone(collection, &seen, whole, now);
         let documents: Vec<_> = seen.into_iter().chain(gone).collect();
         documents.into_iter().filter_map(|(place, values)| self.tell(collection, place, values, now)).collect()

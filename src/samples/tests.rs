@@ -130,6 +130,18 @@ fn a_document_that_is_missing_twice_is_gone() {
     assert_eq!(learn(&mut record, &workouts, 260), [2.0], "and there again");
 }
 
+#[test]
+fn what_is_too_old_to_be_looked_at_is_not_gone() {
+    let mut record = anna();
+    let workouts = [facts("2026-11-09", &[(WORKOUTS, &[("activity", "running")], 2.0)])];
+    assert_eq!(record.learn("workout", &workouts, &[], around(), morning()).len(), 1);
+    let wide = DateRange { first: day("2026-10-20"), last: day("2026-11-30") };
+    for after in [1, 2, 5] {
+        let told = record.learn("workout", &workouts, &[], wide, morning() + TimeDelta::days(after));
+        assert_eq!(told, [], "{after} days later");
+    }
+}
+
 fn run(samples: &[(&str, f64)]) -> Run {
     let samples = samples.iter().map(|(time, value)| (at(time), *value)).collect();
     Run { name: "oura_sample_met", labels: vec![], samples }

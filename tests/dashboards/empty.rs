@@ -10,9 +10,7 @@ use crate::{
 pub(crate) enum When {
     /// With years of history too.
     Always,
-    /// Until there are samples with their own time: from `/metrics/samples`, remote write or imported history.
-    NoSamples,
-    /// While only a few scrapes of the page are there.
+    /// While there is only what an exporter learns at its start: two weeks of days.
     Young,
 }
 
@@ -44,8 +42,6 @@ const NO_REMOTE_WRITE: &str = "only where OURA_REMOTE_WRITE_URL is set";
 const NO_ADVICE: &str = "Oura names a best bedtime only when it has found one";
 const NO_DISTANCE: &str = "not every kind of workout has a distance";
 const RARE: &str = "happens seldom";
-const SAMPLES: &str = "samples with their own time are not on the page";
-const MEAN: &str = "a mean begins with the first day whose own document was seen";
 const SECOND_MONTH: &str = "the 30 days before the last 30";
 const EARLY: &str = "Oura says it in the course of the day";
 const OPTIONAL: &str = "the document may lack it, or the wearer did not do it lately";
@@ -61,34 +57,14 @@ pub(crate) const MAY_BE_EMPTY: &[MayBeEmpty] = &[
     row("oura-today", "Activity contributors", &[], When::Always, EARLY),
     row("oura-today", "Day", &[], When::Always, EARLY),
     row("oura-today", "Resilience", &[], When::Always, OPTIONAL),
-    row("oura-today", "Heart rate", &[], When::NoSamples, SAMPLES),
-    row("oura-today", "Hypnogram", &[], When::NoSamples, SAMPLES),
-    row("oura-today", "Heart rate through the night", &[], When::NoSamples, SAMPLES),
-    row("oura-today", "Heart rate variability through the night", &[], When::NoSamples, SAMPLES),
-    row("oura-sleep", "Hypnogram", &[], When::NoSamples, SAMPLES),
-    row("oura-sleep", "Heart rate through the night", &[], When::NoSamples, SAMPLES),
-    row("oura-sleep", "Heart rate variability through the night", &[], When::NoSamples, SAMPLES),
     row("oura-sleep", "Bedtime and waking", &["C", "D"], When::Always, NO_ADVICE),
-    row("oura-sleep", "Total sleep", &["B", "C", "D", "E"], When::Young, MEAN),
-    row("oura-sleep", "Heart rate variability", &["B", "C", "D", "E"], When::Young, MEAN),
-    row("oura-sleep", "Lowest heart rate", &["B", "C", "D", "E"], When::Young, MEAN),
-    row("oura-sleep", "Average heart rate", &["B", "C", "D", "E"], When::Young, MEAN),
-    row("oura-sleep", "Breathing", &["B", "C", "D", "E"], When::Young, MEAN),
-    row("oura-sleep", "Efficiency", &["B", "C", "D", "E"], When::Young, MEAN),
-    row("oura-sleep", "Sleep score", &["B", "C", "D", "E"], When::Young, MEAN),
-    row("oura-recovery", "Readiness", &["B", "C", "D", "E"], When::Young, MEAN),
-    row("oura-recovery", "Readiness, 30 days", &["A"], When::Young, MEAN),
     row("oura-recovery", "Readiness, 30 days", &["B"], When::Young, SECOND_MONTH),
-    row("oura-recovery", "Sleep, 30 days", &["A"], When::Young, MEAN),
     row("oura-recovery", "Sleep, 30 days", &["B"], When::Young, SECOND_MONTH),
-    row("oura-recovery", "Heart rate variability, 30 days", &["A"], When::Young, MEAN),
     row("oura-recovery", "Heart rate variability, 30 days", &["B"], When::Young, SECOND_MONTH),
-    row("oura-recovery", "Lowest heart rate, 30 days", &["A"], When::Young, MEAN),
     row("oura-recovery", "Lowest heart rate, 30 days", &["B"], When::Young, SECOND_MONTH),
     row("oura-recovery", "Month at a glance", &["C"], When::Young, EARLY),
     row("oura-recovery", "How the day was", &[], When::Young, EARLY),
     row("oura-activity", "Activity score and contributors", &[], When::Young, EARLY),
-    row("oura-activity", "Metabolic equivalent", &[], When::NoSamples, SAMPLES),
     row("oura-activity", "Workouts by kind", &[], When::Young, OPTIONAL),
     row("oura-activity", "Energy of workouts", &[], When::Young, OPTIONAL),
     row("oura-activity", "Distance of workouts", &[], When::Young, NO_DISTANCE),

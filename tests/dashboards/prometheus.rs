@@ -30,6 +30,8 @@ const MOST_POINTS: u64 = 1_000;
 /// A query must have come back by then.
 const FAST: Duration = Duration::from_secs(1);
 /// Nights, mornings and evenings of the two wearers: what a page has depends on the hour.
+/// Two exporters of the same accounts.
+const INSTANCES: [&str; 2] = ["one:10058", "two:10058"];
 const HOURS: [&str; 4] =
     ["2026-11-22T00:30:00Z", "2026-11-22T06:30:00Z", "2026-11-22T12:00:00Z", "2026-11-22T18:30:00Z"];
 /// One of so many attempts must be as fast as that: other tests run at the same time.
@@ -208,22 +210,36 @@ impl Query {
     }
 }
 
-/// The page as it would have been scraped each minute of the hour until `now`, from two instances.
-fn hour_of(page: &str, now: i64) -> String {
+/// The pages as they would have been scraped from two instances: the one each minute of the hour until `now`, and the
+/// samples at their own times.
+fn hour_of(page: &str, samples: &str, now: i64) -> String {
     let mut text = String::new();
     for line in page.lines().filter(|line| !line.starts_with('#')) {
         let (series, value) = line.rsplit_once(' ').expect("a sample");
-        let (name, labels) = series
-            .split_once('{')
-            .map_or((series, String::new()), |(name, labels)| (name, format!("{},", labels.trim_end_matches('}'))));
-        for instance in ["one:10058", "two:10058"] {
+        for instance in INSTANCES {
+            let series = scraped(series, instance);
             for minute in (0..60).rev() {
-                let time = now - minute * 60;
-                let _ = writeln!(text, "{name}{{{labels}job=\"oura\",instance=\"{instance}\"}} {value} {time}");
+                let _ = writeln!(text, "{series} {value} {}", now - minute * 60);
             }
         }
     }
+    for line in samples.lines().filter(|line| !line.starts_with('#')) {
+        let (sample, time) = line.rsplit_once(' ').expect("a time");
+        let (series, value) = sample.rsplit_once(' ').expect("a value");
+        let time = time.parse::<i64>().expect("milliseconds");
+        for instance in INSTANCES {
+            let _ = writeln!(text, "{} {value} {}.{:03}", scraped(series, instance), time / 1000, time % 1000);
+        }
+    }
     text + "# EOF\n"
+}
+
+/// A series with the labels of a scrape.
+fn scraped(series: &str, instance: &str) -> String {
+    let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+    let labels = labels.trim_end_matches('}');
+    let comma = if labels.is_empty() { "" } else { "," };
+    format!("{name}{{{labels}{comma}job=\"oura\",instance=\"{instance}\"}}")
 }
 
 #[tokio::test]
@@ -237,12 +253,13 @@ async fn an_hour_of_scrapes_of_two_instances_answers_every_query() {
         let exporter = plan.ready(&simulator).await;
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("hour.om");
-        fs::write(&file, hour_of(&exporter.page().await.text, now.timestamp())).expect("a file");
+        let (_, samples) = exporter.get("/metrics/samples").await;
+        fs::write(&file, hour_of(&exporter.page().await.text, &samples, now.timestamp())).expect("a file");
         import(&file, &directory.path().join("data"));
         let prometheus = Store::prometheus_in(directory.path(), "", &[]).await;
         let there = async || prometheus.at("count(oura_up)", now).await;
         assert_eq!(eventually("the hour is there", there).await, 4.0);
-        let when = [When::Always, When::NoSamples, When::Young];
+        let when = [When::Always, When::Young];
         let asked = Asked { store: &prometheus, now: Some(now), when: &when };
         assert_answers(&asked, |query| vec![query.usual_range()]).await;
         exporter.stop().await;

@@ -27,7 +27,7 @@ const YEARS: i64 = 2 * 365;
 /// The labels that history bears.
 const INSTANCE: &str = "localhost:10058";
 
-/// Two years of everybody's, as files, in the data directory; the samples of the heart rate come from the live exporter.
+/// Two years of everybody's record, as files, in the data directory; the heart rate comes from the live exporter.
 async fn bring_in_history(simulator: &Simulator, directory: &Path) {
     let from = (Utc::now() - TimeDelta::days(YEARS)).date_naive().to_string();
     let kinds = KINDS.iter().map(|kind| kind.name).filter(|name| !matches!(*name, "heartrate" | "tag"));
@@ -37,7 +37,7 @@ async fn bring_in_history(simulator: &Simulator, directory: &Path) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oura-exporter"));
         command.env_clear().env("OURA_API_URL", simulator.url()).env("OURA_ACCESS_TOKEN", &wearer.token);
         command.env("OURA_ACCOUNT", wearer.name).env("OURA_COLLECTIONS", &collections);
-        command.args(["backfill", "--every", "30m", "--from", &from, "--output"]).arg(&output);
+        command.args(["backfill", "--from", &from, "--output"]).arg(&output);
         let ended = command.output().await.expect("it runs");
         assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
         files(&output).iter().for_each(|file| import(file, &directory.join("data")));
@@ -52,7 +52,7 @@ fn config(target: &str) -> String {
     let samples = json!({ "job_name": "oura-samples", "metrics_path": "/metrics/samples", "scrape_interval": "5s",
         "static_configs": [{ "targets": [target] }], "relabel_configs": relabel,
         "metric_relabel_configs": [{ "target_label": "job", "replacement": "oura" }] });
-    json!({ "scrape_configs": [page, samples], "storage": { "tsdb": { "out_of_order_time_window": "7d" } } })
+    json!({ "scrape_configs": [page, samples], "storage": { "tsdb": { "out_of_order_time_window": "30d" } } })
         .to_string()
 }
 
@@ -65,10 +65,10 @@ async fn two_years_of_history_and_live_scrapes_answer_every_query() {
     let directory = tempfile::tempdir().expect("a directory");
     bring_in_history(&simulator, directory.path()).await;
     // The receiver of live remote write is a second Prometheus, so that no sample comes in two ways.
-    let receiver = Store::prometheus(&taking(Some("8d")), &[RECEIVING]).await;
+    let receiver = Store::prometheus(&taking(Some("30d")), &[RECEIVING]).await;
     let state = tempfile::tempdir().expect("a directory");
     let plan = Plan { people: &["alice", "bob"], ..Plan::default() }.at_moment(Utc::now());
-    let plan = plan.set("OURA_SAMPLES", "true").set("OURA_STATE_DIR", text(state.path()));
+    let plan = plan.set("OURA_STATE_DIR", text(state.path()));
     let exporter = plan.set("OURA_REMOTE_WRITE_URL", &receiver.write_url()).ready(&simulator).await;
     let flags = ["--storage.tsdb.retention.time=10y"];
     let prometheus = Store::prometheus_in(directory.path(), &config(exporter.address()), &flags).await;
@@ -76,7 +76,7 @@ async fn two_years_of_history_and_live_scrapes_answer_every_query() {
         ("ten scrapes", "count_over_time(oura_up{account=\"bob\"}[1h]) >= 10"),
         ("late samples", "count(count_over_time(oura_sample_met[26h])) >= 2"),
         ("remote write", "oura_remote_write_last_success_timestamp_seconds"),
-        ("two years", "count(last_over_time(oura_readiness_score[1d] offset 700d)) >= 2"),
+        ("two years", "count(last_over_time(oura_sample_readiness_score[1d] offset 700d)) >= 2"),
     ] {
         eventually(what, async || prometheus.now(query).await).await;
     }

@@ -2,7 +2,6 @@
 
 use std::{
     ops::Range,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -10,15 +9,19 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use oura_exporter::{
+    backfill::{Backfill, Destination, Persistence, Readers},
     clock::{Clock, ManualClock},
-    exporter::Exporter,
+    exporter::{self, Exporter},
     http,
     oura::Patience,
     poll::Followers,
+    remote_write::{Access, Receiver},
+    samples::Target,
     server::Server,
     simulator::{Fault, Scope, Settings, Simulator},
+    status::ApiStats,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -29,10 +32,10 @@ use tokio::{
 
 use crate::common::{backfill::config, eventually};
 
-/// How far the clock goes at a time; each step asks Oura for everything.
-pub(crate) const STEP: TimeDelta = TimeDelta::hours(1);
-/// So many steps lie between two scrapes that are waited for: less than `/metrics/samples` goes back.
-const SCRAPED_EVERY: usize = 10;
+/// How far the clock goes at a time, in minutes; each step asks Oura for everything.
+const STEP: std::ops::Range<i64> = 61..300;
+/// How far it goes between two scrapes that are waited for: with a step more, less than `/metrics/samples` goes back.
+const SCRAPED_EVERY: TimeDelta = TimeDelta::hours(6);
 const SAMPLES: &str = "/metrics/samples";
 
 /// What a run is like.
@@ -41,11 +44,13 @@ pub(crate) struct Course {
     pub(crate) start: DateTime<Utc>,
     pub(crate) days: i64,
     pub(crate) seed: u64,
-    /// After which steps the exporter is started again.
-    pub(crate) restarts: Vec<usize>,
+    /// When the exporter is started again, in order.
+    pub(crate) restarts: Vec<DateTime<Utc>>,
     /// When there is no network.
     pub(crate) outage: Option<Range<DateTime<Utc>>>,
     pub(crate) remote_write_url: Option<String>,
+    /// Whether there is somebody who flies.
+    pub(crate) has_traveller: bool,
 }
 
 /// A service, a clock that is moved by hand, and an exporter.
@@ -74,7 +79,13 @@ impl World {
     pub(crate) async fn new(course: Course) -> Self {
         oura_exporter::tls::choose_provider();
         let (clock, hand) = Clock::driven_from(course.start);
-        let settings = Settings { clock: clock.clone(), seed: course.seed, full_days: Some(0), ..Settings::default() };
+        let settings = Settings {
+            clock: clock.clone(),
+            seed: course.seed,
+            full_days: Some(0),
+            has_traveller: course.has_traveller,
+            ..Settings::default()
+        };
         let simulator = Simulator::start(settings).await.expect("a free port");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let listen = listener.local_addr().expect("an address").to_string();
@@ -98,8 +109,30 @@ impl World {
         &self.listen
     }
 
-    pub(crate) fn state(&self) -> &Path {
-        self.state.path()
+    /// A receiver of remote write.
+    pub(crate) fn receiver(&self, url: &str) -> Destination {
+        Destination::Remote(Receiver::new(url, Access::Open, Duration::from_secs(10)).expect("a receiver"))
+    }
+
+    /// Brings one person's record of `days` in, as it is known now.
+    pub(crate) async fn backfill(&self, person: &'static str, days: &[NaiveDate], destination: Destination) {
+        let config = config(&self.simulator, &[person], &[]);
+        let stats = ApiStats::new().expect("good names");
+        let kinds = config.collections.iter().copied().filter(|kind| kind.is_recorded()).collect();
+        let accounts = exporter::accounts(config, &stats, &self.clock, Patience::default()).expect("accounts");
+        let backfill = Backfill {
+            accounts,
+            kinds,
+            from: days[0],
+            to: days.last().copied(),
+            target: Target { job: "oura".to_owned(), instance: self.listen.clone() },
+            readers: Readers::Owner,
+            state: None,
+            restart: false,
+            clock: self.clock.clone(),
+            persistence: Persistence::default(),
+        };
+        backfill.run(destination, std::future::pending()).await.expect("a good end");
     }
 
     fn start_on(&mut self, listener: TcpListener) {
@@ -147,29 +180,40 @@ impl World {
 
     /// Lives through all of it; `scraped` says whether somebody scrapes the samples.
     pub(crate) async fn live(&mut self, scraped: bool) {
-        let steps = usize::try_from(self.course.days * 24).expect("a number");
-        for step in 0..=steps {
+        let mut random = fastrand::Rng::with_seed(self.course.seed);
+        let end = self.course.start + TimeDelta::days(self.course.days);
+        let mut last_scrape = self.course.start;
+        loop {
             let now = self.clock.now();
-            let is_out = self.course.outage.as_ref().is_some_and(|outage| outage.contains(&now));
-            self.simulator.faults().clear();
-            if is_out {
-                self.simulator.faults().set(Scope::all(), Fault::Drop);
-            }
-            self.running.as_mut().expect("it runs").followers.catch_up().await;
-            if !is_out {
-                self.looks.push(now);
-            }
-            self.simulator.forget_requests();
-            if scraped && (step % SCRAPED_EVERY == 0 || step == steps) {
+            self.look(now).await;
+            if scraped && (now - last_scrape >= SCRAPED_EVERY || now >= end) {
                 self.scraped().await;
+                last_scrape = now;
             }
-            if self.course.restarts.contains(&step) {
+            if now >= end {
+                break;
+            }
+            if self.course.restarts.first().is_some_and(|restart| *restart <= now) {
+                self.course.restarts.remove(0);
                 self.restart().await;
             }
-            if step < steps {
-                self.hand.advance(STEP);
-            }
+            self.hand.advance(TimeDelta::minutes(random.i64(STEP)).min(end - now));
         }
+        assert!(self.course.restarts.is_empty(), "restarts that never came");
+    }
+
+    /// Has the exporter ask for everything that is due now.
+    async fn look(&mut self, now: DateTime<Utc>) {
+        let is_out = self.course.outage.as_ref().is_some_and(|outage| outage.contains(&now));
+        self.simulator.faults().clear();
+        if is_out {
+            self.simulator.faults().set(Scope::all(), Fault::Drop);
+        }
+        self.running.as_mut().expect("it runs").followers.catch_up().await;
+        if !is_out {
+            self.looks.push(now);
+        }
+        self.simulator.forget_requests();
     }
 
     /// Waits until what is on the page of samples now has been scraped.

@@ -1,0 +1,91 @@
+//! What the ledger says that the record must have, by the moments at which the exporter looked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use oura_exporter::simulator::Simulator;
+use serde_json::Value;
+
+use crate::{
+    expected::{COLLECTIONS, Values, is_tally, values},
+    world::World,
+};
+
+/// How far back the exporter looks at documents, in days.
+const LOOK_BACK: i64 = 14;
+/// No tag of the simulator is longer, in days.
+const LONGEST_TAG: i64 = 10;
+
+/// Values by day.
+pub(crate) type Days = BTreeMap<NaiveDate, Values>;
+
+/// One person's documents as they were at any moment.
+pub(crate) struct History<'a> {
+    pub(crate) simulator: &'a Simulator,
+    pub(crate) person: &'a str,
+}
+
+impl History<'_> {
+    /// The state of a day's documents of a collection at some moment; none before there were any.
+    fn documents(&self, collection: &str, day: NaiveDate, at: DateTime<Utc>) -> Vec<Value> {
+        let versions = self.simulator.versions(self.person, collection, day);
+        versions.into_iter().rfind(|version| version.readable_from <= at).map_or(vec![], |version| version.documents)
+    }
+
+    /// All documents that say something of `day`: a tag counts on each of its days.
+    fn of_day(&self, collection: &str, day: NaiveDate, at: DateTime<Utc>) -> Vec<Value> {
+        if collection != "enhanced_tag" {
+            return self.documents(collection, day, at);
+        }
+        let reaches = |tag: &Value| {
+            let end = tag["end_day"].as_str().or(tag["start_day"].as_str()).and_then(|end| end.parse().ok());
+            end.is_some_and(|end: NaiveDate| end >= day)
+        };
+        let days = (0..LONGEST_TAG).rev().map(|back| day - TimeDelta::days(back));
+        days.flat_map(|start| self.documents(collection, start, at)).filter(reaches).collect()
+    }
+
+    /// When the documents of `day` may have changed, by the moments at which they were looked at.
+    fn looks_at_changes(&self, collection: &str, day: NaiveDate, looks: &[DateTime<Utc>]) -> Vec<DateTime<Utc>> {
+        let back = if collection == "enhanced_tag" { LONGEST_TAG } else { 0 };
+        let days = (0..=back).map(|back| day - TimeDelta::days(back));
+        let changes = days.flat_map(|day| self.simulator.versions(self.person, collection, day));
+        let seen = |change: DateTime<Utc>| looks.iter().copied().find(|look| *look >= change);
+        let seen: BTreeSet<_> = changes.filter_map(|version| seen(version.readable_from)).collect();
+        seen.into_iter().collect()
+    }
+
+    /// What the record must say of a day at the end of `looks`: of each series what was last said of it. What Oura takes
+    /// back stays, but parts of a sum that are gone are zero.
+    pub(crate) fn told(&self, collection: &str, day: NaiveDate, looks: &[DateTime<Utc>]) -> Values {
+        let mut told = Values::new();
+        let opens = day.and_hms_opt(0, 1, 0).expect("a time").and_utc();
+        let closes = opens + TimeDelta::days(LOOK_BACK);
+        let looks: Vec<_> = looks.iter().copied().filter(|look| (opens..closes).contains(look)).collect();
+        let first = looks.first().copied();
+        for look in first.into_iter().chain(self.looks_at_changes(collection, day, &looks)) {
+            let now = values(collection, day, &self.of_day(collection, day, look));
+            told.iter_mut().filter(|(series, _)| is_tally(series)).for_each(|(_, value)| *value = 0.0);
+            told.extend(now);
+        }
+        told
+    }
+}
+
+/// What must stand there of a day, if there were those looks.
+pub(crate) fn of_day(world: &World, person: &str, day: NaiveDate, looks: &[DateTime<Utc>]) -> Values {
+    let history = History { simulator: &world.simulator, person };
+    COLLECTIONS.iter().flat_map(|name| history.told(name, day, looks)).collect()
+}
+
+/// What must stand there of each day, by the looks that the exporter took.
+pub(crate) fn by_the_looks(world: &World, person: &str, days: &[NaiveDate]) -> Days {
+    days.iter().map(|day| (*day, of_day(world, person, *day, &world.looks))).collect()
+}
+
+/// What Oura says of each day in the end.
+pub(crate) fn in_the_end(world: &World, person: &str, days: &[NaiveDate]) -> Days {
+    let (history, now) = (History { simulator: &world.simulator, person }, world.clock.now());
+    let of = |name: &&str, day| values(name, day, &history.of_day(name, day, now));
+    days.iter().map(|day| (*day, COLLECTIONS.iter().flat_map(|name| of(name, *day)).collect())).collect()
+}
