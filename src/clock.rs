@@ -1,6 +1,9 @@
 //! What time it is: the machine's own, or a moment that tests and the simulator choose.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
@@ -15,7 +18,7 @@ enum Source {
     System,
     From(DateTime<Utc>, Instant),
     Still(DateTime<Utc>),
-    Driven(Arc<Mutex<DateTime<Utc>>>, DateTime<Utc>, Instant),
+    Driven(Arc<Mutex<DateTime<Utc>>>, DateTime<Utc>),
 }
 
 /// Drives a clock by hand.
@@ -48,15 +51,16 @@ impl Clock {
     /// A clock that shows `moment` until its hand is moved.
     pub fn driven_from(moment: DateTime<Utc>) -> (Self, ManualClock) {
         let shared = Arc::new(Mutex::new(moment));
-        (Self(Source::Driven(Arc::clone(&shared), moment, Instant::now())), ManualClock(shared))
+        (Self(Source::Driven(Arc::clone(&shared), moment)), ManualClock(shared))
     }
 
-    /// The same as an instant, which nobody sets: waits are measured by it.
+    /// The instant by which waits are measured: it goes on whatever a clock is set to, and a hand moves it on as well.
     pub fn instant(&self) -> Instant {
-        match &self.0 {
-            Source::Driven(_, first, start) => *start + (self.now() - *first).to_std().unwrap_or_default(),
-            _ => Instant::now(),
-        }
+        let moved = match &self.0 {
+            Source::Driven(_, first) => (self.now() - *first).to_std().unwrap_or_default(),
+            _ => Duration::ZERO,
+        };
+        Instant::now() + moved
     }
 
     /// The moment it shows.
@@ -67,5 +71,23 @@ impl Clock {
             Source::Still(moment) => *moment,
             Source::Driven(moment, ..) => *moment.lock().unwrap_or_else(PoisonError::into_inner),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hand_moves_the_time_and_what_waits_by_it_and_the_instants_go_on_by_themselves() {
+        let start = "2026-11-22T12:00:00Z".parse().unwrap();
+        let (clock, hand) = Clock::driven_from(start);
+        let before = (clock.instant(), Instant::now());
+        hand.advance(TimeDelta::hours(1));
+        assert_eq!(clock.now(), start + TimeDelta::hours(1));
+        let (after, passed) = (clock.instant(), before.1.elapsed());
+        let moved = after - before.0;
+        assert!(moved >= Duration::from_secs(3600), "{moved:?}");
+        assert!(moved <= Duration::from_secs(3600) + passed + (Instant::now() - before.1), "{moved:?}");
     }
 }

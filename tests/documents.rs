@@ -227,11 +227,15 @@ async fn a_day_without_naps_has_none_of_them_and_no_minus() {
 
 #[tokio::test]
 async fn a_nap_alone_does_not_replace_last_night() {
-    let page = page_with("sleep", |documents| {
-        documents.retain(|document| document["day"] != TODAY);
+    let simulator = simulator_at(NOON).await;
+    for collection in ["sleep", "daily_sleep"] {
+        let without = |documents: &mut Vec<Value>| documents.retain(|document| document["day"] != TODAY);
+        simulator.faults().edit(Scope::collection(collection), without);
+    }
+    simulator.faults().edit(Scope::collection("sleep"), |documents| {
         documents.push(period("sleep", "2026-11-22T12:00:00+02:00", json!("2026-11-22T12:30:00+02:00"), 1_500));
     });
-    let page = page.await;
+    let page = page_of(&simulator).await;
     assert_eq!(page.day("sleep"), day_seconds(YESTERDAY));
     assert!(page.get("oura_night_total_sleep_seconds").is_some_and(|seconds| seconds > 10_000.0));
 }

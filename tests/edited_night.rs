@@ -19,7 +19,7 @@ use common::{
     truth::{day_of, documents, is_night, local},
 };
 use oura_exporter::{
-    clock::{Clock, Hand},
+    clock::{Clock, ManualClock},
     simulator::{Scope, Simulator},
 };
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ struct Scene {
     /// The night that is edited.
     night: NaiveDate,
     clock: Clock,
-    hand: Hand,
+    hand: ManualClock,
 }
 
 /// What the service says of the night: when it was over, seconds slept, score, and a heart rate with its time.

@@ -20,7 +20,7 @@ use common::{
     truth::{local, rows},
 };
 use oura_exporter::{
-    clock::{Clock, Hand},
+    clock::{Clock, ManualClock},
     simulator::{Scope, Simulator},
 };
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ const HEART: &str = "/v2/usercollection/heartrate";
 struct Scene {
     simulator: Simulator,
     clock: Clock,
-    hand: Hand,
+    hand: ManualClock,
 }
 
 impl Scene {

@@ -115,10 +115,11 @@ async fn a_backfill_that_makes_no_sense_is_told_so_before_anything_is_asked() {
         (&["--from", "2024-01-01"], "<--output <DIR>|--remote-write <URL>>"),
         (&["--output", "x", "--from", "tomorrow"], "not a day of the calendar; write 2021-01-31"),
         (&["--output", "x", "--from", "2024-01-01", "--to", "01.02.2024"], "write 2021-01-31"),
-        (&["--output", "x", "--from", "2024-01-01", "--until", "2026-01-31"], "write 2026-01-31T09:30:00+02:00"),
         (&["--from", "2024-01-01", "--remote-write", "ftp://a"], "write http://localhost:9090/api/v1/write"),
         (&["--from", "2024-01-01", "--output", "x", "--remote-write", "http://a/"], "cannot be used with"),
-        (&["--from", "2024-01-01", "--output", "x", "--every", "often"], "not a duration; write 5m"),
+        (&["--from", "2024-01-01", "--output", "x", "--group", "nobody-has-it"], "no such group"),
+        (&["--from", "2024-01-01", "--remote-write", "http://a/", "--group", "root"], "cannot be used with"),
+        (&["--from", "2024-01-01", "--output", "x", "--restart"], "cannot be used with"),
     ];
     for (arguments, words) in cases {
         let (code, said) = run(program().env("OURA_ACCESS_TOKEN", "t0k3n").arg("backfill").args(arguments)).await;
@@ -331,13 +332,11 @@ async fn help_fits_a_terminal_and_shows_a_command_what_concerns_it_its_own_first
             &[
                 "--from",
                 "--to",
-                "--until",
                 "--output",
                 "--remote-write",
                 "--account",
-                "--every",
-                "--once-a-day",
-                "--anew",
+                "--restart",
+                "--group",
                 "--job",
                 "--instance",
             ],

@@ -25,8 +25,20 @@ async fn promtool_has_nothing_to_say_of_the_page() {
     if !there_are(&["promtool"], "promtool_has_nothing_to_say_of_the_page") {
         return;
     }
-    let page = demo().await.get("/metrics").await.expect("a page");
-    assert_eq!(promtool(&["check", "metrics"], &page), (true, String::new()));
+    let demo = demo().await;
+    let page = demo.get("/metrics").await.expect("a page");
+    // The contract names this metric so, and promtool would have it in seconds.
+    let of_days = "oura_document_age_days use base unit \"seconds\" instead of \"days\"\n";
+    assert_eq!(promtool(&["check", "metrics"], &page), (false, of_days.to_owned()));
+    let rest: Vec<_> = page.split_inclusive('\n').filter(|line| !line.contains("oura_document_age_days")).collect();
+    assert!(rest.concat().contains("\noura_document_day_timestamp_seconds{"));
+    assert_eq!(promtool(&["check", "metrics"], &rest.concat()), (true, String::new()));
+    for query in ["", "?learnt=14d"] {
+        let samples = demo.get(&format!("/metrics/samples{query}")).await.expect("a page");
+        let lines = samples.lines().filter(|line| line.starts_with("oura_sample_")).count();
+        assert!(lines > 1000, "{lines} lines");
+        assert_eq!(promtool(&["check", "metrics"], &samples), (true, String::new()));
+    }
 }
 
 /// A Prometheus that scrapes both pages of `target` every second, as the README shows it otherwise.

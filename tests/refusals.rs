@@ -9,7 +9,7 @@ use common::{
     simulator_with,
 };
 use oura_exporter::{
-    clock::{Clock, Hand},
+    clock::{Clock, ManualClock},
     simulator::{Fault, Portal, Scope, Simulator},
 };
 
@@ -17,7 +17,7 @@ use oura_exporter::{
 const FAST: &str = "daily_readiness,daily_sleep,sleep,daily_activity,heartrate";
 
 /// An exporter that has read these collections and polls again at once, by a clock that the hand drives.
-async fn well(collections: &str) -> (Simulator, Exporter, Hand) {
+async fn well(collections: &str) -> (Simulator, Exporter, ManualClock) {
     let (clock, hand) = Clock::driven_from(moment(NOON));
     let simulator = simulator_with(clock.clone()).await;
     let plan = Plan::default().often().by(clock).set("OURA_COLLECTIONS", collections);

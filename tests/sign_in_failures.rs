@@ -10,7 +10,7 @@ use common::{
     scene::{Scene, consent},
 };
 use oura_exporter::{
-    clock::{Clock, Hand},
+    clock::{Clock, ManualClock},
     simulator::{Exchange, Portal, TokenFault},
 };
 use reqwest::Url;
@@ -52,7 +52,7 @@ async fn renewed_after(scene: &Scene, before: &Value) -> Value {
 }
 
 /// A scene whose simulator, and exporter, go by a clock that the hand drives, with tokens of an hour.
-async fn driven(portal: Portal) -> (Scene, Clock, Hand) {
+async fn driven(portal: Portal) -> (Scene, Clock, ManualClock) {
     let (clock, hand) = Clock::driven_from(Utc::now());
     let scene = Scene::at(portal, clock.clone()).await;
     scene.simulator.authorizations().set_token_lifetime(LIFETIME);

@@ -2,11 +2,15 @@
 
 mod common;
 
-use std::{io::Read as _, time::Duration};
+use std::{collections::BTreeSet, io::Read as _, time::Duration};
 
-use common::{Exporter, NOON, Plan, Program, moment, simulator_at};
+use chrono::TimeDelta;
+use common::{Exporter, NOON, Plan, Program, eventually, moment, simulator_at, simulator_with};
 use flate2::read::GzDecoder;
-use oura_exporter::simulator::{Fault, Scope};
+use oura_exporter::{
+    clock::Clock,
+    simulator::{Fault, Scope},
+};
 use reqwest::{Client, Method, header};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -54,7 +58,7 @@ async fn gzip_when_asked_and_the_same_page() {
 #[tokio::test]
 async fn samples_have_their_own_time_in_the_format_that_is_asked_for() {
     let simulator = simulator_at(NOON).await;
-    let exporter = Plan::default().set("OURA_SAMPLES", "true").ready(&simulator).await;
+    let exporter = Plan::default().ready(&simulator).await;
     let get = async |accept: &'static str| {
         let url = format!("{}/metrics/samples", exporter.url);
         let answer = plain_client().get(url).header(header::ACCEPT, accept).send().await.expect("an answer");
@@ -74,14 +78,78 @@ async fn samples_have_their_own_time_in_the_format_that_is_asked_for() {
     let (seconds, milliseconds) = (times(&open), times(&plain));
     assert!(seconds.len() > 1000 && seconds.iter().map(|time| time * 1000.0).eq(milliseconds));
     let now = moment(NOON).timestamp() as f64;
-    let (oldest, newest) = (seconds.iter().copied().fold(now, f64::min), seconds.iter().copied().fold(0.0, f64::max));
-    assert!(newest <= now + 60.0 && newest > now - 6.0 * 3600.0, "{newest}");
-    assert!(oldest >= now - 48.0 * 3600.0 && oldest < now - 40.0 * 3600.0, "{oldest}");
-    for metric in
-        ["heart_rate_bpm", "night_heart_rate_bpm", "night_hrv_seconds", "sleep_stage", "met", "ring_battery_ratio"]
-    {
+    let of = |is_dense: bool| {
+        let is_such = move |line: &&str| {
+            !line.starts_with('#')
+                && DENSE.iter().any(|name| line.starts_with(&format!("oura_sample_{name}{{"))) == is_dense
+        };
+        times(&open.lines().filter(is_such).collect::<Vec<_>>().join("\n"))
+    };
+    for (is_dense, days) in [(true, 2.0), (false, 14.0)] {
+        let of = of(is_dense);
+        let (oldest, newest) = (of.iter().copied().fold(now, f64::min), of.iter().copied().fold(0.0, f64::max));
+        assert!(newest <= now + 60.0 && newest > now - 13.0 * 3600.0, "{is_dense}: {newest}");
+        let from = now - days * 86_400.0;
+        assert!(oldest >= from - 43_200.0 && oldest < from + 43_200.0, "{is_dense}: {oldest}");
+    }
+    for metric in DENSE.iter().chain(&["readiness_score", "night_total_sleep_seconds", "workout_duration_seconds"]) {
         assert!(plain.contains(&format!("\noura_sample_{metric}{{account=\"alice\"")), "{metric} is missing");
     }
+    exporter.stop().await;
+}
+
+/// Metrics whose samples stand at times of their own; a new record goes back two days with them, and fourteen with days.
+const DENSE: &[&str] = &[
+    "heart_rate_bpm",
+    "night_heart_rate_bpm",
+    "night_hrv_seconds",
+    "sleep_stage",
+    "movement",
+    "met",
+    "activity_class",
+    "ring_battery_ratio",
+];
+
+#[tokio::test]
+async fn samples_are_of_what_was_learnt_in_the_time_that_is_asked_for() {
+    let (clock, hand) = Clock::driven_from(moment(NOON));
+    let simulator = simulator_with(clock.clone()).await;
+    let exporter = Plan::default().often().by(clock).ready(&simulator).await;
+    let lines = async |query: &str| {
+        let (status, page) = exporter.get(&format!("/metrics/samples{query}")).await;
+        assert_eq!(status, 200, "{query}: {page}");
+        page.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let first = lines("").await;
+    assert!(first.len() > 1000, "{} lines", first.len());
+    for hours in [13, 50] {
+        hand.advance(TimeDelta::hours(hours));
+        let begun = lines("?learnt=1h").await.len();
+        let news = async || (lines("?learnt=1h").await.len() > begun).then_some(());
+        eventually("news of these hours", news).await;
+    }
+    let (usual, two_days, all) = (lines("").await, lines("?learnt=48h").await, lines("?learnt=14d").await);
+    assert!(!first.iter().any(|line| usual.contains(line)), "what was learnt more than 12 hours ago is not repeated");
+    assert!(!first.iter().any(|line| two_days.contains(line)), "nor what was learnt more than 48 hours ago");
+    assert!(first.iter().all(|line| all.contains(line)), "all of it is there for who asks");
+    assert!(usual.is_subset(&all) && two_days.is_subset(&all) && usual.is_subset(&two_days));
+    for query in ["15d", "14d1s", "0s", "999ms", "nonsense", "", "-1h", "1e3", "48"] {
+        let (status, words) = exporter.get(&format!("/metrics/samples?learnt={query}")).await;
+        assert_eq!(status, 400, "{query}: {words}");
+        assert_eq!(words, "learnt is not a duration of at most 14d; write learnt=48h\n", "{query}");
+    }
+    assert_eq!(exporter.get("/metrics/samples?other=nonsense").await.0, 200, "what is not known is left alone");
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn samples_that_nobody_wants_are_not_served() {
+    let simulator = simulator_at(NOON).await;
+    let exporter = Plan::default().set("OURA_SAMPLES", "false").ready(&simulator).await;
+    let (status, words) = exporter.get("/metrics/samples").await;
+    assert_eq!(status, 404);
+    assert!(words.contains("OURA_SAMPLES"), "{words}");
+    assert!(!exporter.page().await.text.contains("oura_sample_"), "nor told of");
     exporter.stop().await;
 }
 
@@ -89,7 +157,7 @@ async fn samples_have_their_own_time_in_the_format_that_is_asked_for() {
 async fn unknown_paths_are_404_and_other_methods_405() {
     let simulator = simulator_at(NOON).await;
     let exporter = Plan::default().start(&simulator).await;
-    for path in ["/nope", "/metrics/", "/-/nope", "/metrics/samples"] {
+    for path in ["/nope", "/metrics/", "/-/nope", "/metrics/samples/"] {
         assert_eq!(exporter.get(path).await.0, 404, "{path}");
     }
     for method in [Method::POST, Method::PUT, Method::DELETE] {
@@ -169,7 +237,8 @@ async fn every_answer_tells_browsers_to_keep_it_to_themselves() {
         (Method::GET, "/", 200),
         (Method::GET, "/metrics", 200),
         (Method::GET, "/-/healthy", 200),
-        (Method::GET, "/metrics/samples", 404),
+        (Method::GET, "/metrics/samples", 200),
+        (Method::GET, "/metrics/samples?learnt=nonsense", 400),
         (Method::POST, "/metrics", 405),
         (Method::GET, "/nope", 404),
     ] {

@@ -10,7 +10,7 @@ use chrono::{TimeDelta, Utc};
 use common::{Page, Program, eventually, scene::Scene, scene::consent};
 use oura_exporter::{
     auth::{Keeper, NoToken, SignIn},
-    clock::{Clock, Hand},
+    clock::{Clock, ManualClock},
     simulator::{Fault, Portal, Scope, TokenFault},
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -25,7 +25,7 @@ const AT_MOST: Duration = Duration::from_secs(15);
 struct Due {
     scene: SignedIn,
     keeper: Keeper,
-    hand: Hand,
+    hand: ManualClock,
     _guard: DefaultGuard,
     log: PathBuf,
 }
@@ -231,7 +231,7 @@ async fn with_the_lock_held_the_exporter_says_so_and_check_and_logout_and_login_
 }
 
 /// A scene with anna signed in, an exporter that polls without end, and tokens of a day.
-async fn polled() -> (Scene, common::Exporter, Hand, DefaultGuard, PathBuf) {
+async fn polled() -> (Scene, common::Exporter, ManualClock, DefaultGuard, PathBuf) {
     let (clock, hand) = Clock::driven_from(Utc::now());
     let scene = Scene::at(Portal::New, clock.clone()).await;
     scene.simulator.authorizations().set_token_lifetime(24 * 3600);

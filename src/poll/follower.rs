@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use super::{
     Account, Poller,
@@ -101,18 +101,18 @@ impl Follower {
         let mut running = FuturesUnordered::new();
         loop {
             self.hasten_by_the_clock();
-            let soon = self.poller.clock.instant() + LOOK_AT_THE_CLOCK;
-            let wait = match self.schedule.next(self.poller.clock.instant()) {
+            let now = self.poller.clock.instant();
+            let wait = match self.schedule.next(now) {
                 Next::Start(place) => {
                     running.push(self.start(place));
                     continue;
                 }
-                Next::At(instant) => instant.min(soon),
-                Next::AllRunning => soon,
+                Next::At(instant) => instant.saturating_duration_since(now).min(LOOK_AT_THE_CLOCK),
+                Next::AllRunning => LOOK_AT_THE_CLOCK,
             };
             tokio::select! {
                 Some(ended) = running.next() => self.end(ended).await,
-                () = sleep_until(wait) => {}
+                () = sleep(wait) => {}
             }
         }
     }
@@ -241,8 +241,9 @@ impl Follower {
             Some(Reason::Membership) if is_settled => started + MEMBERSHIP_LAPSED,
             Some(Reason::Token) => started + interval,
             Some(Reason::RateLimit) => {
-                let opens = self.client.passes_at().filter(|opens| *opens > self.poller.clock.instant());
-                opens.map_or(started + interval, |opens| opens + jitter())
+                let closed = self.client.passes_at().map(|opens| opens.saturating_duration_since(Instant::now()));
+                let closed = closed.filter(|wait| !wait.is_zero());
+                closed.map_or(started + interval, |wait| self.poller.clock.instant() + wait + jitter())
             }
             Some(Reason::Network | Reason::Server | Reason::Timeout) if collection.last_success.is_none() => {
                 started + after_first_failures(collection.failures, interval)
