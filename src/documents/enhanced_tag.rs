@@ -51,7 +51,7 @@ impl Document for EnhancedTag {
     const REACH_DAYS: i64 = MOST_DAYS;
     const SELECTS_FIELDS: bool = false;
     const METRICS: &'static [Metric<Vec<String>>] = &[help(
-        "Tags of the newest day that has one, from enhanced_tag.tag_type_code.",
+        "Tags of the day, from enhanced_tag.tag_type_code.",
     )
     .rows("oura_day_tags", &[label("tag", &[])], |codes| count(codes.iter().cloned()))];
     const EVENTS: &'static [SampleMetric<Self>] = &[help(

@@ -30,7 +30,7 @@ impl Document for RestModePeriod {
     const PACE: Pace = Pace::HalfHour;
     const KEEP_DAYS: Option<i64> = None;
     const METRICS: &'static [Metric<bool>] = &[help(
-        "Whether rest mode was on when Oura was last asked, 0 or 1, from rest_mode_period.start_day and end_day.",
+        "Whether rest mode was on, 0 or 1, from rest_mode_period.start_day and end_day.",
     )
     .gauge("oura_rest_mode", |on| flag(Some(*on)))];
 

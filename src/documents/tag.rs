@@ -37,7 +37,7 @@ impl Document for Tag {
     const SCOPE: &'static str = "tag";
     const PACE: Pace = Pace::HalfHour;
     const SELECTS_FIELDS: bool = false;
-    const METRICS: &'static [Metric<Vec<Self>>] = &[help("Tags of the newest day that has one, from tag.tags.").rows(
+    const METRICS: &'static [Metric<Vec<Self>>] = &[help("Tags of the day, from tag.tags.").rows(
         "oura_day_legacy_tags",
         &[label("tag", &[])],
         |tags| count(tags.iter().flat_map(Self::codes)),

@@ -120,22 +120,22 @@ impl Document for Workout {
             help("Distance of the newest workout, from workout.distance.")
                 .page_only()
                 .gauge("oura_workout_last_distance_meters", |d| d.newest(|w| w.distance)),
-            help("Workouts of the newest day that has one, from workout.activity.").rows(
+            help("Workouts of the day, from workout.activity.").rows(
                 "oura_day_workouts",
                 &[label("activity", &[])],
                 |d| d.by_activity(|_| Some(1.0)),
             ),
-            help("Time of that day's workouts, from workout.start_datetime and end_datetime.").rows(
+            help("Time of the day's workouts, from workout.start_datetime and end_datetime.").rows(
                 "oura_day_workout_duration_seconds",
                 &[label("activity", &[])],
                 |d| d.by_activity(Workout::seconds),
             ),
-            help("Energy of that day's workouts, from workout.calories.").rows(
+            help("Energy of the day's workouts, from workout.calories.").rows(
                 "oura_day_workout_energy_joules",
                 &[label("activity", &[])],
                 |d| d.by_activity(Workout::joules),
             ),
-            help("Distance of that day's workouts, from workout.distance.").rows(
+            help("Distance of the day's workouts, from workout.distance.").rows(
                 "oura_day_workout_distance_meters",
                 &[label("activity", &[])],
                 |d| d.by_activity(|w| w.distance),
