@@ -149,6 +149,9 @@ impl Unreadable {
     }
 }
 
+/// Reads an answer of which so much is known, at that moment, with these days for the record.
+type Read = fn(&[Box<RawValue>], &Known, DateTime<Utc>, Option<DateRange>) -> Reading;
+
 /// A kind of document with its type erased, so that one list can hold them all.
 pub struct Kind {
     /// The collection, as Oura spells it in its routes.
@@ -166,7 +169,7 @@ pub struct Kind {
     fields: Option<fn() -> &'static [&'static str]>,
     definitions: fn() -> Vec<Definition>,
     event_definitions: fn() -> Vec<Definition>,
-    read: fn(&[Box<RawValue>], &Known, DateTime<Utc>, Option<DateRange>) -> Reading,
+    read: Read,
     sampling: Option<Sampling>,
 }
 
@@ -230,9 +233,9 @@ impl Kind {
         (self.event_definitions)().into_iter().chain(dense).collect()
     }
 
-    /// Whether a document, of which only the light fields are there, is to be read whole.
-    pub fn is_due(&self, document: &RawValue, moment: &Moment) -> bool {
-        self.sampling.as_ref().is_some_and(|sampling| sampling.is_due(document, moment))
+    /// How much of a document, of which only the light fields are there, is to be told; none: it is not to be read whole.
+    pub fn due(&self, document: &RawValue, moment: &Moment) -> Option<i32> {
+        self.sampling.as_ref()?.due(document, moment)
     }
 
     /// Gives `take` the dense samples of whole documents, one document at a time; what cannot be read has none.

@@ -13,7 +13,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::{Place, Record, Series, Telling, known_label, known_metric};
+use super::{Place, Record, Series, SeriesPoints, Telling, known_label, known_metric};
 use crate::{documents, durable};
 
 /// The version of the file that this build writes; it reads no other one.
@@ -228,7 +228,7 @@ fn telling(line: Line) -> Option<Telling> {
     Some(Telling { number: line.number, learnt: line.learnt, collection, place, told })
 }
 
-fn points(line: LineSeries) -> Option<(Arc<Series>, Vec<(i64, f64)>)> {
+fn points(line: LineSeries) -> Option<SeriesPoints> {
     let labels = line.labels.into_iter().map(|(name, value)| Some((known_label(&name)?, value.into())));
     let series = Series { name: known_metric(&line.name)?, labels: labels.collect::<Option<_>>()? };
     let add = |sum: &mut i64, step: i64| {

@@ -26,7 +26,7 @@ pub use openmetrics::{Format, Text};
 pub use place::Place;
 pub use record::{LEAST_BETWEEN, LOOK_BACK, MOST_DENSE, Record, Telling};
 pub(crate) use series::add_run;
-pub use series::{Lines, Points, Series, Target, count};
+pub use series::{Lines, Points, Series, SeriesPoints, Target, count};
 pub use stats::{RECORD, SampleStats};
 
 use crate::{catalogue, metric::Definition};

@@ -7,7 +7,7 @@ use std::{
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use super::{Place, Series};
+use super::{Place, Series, SeriesPoints};
 use crate::{
     documents::DayFacts,
     metric::UNKNOWN,
@@ -41,7 +41,7 @@ pub struct Telling {
     /// Which document it is of; none: dense samples at times of their own.
     pub place: Option<Place>,
     /// Points in milliseconds since 1970, by series.
-    pub told: Vec<(Arc<Series>, Vec<(i64, f64)>)>,
+    pub told: Vec<SeriesPoints>,
 }
 
 impl Telling {
@@ -293,7 +293,7 @@ impl Record {
         now: DateTime<Utc>,
         collection: &'static str,
         place: Option<Place>,
-        told: Vec<(Arc<Series>, Vec<(i64, f64)>)>,
+        told: Vec<SeriesPoints>,
     ) -> Telling {
         let telling = Telling { number: self.next, learnt: now, collection, place, told };
         self.recall(telling.clone());
