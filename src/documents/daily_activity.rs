@@ -203,7 +203,8 @@ impl Sampled for ActivitySamples {
             .samples("oura_sample_activity_class", &[], |d, moment| (vec![], d.classes(moment))),
         ];
 
-    fn is_due(&self, moment: &Moment) -> bool {
-        self.settled(moment).is_some()
+    /// When the day is over, two slots more than before.
+    fn due(&self, moment: &Moment) -> Option<i32> {
+        self.settled(moment).map(|(_, slots)| slots)
     }
 }

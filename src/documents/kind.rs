@@ -151,7 +151,7 @@ impl Unreadable {
     }
 }
 
-/// Reads an answer's documents, given what is known of the wearer: at that moment, and for the record the days of that range.
+/// Reads an answer of which so much is known, at that moment, with these days for the record.
 type Read = fn(&[Box<RawValue>], &Known, DateTime<Utc>, Option<DateRange>) -> Reading;
 
 /// A kind of document with its type erased, so that one list can hold them all.
@@ -238,9 +238,9 @@ impl Kind {
         (self.event_definitions)().into_iter().chain(dense).collect()
     }
 
-    /// Whether a document, of which only the light fields are there, is to be read whole.
-    pub fn is_due(&self, document: &RawValue, moment: &Moment) -> bool {
-        self.sampling.as_ref().is_some_and(|sampling| sampling.is_due(document, moment))
+    /// How much of a document, of which only the light fields are there, is to be told; none: it is not to be read whole.
+    pub fn due(&self, document: &RawValue, moment: &Moment) -> Option<i32> {
+        self.sampling.as_ref()?.due(document, moment)
     }
 
     /// Gives `take` the dense samples of whole documents, one document at a time; what cannot be read has none.

@@ -119,7 +119,7 @@ impl Sampled for NightSamples {
         ),
     ];
 
-    fn is_due(&self, moment: &Moment) -> bool {
-        self.is_told(moment)
+    fn due(&self, moment: &Moment) -> Option<i32> {
+        self.is_told(moment).then_some(0)
     }
 }

@@ -63,9 +63,10 @@ pub trait Sampled: DeserializeOwned + 'static {
     /// Its metrics.
     const SAMPLES: &'static [SampleMetric<Self>];
 
-    /// Whether the document, of which only the light fields are there, can be told: what may still grow is not yet read.
-    fn is_due(&self, _: &Moment) -> bool {
-        true
+    /// How much of the document, of which only the light fields are there, can be told; none while it may still grow. Where
+    /// that is another number than before, it is read again, although nothing in it changed.
+    fn due(&self, _: &Moment) -> Option<i32> {
+        Some(0)
     }
 }
 
@@ -76,7 +77,7 @@ type Read = fn(&[Box<RawValue>], &Moment, &mut dyn FnMut(Run));
 pub(super) struct Sampling {
     fields: fn() -> &'static [&'static str],
     definitions: fn() -> Vec<Definition>,
-    is_due: fn(&RawValue, &Moment) -> bool,
+    due: fn(&RawValue, &Moment) -> Option<i32>,
     read: Read,
 }
 
@@ -85,7 +86,7 @@ impl Sampling {
         Self {
             fields: serde_introspect::<S>,
             definitions: || S::SAMPLES.iter().map(SampleMetric::definition).collect(),
-            is_due: |raw, moment| document::<S>(raw).is_some_and(|document| document.is_due(moment)),
+            due: |raw, moment| document::<S>(raw)?.due(moment),
             read: runs::<S>,
         }
     }
@@ -98,8 +99,8 @@ impl Sampling {
         (self.definitions)()
     }
 
-    pub(super) fn is_due(&self, document: &RawValue, moment: &Moment) -> bool {
-        (self.is_due)(document, moment)
+    pub(super) fn due(&self, document: &RawValue, moment: &Moment) -> Option<i32> {
+        (self.due)(document, moment)
     }
 
     pub(super) fn read(&self, documents: &[Box<RawValue>], moment: &Moment, take: &mut dyn FnMut(Run)) {

@@ -235,12 +235,12 @@ impl Fetch {
         }
     }
 
-    /// The newest sample; for the record, all since the newest that was told, and once an hour a day's.
+    /// The newest sample; for the record, all since the newest that was told, and once an hour a day's at least.
     async fn last_sample(&self) -> Result<Documents, ApiError> {
         if let Some(wanted) = &self.wanted {
-            let known = wanted.newest.map(|newest| newest - OVERLAP).filter(|_| !wanted.looks_back);
-            let start = known.unwrap_or(self.now - KEPT).max(wanted.dense_from);
-            let rows = self.ask(self.instants(start)).await?;
+            let since = wanted.newest.map_or(wanted.dense_from, |newest| newest - OVERLAP);
+            let start = if wanted.looks_back { since.min(self.now - KEPT) } else { since };
+            let rows = self.ask(self.instants(start.max(wanted.dense_from))).await?;
             if !rows.is_empty() {
                 return Ok(distinct(rows));
             }
@@ -267,7 +267,7 @@ impl Fetch {
         Ok(kept.as_ref().map_or(vec![], Series::documents))
     }
 
-    /// The day up to the newest sample, and what came since the newest that was known; the first time, as far back as
+    /// The day up to the newest sample, and what came since the newest that was known; where none was, as far back as
     /// samples are wanted.
     async fn whole_day(&self, kept: &mut Option<Series>) -> Result<(), ApiError> {
         let depth = self.first_depth();
@@ -275,9 +275,8 @@ impl Fetch {
         let newest = rows.iter().filter_map(|row| time(row)).max().map(|newest| newest.min(self.now));
         // There is one, of which nobody can tell when it was: the others may be good.
         let newest = newest.or((!rows.is_empty()).then_some(self.now));
-        let known =
-            kept.as_ref().map(|series| series.newest().map_or(DateTime::<Utc>::MAX_UTC, |known| known - OVERLAP));
-        let since = known.unwrap_or(DateTime::<Utc>::MIN_UTC);
+        let known = kept.as_ref().and_then(Series::newest);
+        let since = known.map_or(DateTime::<Utc>::MIN_UTC, |known| known - OVERLAP);
         let start = newest.map(|newest| (newest - KEPT).min(since).max(newest - depth));
         if let Some(start) = start {
             rows.extend(self.ask(self.instants(start)).await?);

@@ -1,8 +1,9 @@
-//! Documents that are read whole: those whose light fields changed since they last were, each not too often.
+//! Documents that are read whole: those of which there is more to tell, or whose light fields changed since they last were,
+//! each not too often.
 
 use std::{
     collections::HashMap,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
+    hash::{DefaultHasher, Hash, Hasher as _},
 };
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -15,7 +16,7 @@ use crate::{documents::Kind, observation::Moment, samples::LEAST_BETWEEN};
 #[derive(Debug, Default)]
 pub(super) struct Wholes(HashMap<u64, Read>);
 
-/// What a document's light fields were when it was last read whole, and when that was.
+/// What a document's light fields and how much of it could be told were when it was last read whole, and when that was.
 #[derive(Clone, Copy, Debug)]
 struct Read {
     digest: u64,
@@ -37,9 +38,9 @@ struct Named {
     day: NaiveDate,
 }
 
-fn digest(text: &str) -> u64 {
+fn digest(of: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
+    of.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -55,10 +56,10 @@ impl Wholes {
         let due = |document: &RawValue| {
             let Named { id, day } =
                 serde_json::from_str(document.get()).ok().filter(|named: &Named| named.day >= oldest)?;
-            let digest = digest(document.get());
+            let digest = digest((document.get(), kind.due(document, moment)?));
             let known = self.0.get(&self::digest(&id));
             let is_new = known.is_none_or(|read| read.digest != digest && moment.now - read.at >= LEAST_BETWEEN);
-            (is_new && kind.is_due(document, moment)).then_some(Due { id, day, digest })
+            is_new.then_some(Due { id, day, digest })
         };
         documents.iter().filter_map(|document| due(document)).collect()
     }

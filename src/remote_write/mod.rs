@@ -10,15 +10,13 @@ mod receiver;
 mod sent_log;
 mod wire;
 
-use std::sync::Arc;
-
 pub(crate) use batches::batches;
 pub(crate) use deliver::{Delivered, Undelivered};
 pub use live::{LIVE, Live, LiveStats};
 pub use receiver::{Access, Receiver};
 pub use wire::body;
 
-use crate::samples::Series;
+use crate::samples::{Series, SeriesPoints};
 
 /// What one request holds: series, and points in milliseconds since 1970, in order of time.
-pub type Batch = Vec<(Arc<Series>, Vec<(i64, f64)>)>;
+pub type Batch = Vec<SeriesPoints>;

@@ -54,7 +54,7 @@ impl Series {
 /// Points of a series, by their time in milliseconds since 1970.
 pub type Points = BTreeMap<i64, f64>;
 
-/// Some points of one series, in order of time.
+/// A series and points of it, in order of time.
 pub type SeriesPoints = (Arc<Series>, Vec<(i64, f64)>);
 
 /// Points by their series.
