@@ -59,13 +59,13 @@ fn number(document: &Value, pointer: &str) -> Option<f64> {
     document.pointer(pointer)?.as_f64()
 }
 
-fn times(values: &mut Values, document: &Value, facts: &[(&str, &str, f64)]) {
+fn times(values: &mut Values, document: &Value, facts: &[Fact]) {
     for (series, field, factor) in facts {
         put(values, series, number(document, &format!("/{field}")).map(|value| value * factor));
     }
 }
 
-fn parts(values: &mut Values, document: &Value, name: &str, label: &str, facts: &[(&str, &str, f64)]) {
+fn parts(values: &mut Values, document: &Value, name: &str, label: &str, facts: &[Fact]) {
     for (part, field, factor) in facts {
         let value = number(document, &format!("/{field}")).map(|value| value * factor);
         put(values, &format!("{name}{{{label}=\"{part}\"}}"), value);
@@ -87,48 +87,87 @@ fn states(values: &mut Values, document: &Value, name: &str, label: &str, field:
     }
 }
 
+/// A number of a document: the series without the prefix, the field, and the factor to its unit.
+type Fact = (&'static str, &'static str, f64);
+
+const READINESS: &[Fact] = &[
+    ("readiness_score", "score", 1.0),
+    ("readiness_temperature_deviation_celsius", "temperature_deviation", 1.0),
+    ("readiness_temperature_trend_deviation_celsius", "temperature_trend_deviation", 1.0),
+];
+const READINESS_CONTRIBUTORS: &[&str] = &[
+    "activity_balance",
+    "body_temperature",
+    "hrv_balance",
+    "previous_day_activity",
+    "previous_night",
+    "recovery_index",
+    "resting_heart_rate",
+    "sleep_balance",
+    "sleep_regularity",
+];
+const SLEEP_CONTRIBUTORS: &[&str] =
+    &["deep_sleep", "efficiency", "latency", "rem_sleep", "restfulness", "timing", "total_sleep"];
+const STRESS: &[Fact] = &[("stress_high_seconds", "stress_high", 1.0), ("recovery_high_seconds", "recovery_high", 1.0)];
+const AGE: &[Fact] = &[
+    ("cardiovascular_age_years", "vascular_age", 1.0),
+    ("pulse_wave_velocity_meters_per_second", "pulse_wave_velocity", 1.0),
+];
+const ACTIVITY: &[Fact] = &[
+    ("activity_score", "score", 1.0),
+    ("activity_steps", "steps", 1.0),
+    ("activity_active_energy_joules", "active_calories", JOULES),
+    ("activity_total_energy_joules", "total_calories", JOULES),
+    ("activity_target_energy_joules", "target_calories", JOULES),
+    ("activity_walking_equivalent_meters", "equivalent_walking_distance", 1.0),
+    ("activity_target_meters", "target_meters", 1.0),
+    ("activity_remaining_meters", "meters_to_target", 1.0),
+    ("activity_average_met", "average_met_minutes", 1.0),
+    ("activity_inactivity_alerts", "inactivity_alerts", 1.0),
+];
+const ACTIVITY_CONTRIBUTORS: &[&str] =
+    &["meet_daily_targets", "move_every_hour", "recovery_time", "stay_active", "training_frequency", "training_volume"];
+const ACTIVITY_TIMES: &[Fact] = &[
+    ("high", "high_activity_time", 1.0),
+    ("medium", "medium_activity_time", 1.0),
+    ("low", "low_activity_time", 1.0),
+    ("sedentary", "sedentary_time", 1.0),
+    ("resting", "resting_time", 1.0),
+    ("non_wear", "non_wear_time", 1.0),
+];
+const ACTIVITY_METS: &[Fact] = &[
+    ("high", "high_activity_met_minutes", 60.0),
+    ("medium", "medium_activity_met_minutes", 60.0),
+    ("low", "low_activity_met_minutes", 60.0),
+    ("sedentary", "sedentary_met_minutes", 60.0),
+];
+const NIGHT: &[Fact] = &[
+    ("night_total_sleep_seconds", "total_sleep_duration", 1.0),
+    ("night_time_in_bed_seconds", "time_in_bed", 1.0),
+    ("night_latency_seconds", "latency", 1.0),
+    ("night_average_breaths_per_minute", "average_breath", 1.0),
+    ("night_restless_periods", "restless_periods", 1.0),
+];
+const NIGHT_STAGES: &[Fact] = &[
+    ("deep", "deep_sleep_duration", 1.0),
+    ("light", "light_sleep_duration", 1.0),
+    ("rem", "rem_sleep_duration", 1.0),
+    ("awake", "awake_time", 1.0),
+];
+
 fn one(values: &mut Values, collection: &str, document: &Value) {
     match collection {
         "daily_readiness" => {
-            times(
-                values,
-                document,
-                &[
-                    ("readiness_score", "score", 1.0),
-                    ("readiness_temperature_deviation_celsius", "temperature_deviation", 1.0),
-                    ("readiness_temperature_trend_deviation_celsius", "temperature_trend_deviation", 1.0),
-                ],
-            );
-            contributors(
-                values,
-                document,
-                "readiness_contributor_score",
-                &[
-                    "activity_balance",
-                    "body_temperature",
-                    "hrv_balance",
-                    "previous_day_activity",
-                    "previous_night",
-                    "recovery_index",
-                    "resting_heart_rate",
-                    "sleep_balance",
-                    "sleep_regularity",
-                ],
-            );
+            times(values, document, READINESS);
+            contributors(values, document, "readiness_contributor_score", READINESS_CONTRIBUTORS);
         }
         "daily_sleep" => {
             times(values, document, &[("sleep_score", "score", 1.0)]);
-            contributors(
-                values,
-                document,
-                "sleep_contributor_score",
-                &["deep_sleep", "efficiency", "latency", "rem_sleep", "restfulness", "timing", "total_sleep"],
-            );
+            contributors(values, document, "sleep_contributor_score", SLEEP_CONTRIBUTORS);
         }
         "daily_activity" => activity(values, document),
         "daily_stress" => {
-            let facts = [("stress_high_seconds", "stress_high", 1.0), ("recovery_high_seconds", "recovery_high", 1.0)];
-            times(values, document, &facts);
+            times(values, document, STRESS);
             states(values, document, "stress_day_state", "state", "day_summary", &["restored", "normal", "stressful"]);
         }
         "daily_resilience" => {
@@ -140,17 +179,9 @@ fn one(values: &mut Values, collection: &str, document: &Value) {
         "daily_spo2" => {
             let average = number(document, "/spo2_percentage/average").filter(|average| *average > 0.0);
             put(values, "spo2_average_ratio", average.map(|percent| percent / 100.0));
-            let index = [("spo2_breathing_disturbance_index", "breathing_disturbance_index", 1.0)];
-            times(values, document, &index);
+            times(values, document, &[("spo2_breathing_disturbance_index", "breathing_disturbance_index", 1.0)]);
         }
-        "daily_cardiovascular_age" => times(
-            values,
-            document,
-            &[
-                ("cardiovascular_age_years", "vascular_age", 1.0),
-                ("pulse_wave_velocity_meters_per_second", "pulse_wave_velocity", 1.0),
-            ],
-        ),
+        "daily_cardiovascular_age" => times(values, document, AGE),
         "vO2_max" => times(values, document, &[("vo2_max", "vo2_max", 1.0)]),
         "sleep_time" => sleep_time(values, document),
         other => panic!("no expectation for {other}"),
@@ -158,57 +189,10 @@ fn one(values: &mut Values, collection: &str, document: &Value) {
 }
 
 fn activity(values: &mut Values, document: &Value) {
-    times(
-        values,
-        document,
-        &[
-            ("activity_score", "score", 1.0),
-            ("activity_steps", "steps", 1.0),
-            ("activity_active_energy_joules", "active_calories", JOULES),
-            ("activity_total_energy_joules", "total_calories", JOULES),
-            ("activity_target_energy_joules", "target_calories", JOULES),
-            ("activity_walking_equivalent_meters", "equivalent_walking_distance", 1.0),
-            ("activity_target_meters", "target_meters", 1.0),
-            ("activity_remaining_meters", "meters_to_target", 1.0),
-            ("activity_average_met", "average_met_minutes", 1.0),
-            ("activity_inactivity_alerts", "inactivity_alerts", 1.0),
-        ],
-    );
-    let all = [
-        "meet_daily_targets",
-        "move_every_hour",
-        "recovery_time",
-        "stay_active",
-        "training_frequency",
-        "training_volume",
-    ];
-    contributors(values, document, "activity_contributor_score", &all);
-    parts(
-        values,
-        document,
-        "activity_time_seconds",
-        "level",
-        &[
-            ("high", "high_activity_time", 1.0),
-            ("medium", "medium_activity_time", 1.0),
-            ("low", "low_activity_time", 1.0),
-            ("sedentary", "sedentary_time", 1.0),
-            ("resting", "resting_time", 1.0),
-            ("non_wear", "non_wear_time", 1.0),
-        ],
-    );
-    parts(
-        values,
-        document,
-        "activity_met_seconds",
-        "level",
-        &[
-            ("high", "high_activity_met_minutes", 60.0),
-            ("medium", "medium_activity_met_minutes", 60.0),
-            ("low", "low_activity_met_minutes", 60.0),
-            ("sedentary", "sedentary_met_minutes", 60.0),
-        ],
-    );
+    times(values, document, ACTIVITY);
+    contributors(values, document, "activity_contributor_score", ACTIVITY_CONTRIBUTORS);
+    parts(values, document, "activity_time_seconds", "level", ACTIVITY_TIMES);
+    parts(values, document, "activity_met_seconds", "level", ACTIVITY_METS);
 }
 
 fn sleep_time(values: &mut Values, document: &Value) {
@@ -282,29 +266,8 @@ fn sleep(values: &mut Values, day: NaiveDate, documents: &[Value]) {
 }
 
 fn night(values: &mut Values, day: NaiveDate, night: &Value) {
-    parts(
-        values,
-        night,
-        "night_stage_seconds",
-        "stage",
-        &[
-            ("deep", "deep_sleep_duration", 1.0),
-            ("light", "light_sleep_duration", 1.0),
-            ("rem", "rem_sleep_duration", 1.0),
-            ("awake", "awake_time", 1.0),
-        ],
-    );
-    times(
-        values,
-        night,
-        &[
-            ("night_total_sleep_seconds", "total_sleep_duration", 1.0),
-            ("night_time_in_bed_seconds", "time_in_bed", 1.0),
-            ("night_latency_seconds", "latency", 1.0),
-            ("night_average_breaths_per_minute", "average_breath", 1.0),
-            ("night_restless_periods", "restless_periods", 1.0),
-        ],
-    );
+    parts(values, night, "night_stage_seconds", "stage", NIGHT_STAGES);
+    times(values, night, NIGHT);
     let ratio = |field: &str, divisor: f64| number(night, field).map(|value| value / divisor);
     put(values, "night_efficiency_ratio", ratio("/efficiency", 100.0));
     put(values, "night_average_hrv_seconds", ratio("/average_hrv", 1000.0));

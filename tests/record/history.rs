@@ -74,7 +74,7 @@ impl History<'_> {
         let ended = |document: &&Value| local(&document["bedtime_end"]).is_some_and(|end| end <= look);
         let of_type = |kind: &str| documents.iter().filter(ended).any(|document| document["type"] == kind);
         let is_scored = of_type("sleep") && !self.documents("daily_sleep", day, look).is_empty();
-        let offset = documents.iter().filter_map(|document| Some(*local(&document["bedtime_end"])?.offset())).last();
+        let offset = documents.iter().rev().find_map(|document| Some(*local(&document["bedtime_end"])?.offset()));
         let is_over = offset.is_some_and(|offset| look.with_timezone(&offset).date_naive() > day);
         !of_type("long_sleep") && !is_scored && !is_over
     }

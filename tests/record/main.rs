@@ -86,6 +86,16 @@ async fn assert_sent(victoria: &Store, truth: &BTreeMap<&str, Days>, what: &str,
     compared(victoria, truth).await.assert_right(what, least);
 }
 
+async fn assert_nothing_was_refused(prometheus: &Store) {
+    for refused in [
+        "prometheus_target_scrapes_sample_out_of_bounds_total",
+        "prometheus_target_scrapes_sample_duplicate_timestamp_total",
+        "prometheus_tsdb_too_old_samples_total",
+    ] {
+        assert_eq!(prometheus.own(refused).await.unwrap_or_default(), 0.0, "{refused}");
+    }
+}
+
 /// Asks what was known on mornings up to ten days after days at random.
 async fn ask(store: &Store, world: &World, days: &[NaiveDate], random: &mut Rng) {
     let mut comparison = Comparison::default();
@@ -172,13 +182,7 @@ async fn every_day_stands_in_the_database_as_oura_finally_says_it() {
     compared(&prometheus, &truth).await.assert_right("scraped by Prometheus", least);
     ask_as_documented(&prometheus, &truth).await;
     assert_sent(&victoria, &truth, "sent to VictoriaMetrics", least).await;
-    for refused in [
-        "prometheus_target_scrapes_sample_out_of_bounds_total",
-        "prometheus_target_scrapes_sample_duplicate_timestamp_total",
-        "prometheus_tsdb_too_old_samples_total",
-    ] {
-        assert_eq!(prometheus.own(refused).await.unwrap_or_default(), 0.0, "{refused}");
-    }
+    assert_nothing_was_refused(&prometheus).await;
     ask(&prometheus, &world, &days, &mut random).await;
     let last = of_everybody(PEOPLE, |person| in_the_end(&world, person, &days));
     let (_directory, filed) = by_files(&world, &days).await;
