@@ -5,18 +5,17 @@ mod common;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::{
-    Exporter, Page, Plan,
+    Exporter, Plan,
     backfill::{Run, config},
     eventually,
     needs::there_are,
     samples::Samples,
     simulator_with,
-    stores::{RECEIVING, Store, scraping, taking},
+    stores::{Store, scraping},
     truth::{local, rows},
 };
 use oura_exporter::{
@@ -24,8 +23,6 @@ use oura_exporter::{
     simulator::{Scope, Simulator},
 };
 use serde_json::{Value, json};
-
-const HEART: &str = "/v2/usercollection/heartrate";
 
 /// A service and a clock that is moved by hand, three hours behind the real one so that it never overtakes it.
 struct Scene {
@@ -68,16 +65,6 @@ impl Scene {
         rows(&self.simulator, "alice", self.ago(20), self.clock.now() + TimeDelta::seconds(1)).await
     }
 
-    fn polls(&self) -> usize {
-        self.simulator.requests().iter().filter(|request| request.path == HEART).count()
-    }
-
-    /// Waits until the heart rate was asked for that often again.
-    async fn more_polls(&self, count: usize) {
-        let enough = self.polls() + count;
-        eventually("more polls", async || (self.polls() >= enough).then_some(())).await;
-    }
-
     /// What Prometheus has of the last 20 hours; no second may be there twice.
     async fn stored(&self, store: &Store) -> BTreeMap<i64, (f64, String)> {
         let now = self.clock.now();
@@ -110,53 +97,6 @@ async fn more_scrapes(store: &Store, count: f64) {
     eventually("more scrapes", async || (scrapes(store).await >= enough).then_some(())).await;
 }
 
-/// How many samples with their own time each metric has on the page.
-fn counts(page: &str) -> BTreeMap<String, f64> {
-    let mut counts = BTreeMap::new();
-    for line in page.lines().filter(|line| !line.starts_with('#')) {
-        *counts.entry(line.split('{').next().unwrap_or_default().to_owned()).or_default() += 1.0;
-    }
-    counts
-}
-
-#[tokio::test]
-async fn fourteen_late_hours_are_scraped_each_sample_at_its_own_second() {
-    if !there_are(&["prometheus"], "fourteen_late_hours_are_scraped_each_sample_at_its_own_second") {
-        return;
-    }
-    let scene = Scene::new().await;
-    let hidden = scene.ago(15)..scene.ago(1);
-    scene.hide(hidden.clone());
-    let exporter = scene.with_samples().await;
-    let prometheus = Store::prometheus(&scraping(exporter.address(), "/metrics/samples", Some("7d")), &[]).await;
-    scene.all_stored(&prometheus).await;
-    let late = hidden.start.timestamp()..hidden.end.timestamp();
-    assert!(!scene.stored(&prometheus).await.keys().any(|time| late.contains(time)), "they are hidden");
-    scene.simulator.faults().clear();
-    // What is older than the newest sample by more than an hour is looked for once an hour.
-    scene.hand.advance(TimeDelta::minutes(61));
-    scene.all_stored(&prometheus).await;
-    assert!(scene.stored(&prometheus).await.keys().filter(|time| late.contains(time)).count() > 150, "they came");
-    let (_, page) = exporter.get("/metrics/samples").await;
-    more_scrapes(&prometheus, 3.0).await;
-    scene.all_stored(&prometheus).await;
-    assert_eq!(exporter.get("/metrics/samples").await.1, page, "more polls and scrapes change nothing");
-    let now = Utc::now();
-    let mut stored = prometheus.counts("80h", now, now - TimeDelta::hours(80)).await;
-    stored.retain(|name, _| name.starts_with("oura_sample_"));
-    let counts = counts(&page);
-    assert_eq!(stored.keys().collect::<Vec<_>>(), counts.keys().collect::<Vec<_>>());
-    for (name, count) in counts.iter().filter(|(name, _)| *name != "oura_sample_heart_rate_bpm") {
-        // Those that left the page's 48 hours with the hour that went by are still in Prometheus.
-        assert!(
-            (*count..*count + 70.0).contains(&stored[name]),
-            "{name}: {count} on the page, {} stored",
-            stored[name]
-        );
-    }
-    exporter.stop().await;
-}
-
 #[tokio::test]
 async fn without_a_window_late_samples_are_left_out_and_the_target_stays_up() {
     if !there_are(&["prometheus"], "without_a_window_late_samples_are_left_out_and_the_target_stays_up") {
@@ -182,12 +122,6 @@ async fn without_a_window_late_samples_are_left_out_and_the_target_stays_up() {
     let kept: BTreeMap<_, _> = before.into_iter().filter(|(time, _)| *time >= start).collect();
     assert_eq!(scene.stored(&prometheus).await, kept, "what there was is there, and nothing of what came late");
     exporter.stop().await;
-}
-
-/// What live remote write says of itself: taken, refused and pending.
-fn sent(page: &Page) -> [Option<f64>; 3] {
-    ["samples_total", "refused_samples_total", "pending_samples"]
-        .map(|name| page.get(&format!("oura_remote_write_{name}")))
 }
 
 /// The seconds of heart rate on the page of samples.
@@ -217,44 +151,6 @@ async fn forty_late_hours_are_there_whole() {
     let all = async || (heart_seconds(&exporter).await.split_off(&since) == expected).then_some(());
     eventually("every late sample", all).await;
     exporter.stop().await;
-}
-
-/// How many samples a store has of everything that is sent live.
-async fn in_all(store: &Store) -> f64 {
-    let now = Utc::now();
-    store.counts("9d", now, now - TimeDelta::days(9)).await.values().sum()
-}
-
-#[tokio::test]
-async fn fourteen_late_hours_are_sent_each_sample_once_over_a_restart_too() {
-    if !there_are(&["prometheus"], "fourteen_late_hours_are_sent_each_sample_once_over_a_restart_too") {
-        return;
-    }
-    let (scene, state) = (Scene::new().await, tempfile::tempdir().expect("a directory"));
-    let hidden = scene.ago(14)..scene.clock.now() + TimeDelta::hours(1);
-    scene.hide(hidden.clone());
-    let prometheus = Store::prometheus(&taking(Some("8d")), &[RECEIVING]).await;
-    let directory = state.path().join("state").to_str().expect("UTF-8").to_owned();
-    let variables = [("OURA_REMOTE_WRITE_URL", prometheus.write_url()), ("OURA_STATE_DIR", directory)];
-    let exporter = scene.exporter(&variables).await;
-    let expected = scene.rows().await;
-    assert!(expected.keys().all(|time| *time < hidden.start.timestamp()));
-    eventually("what there is", async || (scene.stored(&prometheus).await == expected).then_some(())).await;
-    scene.simulator.faults().clear();
-    scene.all_stored(&prometheus).await;
-    let done = exporter.page_where("nothing waits", |page| sent(page)[2] == Some(0.0)).await;
-    let in_all = in_all(&prometheus).await;
-    assert!(in_all > 10_000.0, "{in_all} samples of seven days");
-    assert_eq!(sent(&done), [Some(in_all), Some(0.0), Some(0.0)], "each was sent once");
-    scene.more_polls(5).await;
-    assert_eq!(sent(&exporter.page().await), sent(&done), "and not again");
-    exporter.stop().await;
-    let again = scene.exporter(&variables).await;
-    scene.more_polls(5).await;
-    let page = again.page_where("nothing waits", |page| sent(page)[2] == Some(0.0)).await;
-    assert_eq!(sent(&page), [Some(0.0); 3], "after the restart nothing is sent that was sent before");
-    scene.all_stored(&prometheus).await;
-    again.stop().await;
 }
 
 /// The heart rate as the text says it, by second; two of one second are one.
@@ -292,56 +188,4 @@ async fn history_and_the_live_page_say_the_same_of_a_second_that_the_service_has
     let others: Vec<_> = both.iter().filter(|time| live[time] != history[time]).collect();
     assert!(others.is_empty(), "{} of {} seconds differ between live and history", others.len(), both.len());
     exporter.stop().await;
-}
-
-/// How often each route was asked, pages beyond the first apart.
-fn asked(simulator: &Simulator) -> BTreeMap<(String, bool), usize> {
-    let mut asked = BTreeMap::new();
-    for request in simulator.requests() {
-        let further = request.query.iter().any(|(name, _)| name == "next_token");
-        *asked.entry((request.path, further)).or_default() += 1;
-    }
-    asked
-}
-
-/// What the first poll asks for, and what later polls ask for until the heart rate was asked for five times more.
-async fn costs(variables: &[(&str, String)]) -> [BTreeMap<(String, bool), usize>; 2] {
-    let scene = Scene::new().await;
-    let mut config = config(&scene.simulator, &["alice"], variables);
-    config.poll_interval = Duration::from_secs(300);
-    let once = Exporter::start(config, scene.clock.clone(), Plan::default().patience).await;
-    once.ready().await;
-    let first = asked(&scene.simulator);
-    once.stop().await;
-    let often = scene.exporter(variables).await;
-    scene.simulator.forget_requests();
-    scene.more_polls(5).await;
-    let later = asked(&scene.simulator);
-    often.stop().await;
-    [first, later]
-}
-
-#[tokio::test]
-async fn samples_cost_no_further_request() {
-    let without = costs(&[]);
-    let samples = [("OURA_SAMPLES", "true".to_owned())];
-    let ([first, later], [first_with, later_with]) = tokio::join!(without, costs(&samples));
-    let further = (HEART.to_owned(), true);
-    let pages = |asked: &BTreeMap<(String, bool), usize>| asked.get(&further).copied().unwrap_or(0);
-    let but_pages = |asked: &BTreeMap<(String, bool), usize>| {
-        asked
-            .iter()
-            .filter(|(route, _)| **route != further)
-            .map(|(route, count)| (route.clone(), *count))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(but_pages(&first), but_pages(&first_with), "the first poll");
-    // The first time, two days of heart rate are read instead of one: a page or two of a thousand rows more.
-    assert!((1..=2).contains(&(pages(&first_with) - pages(&first))), "{first:?} {first_with:?}");
-    assert_eq!(pages(&later_with), pages(&later));
-    for asked in [&later, &later_with] {
-        // Each is asked once a round; one more or less, as the rounds before and after are cut.
-        assert!(asked.values().all(|count| (4..=7).contains(count)), "{asked:?}");
-    }
-    assert_eq!(later.keys().collect::<Vec<_>>(), later_with.keys().collect::<Vec<_>>(), "the later polls");
 }

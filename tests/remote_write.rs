@@ -19,6 +19,13 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 /// The secrets of these tests, which no output may hold.
 const PASSWORD: &str = "hunter2-of-the-receiver";
 
+/// A place whose samples all stand at their own second, so that two runs tell the same.
+async fn place() -> Place {
+    let mut place = Place::new().await;
+    place.collections = "heartrate";
+    place
+}
+
 fn basic(user: &str) -> String {
     use base64::Engine as _;
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{PASSWORD}")))
@@ -33,30 +40,26 @@ fn assert_secret(log: &str) {
 }
 
 #[tokio::test]
-async fn it_sends_what_the_files_hold_and_a_second_time_nothing() {
-    let (place, receiver, days) = (Place::new().await, Receiver::start().await, days_ago(8, 7));
+async fn it_sends_what_the_files_hold_once_and_a_second_time_the_same() {
+    let (place, receiver, days) = (place().await, Receiver::start().await, days_ago(13, 7));
     let all = place.undisturbed(days, &[]).await;
     let arguments = ["--remote-write", &receiver.url()];
     let said = place.ended(&mut place.backfill("state", days, &arguments)).await;
     assert_eq!(said.code, Some(0), "{}", said.log);
     let kept = receiver.kept();
     kept.assert_proper("all is well");
-    kept.samples.assert_same(&all, "all is well");
     assert_eq!(kept.sent.samples, all.len(), "nothing is sent twice");
     assert!(kept.requests > 4, "each request is of one day: {}", kept.requests);
     let again = place.ended(&mut place.backfill("state", days, &arguments)).await;
     assert_eq!(again.code, Some(0), "{}", again.log);
-    assert_eq!(receiver.requests(), kept.requests, "no request more: {}", again.log);
-    assert!(again.log.contains("going on there"), "{}", again.log);
-    let anew = place.ended(&mut place.backfill("state", days, &[&arguments[..], &["--anew"]].concat())).await;
-    assert_eq!(anew.code, Some(0), "{}", anew.log);
-    assert_eq!(receiver.requests(), 2 * kept.requests, "all of it again: {}", anew.log);
-    receiver.kept().samples.assert_same(&all, "the same values");
+    assert!(!again.log.contains("going on there"), "it had come to its end: {}", again.log);
+    assert_eq!(receiver.requests(), 2 * kept.requests, "all of it again, to correct it: {}", again.log);
+    assert_eq!(receiver.kept().sent.samples, 2 * all.len(), "{}", again.log);
 }
 
 #[tokio::test]
 async fn up_to_a_day_and_then_further_nothing_is_missing_between() {
-    let (place, receiver) = (Place::new().await, Receiver::start().await);
+    let (place, receiver) = (place().await, Receiver::start().await);
     let all = place.undisturbed(days_ago(12, 7), &[]).await;
     let arguments = ["--remote-write", &receiver.url()];
     for days in [days_ago(12, 10), days_ago(12, 7)] {
@@ -68,7 +71,7 @@ async fn up_to_a_day_and_then_further_nothing_is_missing_between() {
 
 #[tokio::test]
 async fn a_receiver_that_refuses_everything_is_told_of_and_costs_no_sample() {
-    let (place, days) = (Place::new().await, days_ago(8, 7));
+    let (place, days) = (place().await, days_ago(8, 7));
     let wrong_path = Rule::Samples(400, "unsupported path", std::sync::Arc::new(|_, _| true));
     let receiver = Receiver::that(Behaviour { rules: vec![wrong_path], ..Behaviour::default() }).await;
     let arguments = ["--remote-write", &receiver.url()];
@@ -83,20 +86,8 @@ async fn a_receiver_that_refuses_everything_is_told_of_and_costs_no_sample() {
 }
 
 #[tokio::test]
-async fn history_ends_where_the_scrapes_began() {
-    let (place, days) = (Place::new().await, days_ago(8, 6));
-    let (whole, directory) = (place.undisturbed(days, &[]).await, place.path("until"));
-    let began = whole.quantile(0.5);
-    let until = chrono::DateTime::from_timestamp_millis(began).expect("a time").to_rfc3339();
-    let output = directory.to_str().expect("UTF-8");
-    let said = place.ended(&mut place.backfill("state", days, &["--until", &until, "--output", output])).await;
-    assert_eq!(said.code, Some(0), "{}", said.log);
-    Samples::of_files(&directory).assert_same(&whole.only(|_, time| time < began), "until then");
-}
-
-#[tokio::test]
 async fn what_was_too_old_is_sent_again_once_the_receiver_takes_it() {
-    let (place, days) = (Place::new().await, days_ago(8, 7));
+    let (place, days) = (place().await, days_ago(8, 7));
     let all = place.undisturbed(days, &[]).await;
     let bound = all.quantile(0.5);
     let receiver = Receiver::that(Behaviour { rules: vec![Rule::too_old(500, bound)], ..Behaviour::default() }).await;
@@ -112,7 +103,7 @@ async fn what_was_too_old_is_sent_again_once_the_receiver_takes_it() {
 
 #[tokio::test]
 async fn cut_off_and_run_again_it_goes_on_where_it_stopped() {
-    let (place, receiver, days) = (Place::new().await, Receiver::start().await, days_ago(8, 7));
+    let (place, receiver, days) = (place().await, Receiver::start().await, days_ago(20, 7));
     let all = place.undisturbed(days, &[]).await;
     let arguments = ["--remote-write", &receiver.url()];
     let mut running = place.backfill("state", days, &arguments).stderr(Stdio::null()).spawn().expect("it starts");
@@ -135,12 +126,12 @@ async fn cut_off_and_run_again_it_goes_on_where_it_stopped() {
 
 #[tokio::test]
 async fn it_gets_in_by_user_and_password_or_by_token_and_shows_neither() {
-    let (place, days) = (Place::new().await, days_ago(8, 8));
+    let (place, days) = (place().await, days_ago(8, 8));
     let user = [("OURA_REMOTE_WRITE_USERNAME", "anna"), ("OURA_REMOTE_WRITE_PASSWORD", PASSWORD)];
     let token = [("OURA_REMOTE_WRITE_BEARER_TOKEN", PASSWORD), ("OURA_LOG", "trace")];
     for (expected, variables) in [(basic("anna"), user), (format!("Bearer {PASSWORD}"), token)] {
         let receiver = Receiver::that(closed(expected.clone())).await;
-        let arguments = ["--once-a-day", "--remote-write", &receiver.url()];
+        let arguments = ["--remote-write", &receiver.url()];
         let mut command = place.backfill(&expected[..5], days, &arguments);
         let said = place.ended(command.envs(variables)).await;
         assert_eq!(said.code, Some(0), "{}", said.log);
@@ -152,7 +143,7 @@ async fn it_gets_in_by_user_and_password_or_by_token_and_shows_neither() {
 
 #[tokio::test]
 async fn where_it_is_not_let_in_it_says_so_at_once_with_what_to_check() {
-    let (place, days) = (Place::new().await, days_ago(8, 8));
+    let (place, days) = (place().await, days_ago(8, 8));
     for (state, user) in [("nobody", None), ("stranger", Some("stranger"))] {
         let receiver = Receiver::that(closed(basic("anna"))).await;
         let mut command = place.backfill(state, days, &["--remote-write", &receiver.url()]);
@@ -179,26 +170,26 @@ const MIMIR: &str =
 
 #[tokio::test]
 async fn years_go_to_prometheus_by_files_only_and_to_others_by_remote_write_too() {
-    let mut place = Place::new().await;
+    let mut place = place().await;
     place.collections = "daily_readiness";
     for (build, is_refused) in [(Some(PROMETHEUS), true), (Some(MIMIR), false), (None, false)] {
         let receiver = Receiver::that(Behaviour { build, ..Behaviour::default() }).await;
         let days = days_ago(91, 91);
-        let arguments = ["--once-a-day", "--remote-write", &receiver.url()];
+        let arguments = ["--remote-write", &receiver.url()];
         let said = place.ended(&mut place.backfill("state", days, &arguments)).await;
         assert_eq!(said.code, Some(i32::from(is_refused)), "{}", said.log);
         assert_eq!(receiver.requests() == 0, is_refused, "{}", said.log);
         assert!(said.log.contains("--output DIR") && said.log.contains("promtool"), "the other way: {}", said.log);
     }
     let receiver = Receiver::that(Behaviour { build: Some(PROMETHEUS), ..Behaviour::default() }).await;
-    let arguments = ["--once-a-day", "--remote-write", &receiver.url()];
+    let arguments = ["--remote-write", &receiver.url()];
     let said = place.ended(&mut place.backfill("state", days_ago(90, 90), &arguments)).await;
     assert!(said.code == Some(0) && receiver.requests() > 0, "90 days are taken: {}", said.log);
 }
 
 #[tokio::test]
-async fn nothing_of_the_future_is_sent_and_the_last_hours_are_left_to_the_scrapes() {
-    let (place, receiver) = (Place::new().await, Receiver::start().await);
+async fn it_ends_now_and_nothing_of_the_future_is_sent() {
+    let (place, receiver) = (place().await, Receiver::start().await);
     let (first, _) = days_ago(1, 0);
     let mut command = place.program("state");
     command.args(["backfill", "--from", &first.to_string(), "--remote-write", &receiver.url()]);
@@ -208,7 +199,7 @@ async fn nothing_of_the_future_is_sent_and_the_last_hours_are_left_to_the_scrape
     kept.assert_proper("up to now");
     let newest = kept.samples.all().map(|(_, time, _)| time).max().expect("some");
     let age = chrono::Utc::now().timestamp_millis() - newest;
-    assert!((6 * 3_600_000..8 * 3_600_000).contains(&age), "the newest is {}", receiving::readable(newest));
+    assert!((0..24 * 3_600_000).contains(&age), "the newest is {}", receiving::readable(newest));
 }
 
 #[tokio::test]
@@ -216,7 +207,7 @@ async fn over_tls_a_certificate_that_is_trusted_is_taken_and_no_other() {
     if !there_are(&["prometheus", "openssl"], "over_tls_a_certificate_that_is_trusted_is_taken_and_no_other") {
         return;
     }
-    let (place, days) = (Place::new().await, days_ago(8, 8));
+    let (place, days) = (place().await, days_ago(8, 8));
     let directory = tempfile::tempdir().expect("a directory");
     let prometheus = Store::prometheus_with_tls(directory.path(), &taking(Some("30d")), &[RECEIVING]).await;
     let arguments = ["--remote-write", &prometheus.write_url()];

@@ -15,8 +15,12 @@ use receiving::{
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 
-/// So that there are requests of several days, and not too many samples for a debug build.
-const RARELY: &[&str] = &["--every", "10m"];
+/// A place whose samples all stand at their own second, so that two runs tell the same.
+async fn place() -> Place {
+    let mut place = Place::new().await;
+    place.collections = "heartrate";
+    place
+}
 
 type Takes = Arc<dyn Fn(&str, i64) -> bool + Send + Sync>;
 
@@ -28,25 +32,24 @@ struct Row {
     has: Vec<(String, i64, f64)>,
     /// Which samples it takes from us in the end.
     takes: Takes,
-    /// What is said of it: by the backfill, and live.
-    says: (&'static str, &'static str),
+    /// What is said of it.
+    says: &'static str,
 }
 
 impl Row {
-    fn new(fault: &'static str, behaviour: Behaviour, says: (&'static str, &'static str)) -> Self {
+    fn new(fault: &'static str, behaviour: Behaviour, says: &'static str) -> Self {
         Self { fault, behaviour, has: vec![], takes: Arc::new(|_, _| true), says }
     }
 
-    /// The same words from both.
     fn refusing(fault: &'static str, rule: Rule, takes: Takes, says: &'static str) -> Self {
         let behaviour = Behaviour { rules: vec![rule], ..Behaviour::default() };
-        Self { takes, ..Self::new(fault, behaviour, (says, says)) }
+        Self { takes, ..Self::new(fault, behaviour, says) }
     }
 
     /// A fault of the requests with these numbers.
     fn passing(fault: &'static str, which: std::ops::Range<usize>, trouble: Trouble, says: &'static str) -> Self {
         let behaviour = Behaviour { troubles: vec![(which, trouble)], ..Behaviour::default() };
-        Self::new(fault, behaviour, ("again in ", says))
+        Self::new(fault, behaviour, says)
     }
 }
 
@@ -70,7 +73,7 @@ fn rows(all: &Samples) -> Vec<Row> {
     rows.push(Row::new(
         "413 above 700 samples",
         Behaviour { rules: vec![Rule::TooLarge(700)], ..Behaviour::default() },
-        ("", ""),
+        "",
     ));
     rows
 }
@@ -111,10 +114,10 @@ fn refusals(all: &Samples) -> Vec<Row> {
 }
 
 /// Prints what became of a fault, past the test runner.
-fn tell(kind: &str, row: &Row, kept: &Kept, all: &Samples, lost: usize) {
+fn tell(row: &Row, kept: &Kept, all: &Samples, lost: usize) {
     let never = all.only(|series, time| !(row.takes)(series, time)).len();
     let line = format!(
-        "{kind:8} | {:30} | {:6} samples | {lost:5} refused and told, of which {:3} only to find the others | {:3} requests\n",
+        "{:30} | {:6} samples | {lost:5} refused and told, of which {:3} only to find the others | {:3} requests\n",
         row.fault,
         all.len(),
         lost - never,
@@ -140,39 +143,6 @@ async fn receiver_of(row: &Row) -> Receiver {
     receiver
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backfill_loses_only_what_a_receiver_never_takes() {
-    let place = Arc::new(Place::new().await);
-    let days = days_ago(8, 7);
-    let all = Arc::new(place.undisturbed(days, RARELY).await);
-    let mut runs = JoinSet::new();
-    for (number, row) in rows(&all).into_iter().enumerate() {
-        let (place, all) = (Arc::clone(&place), Arc::clone(&all));
-        runs.spawn(async move {
-            let receiver = receiver_of(&row).await;
-            let url = receiver.url();
-            let arguments = [RARELY, &["--remote-write", &url]].concat();
-            let said = place.ended(&mut place.backfill(&number.to_string(), days, &arguments)).await;
-            let (kept, log) = (receiver.kept(), &said.log);
-            let lost = assert_nothing_lost(&row, &kept, &all);
-            assert_eq!(said.code, Some(i32::from(lost > 0)), "{}: {log}", row.fault);
-            assert!(log.contains(row.says.0) && said.out.is_empty(), "{}: {log}", row.fault);
-            let (took, refused) = (number_after(log, "the receiver took "), number_after(log, "it refused "));
-            // What it had before may count as refused.
-            assert!((lost..=lost + row.has.len()).contains(&refused), "{}: {lost} refused: {log}", row.fault);
-            assert_eq!(took + refused, all.len(), "{}: {log}", row.fault);
-            tell("backfill", &row, &kept, &all, lost);
-        });
-    }
-    runs.join_all().await;
-}
-
-/// The number that follows these words; 0 where they are not said.
-fn number_after(log: &str, words: &str) -> usize {
-    let number = log.split_once(words).map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect());
-    number.map_or(0, |digits: String| digits.parse().expect("a number"))
-}
-
 async fn lives_through(place: &Place, row: &Row, number: usize, all: &Samples, since: i64) {
     let receiver = receiver_of(row).await;
     let program = Program::start(&mut live(place, &format!("live-{number}"), &receiver)).await;
@@ -188,8 +158,8 @@ async fn lives_through(place: &Place, row: &Row, number: usize, all: &Samples, s
     assert_eq!(count("oura_up"), 1.0, "{}: and the page with it", row.fault);
     let (code, log) = program.terminate().await;
     place.assert_discreet(&log);
-    assert!(code == Some(0) && log.contains(row.says.1), "{}: {log}", row.fault);
-    tell("live", row, &kept, all, lost);
+    assert!(code == Some(0) && log.contains(row.says), "{}: {log}", row.fault);
+    tell(row, &kept, all, lost);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -214,7 +184,7 @@ async fn live_sending_loses_only_what_a_receiver_never_takes() {
 
 #[tokio::test]
 async fn a_receiver_that_stays_away_is_given_up_with_words_and_the_next_run_goes_on_there() {
-    let (place, days) = (Place::new().await, days_ago(8, 8));
+    let (place, days) = (place().await, days_ago(20, 8));
     let all = place.undisturbed(days, &[]).await;
     let away = Behaviour { troubles: vec![(2..usize::MAX, Trouble::Status(503, None))], ..Behaviour::default() };
     let receiver = Receiver::that(away).await;
@@ -232,7 +202,7 @@ async fn a_receiver_that_stays_away_is_given_up_with_words_and_the_next_run_goes
 
 #[tokio::test]
 async fn a_receiver_that_never_answers_is_asked_again() {
-    let (place, days) = (Place::new().await, days_ago(8, 8));
+    let (place, days) = (place().await, days_ago(20, 8));
     let all = place.undisturbed(days, &[]).await;
     let hangs = Behaviour { troubles: vec![(1..3, Trouble::Hang)], ..Behaviour::default() };
     let receiver = Receiver::that(hangs).await;
@@ -260,14 +230,14 @@ mod inner {
     use chrono::{NaiveDate, TimeDelta, Utc};
     use oura_exporter::{
         auth::TokenSource,
+        backfill::{Backfill, Destination, Persistence, Readers},
         clock::Clock,
         documents::kind,
-        history::{
-            Access, Backfill, Cadence, Destination, LIVE_DEPTH, Live, LiveStats, Persistence, Receiver, Recent, Target,
-        },
         observation::Run,
         oura::{Client, Patience, Transport},
         poll::Account,
+        remote_write::{Access, Live, LiveStats, Receiver},
+        samples::{JournalIn, SampleStats, Samples, Target},
         status::ApiStats,
     };
     use tokio::task::JoinHandle;
@@ -305,10 +275,9 @@ mod inner {
             kinds,
             from: days.0,
             to: Some(days.1),
-            until: None,
-            cadence: Cadence::Every(Duration::from_secs(300)),
             target: target(),
-            anew: false,
+            readers: Readers::Owner,
+            restart: false,
             state: Some(place.path("state")),
             clock: Clock::system(),
             persistence: Persistence { wait: Duration::from_millis(5), times: 5 },
@@ -318,13 +287,14 @@ mod inner {
 
     /// Sends some samples, and waits so long for an answer.
     pub(super) fn live(to: &receiver::Receiver, timeout: Duration) -> JoinHandle<()> {
-        let recent = Arc::new(Recent::new(LIVE_DEPTH));
+        let record = Arc::new(Samples::new(JournalIn::Nowhere, SampleStats::new().expect("counters")));
         let now = Utc::now();
+        record.keep("alice", now);
         let samples = (0..LIVE_SAMPLES).map(|number| (now - TimeDelta::seconds(number as i64), 60.0));
         let run = Run { name: "oura_sample_met", labels: vec![], samples: samples.collect() };
-        recent.add("alice", |take| take(run), now);
+        record.learn_dense("alice", kind("daily_activity").expect("a kind"), |take| take(run), now);
         let live = Live {
-            recent,
+            samples: record,
             receiver: receiver(to, timeout),
             target: target(),
             state: None::<PathBuf>,

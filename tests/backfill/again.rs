@@ -62,7 +62,17 @@ impl Scene {
         let outage = (out > 0).then(|| end - TimeDelta::days(out)..end + TimeDelta::days(1));
         let remote_write_url = Some(victoria.write_url());
         let (people, restarts) = (&[ALICE][..], vec![]);
-        let mut world = World::new(Course { people, start, days, seed: 5, restarts, outage, remote_write_url }).await;
+        let mut world = World::new(Course {
+            people,
+            start,
+            days,
+            seed: 5,
+            restarts,
+            outage,
+            remote_write_url,
+            has_traveller: false,
+        })
+        .await;
         let database = tempfile::tempdir().expect("a directory");
         let flags = [RETENTION, RECEIVING];
         let prometheus = Store::prometheus_in(database.path(), &scraping(world.address()), &flags).await;
@@ -90,7 +100,7 @@ impl Scene {
     }
 
     fn run(&self) -> Run {
-        let state = Some(self.world.state().to_owned());
+        let state = Some(self.world.state.path().to_owned());
         Run { person: ALICE, collections: ALL, days: self.days, clock: self.world.clock.clone(), state }
     }
 

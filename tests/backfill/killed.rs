@@ -156,6 +156,15 @@ async fn kill_soon(command: &mut Command, random: &mut fastrand::Rng) -> Killed 
     end(child).await
 }
 
+/// Kills a run as soon as something is the case, unless it ends before.
+async fn kill_when(command: &mut Command, mut is_so: impl FnMut() -> bool) -> Killed {
+    let mut child = spawn(command);
+    while !is_so() && child.try_wait().expect("a state").is_none() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    end(child).await
+}
+
 /// Files that are not there yet, of those that an undisturbed run writes.
 fn missing(directory: &Path, whole: &Path) -> usize {
     let written = if directory.is_dir() { files(directory).len() } else { 0 };
@@ -177,7 +186,8 @@ async fn files_of_a_killed_run_are_whole_and_the_same_command_makes_them_all() {
     let (all, mut random, mut amid) = (Samples::of_files(&whole), fastrand::Rng::with_seed(seed), 0);
     let directory = place.path("files");
     for kills in 1..=FEW {
-        kill_soon(&mut run("state", &directory), &mut random).await;
+        let (mut command, least) = (run("state", &directory), random.usize(0..files(&whole).len()));
+        kill_when(&mut command, || files_of_om(&directory).len() >= least).await;
         let om: Vec<_> = files_of_om(&directory);
         om.iter().for_each(|file| drop(Samples::of_file(file)));
         amid += usize::from(!om.is_empty() && missing(&directory, &whole) > 0);

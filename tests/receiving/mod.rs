@@ -152,9 +152,9 @@ pub(crate) async fn settled(program: &Program) -> Page {
     .await
 }
 
-/// From when on samples are surely sent live, whenever in a test an exporter starts: they go back for seven days.
+/// From when on dense samples are surely sent live, whenever in a test an exporter starts: they go back for two days.
 pub(crate) fn surely_sent() -> i64 {
-    (Utc::now() - TimeDelta::days(7) + TimeDelta::minutes(15)).timestamp_millis()
+    (Utc::now() - TimeDelta::days(2) + TimeDelta::minutes(15)).timestamp_millis()
 }
 
 /// What an exporter sends live that nobody disturbs, as far as it is surely sent.

@@ -59,7 +59,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     hand: ManualClock,
     course: Course,
-    state: TempDir,
+    pub(crate) state: TempDir,
     listen: String,
     running: Option<Running>,
     scrapes: Arc<AtomicUsize>,
