@@ -14,8 +14,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::{Place, Record, Series, SeriesPoints, Telling, known_label, known_metric};
-use crate::{documents, durable};
+use super::{Place, Record, Series, SeriesPoints, Telling, known_label, known_metric, record::REMEMBERED};
+use crate::{catalogue::ACCOUNT_LABEL, documents, durable, observation::LabelValue};
 
 /// The version of the file that this build writes; it reads no other one.
 const VERSION: u32 = 1;
@@ -30,6 +30,10 @@ const OF_BACKFILLS: &str = "backfill";
 const SET_ASIDE: &str = "damaged";
 /// A file is written anew when it is this many times as long as it need be.
 const SLACK: u64 = 2;
+/// The times of which a document can tell: the years 2010 to 2099.
+const MILLISECONDS: std::ops::Range<i64> = 1_262_304_000_000..4_102_444_800_000;
+/// No journal is longer, in bytes: a usual one has a tenth of it.
+const LARGEST: u64 = 64 << 20;
 /// And at least so long, in bytes.
 const SMALL: u64 = 256 * 1024;
 
@@ -106,14 +110,26 @@ impl Journal {
         let name = format!("{account}.{ending}");
         let path = directory.join(&name);
         let mut file = opened(&path)?;
+        let aside = directory.join(format!("{name}.{SET_ASIDE}"));
+        if file.metadata()?.len() > LARGEST {
+            warn!(
+                account,
+                "{} is larger than {} MB, and set aside as {}",
+                path.display(),
+                LARGEST >> 20,
+                aside.display()
+            );
+            fs::rename(&path, &aside)?;
+            file = opened(&path)?;
+        }
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(0))?;
         file.read_to_end(&mut bytes)?;
-        let Recalled { header, record, damage } = recalled(&bytes, account, now);
+        let Recalled { header, mut record, damage } = recalled(&bytes, account, now);
+        record.number_from(now);
         let id = header.map_or_else(new_id, |header| header.id);
         let mut journal = Self { directory, name, id, file, length: 0, compact: 0, is_failing: false };
         if let Some(damage) = damage {
-            let aside = journal.directory.join(format!("{}.{SET_ASIDE}", journal.name));
             fs::copy(&path, &aside)?;
             warn!(account, "{} {damage}", path.display());
             warn!(account, "what cannot be used of {} is set aside as {}", path.display(), aside.display());
@@ -189,6 +205,9 @@ impl Journal {
 /// The file, held against other processes as long as it is open.
 fn opened(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().create(true).read(true).append(true).mode(FILE_MODE).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is no file", path.display())));
+    }
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(io::Error::new(io::ErrorKind::WouldBlock, "another process has it")),
         // A file system without locks has no other process to hold it against that would know.
@@ -218,7 +237,7 @@ fn recalled(bytes: &[u8], account: &str, now: DateTime<Utc>) -> Recalled {
     let mut is_whole = true;
     for line in lines {
         let line = serde_json::from_slice::<Line>(line).ok().filter(|_| line.ends_with(b"\n"));
-        match line.and_then(telling).filter(|telling| telling.learnt <= now) {
+        match line.and_then(telling).filter(|telling| is_sound(telling, account, now)) {
             Some(telling) => record.recall(telling),
             None => is_whole = false,
         }
@@ -226,6 +245,17 @@ fn recalled(bytes: &[u8], account: &str, now: DateTime<Utc>) -> Recalled {
     record.forget(now);
     let damage = "is cut short or damaged in part: some of what was told is told again";
     Recalled { header: Some(header), record, damage: (!is_whole).then_some(damage) }
+}
+
+/// Whether an exporter of `account` can have told it: the clock may have been set back since, but no further than what is
+/// remembered.
+fn is_sound(telling: &Telling, account: &str, now: DateTime<Utc>) -> bool {
+    let own = (ACCOUNT_LABEL, LabelValue::from(account.to_owned()));
+    let can_be_told = |(series, points): &SeriesPoints| {
+        series.labels.contains(&own) && points.iter().all(|(time, _)| MILLISECONDS.contains(time))
+    };
+    let is_in_time = telling.learnt <= now + REMEMBERED && MILLISECONDS.end.unsigned_abs() > telling.number;
+    is_in_time && telling.told.iter().all(can_be_told)
 }
 
 fn line(telling: &Telling) -> Line {

@@ -58,6 +58,10 @@ pub(super) struct Document {
     pub(super) learnt: DateTime<Utc>,
     /// The last that was told of each series.
     pub(super) values: Values,
+    /// The latest place of any of it, in milliseconds since 1970.
+    last: i64,
+    /// What Oura has taken back of it, which stays in the record.
+    taken_back: BTreeSet<Arc<Series>>,
     /// Since when it has been missing from the answers.
     missing: Option<DateTime<Utc>>,
 }
@@ -135,6 +139,11 @@ impl Record {
         self.tellings.iter()
     }
 
+    /// Numbers tellings from `now` on by the clock, so that none gets the number of one that was lost with its line.
+    pub(super) fn number_from(&mut self, now: DateTime<Utc>) {
+        self.next = self.next.max(now.timestamp_millis().unsigned_abs());
+    }
+
     /// How far back dense samples are told.
     pub fn dense_from(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         (now - LOOK_BACK).max(self.born - FIRST_DENSE)
@@ -174,11 +183,13 @@ impl Record {
 
     /// Takes up what was told before, in the order in which it was.
     pub(super) fn recall(&mut self, telling: Telling) {
-        self.next = self.next.max(telling.number + 1);
+        self.next = self.next.max(telling.number.saturating_add(1));
         match telling.place {
             Some(place) => {
                 let document = self.documents.entry((telling.collection, place)).or_default();
                 document.learnt = telling.learnt;
+                let places = telling.told.iter().flat_map(|(_, points)| points).map(|(place, _)| *place);
+                document.last = places.fold(document.last, i64::max);
                 let last =
                     |(series, points): &SeriesPoints| points.last().map(|(_, value)| (Arc::clone(series), *value));
                 document.values.extend(telling.told.iter().filter_map(last));
@@ -249,6 +260,8 @@ impl Record {
     fn tell(&mut self, collection: &'static str, place: Place, values: Values, now: DateTime<Utc>) -> Option<Telling> {
         let stamp = place.stamp(now)?;
         let document = self.documents.get(&(collection, place));
+        // After all that was told of it, also where the clock was set back since.
+        let stamp = document.map_or(stamp, |document| stamp.max(document.last + 1));
         let is_new = |(series, value): &(&Arc<Series>, &f64)| {
             document.and_then(|document| document.values.get(*series)) != Some(*value)
         };
@@ -258,15 +271,30 @@ impl Record {
             let ended = ended(&document.values, &values).into_iter();
             changed.extend(ended.filter(|(series, zero)| document.values.get(series) != Some(zero)));
         }
-        let may_be_told = document.is_none_or(|document| now - document.learnt >= LEAST_BETWEEN);
+        let may_be_told = document.is_none_or(|document| (now - document.learnt).abs() >= LEAST_BETWEEN);
+        let is_revision = document.is_some();
+        if changed.is_empty() {
+            self.count_taken_back(collection, place, &values);
+        }
         if changed.is_empty() || !may_be_told {
             return None;
         }
-        if document.is_some() {
+        if is_revision {
             *self.revisions.entry(collection).or_default() += 1;
         }
         let told = changed.into_iter().map(|(series, value)| (series, vec![(stamp, value)])).collect();
         Some(self.told(now, collection, Some(place), told))
+    }
+
+    /// Counts once what Oura has taken back of a document: it stays in the record, and is told no more.
+    fn count_taken_back(&mut self, collection: &'static str, place: Place, values: &Values) {
+        let Some(document) = self.documents.get_mut(&(collection, place)) else { return };
+        let is_missing = |series: &&Arc<Series>| !values.contains_key(*series) && !super::is_tally(series.name);
+        let taken_back: BTreeSet<_> = document.values.keys().filter(is_missing).cloned().collect();
+        if !taken_back.is_subset(&document.taken_back) {
+            *self.revisions.entry(collection).or_default() += 1;
+        }
+        document.taken_back = taken_back;
     }
 
     /// Learns dense samples of `collection`. Gives what is to be told, which counts as told: what is new, and what has

@@ -195,7 +195,8 @@ fn a_restart_knows_what_was_told() {
     assert_eq!(again, first, "nothing is told anew, and what was told can be served and sent as before");
     let changed = kept(state.path(), &[score("2026-11-22", 73.0)], morning() + minutes(60));
     assert_eq!(changed.len(), 3);
-    assert_eq!((changed[2].number, changed[2].learnt), (2, morning() + minutes(60)));
+    assert!(changed[2].number > changed[1].number, "{changed:?}");
+    assert_eq!(changed[2].learnt, morning() + minutes(60));
 }
 
 #[test]
@@ -212,6 +213,54 @@ fn a_journal_that_is_cut_short_keeps_what_can_be_read() {
         drop(record);
         assert_eq!(kept(state.path(), &[score("2026-11-22", 71.0)], morning() + minutes(20)).len(), 2, "and goes on");
     }
+}
+
+#[test]
+fn with_the_clock_set_back_a_revision_still_stands_after_what_it_revises() {
+    for back in [minutes(0), minutes(20), minutes(40), TimeDelta::days(1)] {
+        let state = tempfile::tempdir().unwrap();
+        let first = kept(state.path(), &[score("2026-11-21", 86.0)], morning());
+        let again = kept(state.path(), &[score("2026-11-21", 86.0)], morning() - back);
+        assert_eq!(again, first, "{back}: nothing is damaged, and nothing told anew");
+        assert!(!state.path().join("samples/anna.journal.damaged").exists(), "{back}");
+        let revised = kept(state.path(), &[score("2026-11-21", 87.0)], morning() + minutes(60) - back);
+        let place = |telling: &Telling| telling.told[0].1[0].0;
+        let told = revised.last().unwrap();
+        assert_eq!(told.told[0].1[0].1, 87.0, "{back}");
+        assert!(place(told) > place(&first[0]) && told.number > first[1].number, "{back}: {told:?}");
+    }
+}
+
+#[test]
+fn a_line_that_no_exporter_of_this_account_wrote_is_set_aside_and_the_others_count() {
+    let state = tempfile::tempdir().unwrap();
+    kept(state.path(), &[score("2026-11-22", 71.0)], morning());
+    let path = state.path().join("samples/anna.journal");
+    let text = fs::read_to_string(&path).unwrap();
+    let line = text.lines().nth(1).unwrap();
+    let number = line.split(['"', ':', ',']).find(|part| part.parse::<u64>().is_ok()).unwrap();
+    for stranger in [
+        line.replace(number, "18446744073709551615"),
+        line.replace("anna", "eve"),
+        line.replace("\"times\":[", "\"times\":[9223372036854775807,"),
+        line.replace("2026-11-22T06", "2027-11-22T06"),
+    ] {
+        assert_ne!(stranger, line);
+        fs::write(&path, format!("{text}{stranger}\n")).unwrap();
+        let (_, record) = opened(state.path(), morning());
+        assert_eq!(record.tellings().count(), 2, "{stranger}");
+        assert!(path.with_extension("journal.damaged").exists());
+    }
+}
+
+#[test]
+fn what_oura_takes_back_is_counted_once() {
+    let mut record = anna();
+    learn(&mut record, &[score("2026-11-22", 71.0)], morning());
+    for after in [20, 40, 60] {
+        assert!(learn(&mut record, &[facts("2026-11-22", &[])], morning() + minutes(after)).is_empty());
+    }
+    assert_eq!(record.revisions()["daily_readiness"], 1);
 }
 
 #[test]

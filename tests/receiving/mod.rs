@@ -129,7 +129,7 @@ pub(crate) fn readable(time: i64) -> String {
 
 /// How far a backfill says that it has come: what its one file in the state directory holds.
 pub(crate) fn cursor(state: &Path) -> Option<String> {
-    let mut files = fs::read_dir(state.join("history")).ok()?.flatten();
+    let mut files = fs::read_dir(state.join("progress")).ok()?.flatten();
     let is_cursor = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("backfill-");
     fs::read_to_string(files.find(|entry| is_cursor(&entry.file_name()))?.path()).ok()
 }
