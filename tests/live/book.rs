@@ -32,7 +32,10 @@ const MINUTE: i64 = 60_000;
 pub(crate) type Told = BTreeMap<String, BTreeMap<i64, f64>>;
 
 /// All that documents ever were, by person, collection and day: the simulators of this program are all alike.
-static LEDGER: Mutex<BTreeMap<(&str, &str, NaiveDate), Arc<Vec<Version>>>> = Mutex::new(BTreeMap::new());
+static LEDGER: Mutex<Ledger> = Mutex::new(BTreeMap::new());
+type Ledger = BTreeMap<(&'static str, &'static str, NaiveDate), Arc<Vec<Version>>>;
+/// Which version was read, and when.
+type Read = (Option<DateTime<Utc>>, DateTime<Utc>);
 
 /// Every state of the documents of a day.
 fn versions(
@@ -94,7 +97,7 @@ pub(crate) struct Book {
     pub(crate) told: Told,
     documents: BTreeMap<(&'static str, Place), Document>,
     /// The dense samples of which version were told, by collection and day, and when.
-    read: BTreeMap<(&'static str, NaiveDate), (Option<DateTime<Utc>>, DateTime<Utc>)>,
+    read: BTreeMap<(&'static str, NaiveDate), Read>,
     asked: BTreeMap<&'static str, DateTime<Utc>>,
     looked_back: BTreeMap<&'static str, DateTime<Utc>>,
     /// How far the ring is known to have synced.

@@ -20,8 +20,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     net::TcpListener,
     process::{Child, ChildStdout, Command},
-    sync::{mpsc, watch},
-    task::JoinHandle,
+    sync::mpsc,
 };
 
 /// What tells a process of its own when it is and where it serves.
@@ -44,7 +43,6 @@ pub(crate) fn variables(simulator: &Simulator, person: &str) -> Variables {
 pub(crate) struct ByHand {
     followers: Followers,
     pub(crate) server: Arc<Server>,
-    sending: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
 impl ByHand {
@@ -56,13 +54,9 @@ impl ByHand {
         config.poll_interval = Duration::from_secs(300);
         let patience = Patience { retries: 0, stagger: Duration::ZERO, ..Patience::default() };
         let address = address.parse().expect("an address");
-        let Exporter { server, poller, accounts, live } =
+        let Exporter { server, poller, accounts, .. } =
             Exporter::new(config, address, clock, patience).expect("an exporter");
-        let sending = live.map(|live| {
-            let (stop, stopped) = watch::channel(false);
-            (stop, tokio::spawn(live.run(stopped)))
-        });
-        Self { followers: poller.by_hand(accounts), server, sending }
+        Self { followers: poller.by_hand(accounts), server }
     }
 
     /// Asks for everything that is due.
@@ -75,14 +69,6 @@ impl ByHand {
         let request = Request::get(path).header("host", "localhost").body(()).expect("a request");
         let body = self.server.answer(&request).into_body().collect().await.expect("a body").to_bytes();
         String::from_utf8(body.into()).expect("UTF-8")
-    }
-
-    /// Ends at once, as if it was killed.
-    pub(crate) async fn kill(self) {
-        if let Some((_, sending)) = self.sending {
-            sending.abort();
-            let _aborted = sending.await;
-        }
     }
 }
 
@@ -123,14 +109,6 @@ impl Process {
     /// Kills it.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("it was running");
-    }
-
-    /// A figure of its memory, in kB.
-    pub(crate) fn memory(&self, what: &str) -> u64 {
-        let status = format!("/proc/{}/status", self.child.id().expect("it runs"));
-        let status = std::fs::read_to_string(status).expect("Linux");
-        let line = status.lines().find(|line| line.starts_with(what)).expect("a figure");
-        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
     }
 }
 

@@ -1,9 +1,6 @@
 //! A service whose time is moved by hand, and what an exporter of one person there must have told.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::OnceLock,
-};
+use std::sync::OnceLock;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use oura_exporter::{
@@ -55,15 +52,6 @@ impl Scene {
         let mut variables = variables(&self.simulator, self.book.person);
         variables.push(("OURA_STATE_DIR", self.state.path().display().to_string()));
         variables
-    }
-
-    pub(crate) fn state(&self) -> &Path {
-        self.state.path()
-    }
-
-    /// The person's journal.
-    pub(crate) fn journal(&self) -> PathBuf {
-        self.state.path().join("samples").join(format!("{}.journal", self.book.person))
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
