@@ -6,9 +6,9 @@
 //!
 //! ```text
 //!  auth ──► oura ──► documents ──► observations ──┬─► latest ──► /metrics             (what is true now)
-//!  (sign-   (client:  (one file     (name, labels,  └─► history ─┬► /metrics/samples   (late samples, own time)
-//!   in,      pages,    a kind)       value, date)                └► files, remote write (days and years)
-//!   tokens)  retries)
+//!  (sign-   (client:  (one file     (name, labels,  └─► samples ─┬► /metrics/samples   (every document at its own time,
+//!   in,      pages,    a kind)       value, date)                ├► remote write        revisions too)
+//!   tokens)  retries)                                            └► backfill           (years)
 //! ```
 //!
 //! 1. [`poll`] decides who is asked for what and when: each account on its own, each collection at its own pace.
@@ -21,7 +21,8 @@
 //! 6. [`latest`] keeps what is true now, decides what is too old to show, and makes the page of it in a
 //!    `prometheus::Registry`; [`problem`] says why a collection cannot be trusted; [`status`] counts what the exporter
 //!    itself does.
-//! 7. [`history`] keeps the samples of the last days at their own time, serves and sends them, and brings in the years.
+//! 7. [`samples`] is the record: what is told of every document and when, and the journal of it. [`remote_write`] sends it on,
+//!    and [`backfill`] brings in the years.
 //! 8. [`server`] answers over [`http`], by the names that [`hosts`] lets through: the page, its health, and [`landing`] for
 //!    people.
 //!
