@@ -16,6 +16,8 @@ const GRID: i64 = 300;
 pub(crate) enum Means {
     Times(f64),
     Per(f64),
+    /// Percent as a ratio; 0 where nothing was measured.
+    Percent,
     /// 1 if the document says this word, 0 if another.
     Is(&'static str),
     /// Local time as seconds since 1970.
@@ -85,7 +87,7 @@ pub(crate) const FACTS: &[Fact] = &[
         "/contributors/stress",
         SAME,
     ),
-    fact("daily_spo2", "oura_spo2_average_ratio", "/spo2_percentage/average", Means::Per(100.0)),
+    fact("daily_spo2", "oura_spo2_average_ratio", "/spo2_percentage/average", Means::Percent),
     fact("daily_spo2", "oura_spo2_breathing_disturbance_index", "/breathing_disturbance_index", SAME),
     fact("sleep", "oura_night_total_sleep_seconds", "/total_sleep_duration", SAME),
     fact("sleep", r#"oura_night_stage_seconds{stage="rem"}"#, "/rem_sleep_duration", SAME),
@@ -132,6 +134,7 @@ impl Truth {
         Some(match fact.means {
             Means::Times(factor) => value.as_f64()? * factor,
             Means::Per(divisor) => value.as_f64()? / divisor,
+            Means::Percent => value.as_f64().filter(|percent| *percent > 0.0)? / 100.0,
             Means::Is(word) => f64::from(u8::from(value == word)),
             Means::Instant => DateTime::parse_from_rfc3339(value.as_str()?).expect("a time").timestamp() as f64,
         })
