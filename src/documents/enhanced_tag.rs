@@ -6,7 +6,7 @@ use chrono::{NaiveDate, TimeDelta};
 use serde::Deserialize;
 
 use super::{
-    Dated, Document, Pace, Query,
+    Dated, Document, Pace,
     times::{Day, Time},
     values::{TEXT_ONLY, TagCode, at, count, hint},
 };
@@ -47,9 +47,6 @@ impl Document for EnhancedTag {
     type View = Vec<String>;
     const NAME: &'static str = "enhanced_tag";
     const SCOPE: &'static str = "tag";
-    /// A tag may last: whether Oura tells of one that began before the days that are asked for is not known, and one that is
-    /// missing would count as gone.
-    const QUERY: Query = Query::Days { back: MOST_DAYS };
     const PACE: Pace = Pace::HalfHour;
     const REACH_DAYS: i64 = MOST_DAYS;
     const SELECTS_FIELDS: bool = false;

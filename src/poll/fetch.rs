@@ -178,7 +178,7 @@ impl Fetch {
             Query::Newest { within } if self.looks_back() => within,
             _ => WEEK,
         };
-        if self.looks_back() { usual.max(LOOK_BACK.num_days()) } else { usual }
+        if self.looks_back() { usual.max(LOOK_BACK.num_days()).max(self.kind.reach_days) } else { usual }
     }
 
     /// The days of which an answer has all documents.

@@ -166,7 +166,9 @@ impl Follower {
         let account = &self.state.name;
         Some(Wanted {
             moment: self.state.moment(now),
-            looks_back: self.kept[place].looked_back.is_none_or(|before| now - before >= LOOK_BACK_EVERY),
+            // Of what lasts, whatever an answer lacks would count as gone.
+            looks_back: kind.reach_days > 0
+                || self.kept[place].looked_back.is_none_or(|before| now - before >= LOOK_BACK_EVERY),
             dense_from: samples.dense_from(account, now),
             newest: kind.sample_definitions().first().and_then(|metric| samples.newest(account, metric.name)),
         })
