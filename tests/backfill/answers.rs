@@ -1,8 +1,9 @@
 //! What a store says of somebody's days by the contract's idiom, and of single seconds.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use tokio::time::sleep;
 
 use crate::{
     common::stores::{Labels, Store},
@@ -22,6 +23,18 @@ fn plain(name: &str, labels: &Labels) -> String {
     let own = labels.iter().filter(|(name, _)| !["__name__", "account", "job", "instance"].contains(&name.as_str()));
     let own: Vec<_> = own.map(|(name, value)| format!("{name}=\"{value}\"")).collect();
     if own.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", own.join(",")) }
+}
+
+/// What a store answers once it `is_expected`, or after ten seconds: VictoriaMetrics finds new series only after a while.
+pub(crate) async fn in_the_end<T>(ask: impl AsyncFn() -> T, is_expected: impl Fn(&T) -> bool) -> T {
+    for _ in 0..50 {
+        let told = ask().await;
+        if is_expected(&told) {
+            return told;
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+    ask().await
 }
 
 async fn names(store: &Store, first: NaiveDate, fits: impl Fn(&str) -> bool) -> Vec<String> {

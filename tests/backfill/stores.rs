@@ -126,10 +126,13 @@ async fn a_year_stands_in_both_stores_as_the_documents_say() {
     assert_eq!(files(&directory), Vec::<PathBuf>::new(), "what was brought in is not brought in again");
     let prometheus = Store::prometheus_in(database.path(), "global: {}\n", &[retention(&advice)]).await;
     assert_eq!((reported(&advice), reported(&sent)), (samples.len() as f64, samples.len() as f64), "as reported");
-    victoria.flush().await;
     let now = Utc::now();
     for (store, what) in [(&prometheus, "Prometheus by files"), (&victoria, "VictoriaMetrics by remote write")] {
-        let stored = store.counts("400d", now, now - TimeDelta::days(400)).await;
+        let counts = async || {
+            victoria.flush().await;
+            store.counts("400d", now, now - TimeDelta::days(400)).await
+        };
+        let stored = answers::in_the_end(counts, |stored| *stored == samples.counts()).await;
         assert_eq!(stored, samples.counts(), "{what}: every sample of the files, and none twice");
         assert_same_days(&answers::days(store, "bob", days).await, &expected.days, &format!("a year in {what}"));
     }
