@@ -1,4 +1,5 @@
-//! What a remote-write receiver may do, and what is lost then: only what it never takes, counted and told in words.
+//! What a remote-write receiver may do while samples are sent live, and what is lost then: only what it never takes, counted
+//! and told in words. What a backfill makes of the same faults is in `backfill`.
 
 mod common;
 mod receiving;
@@ -15,9 +16,6 @@ use receiving::{
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 
-/// So that there are requests of several days, and not too many samples for a debug build.
-const RARELY: &[&str] = &["--every", "10m"];
-
 type Takes = Arc<dyn Fn(&str, i64) -> bool + Send + Sync>;
 
 /// A receiver that misbehaves, and what is to come of it.
@@ -28,25 +26,25 @@ struct Row {
     has: Vec<(String, i64, f64)>,
     /// Which samples it takes from us in the end.
     takes: Takes,
-    /// What is said of it: by the backfill, and live.
-    says: (&'static str, &'static str),
+    /// What is said of it.
+    says: &'static str,
 }
 
 impl Row {
-    fn new(fault: &'static str, behaviour: Behaviour, says: (&'static str, &'static str)) -> Self {
+    fn new(fault: &'static str, behaviour: Behaviour, says: &'static str) -> Self {
         Self { fault, behaviour, has: vec![], takes: Arc::new(|_, _| true), says }
     }
 
-    /// The same words from both.
+    /// A fault of some samples.
     fn refusing(fault: &'static str, rule: Rule, takes: Takes, says: &'static str) -> Self {
         let behaviour = Behaviour { rules: vec![rule], ..Behaviour::default() };
-        Self { takes, ..Self::new(fault, behaviour, (says, says)) }
+        Self { takes, ..Self::new(fault, behaviour, says) }
     }
 
     /// A fault of the requests with these numbers.
     fn passing(fault: &'static str, which: std::ops::Range<usize>, trouble: Trouble, says: &'static str) -> Self {
         let behaviour = Behaviour { troubles: vec![(which, trouble)], ..Behaviour::default() };
-        Self::new(fault, behaviour, ("again in ", says))
+        Self::new(fault, behaviour, says)
     }
 }
 
@@ -70,7 +68,7 @@ fn rows(all: &Samples) -> Vec<Row> {
     rows.push(Row::new(
         "413 above 700 samples",
         Behaviour { rules: vec![Rule::TooLarge(700)], ..Behaviour::default() },
-        ("", ""),
+        "",
     ));
     rows
 }
@@ -111,10 +109,10 @@ fn refusals(all: &Samples) -> Vec<Row> {
 }
 
 /// Prints what became of a fault, past the test runner.
-fn tell(kind: &str, row: &Row, kept: &Kept, all: &Samples, lost: usize) {
+fn tell(row: &Row, kept: &Kept, all: &Samples, lost: usize) {
     let never = all.only(|series, time| !(row.takes)(series, time)).len();
     let line = format!(
-        "{kind:8} | {:30} | {:6} samples | {lost:5} refused and told, of which {:3} only to find the others | {:3} requests\n",
+        "live | {:30} | {:6} samples | {lost:5} refused and told, of which {:3} only to find the others | {:3} requests\n",
         row.fault,
         all.len(),
         lost - never,
@@ -140,39 +138,6 @@ async fn receiver_of(row: &Row) -> Receiver {
     receiver
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backfill_loses_only_what_a_receiver_never_takes() {
-    let place = Arc::new(Place::new().await);
-    let days = days_ago(8, 7);
-    let all = Arc::new(place.undisturbed(days, RARELY).await);
-    let mut runs = JoinSet::new();
-    for (number, row) in rows(&all).into_iter().enumerate() {
-        let (place, all) = (Arc::clone(&place), Arc::clone(&all));
-        runs.spawn(async move {
-            let receiver = receiver_of(&row).await;
-            let url = receiver.url();
-            let arguments = [RARELY, &["--remote-write", &url]].concat();
-            let said = place.ended(&mut place.backfill(&number.to_string(), days, &arguments)).await;
-            let (kept, log) = (receiver.kept(), &said.log);
-            let lost = assert_nothing_lost(&row, &kept, &all);
-            assert_eq!(said.code, Some(i32::from(lost > 0)), "{}: {log}", row.fault);
-            assert!(log.contains(row.says.0) && said.out.is_empty(), "{}: {log}", row.fault);
-            let (took, refused) = (number_after(log, "the receiver took "), number_after(log, "it refused "));
-            // What it had before may count as refused.
-            assert!((lost..=lost + row.has.len()).contains(&refused), "{}: {lost} refused: {log}", row.fault);
-            assert_eq!(took + refused, all.len(), "{}: {log}", row.fault);
-            tell("backfill", &row, &kept, &all, lost);
-        });
-    }
-    runs.join_all().await;
-}
-
-/// The number that follows these words; 0 where they are not said.
-fn number_after(log: &str, words: &str) -> usize {
-    let number = log.split_once(words).map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect());
-    number.map_or(0, |digits: String| digits.parse().expect("a number"))
-}
-
 async fn lives_through(place: &Place, row: &Row, number: usize, all: &Samples, since: i64) {
     let receiver = receiver_of(row).await;
     let program = Program::start(&mut live(place, &format!("live-{number}"), &receiver)).await;
@@ -188,8 +153,8 @@ async fn lives_through(place: &Place, row: &Row, number: usize, all: &Samples, s
     assert_eq!(count("oura_up"), 1.0, "{}: and the page with it", row.fault);
     let (code, log) = program.terminate().await;
     place.assert_discreet(&log);
-    assert!(code == Some(0) && log.contains(row.says.1), "{}: {log}", row.fault);
-    tell("live", row, &kept, all, lost);
+    assert!(code == Some(0) && log.contains(row.says), "{}: {log}", row.fault);
+    tell(row, &kept, all, lost);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -213,35 +178,6 @@ async fn live_sending_loses_only_what_a_receiver_never_takes() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_stays_away_is_given_up_with_words_and_the_next_run_goes_on_there() {
-    let (place, days) = (Place::new().await, days_ago(8, 8));
-    let all = place.undisturbed(days, &[]).await;
-    let away = Behaviour { troubles: vec![(2..usize::MAX, Trouble::Status(503, None))], ..Behaviour::default() };
-    let receiver = Receiver::that(away).await;
-    let said = inner::backfill(&place, &receiver, days, Duration::from_secs(5)).await;
-    let error = format!("{:#}", said.expect_err("it never comes back"));
-    assert!(error.contains("run the same command again") && error.contains("answered 503"), "{error}");
-    let before = receiver.requests();
-    receiver.set(Behaviour::default());
-    inner::backfill(&place, &receiver, days, Duration::from_secs(5)).await.expect("it is back");
-    let kept = receiver.kept();
-    kept.assert_proper("away");
-    kept.samples.assert_same(&all, "away");
-    assert!(kept.requests > before && kept.sent.samples <= all.len() + 6 * 5_100, "it went on where it stopped");
-}
-
-#[tokio::test]
-async fn a_receiver_that_never_answers_is_asked_again() {
-    let (place, days) = (Place::new().await, days_ago(8, 8));
-    let all = place.undisturbed(days, &[]).await;
-    let hangs = Behaviour { troubles: vec![(1..3, Trouble::Hang)], ..Behaviour::default() };
-    let receiver = Receiver::that(hangs).await;
-    inner::backfill(&place, &receiver, days, Duration::from_millis(500)).await.expect("it answers in the end");
-    receiver.kept().assert_proper("hang");
-    receiver.kept().samples.assert_same(&all, "hang");
-}
-
-#[tokio::test]
 async fn live_samples_wait_for_a_receiver_that_never_answers() {
     let hangs = Behaviour { troubles: vec![(0..2, Trouble::Hang)], ..Behaviour::default() };
     let receiver = Receiver::that(hangs).await;
@@ -253,84 +189,40 @@ async fn live_samples_wait_for_a_receiver_that_never_answers() {
     receiver.kept().assert_proper("hang");
 }
 
-/// Backfill and live sending in this process, where a receiver need not be waited for as long.
+/// Live sending in this process, where a receiver need not be waited for as long.
 mod inner {
-    use std::{path::PathBuf, sync::Arc, time::Duration};
+    use std::{sync::Arc, time::Duration};
 
-    use chrono::{NaiveDate, TimeDelta, Utc};
+    use chrono::{TimeDelta, Utc};
     use oura_exporter::{
-        auth::TokenSource,
         clock::Clock,
         documents::kind,
-        history::{
-            Access, Backfill, Cadence, Destination, LIVE_DEPTH, Live, LiveStats, Persistence, Receiver, Recent, Target,
-        },
         observation::Run,
-        oura::{Client, Patience, Transport},
-        poll::Account,
-        status::ApiStats,
+        remote_write::{Access, Live, LiveStats, Receiver},
+        samples::{JournalIn, SampleStats, Samples, Target},
     };
-    use tokio::task::JoinHandle;
+    use tokio::{sync::watch, task::JoinHandle};
 
-    use super::{Place, receiving::receiver};
+    use super::receiving::receiver;
 
     pub(super) const LIVE_SAMPLES: usize = 100;
 
-    fn target() -> Target {
-        Target { job: "oura".to_owned(), instance: "localhost:10058".to_owned() }
-    }
-
-    fn account(place: &Place) -> Account {
-        let (stats, clock) = (ApiStats::new().expect("counters"), Clock::system());
-        let transport = Transport::new(&place.simulator.url(), false, Patience::default(), clock, stats);
-        let source = TokenSource::Fixed(place.token().into());
-        let client = Arc::new(Client::new(Arc::new(transport.expect("a client")), source));
-        Account { name: place.person.to_owned(), client }
-    }
-
-    fn receiver(receiver: &receiver::Receiver, timeout: Duration) -> Receiver {
-        Receiver::new(&receiver.url(), Access::Open, timeout).expect("a client")
-    }
-
-    /// A backfill that waits so long for an answer, and asks five times.
-    pub(super) async fn backfill(
-        place: &Place,
-        to: &receiver::Receiver,
-        days: (NaiveDate, NaiveDate),
-        timeout: Duration,
-    ) -> anyhow::Result<()> {
-        let kinds = place.collections.split(',').filter_map(kind).collect();
-        let backfill = Backfill {
-            accounts: vec![account(place)],
-            kinds,
-            from: days.0,
-            to: Some(days.1),
-            until: None,
-            cadence: Cadence::Every(Duration::from_secs(300)),
-            target: target(),
-            anew: false,
-            state: Some(place.path("state")),
-            clock: Clock::system(),
-            persistence: Persistence { wait: Duration::from_millis(5), times: 5 },
-        };
-        backfill.run(Destination::Remote(receiver(to, timeout)), std::future::pending()).await
-    }
-
     /// Sends some samples, and waits so long for an answer.
     pub(super) fn live(to: &receiver::Receiver, timeout: Duration) -> JoinHandle<()> {
-        let recent = Arc::new(Recent::new(LIVE_DEPTH));
+        let samples = Arc::new(Samples::new(JournalIn::Nowhere, SampleStats::new().expect("counters")));
         let now = Utc::now();
-        let samples = (0..LIVE_SAMPLES).map(|number| (now - TimeDelta::seconds(number as i64), 60.0));
-        let run = Run { name: "oura_sample_met", labels: vec![], samples: samples.collect() };
-        recent.add("alice", |take| take(run), now);
+        let rows = (0..LIVE_SAMPLES).map(|number| (now - TimeDelta::seconds(number as i64), 60.0));
+        let run = Run { name: "oura_sample_met", labels: vec![], samples: rows.collect() };
+        samples.keep("alice", now);
+        samples.learn_dense("alice", kind("daily_activity").expect("a kind"), |take| take(run), now);
         let live = Live {
-            recent,
-            receiver: receiver(to, timeout),
-            target: target(),
-            state: None::<PathBuf>,
+            samples,
+            receiver: Receiver::new(&to.url(), Access::Open, timeout).expect("a client"),
+            target: Target { job: "oura".to_owned(), instance: "localhost:10058".to_owned() },
+            state: None,
             clock: Clock::system(),
             stats: LiveStats::new().expect("counters"),
         };
-        tokio::spawn(live.run(tokio::sync::watch::channel(false).1))
+        tokio::spawn(live.run(watch::channel(false).1))
     }
 }

@@ -1,17 +1,22 @@
 //! Signing in: by paste, through the simulator's consent page, and what a person sees when it goes wrong.
 
 mod common;
+mod receiving;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use common::{
-    Program, eventually,
+    Page, Program, eventually,
     scene::{Scene, consent, mode},
 };
 use oura_exporter::{
     documents::KINDS,
     simulator::{Portal, TokenFault},
 };
+use receiving::receiver::{Behaviour, Receiver, Trouble};
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 #[tokio::test]
@@ -194,4 +199,72 @@ async fn after_a_logout_the_account_leaves_the_page_of_a_running_exporter_and_af
             "{log}"
         );
     }
+}
+
+/// What of the samples of an account there is to be seen: on the page, and at a receiver.
+async fn seen_of(exporter: &Program, receiver: &Receiver, account: &str) -> Option<[usize; 2]> {
+    let label = format!("account=\"{account}\"");
+    let page = exporter.get("/metrics/samples?learnt=14d").await?;
+    let sent = receiver.kept();
+    Some([page.matches(&label).count(), sent.samples.all().filter(|(series, ..)| series.contains(&label)).count()])
+}
+
+#[tokio::test]
+async fn after_a_logout_nothing_of_the_account_is_told_and_its_journal_is_gone_and_a_login_begins_a_new_one() {
+    let scene = Scene::of(Portal::New).await;
+    for (account, person) in [("anna", "alice"), ("anna.b", "bob")] {
+        scene.log_in(account, async |url| consent(url, person, "allow").await).await;
+    }
+    // The receiver is away, so that all of it waits to be sent when somebody logs out.
+    let away = Behaviour { troubles: vec![(0..usize::MAX, Trouble::Status(503, None))], ..Behaviour::default() };
+    let receiver = Receiver::that(away).await;
+    let mut command = scene.program();
+    command.env("OURA_POLL_INTERVAL", "1s").env("OURA_REMOTE_WRITE_URL", receiver.url());
+    let exporter = Program::start(command.env("OURA_COLLECTIONS", "daily_readiness,daily_sleep,heartrate")).await;
+    exporter.ready().await;
+    let journal = |account: &str| scene.tokens().join(format!("samples/{account}.journal"));
+    let pending = async || {
+        let page = Page::parse(&exporter.get("/metrics").await?);
+        page.get("oura_remote_write_pending_samples").filter(|count| *count > 1_000.0)
+    };
+    eventually("they wait", pending).await;
+    // What was set aside of a journal before is of the account as well.
+    std::fs::write(journal("anna").with_extension("journal.damaged"), "of old").expect("it is written");
+    let [of_anna, of_ben] = ["anna", "anna.b"].map(|account| std::fs::read(journal(account)).expect("a journal"));
+
+    let (code, said) = scene.run(&["logout", "--account", "anna"]).await;
+    let logged_out = Instant::now();
+    assert_eq!(code, Some(0), "{said}");
+    let gone = async || seen_of(&exporter, &receiver, "anna").await.filter(|seen| seen[0] == 0);
+    eventually("the page has nothing of it", gone).await;
+    assert!(logged_out.elapsed() < Duration::from_secs(3), "{:?}", logged_out.elapsed());
+    let left: BTreeSet<_> = std::fs::read_dir(scene.tokens().join("samples"))
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+        .collect();
+    assert_eq!(
+        left,
+        BTreeSet::from(["anna.b.journal".to_owned()]),
+        "an account whose name begins alike is another one"
+    );
+
+    receiver.set(Behaviour::default());
+    let sent = async || {
+        let page = Page::parse(&exporter.get("/metrics").await?);
+        (page.get("oura_remote_write_pending_samples") == Some(0.0)).then_some(())
+    };
+    eventually("all the rest is sent", sent).await;
+    let there = std::fs::read(journal("anna.b")).expect("a journal");
+    assert!(there.starts_with(&of_ben), "the other one's journal goes on");
+    assert_eq!(seen_of(&exporter, &receiver, "anna").await, Some([0, 0]), "nothing of it was ever sent");
+    let [served, taken] = seen_of(&exporter, &receiver, "anna.b").await.expect("a page");
+    assert!(served > 500 && served == taken, "{served} samples on the page and {taken} sent");
+
+    scene.log_in("anna", async |url| consent(url, "alice", "allow").await).await;
+    let back = async || seen_of(&exporter, &receiver, "anna").await.filter(|[page, sent]| *page > 500 && page == sent);
+    eventually("it is there again", back).await;
+    let again = std::fs::read(journal("anna")).expect("a journal");
+    let identity = |text: &[u8]| String::from_utf8(text[..100].to_owned()).expect("UTF-8");
+    assert_ne!(identity(&again), identity(&of_anna), "a new journal");
+    exporter.terminate().await;
 }

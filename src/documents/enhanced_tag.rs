@@ -50,10 +50,11 @@ impl Document for EnhancedTag {
     const PACE: Pace = Pace::HalfHour;
     const REACH_DAYS: i64 = MOST_DAYS;
     const SELECTS_FIELDS: bool = false;
-    const METRICS: &'static [Metric<Vec<String>>] = &[help(
-        "Tags of the day, from enhanced_tag.tag_type_code.",
-    )
-    .rows("oura_day_tags", &[label("tag", &[])], |codes| count(codes.iter().cloned()))];
+    const METRICS: &'static [Metric<Vec<String>>] = &[help("Tags of the day, from enhanced_tag.tag_type_code.").rows(
+        "oura_day_tags",
+        &[label("tag", &[])],
+        |codes| count(codes.iter().cloned()),
+    )];
     const EVENTS: &'static [SampleMetric<Self>] = &[help(
         "A tag, always 1, at its beginning, from enhanced_tag.tag_type_code and start_time.",
     )

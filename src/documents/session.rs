@@ -91,11 +91,9 @@ impl Document for Session {
         help("How long the newest session took, from session.start_datetime and end_datetime.")
             .page_only()
             .gauge("oura_session_last_duration_seconds", |d| d.newest(Session::seconds)),
-        help("Sessions of the day, from session.type.").rows(
-            "oura_day_sessions",
-            &[label("kind", Type::WORDS)],
-            |d| count(d.0.iter().map(|session| session.kind().to_owned())),
-        ),
+        help("Sessions of the day, from session.type.").rows("oura_day_sessions", &[label("kind", Type::WORDS)], |d| {
+            count(d.0.iter().map(|session| session.kind().to_owned()))
+        }),
     ];
 
     const EVENTS: &'static [SampleMetric<Self>] =

@@ -37,11 +37,9 @@ impl Document for Tag {
     const SCOPE: &'static str = "tag";
     const PACE: Pace = Pace::HalfHour;
     const SELECTS_FIELDS: bool = false;
-    const METRICS: &'static [Metric<Vec<Self>>] = &[help("Tags of the day, from tag.tags.").rows(
-        "oura_day_legacy_tags",
-        &[label("tag", &[])],
-        |tags| count(tags.iter().flat_map(Self::codes)),
-    )];
+    const METRICS: &'static [Metric<Vec<Self>>] =
+        &[help("Tags of the day, from tag.tags.")
+            .rows("oura_day_legacy_tags", &[label("tag", &[])], |tags| count(tags.iter().flat_map(Self::codes)))];
 
     fn views(documents: Vec<Self>, _: &Moment) -> Vec<Dated<Vec<Self>>> {
         each_day(documents, |d| d.day, |_, tags| Some(tags))

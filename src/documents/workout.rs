@@ -100,47 +100,45 @@ impl Document for Workout {
     const QUERY: Query = Query::Newest { within: 30 };
     const PACE: Pace = Pace::Quarter;
     const KEEP_DAYS: Option<i64> = Some(30);
-    const METRICS: &'static [Metric<WorkoutDay>] =
-        &[
-            help("What the newest workout was, always 1, from workout.activity, intensity and source.")
-                .page_only()
-                .rows("oura_workout_last_info", LABELS, |d| d.0.last().map(Workout::info).into_iter().collect()),
-            help("When the newest workout began, from workout.start_datetime.")
-                .page_only()
-                .gauge("oura_workout_last_start_timestamp_seconds", |d| d.newest(|w| timestamp(w.start_datetime))),
-            help("When the newest workout ended, from workout.end_datetime.")
-                .page_only()
-                .gauge("oura_workout_last_end_timestamp_seconds", |d| d.newest(|w| timestamp(w.end_datetime))),
-            help("How long the newest workout took, from workout.start_datetime and end_datetime.")
-                .page_only()
-                .gauge("oura_workout_last_duration_seconds", |d| d.newest(Workout::seconds)),
-            help("Energy spent in the newest workout, from workout.calories.")
-                .page_only()
-                .gauge("oura_workout_last_energy_joules", |d| d.newest(Workout::joules)),
-            help("Distance of the newest workout, from workout.distance.")
-                .page_only()
-                .gauge("oura_workout_last_distance_meters", |d| d.newest(|w| w.distance)),
-            help("Workouts of the day, from workout.activity.").rows(
-                "oura_day_workouts",
-                &[label("activity", &[])],
-                |d| d.by_activity(|_| Some(1.0)),
-            ),
-            help("Time of the day's workouts, from workout.start_datetime and end_datetime.").rows(
-                "oura_day_workout_duration_seconds",
-                &[label("activity", &[])],
-                |d| d.by_activity(Workout::seconds),
-            ),
-            help("Energy of the day's workouts, from workout.calories.").rows(
-                "oura_day_workout_energy_joules",
-                &[label("activity", &[])],
-                |d| d.by_activity(Workout::joules),
-            ),
-            help("Distance of the day's workouts, from workout.distance.").rows(
-                "oura_day_workout_distance_meters",
-                &[label("activity", &[])],
-                |d| d.by_activity(|w| w.distance),
-            ),
-        ];
+    const METRICS: &'static [Metric<WorkoutDay>] = &[
+        help("What the newest workout was, always 1, from workout.activity, intensity and source.").page_only().rows(
+            "oura_workout_last_info",
+            LABELS,
+            |d| d.0.last().map(Workout::info).into_iter().collect(),
+        ),
+        help("When the newest workout began, from workout.start_datetime.")
+            .page_only()
+            .gauge("oura_workout_last_start_timestamp_seconds", |d| d.newest(|w| timestamp(w.start_datetime))),
+        help("When the newest workout ended, from workout.end_datetime.")
+            .page_only()
+            .gauge("oura_workout_last_end_timestamp_seconds", |d| d.newest(|w| timestamp(w.end_datetime))),
+        help("How long the newest workout took, from workout.start_datetime and end_datetime.")
+            .page_only()
+            .gauge("oura_workout_last_duration_seconds", |d| d.newest(Workout::seconds)),
+        help("Energy spent in the newest workout, from workout.calories.")
+            .page_only()
+            .gauge("oura_workout_last_energy_joules", |d| d.newest(Workout::joules)),
+        help("Distance of the newest workout, from workout.distance.")
+            .page_only()
+            .gauge("oura_workout_last_distance_meters", |d| d.newest(|w| w.distance)),
+        help("Workouts of the day, from workout.activity.")
+            .rows("oura_day_workouts", &[label("activity", &[])], |d| d.by_activity(|_| Some(1.0))),
+        help("Time of the day's workouts, from workout.start_datetime and end_datetime.").rows(
+            "oura_day_workout_duration_seconds",
+            &[label("activity", &[])],
+            |d| d.by_activity(Workout::seconds),
+        ),
+        help("Energy of the day's workouts, from workout.calories.").rows(
+            "oura_day_workout_energy_joules",
+            &[label("activity", &[])],
+            |d| d.by_activity(Workout::joules),
+        ),
+        help("Distance of the day's workouts, from workout.distance.").rows(
+            "oura_day_workout_distance_meters",
+            &[label("activity", &[])],
+            |d| d.by_activity(|w| w.distance),
+        ),
+    ];
 
     const EVENTS: &'static [SampleMetric<Self>] = &[
         help("How long a workout took, at its beginning, from workout.start_datetime and end_datetime.").samples(

@@ -4,7 +4,11 @@ use std::{env, ffi::OsString, io::BufRead as _, process::Stdio, sync::Arc, threa
 
 use chrono::{DateTime, Utc};
 use http_body_util::BodyExt as _;
-use hyper::Request;
+use hyper::{
+    Request,
+    body::Bytes,
+    header::{ACCEPT_ENCODING, HOST},
+};
 use oura_exporter::{
     clock::{Clock, ManualClock},
     config::{Accounts, Config, Flags},
@@ -72,9 +76,18 @@ impl ByHand {
 
     /// What it answers to whoever asks for that.
     pub(crate) async fn get(&self, path: &str) -> String {
-        let request = Request::get(path).header("host", "localhost").body(()).expect("a request");
-        let body = self.server.answer(&request).into_body().collect().await.expect("a body").to_bytes();
-        String::from_utf8(body.into()).expect("UTF-8")
+        String::from_utf8(self.answer(path, "identity").await.into()).expect("UTF-8")
+    }
+
+    /// The same, gzipped.
+    pub(crate) async fn get_gzipped(&self, path: &str) -> Bytes {
+        self.answer(path, "gzip").await
+    }
+
+    async fn answer(&self, path: &str, encoding: &str) -> Bytes {
+        let request = Request::get(path).header(HOST, "localhost").header(ACCEPT_ENCODING, encoding);
+        let answer = self.server.answer(&request.body(()).expect("a request"));
+        answer.into_body().collect().await.expect("a body").to_bytes()
     }
 
     /// Ends at once, as if it was killed.

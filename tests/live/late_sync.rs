@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::{
     assert_same,
-    book::Told,
+    book::{Book, Told},
     by_hand::Process,
     common::{eventually, needs::there_are, servers::free_address, stores::Store},
     scene::{DAYS, SEED, Scene},
@@ -124,4 +124,32 @@ async fn a_week_of_late_documents_is_scraped_whole_from_an_exporter_that_is_kill
         assert_eq!(prometheus.own(refused).await.unwrap_or_default(), 0.0, "{refused}");
     }
     tell(&format!("{DAYS} days with {} kills", mortal.kills));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_window_late_samples_are_left_out_and_the_target_stays_up() {
+    if !there_are(&["prometheus"], "without_a_window_late_samples_are_left_out_and_the_target_stays_up") {
+        return;
+    }
+    let mut scene = Scene::new("alice").await;
+    scene.advance(TimeDelta::days(3));
+    scene.book = Book::new("alice", scene.now());
+    let mut mortal = Mortal::start(&scene).await;
+    mortal.look(&mut scene).await;
+    let config = scraping(&mortal.address).replace("out_of_order_time_window: 30d", "");
+    let prometheus = Store::prometheus(&config, &[RETENTION]).await;
+    scraped(&prometheus).await;
+    // An empty database takes samples of any age.
+    let before = stored(&prometheus).await;
+    assert_same(&before, &scene.book.told, "the first scrape");
+    let count = crate::count(&scene.book.told);
+    scene.advance(TimeDelta::hours(30));
+    mortal.look(&mut scene).await;
+    assert!(crate::count(&scene.book.told) > count + 1_000, "there is news");
+    scraped(&prometheus).await;
+    assert_eq!(prometheus.now("min(min_over_time(up[1h]))").await, Some(1.0));
+    assert_same(&stored(&prometheus).await, &before, "what there was");
+    let refused =
+        prometheus.own(REFUSALS[1]).await.unwrap_or_default() + prometheus.own(REFUSALS[0]).await.unwrap_or_default();
+    assert!(refused > 1_000.0, "{refused} were left out");
 }
