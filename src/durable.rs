@@ -30,7 +30,20 @@ pub fn create(directory: &Path) -> io::Result<()> {
 /// # Errors
 /// Where one of the steps fails.
 pub fn replace(directory: &Path, name: &str, beside: &str, text: &[u8]) -> io::Result<()> {
-    let file = written(directory, beside, text)?;
+    replace_by(directory, name, beside, |file| file.write_all(text))
+}
+
+/// The same, whose text `write` writes.
+///
+/// # Errors
+/// Likewise.
+pub fn replace_by(
+    directory: &Path,
+    name: &str,
+    beside: &str,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let file = written(directory, beside, write)?;
     file.persist(directory.join(name))?;
     tolerated(directory, File::open(directory)?.sync_all())
 }
@@ -40,17 +53,21 @@ pub fn replace(directory: &Path, name: &str, beside: &str, text: &[u8]) -> io::R
 /// # Errors
 /// Where they cannot.
 pub fn try_out(directory: &Path, beside: &str, bytes: usize) -> io::Result<()> {
-    written(directory, beside, &vec![b' '; bytes]).map(drop)
+    written(directory, beside, |file| file.write_all(&vec![b' '; bytes])).map(drop)
 }
 
-/// A new file beside with this text, synced. Its errors are the system's own: one that named the file beside would be
-/// another one each time.
-fn written(directory: &Path, beside: &str, text: &[u8]) -> io::Result<NamedTempFile<File>> {
+/// A new file beside with what `write` writes, synced. Its errors are the system's own: one that named the file beside would
+/// be another one each time.
+fn written(
+    directory: &Path,
+    beside: &str,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<NamedTempFile<File>> {
     let made = tempfile::Builder::new()
         .prefix(beside)
         .make_in(directory, |path| OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path));
-    let file = made?;
-    file.as_file().write_all(text)?;
+    let mut file = made?;
+    write(file.as_file_mut())?;
     file.as_file().sync_all()?;
     Ok(file)
 }

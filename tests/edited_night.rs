@@ -1,18 +1,16 @@
-//! A night that its wearer edits in the app a day later: the page shows what holds now, and the record tells it again as
-//! later samples of the same day and second, so that the last of them is what Oura finally says.
+//! A night that its wearer edits in the app a day later: the page shows what holds now, and the record has both, the edited
+//! one as a later sample, so that whoever asks for the day has what holds, and whoever asks what was known has that as well.
 
 mod common;
 
-use std::path::{Path, PathBuf};
-
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use common::{
     Exporter, Page, Plan,
-    backfill::{Run, config},
+    backfill::config,
     eventually,
     needs::there_are,
     simulator_with,
-    stores::{RECEIVING, Store, scraping, taking},
+    stores::{Points, Store, scraping},
     truth::{day_of, documents, is_night, local},
 };
 use oura_exporter::{
@@ -23,9 +21,13 @@ use serde_json::{Value, json};
 
 const SLEPT: &str = "oura_night_total_sleep_seconds";
 const SCORE: &str = "oura_sleep_score";
+/// The same in the record, and one of the night's dense series.
+const RECORDED: [&str; 2] = ["oura_sample_night_total_sleep_seconds", "oura_sample_sleep_score"];
 const BEATS: &str = "oura_sample_night_heart_rate_bpm";
 /// What nobody sleeps and no ring measures.
 const EDITED: (f64, f64, f64) = (12_345.0, 42.0, 111.0);
+/// A document is told again after that long at the earliest.
+const LEAST_BETWEEN: TimeDelta = TimeDelta::minutes(15);
 
 /// A night, and the end of the next: the last two that are over, as stores take nothing from the future.
 async fn last_nights() -> (NaiveDate, DateTime<Utc>) {
@@ -100,17 +102,10 @@ impl Scene {
         exporter
     }
 
-    /// Brings in the night and the two days before it, or goes on with that, as the place in `state` says.
-    async fn backfill(&self, url: &str, state: &Path) {
-        let days = (self.night - TimeDelta::days(2), self.night + TimeDelta::days(4));
-        let run = Run {
-            person: "alice",
-            collections: "sleep,daily_sleep,daily_activity",
-            days,
-            clock: self.clock.clone(),
-            state: Some(PathBuf::from(state)),
-        };
-        run.send(&self.simulator, url).await;
+    /// Where a sample of the night's day stands that is learnt now.
+    fn stamp(&self) -> i64 {
+        let begin = self.night.and_hms_opt(0, 1, 0).expect("a time").and_utc();
+        begin.timestamp_millis() + (self.clock.now() - begin).num_minutes()
     }
 }
 
@@ -120,20 +115,7 @@ fn first_beat(night: &Value) -> (usize, f64) {
     items.iter().enumerate().find_map(|(place, item)| Some((place, item.as_f64()?))).expect("a heart rate")
 }
 
-/// The samples within that second, whose beginning is in milliseconds, that a store has of the heart rate of nights.
-async fn beats(store: &Store, second: i64, now: DateTime<Utc>) -> Vec<f64> {
-    let all = store.samples(BEATS, "3d", now).await;
-    assert!(all.len() < 2, "{:?}", all.keys());
-    let within = all.into_values().flatten().filter(|(at, _)| (second..second + 1000).contains(at));
-    within.map(|(_, value)| value).collect()
-}
-
-/// What a store says of the night by the contract's idiom: how much was slept, and the score.
-async fn recorded(store: &Store, night: NaiveDate) -> [Option<f64>; 2] {
-    let end = (night + TimeDelta::days(1)).and_time(NaiveTime::MIN).and_utc();
-    let value = async |name: &str| store.at(&format!("last_over_time({name}[1d])"), end).await;
-    [value("oura_sample_night_total_sleep_seconds").await, value("oura_sample_sleep_score").await]
-}
+const NIGHTS: (&str, &str) = ("OURA_COLLECTIONS", "daily_sleep,sleep");
 
 #[tokio::test]
 async fn the_page_and_prometheus_behind_it_show_the_edited_night() {
@@ -142,7 +124,7 @@ async fn the_page_and_prometheus_behind_it_show_the_edited_night() {
     }
     let scene = Scene::new().await;
     let night = scene.night().await;
-    let exporter = scene.exporter(&[("OURA_COLLECTIONS", "sleep,daily_sleep".to_owned())]).await;
+    let exporter = scene.exporter(&[(NIGHTS.0, NIGHTS.1.to_owned())]).await;
     let prometheus = Store::prometheus(&scraping(exporter.address(), "/metrics", None), &[]).await;
     let shows = async |slept: f64, score: f64| {
         let page = exporter.page().await;
@@ -159,66 +141,93 @@ async fn the_page_and_prometheus_behind_it_show_the_edited_night() {
     exporter.stop().await;
 }
 
+/// The samples of the only series of that name around the night, in order of time.
+async fn points(store: &Store, name: &str, night: NaiveDate) -> Points {
+    let end = night.and_hms_opt(23, 0, 0).expect("a time").and_utc();
+    let all = store.samples(name, "40h", end).await;
+    assert!(all.len() < 2, "{:?}", all.keys());
+    let mut points: Points = all.into_values().flatten().collect();
+    points.sort_by_key(|(time, _)| *time);
+    points
+}
+
+/// What a store has of the night's day, and of one of its seconds.
+async fn stored(store: &Store, scene: &Scene, second: i64) -> [Points; 3] {
+    let of_day = scene.night.and_hms_opt(0, 0, 0).expect("midnight").and_utc().timestamp_millis();
+    let mut all =
+        [points(store, RECORDED[0], scene.night).await, points(store, RECORDED[1], scene.night).await, vec![]];
+    all[..2].iter_mut().for_each(|points| points.retain(|(time, _)| *time >= of_day));
+    all[2] = points(store, BEATS, scene.night).await;
+    all[2].retain(|(time, _)| (second..second + 1000).contains(time));
+    all
+}
+
+/// The night is told, edited, and told again: at once on the page, and in the record a quarter of an hour after the first
+/// telling; each sample stands where it must.
+async fn told_again(scene: &Scene, exporter: &Exporter, stored: impl AsyncFn() -> [Points; 3]) {
+    let Night { slept, score, beat: (second, beat) } = scene.night().await;
+    let first = scene.stamp();
+    let before = [vec![(first, slept)], vec![(first, score)], vec![(second, beat)]];
+    eventually("the night as it was", async || (stored().await == before).then_some(())).await;
+    scene.edit();
+    exporter.page_where("the page has the edit", |page| page.get(SLEPT) == Some(EDITED.0)).await;
+    scene.hand.advance(LEAST_BETWEEN);
+    let again = scene.stamp();
+    let after = [
+        vec![(first, slept), (again, EDITED.0)],
+        vec![(first, score), (again, EDITED.1)],
+        vec![(second, beat), (second + 1, EDITED.2)],
+    ];
+    eventually("the edited night", async || (stored().await == after).then_some(())).await;
+    let revisions = |page: &Page, collection| page.collection("oura_sample_revisions_total", collection);
+    let page = exporter.page().await;
+    // The night's own values and its dense samples are two tellings.
+    assert_eq!([revisions(&page, "daily_sleep"), revisions(&page, "sleep")], [Some(1.0), Some(2.0)]);
+}
+
+/// What a store answers of the night's day by the contract's idiom.
+async fn assert_idiom(store: &Store, scene: &Scene) {
+    let midnight = (scene.night + TimeDelta::days(1)).and_hms_opt(0, 0, 0).expect("midnight").and_utc();
+    for (name, value) in RECORDED.iter().zip([EDITED.0, EDITED.1]) {
+        let found = store.at(&format!("last_over_time({name}[1d])"), midnight).await;
+        assert_eq!(found, Some(value), "{name}: what holds is what one asks for");
+    }
+}
+
 #[tokio::test]
-async fn an_edit_is_sent_once_as_later_samples() {
-    if !there_are(&["prometheus"], "an_edit_is_sent_once_as_later_samples") {
+async fn what_is_scraped_of_the_record_has_both_and_the_edited_night_is_the_later() {
+    if !there_are(&["prometheus"], "what_is_scraped_of_the_record_has_both_and_the_edited_night_is_the_later") {
         return;
     }
     let scene = Scene::new().await;
-    let state = tempfile::tempdir().expect("a directory");
-    let night = scene.night().await;
-    let (time, old) = night.beat;
-    // The window is counted from the newest sample that the store has.
-    let prometheus = Store::prometheus(&taking(Some("30d")), &[RECEIVING]).await;
-    let directory = state.path().to_str().expect("UTF-8").to_owned();
-    let variables = [
-        ("OURA_REMOTE_WRITE_URL", prometheus.write_url()),
-        ("OURA_STATE_DIR", directory),
-        ("OURA_COLLECTIONS", "sleep,daily_sleep,heartrate".to_owned()),
-    ];
-    let exporter = scene.exporter(&variables).await;
-    eventually("the night", async || (beats(&prometheus, time, scene.clock.now()).await == [old]).then_some(())).await;
-    let as_it_was = [Some(night.slept), Some(night.score)];
-    eventually("its day", async || (recorded(&prometheus, scene.night).await == as_it_was).then_some(())).await;
-    scene.edit();
-    exporter.page_where("the page has the edit", |page| page.get(SLEPT) == Some(EDITED.0)).await;
-    // Told again at the earliest a quarter of an hour later.
-    scene.hand.advance(TimeDelta::minutes(40));
-    let edited = [Some(EDITED.0), Some(EDITED.1)];
-    eventually("the edited day", async || (recorded(&prometheus, scene.night).await == edited).then_some(())).await;
-    let told = async || (beats(&prometheus, time, scene.clock.now()).await == [old, EDITED.2]).then_some(());
-    eventually("the edited heart rate, a millisecond later", told).await;
-    let sent = |page: &Page| page.get("oura_remote_write_pending_samples") == Some(0.0);
-    let page = exporter.page_where("all is sent", sent).await;
-    let now = scene.clock.now();
-    let stored: f64 = prometheus.counts("15d", now, now - TimeDelta::days(15)).await.values().sum();
-    assert_eq!(page.get("oura_remote_write_samples_total"), Some(stored), "nothing was sent twice");
+    let (second, _) = scene.night().await.beat;
+    let exporter = scene.exporter(&[(NIGHTS.0, NIGHTS.1.to_owned())]).await;
+    let prometheus = Store::prometheus(&scraping(exporter.address(), "/metrics/samples", Some("30d")), &[]).await;
+    told_again(&scene, &exporter, async || stored(&prometheus, &scene, second).await).await;
+    assert_idiom(&prometheus, &scene).await;
     exporter.stop().await;
 }
 
 #[tokio::test]
-async fn a_backfill_of_the_same_days_corrects_the_edited_night() {
-    if !there_are(&["victoria-metrics"], "a_backfill_of_the_same_days_corrects_the_edited_night") {
+async fn what_is_sent_of_the_record_has_both_and_nothing_is_sent_twice() {
+    if !there_are(&["victoria-metrics"], "what_is_sent_of_the_record_has_both_and_nothing_is_sent_twice") {
         return;
     }
     let scene = Scene::new().await;
-    let night = scene.night().await;
-    let state = tempfile::tempdir().expect("a directory");
-    let victoria = Store::victoria_metrics(&["-retentionPeriod=10y", "-dedup.minScrapeInterval=1ms"]).await;
-    let url = victoria.write_url();
-    let has = async |slept, score, of_the_second: &[f64]| {
+    let (second, _) = scene.night().await.beat;
+    let victoria = Store::victoria_metrics(&["-retentionPeriod=10y"]).await;
+    let variables = [("OURA_REMOTE_WRITE_URL", victoria.write_url()), (NIGHTS.0, NIGHTS.1.to_owned())];
+    let exporter = scene.exporter(&variables).await;
+    told_again(&scene, &exporter, async || {
         victoria.flush().await;
-        let is_right = recorded(&victoria, scene.night).await == [Some(slept), Some(score)];
-        (is_right && beats(&victoria, night.beat.0, scene.clock.now()).await == of_the_second).then_some(())
-    };
-    scene.backfill(&url, state.path()).await;
-    eventually("the night as it was", async || has(night.slept, night.score, &[night.beat.1]).await).await;
-    scene.edit();
-    scene.hand.advance(TimeDelta::hours(2));
-    scene.backfill(&url, state.path()).await;
-    let both = [night.beat.1, EDITED.2];
-    eventually("the edited night", async || has(EDITED.0, EDITED.1, &both).await).await;
-    scene.hand.advance(TimeDelta::hours(2));
-    scene.backfill(&url, state.path()).await;
-    eventually("the same", async || has(EDITED.0, EDITED.1, &both).await).await;
+        stored(&victoria, &scene, second).await
+    })
+    .await;
+    assert_idiom(&victoria, &scene).await;
+    let sent = |page: &Page| page.get("oura_remote_write_pending_samples") == Some(0.0);
+    let page = exporter.page_where("all is sent", sent).await;
+    let now = Utc::now();
+    let stored: f64 = victoria.counts("20d", now, now - TimeDelta::days(20)).await.values().sum();
+    assert_eq!(page.get("oura_remote_write_samples_total"), Some(stored), "nothing was sent twice");
+    exporter.stop().await;
 }

@@ -1,4 +1,5 @@
-//! What a remote-write receiver may do, and what is lost then: only what it never takes, counted and told in words.
+//! What a remote-write receiver may do while samples are sent live, and what is lost then: only what it never takes, counted
+//! and told in words. What a backfill makes of the same faults is in `backfill`.
 
 mod common;
 mod receiving;
@@ -9,18 +10,11 @@ use chrono::Utc;
 use common::{Program, eventually, samples::Samples};
 use oura_exporter::clock::Clock;
 use receiving::{
-    Place, days_ago, live,
+    Place, live,
     receiver::{Behaviour, Kept, Receiver, Rule, Trouble},
     settled, surely_sent, undisturbed_live,
 };
 use tokio::{sync::Semaphore, task::JoinSet};
-
-/// A place whose samples all stand at their own second, so that two runs tell the same.
-async fn place() -> Place {
-    let mut place = Place::new().await;
-    place.collections = "heartrate";
-    place
-}
 
 type Takes = Arc<dyn Fn(&str, i64) -> bool + Send + Sync>;
 
@@ -41,6 +35,7 @@ impl Row {
         Self { fault, behaviour, has: vec![], takes: Arc::new(|_, _| true), says }
     }
 
+    /// A fault of some samples.
     fn refusing(fault: &'static str, rule: Rule, takes: Takes, says: &'static str) -> Self {
         let behaviour = Behaviour { rules: vec![rule], ..Behaviour::default() };
         Self { takes, ..Self::new(fault, behaviour, says) }
@@ -117,7 +112,7 @@ fn refusals(all: &Samples) -> Vec<Row> {
 fn tell(row: &Row, kept: &Kept, all: &Samples, lost: usize) {
     let never = all.only(|series, time| !(row.takes)(series, time)).len();
     let line = format!(
-        "{:30} | {:6} samples | {lost:5} refused and told, of which {:3} only to find the others | {:3} requests\n",
+        "live | {:30} | {:6} samples | {lost:5} refused and told, of which {:3} only to find the others | {:3} requests\n",
         row.fault,
         all.len(),
         lost - never,
@@ -183,35 +178,6 @@ async fn live_sending_loses_only_what_a_receiver_never_takes() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_stays_away_is_given_up_with_words_and_the_next_run_goes_on_there() {
-    let (place, days) = (place().await, days_ago(20, 8));
-    let all = place.undisturbed(days, &[]).await;
-    let away = Behaviour { troubles: vec![(2..usize::MAX, Trouble::Status(503, None))], ..Behaviour::default() };
-    let receiver = Receiver::that(away).await;
-    let said = inner::backfill(&place, &receiver, days, Duration::from_secs(5)).await;
-    let error = format!("{:#}", said.expect_err("it never comes back"));
-    assert!(error.contains("run the same command again") && error.contains("answered 503"), "{error}");
-    let before = receiver.requests();
-    receiver.set(Behaviour::default());
-    inner::backfill(&place, &receiver, days, Duration::from_secs(5)).await.expect("it is back");
-    let kept = receiver.kept();
-    kept.assert_proper("away");
-    kept.samples.assert_same(&all, "away");
-    assert!(kept.requests > before && kept.sent.samples <= all.len() + 6 * 5_100, "it went on where it stopped");
-}
-
-#[tokio::test]
-async fn a_receiver_that_never_answers_is_asked_again() {
-    let (place, days) = (place().await, days_ago(20, 8));
-    let all = place.undisturbed(days, &[]).await;
-    let hangs = Behaviour { troubles: vec![(1..3, Trouble::Hang)], ..Behaviour::default() };
-    let receiver = Receiver::that(hangs).await;
-    inner::backfill(&place, &receiver, days, Duration::from_millis(500)).await.expect("it answers in the end");
-    receiver.kept().assert_proper("hang");
-    receiver.kept().samples.assert_same(&all, "hang");
-}
-
-#[tokio::test]
 async fn live_samples_wait_for_a_receiver_that_never_answers() {
     let hangs = Behaviour { troubles: vec![(0..2, Trouble::Hang)], ..Behaviour::default() };
     let receiver = Receiver::that(hangs).await;
@@ -223,84 +189,40 @@ async fn live_samples_wait_for_a_receiver_that_never_answers() {
     receiver.kept().assert_proper("hang");
 }
 
-/// Backfill and live sending in this process, where a receiver need not be waited for as long.
+/// Live sending in this process, where a receiver need not be waited for as long.
 mod inner {
-    use std::{path::PathBuf, sync::Arc, time::Duration};
+    use std::{sync::Arc, time::Duration};
 
-    use chrono::{NaiveDate, TimeDelta, Utc};
+    use chrono::{TimeDelta, Utc};
     use oura_exporter::{
-        auth::TokenSource,
-        backfill::{Backfill, Destination, Persistence, Readers},
         clock::Clock,
         documents::kind,
         observation::Run,
-        oura::{Client, Patience, Transport},
-        poll::Account,
         remote_write::{Access, Live, LiveStats, Receiver},
         samples::{JournalIn, SampleStats, Samples, Target},
-        status::ApiStats,
     };
-    use tokio::task::JoinHandle;
+    use tokio::{sync::watch, task::JoinHandle};
 
-    use super::{Place, receiving::receiver};
+    use super::receiving::receiver;
 
     pub(super) const LIVE_SAMPLES: usize = 100;
 
-    fn target() -> Target {
-        Target { job: "oura".to_owned(), instance: "localhost:10058".to_owned() }
-    }
-
-    fn account(place: &Place) -> Account {
-        let (stats, clock) = (ApiStats::new().expect("counters"), Clock::system());
-        let transport = Transport::new(&place.simulator.url(), false, Patience::default(), clock, stats);
-        let source = TokenSource::Fixed(place.token().into());
-        let client = Arc::new(Client::new(Arc::new(transport.expect("a client")), source));
-        Account { name: place.person.to_owned(), client }
-    }
-
-    fn receiver(receiver: &receiver::Receiver, timeout: Duration) -> Receiver {
-        Receiver::new(&receiver.url(), Access::Open, timeout).expect("a client")
-    }
-
-    /// A backfill that waits so long for an answer, and asks five times.
-    pub(super) async fn backfill(
-        place: &Place,
-        to: &receiver::Receiver,
-        days: (NaiveDate, NaiveDate),
-        timeout: Duration,
-    ) -> anyhow::Result<()> {
-        let kinds = place.collections.split(',').filter_map(kind).collect();
-        let backfill = Backfill {
-            accounts: vec![account(place)],
-            kinds,
-            from: days.0,
-            to: Some(days.1),
-            target: target(),
-            readers: Readers::Owner,
-            restart: false,
-            state: Some(place.path("state")),
-            clock: Clock::system(),
-            persistence: Persistence { wait: Duration::from_millis(5), times: 5 },
-        };
-        backfill.run(Destination::Remote(receiver(to, timeout)), std::future::pending()).await
-    }
-
     /// Sends some samples, and waits so long for an answer.
     pub(super) fn live(to: &receiver::Receiver, timeout: Duration) -> JoinHandle<()> {
-        let record = Arc::new(Samples::new(JournalIn::Nowhere, SampleStats::new().expect("counters")));
+        let samples = Arc::new(Samples::new(JournalIn::Nowhere, SampleStats::new().expect("counters")));
         let now = Utc::now();
-        record.keep("alice", now);
-        let samples = (0..LIVE_SAMPLES).map(|number| (now - TimeDelta::seconds(number as i64), 60.0));
-        let run = Run { name: "oura_sample_met", labels: vec![], samples: samples.collect() };
-        record.learn_dense("alice", kind("daily_activity").expect("a kind"), |take| take(run), now);
+        let rows = (0..LIVE_SAMPLES).map(|number| (now - TimeDelta::seconds(number as i64), 60.0));
+        let run = Run { name: "oura_sample_met", labels: vec![], samples: rows.collect() };
+        samples.keep("alice", now);
+        samples.learn_dense("alice", kind("daily_activity").expect("a kind"), |take| take(run), now);
         let live = Live {
-            samples: record,
-            receiver: receiver(to, timeout),
-            target: target(),
-            state: None::<PathBuf>,
+            samples,
+            receiver: Receiver::new(&to.url(), Access::Open, timeout).expect("a client"),
+            target: Target { job: "oura".to_owned(), instance: "localhost:10058".to_owned() },
+            state: None,
             clock: Clock::system(),
             stats: LiveStats::new().expect("counters"),
         };
-        tokio::spawn(live.run(tokio::sync::watch::channel(false).1))
+        tokio::spawn(live.run(watch::channel(false).1))
     }
 }

@@ -1,17 +1,19 @@
 //! Signing in: by paste, through the simulator's consent page, and what a person sees when it goes wrong.
 
 mod common;
+mod receiving;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 
 use common::{
-    Program, eventually,
+    Page, Program, eventually,
     scene::{Scene, consent, mode},
 };
 use oura_exporter::{
     documents::KINDS,
     simulator::{Portal, TokenFault},
 };
+use receiving::receiver::{Behaviour, Receiver, Trouble};
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 #[tokio::test]
@@ -194,4 +196,72 @@ async fn after_a_logout_the_account_leaves_the_page_of_a_running_exporter_and_af
             "{log}"
         );
     }
+}
+
+/// What of the samples of an account there is to be seen: on the page, and at a receiver.
+async fn seen_of(exporter: &Program, receiver: &Receiver, account: &str) -> Option<[usize; 2]> {
+    let label = format!("account=\"{account}\"");
+    let page = exporter.get("/metrics/samples?learnt=14d").await?;
+    let sent = receiver.kept();
+    Some([page.matches(&label).count(), sent.samples.all().filter(|(series, ..)| series.contains(&label)).count()])
+}
+
+/// The journal of an account.
+fn journal(scene: &Scene, account: &str) -> PathBuf {
+    scene.tokens().join(format!("samples/{account}.journal"))
+}
+
+/// Waits until so many samples wait to be sent.
+async fn pending(exporter: &Program, is_right: impl Fn(f64) -> bool) {
+    let pending = async || {
+        let page = Page::parse(&exporter.get("/metrics").await?);
+        page.get("oura_remote_write_pending_samples").filter(|count| is_right(*count))
+    };
+    eventually("as many wait to be sent", pending).await;
+}
+
+/// Logs anna out, after which neither the page nor a file has anything of her, nor of what was set aside before.
+async fn log_anna_out(scene: &Scene, exporter: &Program, receiver: &Receiver) {
+    fs::write(journal(scene, "anna").with_extension("journal.damaged"), "of old").expect("it is written");
+    let (code, said) = scene.run(&["logout", "--account", "anna"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    let gone = async || seen_of(exporter, receiver, "anna").await.filter(|seen| seen[0] == 0);
+    eventually("the page has nothing of it", gone).await;
+    let left = fs::read_dir(scene.tokens().join("samples")).expect("a directory");
+    let left: Vec<_> = left.map(|entry| entry.expect("an entry").file_name()).collect();
+    assert_eq!(left, ["anna.b.journal"], "an account whose name begins alike is another one");
+}
+
+#[tokio::test]
+async fn after_a_logout_nothing_of_the_account_is_told_and_its_journal_is_gone_and_a_login_begins_a_new_one() {
+    let scene = Scene::of(Portal::New).await;
+    for (account, person) in [("anna", "alice"), ("anna.b", "bob")] {
+        scene.log_in(account, async |url| consent(url, person, "allow").await).await;
+    }
+    // The receiver is away, so that all of it waits to be sent when somebody logs out.
+    let away = Behaviour { troubles: vec![(0..usize::MAX, Trouble::Status(503, None))], ..Behaviour::default() };
+    let receiver = Receiver::that(away).await;
+    let mut command = scene.program();
+    command.env("OURA_POLL_INTERVAL", "1s").env("OURA_REMOTE_WRITE_URL", receiver.url());
+    let exporter = Program::start(command.env("OURA_COLLECTIONS", "daily_readiness,daily_sleep,heartrate")).await;
+    exporter.ready().await;
+    pending(&exporter, |count| count > 1_000.0).await;
+    let [of_anna, of_ben] =
+        ["anna", "anna.b"].map(|account| fs::read_to_string(journal(&scene, account)).expect("a journal"));
+    log_anna_out(&scene, &exporter, &receiver).await;
+
+    receiver.set(Behaviour::default());
+    pending(&exporter, |count| count == 0.0).await;
+    let there = fs::read_to_string(journal(&scene, "anna.b")).expect("a journal");
+    assert!(there.starts_with(&of_ben), "the other one's journal goes on");
+    assert_eq!(seen_of(&exporter, &receiver, "anna").await, Some([0, 0]), "nothing of it was ever sent");
+    let [served, taken] = seen_of(&exporter, &receiver, "anna.b").await.expect("a page");
+    assert!(served > 500 && served == taken, "{served} samples on the page and {taken} sent");
+
+    scene.log_in("anna", async |url| consent(url, "alice", "allow").await).await;
+    let back = async || seen_of(&exporter, &receiver, "anna").await.filter(|[page, sent]| *page > 500 && page == sent);
+    eventually("it is there again", back).await;
+    let again = fs::read_to_string(journal(&scene, "anna")).expect("a journal");
+    assert_ne!(again.lines().next(), of_anna.lines().next(), "a new journal");
+    exporter.terminate().await;
 }

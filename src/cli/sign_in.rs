@@ -17,6 +17,7 @@ use crate::{
     latest::{AccountState, CollectionState, Mark, missing_scope},
     oura::{Client, Patience, Transport},
     poll::Account,
+    samples,
     status::ApiStats,
 };
 
@@ -135,6 +136,13 @@ impl Logout {
             Err(error) => println!("Oura does not confirm ({error}); revoke the application in the Oura app, too."),
         }
         store.remove(&self.account)?;
+        samples::forget_journals(store.directory(), &self.account).with_context(|| {
+            let directory = store.directory().join("samples");
+            format!(
+                "the sign-in is forgotten, but what was told of the account is not: remove it from {}",
+                directory.display()
+            )
+        })?;
         println!("Account {} is forgotten here.", self.account);
         Ok(())
     }

@@ -34,7 +34,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use self::connections::{Connections, LastRequest, places};
-pub use self::negotiation::{accepts_gzip, accepts_open_metrics, gzip};
+pub use self::negotiation::{Gzip, accepts_gzip, accepts_open_metrics, gzip};
 
 /// An answer whose body is known in full.
 pub type Answer = Response<Full<Bytes>>;

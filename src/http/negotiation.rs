@@ -1,6 +1,6 @@
 //! What form of an answer a client takes, by its Accept and Accept-Encoding.
 
-use std::io::Write as _;
+use std::io::{self, Write};
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
@@ -47,9 +47,40 @@ fn weight(range: &str, kind: &str) -> Option<f32> {
 
 /// `body` as one gzip member, at the fastest level.
 pub fn gzip(body: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
-    let written = encoder.write_all(body).and_then(|()| encoder.finish());
-    written.expect("writing to memory does not fail").into()
+    let mut gzip = Gzip::new();
+    let written = gzip.write_all(body).and_then(|()| gzip.finish());
+    written.expect("writing to memory does not fail")
+}
+
+/// Gzips in memory what is written to it.
+pub struct Gzip(GzEncoder<Vec<u8>>);
+
+impl Gzip {
+    /// Nothing yet.
+    #[allow(clippy::new_without_default)] // there is no default of it that anybody would look for
+    pub fn new() -> Self {
+        Self(GzEncoder::new(Vec::new(), Compression::fast()))
+    }
+
+    /// All of it as one gzip member.
+    ///
+    /// # Errors
+    /// None in practice: memory takes everything.
+    pub fn finish(self) -> io::Result<Bytes> {
+        let mut gzipped = self.0.finish()?;
+        gzipped.shrink_to_fit();
+        Ok(gzipped.into())
+    }
+}
+
+impl Write for Gzip {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 #[cfg(test)]

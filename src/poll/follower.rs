@@ -54,6 +54,8 @@ pub(super) struct KeptTurn {
     looked_back: Option<DateTime<Utc>>,
     /// Whether documents could not be read whole the last time.
     pub(super) lacks_whole: bool,
+    /// Whether it was told that there are documents that cannot be read at all.
+    pub(super) told_unreadable: bool,
 }
 
 /// How a collection's turn ended.
@@ -194,7 +196,7 @@ impl Follower {
                 if ended.looks_back {
                     self.kept[place].looked_back = Some(self.poller.clock.now());
                 }
-                self.succeeded(place, reading);
+                self.succeeded(place, reading, ended.looks_back || self.poller.samples.is_none());
             }
             Err(problem) => self.failed(place, problem),
         }

@@ -66,11 +66,11 @@ impl Follower {
         }
     }
 
-    /// Takes note of an answer.
-    pub(super) fn succeeded(&mut self, place: usize, reading: Reading) {
+    /// Takes note of an answer; `is_all` of the documents that any answer has, or of the newest only.
+    pub(super) fn succeeded(&mut self, place: usize, reading: Reading, is_all: bool) {
         self.state.authorized = Some(true);
         let before = self.reasons();
-        self.log_unreadable(place, &reading);
+        self.log_unreadable(place, &reading, is_all);
         self.log_words(place, reading.words_are_capped);
         self.state.collections[place].succeeded(self.poller.clock.now(), reading.shown, reading.unreadable);
         self.state.judge();
@@ -134,14 +134,16 @@ impl Follower {
         }
     }
 
-    fn log_unreadable(&self, place: usize, reading: &Reading) {
-        let (account, collection) = (&self.state.name, &self.state.collections[place]);
-        if !reading.unreadable.is_empty() && collection.unreadable.is_empty() {
+    /// Tells once that there are documents that cannot be read: an old one is in one answer an hour, and missing in the others.
+    fn log_unreadable(&mut self, place: usize, reading: &Reading, is_all: bool) {
+        let is_told = self.kept[place].told_unreadable;
+        if !reading.unreadable.is_empty() && !is_told {
+            let (account, collection) = (&self.state.name, self.poller.kinds[place].name);
             let Unreadable { count, field } = &reading.unreadable;
             let advice = self.state.advice(Reason::Document);
-            let collection = collection.kind.name;
             warn!(account, collection, count, field, "documents cannot be read, the others are shown; {advice}");
         }
+        self.kept[place].told_unreadable = !reading.unreadable.is_empty() || (is_told && !is_all);
     }
 
     /// Tells once that there are more words than series.

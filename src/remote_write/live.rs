@@ -145,7 +145,6 @@ struct Sending {
 
 /// Tellings that are sent together.
 struct Portion {
-    account: String,
     journal: String,
     tellings: Vec<Telling>,
 }
@@ -167,47 +166,28 @@ impl Sending {
 
     /// Sends all that is open; how long to wait if the receiver is away.
     async fn round(&mut self, stop: &watch::Receiver<bool>) -> Option<Duration> {
-        let open = self.open();
-        let mut pending: usize = open.iter().map(count).sum();
-        self.tell_pending(pending);
-        for portion in open {
-            if *stop.borrow() {
-                return None;
+        self.tell_pending();
+        for account in self.live.samples.accounts() {
+            // One after the other, as long as the account is there: after a logout nothing of it is sent.
+            while let Some(portion) = self.portion(&account).filter(|_| !*stop.borrow()) {
+                if let Err(problem) = self.send(lines(&portion.tellings)).await {
+                    return Some(self.went_away(&problem));
+                }
+                if let Err(problem) = self.sent.advance(&account, &portion.journal, portion.next()) {
+                    warn!("{problem:#}; after a restart, samples may be sent twice");
+                }
+                self.tell_pending();
             }
-            if let Err(problem) = self.send(lines(&portion.tellings)).await {
-                return Some(self.went_away(&problem));
-            }
-            if let Err(problem) = self.sent.advance(&portion.account, &portion.journal, portion.next()) {
-                warn!("{problem:#}; after a restart, samples may be sent twice");
-            }
-            pending -= count(&portion);
-            self.tell_pending(pending);
         }
         None
     }
 
-    /// What was learnt and is not sent, in portions.
-    fn open(&self) -> Vec<Portion> {
-        let mut open = Vec::new();
-        for account in self.live.samples.accounts() {
-            let Some(journal) = self.live.samples.journal(&account) else { continue };
-            let tellings = self.live.samples.since(&account, self.sent.next(&account, &journal));
-            let mut portion = vec![];
-            let mut room = AT_A_TIME;
-            for telling in tellings {
-                room = room.saturating_sub(telling.count());
-                portion.push(telling);
-                if room == 0 {
-                    let tellings = std::mem::take(&mut portion);
-                    open.push(Portion { account: account.clone(), journal: journal.clone(), tellings });
-                    room = AT_A_TIME;
-                }
-            }
-            if !portion.is_empty() {
-                open.push(Portion { account, journal, tellings: portion });
-            }
-        }
-        open
+    /// What of an account was learnt first and is not sent; none if all is.
+    fn portion(&self, account: &str) -> Option<Portion> {
+        let journal = self.live.samples.journal(account)?;
+        let from = self.sent.next(account, &journal);
+        let tellings = self.live.samples.since(account, &journal, from, AT_A_TIME);
+        (!tellings.is_empty()).then_some(Portion { journal, tellings })
     }
 
     async fn send(&mut self, lines: Lines) -> Result<(), Undelivered> {
@@ -229,7 +209,13 @@ impl Sending {
         Ok(())
     }
 
-    fn tell_pending(&self, count: usize) {
+    fn tell_pending(&self) {
+        let samples = &self.live.samples;
+        let of = |account: &String| {
+            let journal = samples.journal(account)?;
+            Some(samples.count_since(account, &journal, self.sent.next(account, &journal)))
+        };
+        let count: usize = samples.accounts().iter().filter_map(of).sum();
         self.live.stats.pending.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
@@ -252,8 +238,4 @@ impl Sending {
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
         wait
     }
-}
-
-fn count(portion: &Portion) -> usize {
-    portion.tellings.iter().map(Telling::count).sum()
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::{BufWriter, IntoInnerError, Write},
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -16,7 +17,7 @@ use tracing::warn;
 
 use super::{
     Format, Lines, MOST_DENSE, Record, SampleStats, Telling, Text, help_of,
-    journal::{self, Journal},
+    journal::{self, Journal, forget_journals},
 };
 use crate::{
     documents::{Kind, Reading},
@@ -29,6 +30,8 @@ use crate::{
 pub const USUAL_WINDOW: TimeDelta = TimeDelta::hours(12);
 /// A page that nothing was added to is kept that long: what was learnt leaves it as time goes by.
 const PAGE_AGE: TimeDelta = TimeDelta::minutes(5);
+/// How many bytes are gzipped at a time.
+const AT_A_TIME: usize = 16 * 1024;
 
 /// Where journals are.
 #[derive(Clone, Debug)]
@@ -47,7 +50,8 @@ pub struct Samples {
     records: Mutex<BTreeMap<String, Kept>>,
     /// A number that changes with every telling.
     version: AtomicU64,
-    pages: Mutex<BTreeMap<(&'static str, i64), Made>>,
+    /// The usual pages of each format, gzipped: what Prometheus asks for again and again.
+    pages: Mutex<BTreeMap<&'static str, Made>>,
     stats: SampleStats,
     news: Notify,
 }
@@ -63,11 +67,9 @@ struct Kept {
 }
 
 /// A page, and what it was made of.
-#[derive(Clone)]
 struct Made {
     version: u64,
     at: DateTime<Utc>,
-    plain: Bytes,
     gzipped: Bytes,
 }
 
@@ -126,9 +128,14 @@ impl Samples {
         }
     }
 
-    /// Leaves out what was kept of an account that is gone.
+    /// Leaves out what was kept of an account that is gone, its journal as well.
     pub fn forget(&self, account: &str) {
         self.lock().remove(account);
+        if let JournalIn::State(Some(state)) = &self.journals
+            && let Err(error) = forget_journals(state, account)
+        {
+            warn!(account, "cannot remove what was told of it from {}: {error}", state.display());
+        }
         self.stats.forget(account);
         self.version.fetch_add(1, Ordering::Relaxed);
     }
@@ -203,51 +210,61 @@ impl Samples {
         self.lock().get(account).map(|kept| kept.id.clone())
     }
 
-    /// What was learnt of `account` from the number `from` on, oldest first, as long as it is remembered.
-    pub fn since(&self, account: &str, from: u64) -> Vec<Telling> {
+    /// How many samples of `account` were learnt from the telling with the number `from` of that journal on.
+    pub fn count_since(&self, account: &str, journal: &str, from: u64) -> usize {
         let records = self.lock();
-        let tellings = records.get(account).into_iter().flat_map(|kept| kept.record.tellings());
-        tellings.filter(|telling| telling.number >= from).cloned().collect()
+        let kept = records.get(account).filter(|kept| kept.id == journal);
+        kept.map_or(0, |kept| kept.record.count_since(from))
+    }
+
+    /// What was learnt of `account` from the telling with the number `from` of that journal on, oldest first, as long as it
+    /// is remembered: so many samples at most, or one telling of more.
+    pub fn since(&self, account: &str, journal: &str, from: u64, most: usize) -> Vec<Telling> {
+        let records = self.lock();
+        let kept = records.get(account).filter(|kept| kept.id == journal);
+        kept.map_or(vec![], |kept| kept.record.tellings_since(from, most))
     }
 
     /// The page of what was learnt within `window` before `now`: as it is, or gzipped.
     pub fn page(&self, format: Format, gzip: bool, window: TimeDelta, now: DateTime<Utc>) -> Bytes {
-        let key = (format.content_type(), window.num_seconds());
-        let version = self.version.load(Ordering::Relaxed);
-        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        pages.retain(|_, made| now - made.at < PAGE_AGE && made.at <= now);
-        let known = pages.get(&key).filter(|made| made.version == version).cloned();
-        let made = known.unwrap_or_else(|| {
-            let plain = text(&self.learnt_since(now - window), format);
-            Made { version, at: now, gzipped: http::gzip(&plain), plain }
-        });
-        pages.insert(key, made.clone());
-        if gzip { made.gzipped } else { made.plain }
+        match (gzip, window) {
+            (false, _) => self.text(Vec::new(), format, now - window).into(),
+            (true, USUAL_WINDOW) => self.usual_page(format, now),
+            (true, _) => self.gzipped(format, now - window),
+        }
     }
 
-    /// All points that were learnt since then.
-    fn learnt_since(&self, since: DateTime<Utc>) -> Lines {
-        let records = self.lock();
-        let young = |kept: &Kept| {
-            let newest_first = kept.record.tellings().rev().take_while(|telling| telling.learnt >= since);
-            newest_first.flat_map(|telling| telling.told.clone()).collect::<Vec<_>>()
-        };
-        let mut lines = Lines::new();
-        for (series, points) in records.values().flat_map(young) {
-            lines.entry(series).or_default().extend(points);
+    fn usual_page(&self, format: Format, now: DateTime<Utc>) -> Bytes {
+        let version = self.version.load(Ordering::Relaxed);
+        // Of several readers one makes it.
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.retain(|_, made| made.version == version && now - made.at < PAGE_AGE && made.at <= now);
+        let make = || Made { version, at: now, gzipped: self.gzipped(format, now - USUAL_WINDOW) };
+        pages.entry(format.content_type()).or_insert_with(make).gzipped.clone()
+    }
+
+    /// All that was learnt since then, gzipped as it is written: the text itself would be ten times as long.
+    fn gzipped(&self, format: Format, since: DateTime<Utc>) -> Bytes {
+        let out = BufWriter::with_capacity(AT_A_TIME, http::Gzip::new());
+        let gzipped = self.text(out, format, since).into_inner().map_err(IntoInnerError::into_error);
+        gzipped.and_then(http::Gzip::finish).expect("writing to memory does not fail")
+    }
+
+    /// Writes all that was learnt since then to memory.
+    fn text<W: Write>(&self, out: W, format: Format, since: DateTime<Utc>) -> W {
+        let mut points = BTreeMap::new();
+        for kept in self.lock().values() {
+            points.extend(kept.record.points(kept.record.numbers_since(since)));
         }
-        lines
+        let mut text = Text::new(out, format);
+        let mut written = points.into_iter().map(|(series, points)| text.points(&series, points.into_iter(), help_of));
+        written.try_for_each(|written| written).expect("writing to memory does not fail");
+        text.finish().expect("writing to memory does not fail")
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn text(lines: &Lines, format: Format) -> Bytes {
-    let mut text = Text::new(Vec::with_capacity(256 * 1024), format);
-    let written = text.write(lines, help_of);
-    written.and_then(|()| text.finish()).expect("writing to memory does not fail").into()
 }
 
 impl std::fmt::Debug for Samples {

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{self, BufRead, BufReader, BufWriter, Seek as _, SeekFrom, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -36,6 +36,8 @@ const MILLISECONDS: std::ops::Range<i64> = 1_262_304_000_000..4_102_444_800_000;
 const LARGEST: u64 = 64 << 20;
 /// And at least so long, in bytes.
 const SMALL: u64 = 256 * 1024;
+/// So many samples are in memory at a time when it is.
+const AT_A_TIME: usize = 1_000;
 
 /// The first line.
 #[derive(Deserialize, Serialize)]
@@ -66,6 +68,39 @@ struct LineSeries {
     labels: BTreeMap<String, String>,
     times: Vec<i64>,
     values: Vec<f64>,
+}
+
+/// Forgets what was told of `account`: removes its journals below the `state` directory, and what was set aside of them.
+/// Names are compared whole: another account's may begin with this one's.
+///
+/// # Errors
+/// Where one of them cannot be removed; those that are not there are.
+pub fn forget_journals(state: &Path, account: &str) -> io::Result<()> {
+    let directory = state.join(DIRECTORY);
+    let entries = match fs::read_dir(&directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    let own = [OF_THE_EXPORTER, OF_BACKFILLS].map(|ending| format!("{account}.{ending}"));
+    let is_own = |name: &str| {
+        own.iter().any(|own| {
+            name == own
+                || name.strip_suffix(SET_ASIDE).is_some_and(|rest| rest == format!("{own}."))
+                || name.starts_with(&beside(own))
+        })
+    };
+    for name in entries.flatten().map(|entry| entry.file_name()).filter(|name| is_own(&name.to_string_lossy())) {
+        match fs::remove_file(directory.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What a file begins with that is being written in place of the one of that name; the tilde is in no account's name.
+fn beside(name: &str) -> String {
+    format!(".{name}~new-")
 }
 
 /// A new identity.
@@ -109,6 +144,7 @@ impl Journal {
         durable::create(&directory)?;
         let name = format!("{account}.{ending}");
         let path = directory.join(&name);
+        let was_there = fs::symlink_metadata(&path).is_ok();
         let mut file = opened(&path)?;
         let aside = directory.join(format!("{name}.{SET_ASIDE}"));
         if file.metadata()?.len() > LARGEST {
@@ -122,26 +158,32 @@ impl Journal {
             fs::rename(&path, &aside)?;
             file = opened(&path)?;
         }
-        let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(0))?;
-        file.read_to_end(&mut bytes)?;
-        let Recalled { header, mut record, damage } = recalled(&bytes, account, now);
+        let Recalled { header, mut record, damage } = recalled(BufReader::new(&file), account, now)?;
         record.number_from(now);
+        let damage = damage.or((was_there && header.is_none()).then_some("is empty: what was told is told again"));
+        let is_new = header.is_none();
         let id = header.map_or_else(new_id, |header| header.id);
-        let mut journal = Self { directory, name, id, file, length: 0, compact: 0, is_failing: false };
+        let length = file.metadata()?.len();
+        let mut journal = Self { directory, name, id, file, length, compact: length, is_failing: false };
         if let Some(damage) = damage {
             fs::copy(&path, &aside)?;
-            warn!(account, "{} {damage}", path.display());
-            warn!(account, "what cannot be used of {} is set aside as {}", path.display(), aside.display());
+            warn!(account, "{} {damage}; it is set aside as {}", path.display(), aside.display());
         }
-        journal.rewrite(&record)?;
-        Ok((journal, record))
+        // One that is whole is of use as it is, on a full disk too.
+        let written = if is_new || damage.is_some() { journal.rewrite(&record) } else { Ok(()) };
+        if written.is_err() && !was_there {
+            // An empty one would look like one that was lost.
+            let _left = fs::remove_file(&path);
+        }
+        written.map(|()| (journal, record))
     }
 
     /// What the exporter has told of `account`, as far as it can be read now; it may be writing a line at this moment.
     pub(super) fn glance(state: &Path, account: &str, now: DateTime<Utc>) -> Record {
         let path = state.join(DIRECTORY).join(format!("{account}.{OF_THE_EXPORTER}"));
-        recalled(&fs::read(path).unwrap_or_default(), account, now).record
+        let recalled = File::open(path).and_then(|file| recalled(BufReader::new(file), account, now));
+        recalled.map_or_else(|_| Record::new(account, now), |recalled| recalled.record)
     }
 
     /// Tells this journal from others.
@@ -151,7 +193,8 @@ impl Journal {
 
     /// Adds lines; what cannot be written is told once, and known until the process ends.
     pub(super) fn add(&mut self, tellings: &[Telling], record: &Record) {
-        let written = self.append(tellings);
+        // What could not be written before is in the record.
+        let written = if self.is_failing { self.rewrite(record) } else { self.append(tellings) };
         if written.is_err() {
             // Half a line would make the next one unreadable.
             let _cut = self.file.set_len(self.length);
@@ -177,10 +220,7 @@ impl Journal {
 
     fn append(&mut self, tellings: &[Telling]) -> io::Result<()> {
         let mut text = Vec::new();
-        for telling in tellings {
-            serde_json::to_writer(&mut text, &line(telling))?;
-            text.push(b'\n');
-        }
+        tellings.iter().try_for_each(|telling| write_line(&mut text, telling))?;
         self.file.write_all(&text)?;
         self.length += text.len() as u64;
         Ok(())
@@ -189,15 +229,21 @@ impl Journal {
     /// Writes it anew, with what the record remembers.
     fn rewrite(&mut self, record: &Record) -> io::Result<()> {
         let header = Header { version: VERSION, id: self.id.clone(), born: record.born() };
-        let mut text = serde_json::to_vec(&header)?;
-        text.push(b'\n');
-        for telling in record.tellings() {
-            serde_json::to_writer(&mut text, &line(telling))?;
-            text.push(b'\n');
-        }
-        durable::replace(&self.directory, &self.name, &format!(".{}~new-", self.name), &text)?;
+        durable::replace_by(&self.directory, &self.name, &beside(&self.name), |file| {
+            let mut out = BufWriter::new(file);
+            serde_json::to_writer(&mut out, &header)?;
+            out.write_all(b"\n")?;
+            let mut next = 0;
+            loop {
+                let some = record.tellings_since(next, AT_A_TIME);
+                let Some(last) = some.last() else { return out.flush() };
+                next = last.number + 1;
+                some.iter().try_for_each(|telling| write_line(&mut out, telling))?;
+            }
+        })?;
         self.file = opened(&self.path())?;
-        (self.length, self.compact) = (text.len() as u64, text.len() as u64);
+        self.length = self.file.metadata()?.len();
+        self.compact = self.length;
         Ok(())
     }
 }
@@ -223,28 +269,42 @@ struct Recalled {
     damage: Option<&'static str>,
 }
 
-fn recalled(bytes: &[u8], account: &str, now: DateTime<Utc>) -> Recalled {
+/// Recalls what a file tells, line by line.
+///
+/// # Errors
+/// Where it cannot be read.
+fn recalled(mut file: impl BufRead, account: &str, now: DateTime<Utc>) -> io::Result<Recalled> {
     let nothing = |damage| Recalled { header: None, record: Record::new(account, now), damage };
-    if bytes.is_empty() {
-        return nothing(None);
+    let mut text = Vec::new();
+    if file.read_until(b'\n', &mut text)? == 0 {
+        return Ok(nothing(None));
     }
-    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
-    let header = lines.next().and_then(|line| serde_json::from_slice::<Header>(line).ok());
+    let header = serde_json::from_slice::<Header>(&text).ok();
     let Some(header) = header.filter(|header| header.version == VERSION) else {
-        return nothing(Some("is damaged, or another version wrote it: what was told is told again"));
+        return Ok(nothing(Some("is damaged, or another version wrote it: what was told is told again")));
     };
     let mut record = Record::new(account, header.born.min(now));
     let mut is_whole = true;
-    for line in lines {
-        let line = serde_json::from_slice::<Line>(line).ok().filter(|_| line.ends_with(b"\n"));
-        match line.and_then(telling).filter(|telling| is_sound(telling, account, now)) {
-            Some(telling) => record.recall(telling),
+    loop {
+        text.clear();
+        if file.read_until(b'\n', &mut text)? == 0 {
+            break;
+        }
+        let line = serde_json::from_slice::<Line>(&text).ok().filter(|_| text.ends_with(b"\n"));
+        let is_next = |telling: &Telling| telling.number >= record.numbers().end;
+        match line.and_then(telling).filter(|telling| is_sound(telling, account, now) && is_next(telling)) {
+            Some(telling) => record.recall(&telling),
             None => is_whole = false,
         }
     }
     record.forget(now);
     let damage = "is cut short or damaged in part: some of what was told is told again";
-    Recalled { header: Some(header), record, damage: (!is_whole).then_some(damage) }
+    Ok(Recalled { header: Some(header), record, damage: (!is_whole).then_some(damage) })
+}
+
+fn write_line(out: &mut impl io::Write, telling: &Telling) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, &line(telling))?;
+    out.write_all(b"\n")
 }
 
 /// Whether an exporter of `account` can have told it: the clock may have been set back since, but no further than what is

@@ -1,11 +1,12 @@
 //! The record: what every document says, at its own time, revisions too.
 //!
-//! `record` decides for one account what is told and when, by what was told before; `place` says where in time a sample
-//! stands; `journal` keeps what was told over restarts. `page` is `/metrics/samples`: what was learnt in the last hours.
-//! `series` is what a sample belongs to, `openmetrics` the text of it. The same tellings go out by remote write, and the
+//! `record` decides for one account what is told and when, by what was told before, of which `dense` keeps the most in
+//! little memory; `place` says where in time a sample stands; `journal` keeps what was told over restarts. `buffer` holds
+//! the records of all accounts and gives `/metrics/samples`: what was learnt in the last hours. `series` is what a sample belongs to, `openmetrics` the text of it. The same tellings go out by remote write, and the
 //! backfill makes its samples by the same places, after what `told` knows to stand there.
 
 mod buffer;
+mod dense;
 mod journal;
 mod openmetrics;
 mod place;
@@ -23,6 +24,7 @@ use std::{
 
 pub(crate) use buffer::lines;
 pub use buffer::{JournalIn, Samples, USUAL_WINDOW};
+pub use journal::forget_journals;
 pub use openmetrics::{Format, Text};
 pub use place::Place;
 pub use record::{LEAST_BETWEEN, LOOK_BACK, MOST_DENSE, Record, Telling, Values};

@@ -32,12 +32,13 @@ pub struct Text<W: Write> {
     format: Format,
     line: Vec<u8>,
     lines: u64,
+    family: &'static str,
 }
 
 impl<W: Write> Text<W> {
     /// Text of that format, written to `out`, which should be buffered.
     pub const fn new(out: W, format: Format) -> Self {
-        Self { out, format, line: Vec::new(), lines: 0 }
+        Self { out, format, line: Vec::new(), lines: 0, family: "" }
     }
 
     /// Writes all points of `lines`; `help` knows the metrics.
@@ -45,19 +46,31 @@ impl<W: Write> Text<W> {
     /// # Errors
     /// Where `out` takes no more.
     pub fn write(&mut self, lines: &Lines, help: impl Fn(&str) -> &'static str) -> io::Result<()> {
-        let mut family = "";
         for (series, points) in lines {
-            let mut points = points.iter().map(|(time, value)| (*time, *value)).peekable();
-            if points.peek().is_none() {
-                continue;
-            }
-            if series.name != family {
-                family = series.name;
-                self.head(family, help(family))?;
-            }
-            self.series(series, points)?;
+            self.points(series, points.iter().map(|(time, value)| (*time, *value)), &help)?;
         }
         Ok(())
+    }
+
+    /// Writes the points of one series; the first of a metric comes after what `help` knows of it.
+    ///
+    /// # Errors
+    /// Where `out` takes no more.
+    pub fn points(
+        &mut self,
+        series: &Series,
+        points: impl Iterator<Item = (i64, f64)>,
+        help: impl Fn(&str) -> &'static str,
+    ) -> io::Result<()> {
+        let mut points = points.peekable();
+        if points.peek().is_none() {
+            return Ok(());
+        }
+        if series.name != self.family {
+            self.family = series.name;
+            self.head(series.name, help(series.name))?;
+        }
+        self.series(series, points)
     }
 
     fn head(&mut self, name: &str, help: &str) -> io::Result<()> {
@@ -66,11 +79,7 @@ impl<W: Write> Text<W> {
         writeln!(self.out, "# HELP {name} {help}\n# TYPE {name} gauge")
     }
 
-    /// Writes the points of one series.
-    ///
-    /// # Errors
-    /// Where `out` takes no more.
-    pub fn series(&mut self, series: &Series, points: impl Iterator<Item = (i64, f64)>) -> io::Result<()> {
+    fn series(&mut self, series: &Series, points: impl Iterator<Item = (i64, f64)>) -> io::Result<()> {
         self.line.clear();
         named(&mut self.line, series)?;
         let (name, mut value) = (self.line.len(), None);

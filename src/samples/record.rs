@@ -2,12 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Range,
     sync::Arc,
 };
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use super::{Place, Series, SeriesPoints};
+use super::{Place, Series, SeriesPoints, dense::Dense};
 use crate::{
     documents::DayFacts,
     metric::UNKNOWN,
@@ -24,8 +25,8 @@ const FIRST_DENSE: TimeDelta = TimeDelta::hours(48);
 pub const LEAST_BETWEEN: TimeDelta = TimeDelta::minutes(15);
 /// A document that is gone from one answer is gone if it is missing in another one so much later.
 const GONE_AFTER: TimeDelta = TimeDelta::minutes(10);
-/// The milliseconds of a second: a dense sample that is told again moves within its own second.
-const SECOND: i64 = 1_000;
+/// The milliseconds of a second.
+const SECOND: f64 = 1_000.0;
 /// How many dense samples are remembered of an account: a usual one has half as many in twenty days. More are not told.
 pub const MOST_DENSE: usize = 250_000;
 
@@ -51,6 +52,26 @@ impl Telling {
     }
 }
 
+/// What is remembered of a telling besides its dense samples.
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    learnt: DateTime<Utc>,
+    collection: &'static str,
+    place: Option<Place>,
+    /// How many samples it has, the dense ones included.
+    count: usize,
+    /// Where the values stand.
+    stamp: i64,
+    values: Vec<(Arc<Series>, f64)>,
+}
+
+impl Entry {
+    fn points(&self) -> impl Iterator<Item = SeriesPoints> {
+        self.values.iter().map(|(series, value)| (Arc::clone(series), vec![(self.stamp, *value)]))
+    }
+}
+
 /// What was told of a document.
 #[derive(Debug, Default)]
 pub(super) struct Document {
@@ -72,8 +93,10 @@ pub struct Record {
     account: String,
     born: DateTime<Utc>,
     documents: BTreeMap<(&'static str, Place), Document>,
-    dense: BTreeMap<Arc<Series>, BTreeMap<i64, f64>>,
-    tellings: VecDeque<Telling>,
+    dense: Dense,
+    entries: VecDeque<Entry>,
+    /// The series of documents, each once.
+    series: BTreeSet<Arc<Series>>,
     next: u64,
     revisions: BTreeMap<&'static str, u64>,
     lags: BTreeMap<&'static str, (i64, f64)>,
@@ -92,9 +115,9 @@ struct News {
 }
 
 impl News {
-    /// Adds a sample of a series of which those are `known`, unless it was told.
-    fn add(&mut self, series: &Arc<Series>, known: Option<&BTreeMap<i64, f64>>, time: i64, value: f64) {
-        let last = known.and_then(|known| last_within(known, time));
+    /// Adds a sample of a series, unless it was told: those are `known`.
+    fn add(&mut self, series: &Arc<Series>, known: &Dense, time: i64, value: f64) {
+        let last = known.last_within(series, time);
         let place = match last {
             Some((_, last)) if last == value => return,
             Some((last, _)) => last + 1,
@@ -120,8 +143,9 @@ impl Record {
             account: account.to_owned(),
             born,
             documents: BTreeMap::new(),
-            dense: BTreeMap::new(),
-            tellings: VecDeque::new(),
+            dense: Dense::default(),
+            entries: VecDeque::new(),
+            series: BTreeSet::new(),
             next: 0,
             revisions: BTreeMap::new(),
             lags: BTreeMap::new(),
@@ -134,9 +158,59 @@ impl Record {
         self.born
     }
 
-    /// All tellings that are remembered, oldest first.
-    pub fn tellings(&self) -> impl DoubleEndedIterator<Item = &Telling> {
-        self.tellings.iter()
+    /// The tellings with these numbers that are remembered, oldest first.
+    pub fn tellings(&self, numbers: Range<u64>) -> Vec<Telling> {
+        let mut dense = self.dense.told(numbers.clone());
+        let telling = |entry: &Entry| {
+            let dense = dense.remove(&entry.number).unwrap_or_default();
+            let told = entry.points().chain(dense).collect();
+            let Entry { number, learnt, collection, place, .. } = *entry;
+            Telling { number, learnt, collection, place, told }
+        };
+        self.entries.iter().filter(|entry| numbers.contains(&entry.number)).map(telling).collect()
+    }
+
+    /// The tellings from that number on, oldest first: so many at most, and with as many samples, or one of more.
+    pub fn tellings_since(&self, from: u64, most: usize) -> Vec<Telling> {
+        let mut room = most;
+        let fits = |entry: &&Entry| {
+            let is_first = room == most;
+            let count = entry.count.max(1);
+            let fits = count <= room || is_first;
+            room = room.saturating_sub(count);
+            fits
+        };
+        let open = self.entries.iter().filter(|entry| entry.number >= from);
+        let last = open.take_while(fits).last().map(|entry| entry.number);
+        last.map_or(vec![], |last| self.tellings(from..last + 1))
+    }
+
+    /// How many samples were told from that number on.
+    pub fn count_since(&self, from: u64) -> usize {
+        self.entries.iter().filter(|entry| entry.number >= from).map(|entry| entry.count).sum()
+    }
+
+    /// The points of the tellings with these numbers, by series and in order of time.
+    pub fn points(&self, numbers: Range<u64>) -> BTreeMap<Arc<Series>, Vec<(i64, f64)>> {
+        let mut points: BTreeMap<_, _> = self.dense.points(numbers.clone()).collect();
+        for (series, point) in
+            self.entries.iter().filter(|entry| numbers.contains(&entry.number)).flat_map(Entry::points)
+        {
+            points.entry(series).or_insert_with(Vec::new).extend(point);
+        }
+        points.values_mut().for_each(|points| points.sort_unstable_by_key(|(time, _)| *time));
+        points
+    }
+
+    /// The numbers of all that is remembered.
+    pub fn numbers(&self) -> Range<u64> {
+        self.entries.front().map_or(self.next, |entry| entry.number)..self.next
+    }
+
+    /// The numbers of what was learnt since then.
+    pub fn numbers_since(&self, since: DateTime<Utc>) -> Range<u64> {
+        let young = self.entries.iter().rev().take_while(|entry| entry.learnt >= since);
+        young.last().map_or(self.next, |entry| entry.number)..self.next
     }
 
     /// Numbers tellings from `now` on by the clock, so that none gets the number of one that was lost with its line.
@@ -149,11 +223,6 @@ impl Record {
         (now - LOOK_BACK).max(self.born - FIRST_DENSE)
     }
 
-    /// The number of the next telling.
-    pub const fn next_number(&self) -> u64 {
-        self.next
-    }
-
     /// What was told of the documents of a collection.
     pub(super) fn documents(&self, collection: &str) -> impl Iterator<Item = (Place, &Document)> {
         let of_it = self.documents.iter().filter(move |((of, _), _)| *of == collection);
@@ -162,13 +231,12 @@ impl Record {
 
     /// Where the last stands that was told of a dense sample, and which value that is.
     pub(super) fn last_of(&self, series: &Series, time: i64) -> Option<(i64, f64)> {
-        last_within(self.dense.get(series)?, time)
+        self.dense.last_within(series, time)
     }
 
     /// The newest time of which a dense metric was told, in milliseconds since 1970.
     pub fn newest(&self, metric: &str) -> Option<i64> {
-        let of_it = self.dense.iter().filter(|(series, _)| series.name == metric);
-        of_it.filter_map(|(_, points)| points.keys().next_back().copied()).max()
+        self.dense.newest(metric)
     }
 
     /// How many documents were told again because they changed, by collection.
@@ -182,26 +250,36 @@ impl Record {
     }
 
     /// Takes up what was told before, in the order in which it was.
-    pub(super) fn recall(&mut self, telling: Telling) {
+    pub(super) fn recall(&mut self, telling: &Telling) {
         self.next = self.next.max(telling.number.saturating_add(1));
-        match telling.place {
-            Some(place) => {
-                let document = self.documents.entry((telling.collection, place)).or_default();
-                document.learnt = telling.learnt;
-                let places = telling.told.iter().flat_map(|(_, points)| points).map(|(place, _)| *place);
-                document.last = places.fold(document.last, i64::max);
-                let last =
-                    |(series, points): &SeriesPoints| points.last().map(|(_, value)| (Arc::clone(series), *value));
-                document.values.extend(telling.told.iter().filter_map(last));
+        self.note_lag(telling);
+        let Telling { number, learnt, collection, place, .. } = *telling;
+        let mut entry = Entry { number, learnt, collection, place, count: telling.count(), stamp: 0, values: vec![] };
+        if let Some(place) = place {
+            entry.values.reserve_exact(telling.told.len());
+            for (series, (stamp, value)) in
+                telling.told.iter().filter_map(|(series, points)| Some((series, points.last()?)))
+            {
+                entry.stamp = *stamp;
+                entry.values.push((self.interned(series), *value));
             }
-            None => {
-                for (series, points) in &telling.told {
-                    self.dense.entry(Arc::clone(series)).or_default().extend(points.iter().copied());
-                }
-            }
+            let document = self.documents.entry((collection, place)).or_default();
+            document.learnt = learnt;
+            document.last = document.last.max(entry.stamp);
+            document.values.extend(entry.values.iter().cloned());
+        } else {
+            telling.told.iter().for_each(|(series, points)| self.dense.add(series, points, number));
         }
-        self.note_lag(&telling);
-        self.tellings.push_back(telling);
+        self.entries.push_back(entry);
+    }
+
+    /// The series as it is known: thousands of values are of a few hundred series.
+    fn interned(&mut self, series: &Arc<Series>) -> Arc<Series> {
+        if let Some(known) = self.series.get(series) {
+            return Arc::clone(known);
+        }
+        self.series.insert(Arc::clone(series));
+        Arc::clone(series)
     }
 
     /// Learns what documents of `collection` say of days and events. `whole` is the days of which the answer has all
@@ -306,13 +384,11 @@ impl Record {
         now: DateTime<Utc>,
     ) -> Option<Telling> {
         let within = self.dense_from(now)..=now;
-        let mut news =
-            News { room: MOST_DENSE.saturating_sub(self.dense.values().map(BTreeMap::len).sum()), ..News::default() };
+        let mut news = News { room: MOST_DENSE.saturating_sub(self.dense.len()), ..News::default() };
         runs(&mut |run| {
             let series = Arc::new(Series::of(&self.account, run.name, run.labels));
-            let known = self.dense.get(&series);
             let samples = run.samples.into_iter().filter(|(time, _)| within.contains(time));
-            samples.for_each(|(time, value)| news.add(&series, known, time.timestamp_millis(), value));
+            samples.for_each(|(time, value)| news.add(&series, &self.dense, time.timestamp_millis(), value));
         });
         if news.is_revised {
             *self.revisions.entry(collection).or_default() += 1;
@@ -337,14 +413,14 @@ impl Record {
         told: Vec<SeriesPoints>,
     ) -> Telling {
         let telling = Telling { number: self.next, learnt: now, collection, place, told };
-        self.recall(telling.clone());
+        self.recall(&telling);
         telling
     }
 
     fn note_lag(&mut self, telling: &Telling) {
         let newest = telling.told.iter().flat_map(|(_, points)| points).map(|(time, _)| *time).max();
         let Some(newest) = newest else { return };
-        let lag = (telling.learnt.timestamp_millis() - newest) as f64 / SECOND as f64;
+        let lag = (telling.learnt.timestamp_millis() - newest) as f64 / SECOND;
         let known = self.lags.entry(telling.collection).or_insert((newest, lag));
         if newest >= known.0 {
             *known = (newest, lag);
@@ -354,22 +430,15 @@ impl Record {
     /// Forgets what can be seen no more; whether there was any.
     pub(super) fn forget(&mut self, now: DateTime<Utc>) -> bool {
         let oldest = now - REMEMBERED;
-        let before = self.tellings.len();
-        while self.tellings.front().is_some_and(|telling| telling.learnt < oldest) {
-            self.tellings.pop_front();
+        let before = self.entries.len();
+        while self.entries.front().is_some_and(|entry| entry.learnt < oldest) {
+            self.entries.pop_front();
         }
         self.documents.retain(|(_, place), _| place.begin() >= oldest.timestamp_millis());
-        for points in self.dense.values_mut() {
-            *points = points.split_off(&oldest.timestamp_millis());
-        }
-        self.dense.retain(|_, points| !points.is_empty());
-        before > self.tellings.len()
+        self.dense.forget(oldest.timestamp_millis(), self.numbers().start);
+        self.series.retain(|series| Arc::strong_count(series) > 1);
+        before > self.entries.len()
     }
-}
-
-/// The last point within the second that begins at `time`.
-fn last_within(points: &BTreeMap<i64, f64>, time: i64) -> Option<(i64, f64)> {
-    points.range(time..time + SECOND).next_back().map(|(time, value)| (*time, *value))
 }
 
 /// What was part of a sum, or the state `unknown`, and is no more: it is zero. Any other value that Oura takes back stays.

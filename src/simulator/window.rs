@@ -49,7 +49,11 @@ impl Shelf<'_> {
         let day = self.view.life.day_of(self.collection.number, id);
         let documents = match (self.collection.kind, day) {
             (Kind::List, _) => self.edited(self.near(self.view.today(), self.view.today()).collect()),
-            (Kind::Dates, Some(day)) => self.edited(self.near(day, day).collect()),
+            (Kind::Dates, day) => {
+                // Of what an edit has added, the identifier tells no day.
+                let day = day.unwrap_or_else(|| self.view.today());
+                self.edited(self.near(day, day).collect())
+            }
             _ => Vec::new(),
         };
         let found = documents.into_iter().find(|document| document["id"].as_str() == Some(id));

@@ -4,7 +4,11 @@ use std::{env, ffi::OsString, io::BufRead as _, process::Stdio, sync::Arc, threa
 
 use chrono::{DateTime, Utc};
 use http_body_util::BodyExt as _;
-use hyper::Request;
+use hyper::{
+    Request,
+    body::Bytes,
+    header::{ACCEPT_ENCODING, HOST},
+};
 use oura_exporter::{
     clock::{Clock, ManualClock},
     config::{Accounts, Config, Flags},
@@ -20,7 +24,8 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     net::TcpListener,
     process::{Child, ChildStdout, Command},
-    sync::mpsc,
+    sync::{mpsc, watch},
+    task::JoinHandle,
 };
 
 /// What tells a process of its own when it is and where it serves.
@@ -43,6 +48,7 @@ pub(crate) fn variables(simulator: &Simulator, person: &str) -> Variables {
 pub(crate) struct ByHand {
     followers: Followers,
     pub(crate) server: Arc<Server>,
+    sending: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
 impl ByHand {
@@ -54,9 +60,13 @@ impl ByHand {
         config.poll_interval = Duration::from_secs(300);
         let patience = Patience { retries: 0, stagger: Duration::ZERO, ..Patience::default() };
         let address = address.parse().expect("an address");
-        let Exporter { server, poller, accounts, .. } =
+        let Exporter { server, poller, accounts, live } =
             Exporter::new(config, address, clock, patience).expect("an exporter");
-        Self { followers: poller.by_hand(accounts), server }
+        let sending = live.map(|live| {
+            let (stop, stopped) = watch::channel(false);
+            (stop, tokio::spawn(live.run(stopped)))
+        });
+        Self { followers: poller.by_hand(accounts), server, sending }
     }
 
     /// Asks for everything that is due.
@@ -66,9 +76,26 @@ impl ByHand {
 
     /// What it answers to whoever asks for that.
     pub(crate) async fn get(&self, path: &str) -> String {
-        let request = Request::get(path).header("host", "localhost").body(()).expect("a request");
-        let body = self.server.answer(&request).into_body().collect().await.expect("a body").to_bytes();
-        String::from_utf8(body.into()).expect("UTF-8")
+        String::from_utf8(self.answer(path, "identity").await.into()).expect("UTF-8")
+    }
+
+    /// The same, gzipped.
+    pub(crate) async fn get_gzipped(&self, path: &str) -> Bytes {
+        self.answer(path, "gzip").await
+    }
+
+    async fn answer(&self, path: &str, encoding: &str) -> Bytes {
+        let request = Request::get(path).header(HOST, "localhost").header(ACCEPT_ENCODING, encoding);
+        let answer = self.server.answer(&request.body(()).expect("a request"));
+        answer.into_body().collect().await.expect("a body").to_bytes()
+    }
+
+    /// Ends at once, as if it was killed.
+    pub(crate) async fn kill(self) {
+        if let Some((_, sending)) = self.sending {
+            sending.abort();
+            let _aborted = sending.await;
+        }
     }
 }
 
@@ -109,6 +136,14 @@ impl Process {
     /// Kills it.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("it was running");
+    }
+
+    /// A figure of its memory, in kB.
+    pub(crate) fn memory(&self, what: &str) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id().expect("it runs"));
+        let status = std::fs::read_to_string(status).expect("Linux");
+        let line = status.lines().find(|line| line.starts_with(what)).expect("a figure");
+        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
     }
 }
 

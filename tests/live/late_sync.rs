@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::{
     assert_same,
-    book::Told,
+    book::{Book, Told},
     by_hand::Process,
     common::{eventually, needs::there_are, servers::free_address, stores::Store},
     scene::{DAYS, SEED, Scene},
@@ -124,4 +124,41 @@ async fn a_week_of_late_documents_is_scraped_whole_from_an_exporter_that_is_kill
         assert_eq!(prometheus.own(refused).await.unwrap_or_default(), 0.0, "{refused}");
     }
     tell(&format!("{DAYS} days with {} kills", mortal.kills));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_window_late_samples_are_left_out_and_the_target_stays_up() {
+    if !there_are(&["prometheus"], "without_a_window_late_samples_are_left_out_and_the_target_stays_up") {
+        return;
+    }
+    let mut scene = Scene::new("alice").await;
+    scene.advance(TimeDelta::days(3));
+    scene.book = Book::new("alice", scene.now());
+    let mut mortal = Mortal::start(&scene).await;
+    mortal.look(&mut scene).await;
+    let config = scraping(&mortal.address).replace("out_of_order_time_window: 30d", "");
+    let prometheus = Store::prometheus(&config, &[RETENTION]).await;
+    let refused = async || {
+        let counts = [prometheus.own(REFUSALS[0]).await, prometheus.own(REFUSALS[1]).await];
+        counts.into_iter().flatten().sum::<f64>()
+    };
+    scraped(&prometheus).await;
+    let count = crate::count(&scene.book.told);
+    scene.advance(TimeDelta::hours(30));
+    mortal.look(&mut scene).await;
+    assert!(crate::count(&scene.book.told) > count + 1_000, "there is news");
+    let before = refused().await;
+    scraped(&prometheus).await;
+    assert_eq!(prometheus.now("min(min_over_time(up[1h]))").await, Some(1.0));
+    assert!(refused().await > before + 1_000.0, "they were left out");
+    // What came before the first sample of now, in an empty database, is there, and nothing that was never told.
+    for (series, points) in stored(&prometheus).await.iter().filter(|(series, _)| !crate::is_apart(series)) {
+        for (time, value) in points {
+            let told = scene.book.told.get(series).and_then(|told| told.get(time));
+            assert!(
+                told.is_some_and(|told| crate::is_same(*value, *told)),
+                "{series} at {time}: {value} and not {told:?}"
+            );
+        }
+    }
 }

@@ -129,7 +129,7 @@ pub(crate) fn readable(time: i64) -> String {
 
 /// How far a backfill says that it has come: what its one file in the state directory holds.
 pub(crate) fn cursor(state: &Path) -> Option<String> {
-    let mut files = fs::read_dir(state.join("progress")).ok()?.flatten();
+    let mut files = fs::read_dir(state.join("history")).ok()?.flatten();
     let is_cursor = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("backfill-");
     fs::read_to_string(files.find(|entry| is_cursor(&entry.file_name()))?.path()).ok()
 }
@@ -152,9 +152,31 @@ pub(crate) async fn settled(program: &Program) -> Page {
     .await
 }
 
-/// From when on dense samples are surely sent live, whenever in a test an exporter starts: they go back for two days.
+/// From when on dense samples are surely sent live, whenever in a test an exporter starts for the first time: they go back
+/// for two days.
 pub(crate) fn surely_sent() -> i64 {
-    (Utc::now() - TimeDelta::days(2) + TimeDelta::minutes(15)).timestamp_millis()
+    (Utc::now() - TimeDelta::hours(48) + TimeDelta::minutes(15)).timestamp_millis()
+}
+
+/// All that a program serves with its own time, whenever it learnt it, as a receiver names it.
+pub(crate) async fn served(program: &Program) -> Samples {
+    let page = program.get("/metrics/samples?learnt=14d").await.expect("a page");
+    let mut samples = Samples::default();
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let words: Vec<_> = line.rsplitn(3, ' ').collect();
+        let (time, value) = (words[0].parse().expect("milliseconds"), words[1].parse().expect("a number"));
+        samples.add(&as_sent(words[2]), time, value);
+    }
+    samples
+}
+
+/// A series of the page with the labels that a scrape puts on it.
+pub(crate) fn as_sent(series: &str) -> String {
+    let (name, labels) = series.trim_end_matches('}').split_once('{').expect("labels");
+    let own = labels.split("\",").map(|label| format!("{}\"", label.trim_end_matches('"')));
+    let mut all: Vec<_> = own.chain(["instance=\"localhost:10058\"".to_owned(), "job=\"oura\"".to_owned()]).collect();
+    all.sort();
+    format!("{name}{{{}}}", all.join(","))
 }
 
 /// What an exporter sends live that nobody disturbs, as far as it is surely sent.

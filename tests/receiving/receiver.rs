@@ -103,6 +103,8 @@ pub(crate) struct Kept {
     pub(crate) requests: usize,
     /// Samples in them, taken or not.
     pub(crate) sent: Sent,
+    /// Those that were taken, in the order in which they came.
+    pub(crate) arrived: Vec<(String, i64)>,
     pub(crate) authorizations: Vec<Option<String>>,
 }
 
@@ -110,7 +112,7 @@ struct Shared {
     behaviour: Mutex<Behaviour>,
     kept: Mutex<Kept>,
     came: watch::Sender<usize>,
-    clock: Clock,
+    clock: Mutex<Clock>,
 }
 
 /// A running receiver; it stops when it is dropped.
@@ -134,13 +136,19 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
         let root = format!("http://{}", listener.local_addr().expect("an address"));
         let (behaviour, kept) = (Mutex::new(behaviour), Mutex::default());
-        let shared = Arc::new(Shared { behaviour, kept, came: watch::Sender::new(0), clock });
+        let shared = Arc::new(Shared { behaviour, kept, came: watch::Sender::new(0), clock: Mutex::new(clock) });
         let server = tokio::spawn(run(listener, Arc::clone(&shared)));
         Self { root, shared, server }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("{}/api/v1/write", self.root)
+    }
+
+    /// The same, by another clock: before the first request.
+    pub(crate) fn by(self, clock: Clock) -> Self {
+        *lock(&self.shared.clock) = clock;
+        self
     }
 
     /// Has it have these already.
@@ -260,7 +268,7 @@ impl Shared {
         let mut kept = lock(&self.kept);
         kept.requests += 1;
         kept.sent.note(parsed);
-        kept.violations.extend(parsed.violations(self.clock.now().timestamp_millis()));
+        kept.violations.extend(parsed.violations(lock(&self.clock).now().timestamp_millis()));
         kept.authorizations.push(authorization);
         kept.requests - 1
     }
@@ -280,6 +288,7 @@ impl Kept {
     /// Takes all of it; the first value of a time stays.
     fn take(&mut self, parsed: &Parsed) {
         for (series, time, value) in parsed.samples() {
+            self.arrived.push((series.to_owned(), time));
             if let Some(other) = self.samples.add(series, time, value) {
                 self.violations.push(format!("{series} at {time}: {value} after {other}"));
             }

@@ -16,6 +16,10 @@ const LOOK_BACK: i64 = 14;
 /// No tag of the simulator is longer, in days.
 const LONGEST_TAG: i64 = 10;
 
+/// When a night ended, and whether it would not grow any more.
+const NIGHT_END: &str = "oura_sample_night_bedtime_end_timestamp_seconds";
+const NIGHT_SETTLED: &str = "oura_sample_night_settled";
+
 /// Values by day.
 pub(crate) type Days = BTreeMap<NaiveDate, Values>;
 
@@ -79,6 +83,25 @@ impl History<'_> {
         !of_type("long_sleep") && !is_scored && !is_over
     }
 
+    /// Whether a night that ended then would not grow any more, as far as could be known at a look: the ring had synced half
+    /// an hour past it, or six hours had gone by.
+    fn is_settled(&self, end: DateTime<Utc>, look: DateTime<Utc>) -> bool {
+        let enough = end + TimeDelta::minutes(30);
+        look >= end + TimeDelta::hours(6)
+            || (look >= enough && !self.simulator.syncs(self.person, enough, look).is_empty())
+    }
+
+    /// A day's values as they were read at a look.
+    fn values(&self, collection: &str, day: NaiveDate, look: DateTime<Utc>) -> Values {
+        let documents = self.of_day(collection, day, look);
+        let mut values = values(collection, day, &documents);
+        if let Some(end) = values.get(NIGHT_END) {
+            let end = DateTime::from_timestamp(*end as i64, 0).expect("a time");
+            values.insert(NIGHT_SETTLED.to_owned(), f64::from(u8::from(self.is_settled(end, look))));
+        }
+        values
+    }
+
     /// What the record must say of a day at the end of `looks`: of each series what was last said of it. What Oura takes
     /// back stays, but the parts of a sum of which nothing is left are zero.
     pub(crate) fn told(&self, collection: &str, day: NaiveDate, looks: &[DateTime<Utc>]) -> Values {
@@ -91,7 +114,7 @@ impl History<'_> {
             if collection == "sleep" && self.waits_for_a_night(day, &documents, look) {
                 continue;
             }
-            let now = values(collection, day, &documents);
+            let now = self.values(collection, day, look);
             let labels: BTreeSet<_> = now.keys().map(|series| labels_of(series)).collect();
             let is_over = |series: &str| is_tally(series) && !labels.contains(labels_of(series));
             told.iter_mut().filter(|(series, _)| is_over(series)).for_each(|(_, value)| *value = 0.0);

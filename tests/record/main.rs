@@ -35,11 +35,8 @@ const TRIES: usize = 20;
 const QUESTIONS: usize = 200;
 const RETENTION: &str = "--storage.tsdb.retention.time=10y";
 
-/// The hour at which a life of so many days must begin to end three hours ago.
-fn beginning(days: i64) -> DateTime<Utc> {
-    let now = Utc::now().timestamp() - 3 * 3600;
-    DateTime::from_timestamp(now - now.rem_euclid(3600), 0).expect("a time") - TimeDelta::days(days)
-}
+/// When the long life begins: always the same, so that each run is like the last. It has the autumn's clock change.
+const BEGINNING: &str = "2026-07-28T21:00:00Z";
 
 fn scraping(address: &str) -> String {
     format!(
@@ -47,7 +44,7 @@ fn scraping(address: &str) -> String {
          - job_name: oura\n  scrape_interval: 5s\n  static_configs: [{{targets: ['{address}']}}]\n\
          - job_name: oura-samples\n  metrics_path: /metrics/samples\n  static_configs: [{{targets: ['{address}']}}]\n  \
          metric_relabel_configs: [{{target_label: job, replacement: oura}}]\n\
-         storage: {{tsdb: {{out_of_order_time_window: 400d}}}}\n"
+         storage: {{tsdb: {{out_of_order_time_window: 3650d}}}}\n"
     )
 }
 
@@ -163,7 +160,7 @@ async fn every_day_stands_in_the_database_as_oura_finally_says_it() {
     }
     let mut random = Rng::with_seed(11);
     let victoria = Store::victoria_metrics(&["-retentionPeriod=10y"]).await;
-    let start = beginning(DAYS);
+    let start = BEGINNING.parse().expect("a time");
     let mut world = World::new(Course {
         people: PEOPLE,
         start,

@@ -1,0 +1,322 @@
+//! Journals that are cut short, damaged, too new, out of reach or full: the page goes on, with one warning, and nothing is
+//! lost but the knowledge of what was told.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt as _, chown},
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use oura_exporter::{
+    clock::{Clock, ManualClock},
+    simulator::Recorded,
+};
+use rustix::process::geteuid;
+use tokio::process::Command;
+
+use crate::{
+    common::{Program, eventually, needs::own_disks_are_there},
+    receiving::Place,
+};
+
+/// Documents with days, and rows with times of their own.
+const SOME: &str = "daily_readiness,heartrate";
+
+/// A service whose time stands still, for the exporter a few hours ago.
+async fn place() -> (Place, ManualClock) {
+    let now = DateTime::from_timestamp(Utc::now().timestamp(), 0).expect("a time");
+    let (clock, hand) = Clock::driven_from(now - TimeDelta::hours(8));
+    let mut place = Place::of("alice", clock).await;
+    place.collections = SOME;
+    (place, hand)
+}
+
+fn journal(place: &Place) -> PathBuf {
+    place.path("state").join("samples/alice.journal")
+}
+
+/// All samples that a program serves, whenever it learnt them.
+async fn samples(program: &Program) -> BTreeSet<String> {
+    program.ready().await;
+    let page = program.get("/metrics/samples?learnt=14d").await.expect("a page");
+    page.lines().filter(|line| line.starts_with("oura_sample_")).map(str::to_owned).collect()
+}
+
+/// The same without the milliseconds of days, which say when they were learnt.
+fn undated(samples: &BTreeSet<String>) -> BTreeSet<String> {
+    let without = |line: &String| {
+        let (sample, time) = line.rsplit_once(' ').expect("a time");
+        if line.starts_with("oura_sample_readiness") {
+            format!("{sample} {}", &time[..time.len() - 7])
+        } else {
+            line.clone()
+        }
+    };
+    samples.iter().map(without).collect()
+}
+
+/// What it warned of, but for the interval that tests have.
+fn warnings(log: &str) -> Vec<&str> {
+    log.lines().filter(|line| line.contains(" WARN ") && !line.contains("OURA_POLL_INTERVAL")).collect()
+}
+
+/// Runs the program until it has asked for everything; its samples and warnings.
+async fn run(command: &mut Command) -> (BTreeSet<String>, String) {
+    let program = Program::start(command).await;
+    let samples = samples(&program).await;
+    let page = program.get("/metrics").await.expect("a page");
+    assert!(page.contains("oura_up{account=\"alice\"} 1"), "{page}");
+    let (code, log) = program.terminate().await;
+    assert_eq!(code, Some(0), "{log}");
+    (samples, log)
+}
+
+#[tokio::test]
+async fn a_good_journal_is_private_and_knows_what_was_told() {
+    let (place, _hand) = place().await;
+    let (first, log) = run(&mut place.program("state")).await;
+    assert!(first.len() > 1_000 && warnings(&log).is_empty(), "{} samples: {log}", first.len());
+    let path = journal(&place);
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode(&path), mode(path.parent().expect("a directory"))), (0o600, 0o700));
+    let before = fs::read(&path).expect("a journal");
+    let (again, log) = run(&mut place.program("state")).await;
+    assert_eq!(again, first, "nothing is told anew, and what was told is served as before: {log}");
+    assert!(warnings(&log).is_empty(), "{log}");
+    assert_eq!(fs::read(&path).expect("a journal"), before, "and nothing is noted anew");
+}
+
+/// A way to spoil a journal, and what is said of it.
+type Spoil = (&'static str, fn(&Path, &[u8]), &'static str);
+
+const SPOILT: &[Spoil] = &[
+    ("cut short", |path, text| fs::write(path, &text[..text.len() - 60]).expect("it is written"), "cut short"),
+    ("cut short at its first line", |path, text| fs::write(path, &text[..30]).expect("it is written"), "damaged"),
+    (
+        "cut short between lines",
+        |path, text| {
+            let end = text[..text.len() - 1].iter().rposition(|byte| *byte == b'\n').expect("lines") + 1;
+            fs::write(path, &text[..end]).expect("it is written");
+        },
+        "",
+    ),
+    (
+        "a line of another kind",
+        |path, text| fs::write(path, [text, b"{\"number\":1}\n"].concat()).expect("it is written"),
+        "damaged in part",
+    ),
+    (
+        "a newer version",
+        |path, text| {
+            let text = String::from_utf8(text.to_owned()).expect("UTF-8");
+            fs::write(path, text.replacen("\"version\":1", "\"version\":2", 1)).expect("it is written");
+        },
+        "another version wrote it",
+    ),
+    ("no journal at all", |path, _| fs::write(path, b"\x00\xff\xfe nothing\n").expect("it is written"), "damaged"),
+    ("0 bytes", |path, _| fs::write(path, b"").expect("it is written"), "is empty"),
+];
+
+#[tokio::test]
+async fn a_spoilt_journal_is_set_aside_with_one_warning_and_what_it_does_not_say_is_told_again() {
+    let (place, _hand) = place().await;
+    let (first, _) = run(&mut place.program("state")).await;
+    let (path, good) = (journal(&place), fs::read(journal(&place)).expect("a journal"));
+    for (how, spoil, words) in SPOILT {
+        spoil(&path, &good);
+        let spoilt = fs::read(&path).expect("a journal");
+        let (again, log) = run(&mut place.program("state")).await;
+        assert_eq!(undated(&again), undated(&first), "{how}: nothing is lost, and nothing there twice");
+        let (warned, aside) = (warnings(&log), fs::read(path.with_extension("journal.damaged")).ok());
+        if words.is_empty() {
+            assert!(warned.is_empty() && aside.is_none(), "{how}: {log}");
+        } else {
+            assert!(warned.len() == 1 && warned[0].contains(words), "{how}, one warning: {log}");
+            assert!(warned[0].contains("alice.journal.damaged"), "{how}, where it is: {log}");
+            assert_eq!(aside.as_ref(), Some(&spoilt), "{how}: it is set aside as it was");
+            fs::remove_file(path.with_extension("journal.damaged")).expect("it was there");
+        }
+        let (at_last, log) = run(&mut place.program("state")).await;
+        assert_eq!(at_last, again, "{how}: the new journal is as good as any: {log}");
+        assert!(warnings(&log).is_empty(), "{how}: {log}");
+    }
+}
+
+/// Lets nobody but another user read it: of a process that is the administrator's, as one that is only there for itself
+/// sees it.
+fn forbid(path: &Path) -> bool {
+    let is_root = geteuid().is_root();
+    if is_root {
+        chown(path, Some(1), Some(1)).expect("the administrator may");
+    } else {
+        fs::set_permissions(path, Permissions::from_mode(0)).expect("it is ours");
+    }
+    is_root
+}
+
+/// The program, behind these words.
+fn behind(place: &Place, words: &[&str]) -> Command {
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).arg(env!("CARGO_BIN_EXE_oura-exporter"));
+    place.equip(&mut command, "state");
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command
+}
+
+/// What cannot be a journal is told once, however often it is asked, and the page goes on from memory.
+async fn goes_on_from_memory(place: &Place, hand: &ManualClock, mut command: Command, words: &str) {
+    let program = Program::start(command.env("OURA_POLL_INTERVAL", "1s")).await;
+    let first = samples(&program).await;
+    assert!(first.len() > 1_000, "{words}: {} samples", first.len());
+    hand.advance(TimeDelta::hours(2));
+    let more = async || Some(samples(&program).await).filter(|samples| samples.len() > first.len());
+    let more = eventually("what is new", more).await;
+    assert!(first.is_subset(&more), "{words}: what was told stays");
+    asked_again(place).await;
+    assert_eq!(samples(&program).await, more, "{words}: nothing is told twice");
+    let (_, log) = program.terminate().await;
+    let warned = warnings(&log);
+    assert!(warned.len() == 1 && warned[0].contains("kept in memory only"), "{words}, one warning: {log}");
+    assert!(warned[0].contains(words) && warned[0].contains("OURA_STATE_DIR"), "{words}: {log}");
+}
+
+/// Waits until everything was asked for three times more.
+async fn asked_again(place: &Place) {
+    place.simulator.forget_requests();
+    let is_heart = |request: &Recorded| request.path.ends_with("/heartrate");
+    let often = async || (place.simulator.requests().into_iter().filter(is_heart).count() >= 3).then_some(());
+    eventually("more polls", often).await;
+}
+
+#[tokio::test]
+async fn a_journal_that_may_not_be_read_stays_as_it_is() {
+    if !own_disks_are_there("a_journal_that_may_not_be_read_stays_as_it_is") {
+        return;
+    }
+    let (place, hand) = place().await;
+    run(&mut place.program("state")).await;
+    let before = fs::read(journal(&place)).expect("a journal");
+    let command = if forbid(&journal(&place)) { behind(&place, &["unshare", "-r"]) } else { place.program("state") };
+    goes_on_from_memory(&place, &hand, command, "Permission denied").await;
+    if geteuid().is_root() {
+        assert_eq!(fs::read(journal(&place)).expect("a journal"), before);
+    }
+}
+
+#[tokio::test]
+async fn a_directory_in_its_place_or_a_file_in_that_of_its_directory_stays_as_it_is() {
+    let (place, hand) = place().await;
+    fs::create_dir_all(journal(&place)).expect("a directory");
+    goes_on_from_memory(&place, &hand, place.program("state"), "Is a directory").await;
+    assert!(journal(&place).is_dir());
+    fs::remove_dir_all(place.path("state/samples")).expect("it is there");
+    fs::write(place.path("state/samples"), "not a directory").expect("a file");
+    goes_on_from_memory(&place, &hand, place.program("state"), "exists").await;
+}
+
+#[tokio::test]
+async fn without_a_state_directory_it_says_so_once() {
+    let (place, hand) = place().await;
+    let mut command = place.program("state");
+    command.env_remove("OURA_STATE_DIR");
+    goes_on_from_memory(&place, &hand, command, "there is no state directory").await;
+}
+
+#[tokio::test]
+async fn what_another_process_has_is_left_to_it() {
+    let (place, hand) = place().await;
+    let first = Program::start(&mut place.program("state")).await;
+    let told = samples(&first).await;
+    let before = fs::read(journal(&place)).expect("a journal");
+    goes_on_from_memory(&place, &hand, place.program("state"), "another process has it").await;
+    assert_eq!(fs::read(journal(&place)).expect("a journal"), before);
+    assert_eq!(samples(&first).await, told);
+    let (_, log) = first.terminate().await;
+    assert!(warnings(&log).is_empty(), "{log}");
+}
+
+/// A program whose state is on a disk of its own, where it is mounted for the program, and where for us.
+struct OnADisk {
+    program: Program,
+    seen: PathBuf,
+}
+
+impl OnADisk {
+    /// With what there is in the state directory; full from the start, if it is to be.
+    async fn start(place: &Place, is_full: bool) -> Self {
+        let state = place.path("state");
+        fs::create_dir_all(&state).expect("a place to mount");
+        let fill = if is_full { "head -c 9M /dev/zero > \"$0/filling\" 2>/dev/null;" } else { "" };
+        let script = format!(
+            "cp -r \"$0\" \"$0.kept\" && mount -t tmpfs -o size=4m,mode=700 tmpfs \"$0\" && \
+             cp -r \"$0.kept/.\" \"$0/\"; {fill} exec \"$@\""
+        );
+        let mut command = behind(place, &["unshare", "-rm", "sh", "-c", &script, state.to_str().expect("UTF-8")]);
+        let program = Program::start(command.env("OURA_POLL_INTERVAL", "1s").stdout(Stdio::null())).await;
+        let process = Path::new("/proc").join(program.child.id().expect("it runs").to_string()).join("root");
+        let seen = process.join(state.strip_prefix("/").expect("absolute"));
+        fs::remove_dir_all(place.path("state.kept")).expect("a copy");
+        Self { program, seen }
+    }
+
+    fn fill(&self) {
+        let mut filling = fs::File::create(self.seen.join("filling")).expect("a file");
+        while std::io::Write::write_all(&mut filling, &[0; 512]).is_ok() {}
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.seen.join("filling")).expect("it is there");
+    }
+
+    /// Has something be new, and waits for it; all samples then.
+    async fn news(&self, hand: &ManualClock) -> BTreeSet<String> {
+        let before = samples(&self.program).await.len();
+        hand.advance(TimeDelta::hours(2));
+        let more = async || Some(samples(&self.program).await).filter(|samples| samples.len() > before);
+        eventually("what is new", more).await
+    }
+}
+
+#[tokio::test]
+async fn on_a_disk_that_fills_up_and_is_emptied_again_nothing_is_forgotten() {
+    if !own_disks_are_there("on_a_disk_that_fills_up_and_is_emptied_again_nothing_is_forgotten") {
+        return;
+    }
+    let (place, hand) = place().await;
+    let disk = OnADisk::start(&place, false).await;
+    samples(&disk.program).await;
+    disk.fill();
+    let full = disk.news(&hand).await;
+    asked_again(&place).await;
+    assert_eq!(samples(&disk.program).await, full, "nothing is told twice");
+    disk.make_room();
+    let all = disk.news(&hand).await;
+    assert!(full.is_subset(&all));
+    let kept = fs::read(disk.seen.join("samples/alice.journal")).expect("a journal");
+    let (_, log) = disk.program.terminate().await;
+    assert!(log.contains("alice.journal can be written again"), "{log}");
+    let warned = warnings(&log);
+    assert!(warned.len() == 1 && warned[0].contains("No space left"), "one warning: {log}");
+    fs::create_dir_all(place.path("state/samples")).expect("a directory");
+    fs::write(journal(&place), kept).expect("it is written");
+    let (again, log) = run(&mut place.program("state")).await;
+    assert_eq!(again, all, "what was told while the disk was full is known as well: {log}");
+}
+
+#[tokio::test]
+async fn on_a_disk_that_is_full_from_the_start_a_journal_that_is_there_is_read() {
+    if !own_disks_are_there("on_a_disk_that_is_full_from_the_start_a_journal_that_is_there_is_read") {
+        return;
+    }
+    let (place, hand) = place().await;
+    let (first, _) = run(&mut place.program("state")).await;
+    let disk = OnADisk::start(&place, true).await;
+    assert_eq!(samples(&disk.program).await, first, "nothing is told anew");
+    disk.news(&hand).await;
+    let (_, log) = disk.program.terminate().await;
+    let warned = warnings(&log);
+    assert!(warned.len() == 1 && warned[0].contains("No space left"), "one warning: {log}");
+}
