@@ -47,7 +47,7 @@ fn weight(range: &str, kind: &str) -> Option<f32> {
 
 /// `body` as one gzip member, at the fastest level.
 pub fn gzip(body: &[u8]) -> Bytes {
-    let mut gzip = Gzip::new();
+    let mut gzip = Gzip::begin();
     let written = gzip.write_all(body).and_then(|()| gzip.finish());
     written.expect("writing to memory does not fail")
 }
@@ -57,8 +57,7 @@ pub struct Gzip(GzEncoder<Vec<u8>>);
 
 impl Gzip {
     /// Nothing yet.
-    #[allow(clippy::new_without_default)] // there is no default of it that anybody would look for
-    pub fn new() -> Self {
+    pub fn begin() -> Self {
         Self(GzEncoder::new(Vec::new(), Compression::fast()))
     }
 

@@ -245,7 +245,7 @@ impl Samples {
 
     /// All that was learnt since then, gzipped as it is written: the text itself would be ten times as long.
     fn gzipped(&self, format: Format, since: DateTime<Utc>) -> Bytes {
-        let out = BufWriter::with_capacity(AT_A_TIME, http::Gzip::new());
+        let out = BufWriter::with_capacity(AT_A_TIME, http::Gzip::begin());
         let gzipped = self.text(out, format, since).into_inner().map_err(IntoInnerError::into_error);
         gzipped.and_then(http::Gzip::finish).expect("writing to memory does not fail")
     }

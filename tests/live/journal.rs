@@ -152,7 +152,7 @@ fn forbid(path: &Path) -> bool {
     if is_root {
         chown(path, Some(1), Some(1)).expect("the administrator may");
     } else {
-        fs::set_permissions(path, Permissions::from_mode(0)).expect("it is ours");
+        fs::set_permissions(path, Permissions::from_mode(0o000)).expect("it is ours");
     }
     is_root
 }

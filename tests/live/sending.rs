@@ -161,14 +161,17 @@ async fn each_telling_is_sent_once_and_in_order_over_outages_and_restarts() {
         }
         sender.advance();
     }
-    let seen = receiver.kept();
-    seen.assert_proper("outages and restarts");
-    assert_same(&kept(&seen), &expected(&sender.scene.book.told), "sent live");
-    assert_eq!(seen.arrived.len(), seen.samples.len(), "each was taken once");
     assert!(in_vain >= 2, "asked in {in_vain} steps of outages");
-    assert_in_order(&seen);
-    let page = sender.page().await;
-    assert_eq!(page.get("oura_remote_write_refused_samples_total"), Some(0.0));
+    assert_sent_once(&sender, &receiver.kept()).await;
+}
+
+/// All that was told was sent, each of it once and in order, and nothing was refused.
+async fn assert_sent_once(sender: &Sender, seen: &Kept) {
+    seen.assert_proper("outages and restarts");
+    assert_same(&kept(seen), &expected(&sender.scene.book.told), "sent live");
+    assert_eq!(seen.arrived.len(), seen.samples.len(), "each was taken once");
+    assert_in_order(seen);
+    assert_eq!(sender.page().await.get("oura_remote_write_refused_samples_total"), Some(0.0));
     tell(&format!("{} samples in {} requests", seen.samples.len(), seen.requests));
 }
 
