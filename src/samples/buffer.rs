@@ -171,6 +171,8 @@ impl Samples {
         if kept.record.is_full() && !std::mem::replace(&mut kept.is_told_full, true) {
             warn!(account, "more than {MOST_DENSE} dense samples in twenty days; the others are left out");
         }
+        // What Oura has taken back is a revision, and nothing to be told.
+        self.stats.note(account, collection, &kept.record);
         if told.is_empty() {
             return;
         }
@@ -178,7 +180,6 @@ impl Samples {
         if let Some(journal) = &mut kept.journal {
             journal.add(&told, &kept.record);
         }
-        self.stats.note(account, collection, &kept.record);
         self.version.fetch_add(1, Ordering::Relaxed);
         drop(records);
         self.news.notify_one();

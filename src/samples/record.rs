@@ -26,7 +26,7 @@ pub const LEAST_BETWEEN: TimeDelta = TimeDelta::minutes(15);
 /// A document that is gone from one answer is gone if it is missing in another one so much later.
 const GONE_AFTER: TimeDelta = TimeDelta::minutes(10);
 /// The milliseconds of a second.
-const SECOND: f64 = 1_000.0;
+const SECOND: i64 = 1_000;
 /// How many dense samples are remembered of an account: a usual one has half as many in twenty days. More are not told.
 pub const MOST_DENSE: usize = 250_000;
 
@@ -80,7 +80,7 @@ pub(super) struct Document {
     /// The last that was told of each series.
     pub(super) values: Values,
     /// The latest place of any of it, in milliseconds since 1970.
-    last: i64,
+    pub(super) last: i64,
     /// What Oura has taken back of it, which stays in the record.
     taken_back: BTreeSet<Arc<Series>>,
     /// Since when it has been missing from the answers.
@@ -99,6 +99,8 @@ pub struct Record {
     series: BTreeSet<Arc<Series>>,
     next: u64,
     revisions: BTreeMap<&'static str, u64>,
+    /// When a revision of values was counted last.
+    revised: BTreeMap<&'static str, DateTime<Utc>>,
     lags: BTreeMap<&'static str, (i64, f64)>,
     is_full: bool,
 }
@@ -115,14 +117,10 @@ struct News {
 }
 
 impl News {
-    /// Adds a sample of a series, unless it was told: those are `known`.
-    fn add(&mut self, series: &Arc<Series>, known: &Dense, time: i64, value: f64) {
-        let last = known.last_within(series, time);
-        let place = match last {
-            Some((_, last)) if last == value => return,
-            Some((last, _)) => last + 1,
-            None => time,
-        };
+    /// Adds the sample of a series' second, unless it was told: those are `known`.
+    fn add(&mut self, series: &Arc<Series>, known: &Dense, second: i64, value: f64) {
+        let last = known.last_within(series, second);
+        let Some(place) = place_after(last, second, value) else { return };
         if self.room == 0 {
             self.is_full = true;
             return;
@@ -131,6 +129,20 @@ impl News {
         self.is_revised |= last.is_some();
         self.new.entry(Arc::clone(series)).or_default().insert(place, value);
     }
+}
+
+/// Where a dense sample of a second is told of which this was the last; none if that says the same.
+pub(super) fn place_after(last: Option<(i64, f64)>, second: i64, value: f64) -> Option<i64> {
+    match last {
+        Some((_, last)) if last == value => None,
+        Some((place, _)) => Some(place + 1),
+        None => Some(second),
+    }
+}
+
+/// Points in milliseconds by their second: of several of one second, the last counts.
+pub(super) fn by_second(points: impl IntoIterator<Item = (i64, f64)>) -> BTreeMap<i64, f64> {
+    points.into_iter().map(|(time, value)| (time.div_euclid(SECOND) * SECOND, value)).collect()
 }
 
 /// Values of one document, by series.
@@ -148,6 +160,7 @@ impl Record {
             series: BTreeSet::new(),
             next: 0,
             revisions: BTreeMap::new(),
+            revised: BTreeMap::new(),
             lags: BTreeMap::new(),
             is_full: false,
         }
@@ -359,6 +372,7 @@ impl Record {
         }
         if is_revision {
             *self.revisions.entry(collection).or_default() += 1;
+            self.revised.insert(collection, now);
         }
         let told = changed.into_iter().map(|(series, value)| (series, vec![(stamp, value)])).collect();
         Some(self.told(now, collection, Some(place), told))
@@ -384,19 +398,30 @@ impl Record {
         now: DateTime<Utc>,
     ) -> Option<Telling> {
         let within = self.dense_from(now)..=now;
-        let mut news = News { room: MOST_DENSE.saturating_sub(self.dense.len()), ..News::default() };
+        let mut seen = BTreeMap::<Arc<Series>, BTreeMap<i64, f64>>::new();
         runs(&mut |run| {
             let series = Arc::new(Series::of(&self.account, run.name, run.labels));
             let samples = run.samples.into_iter().filter(|(time, _)| within.contains(time));
-            samples.for_each(|(time, value)| news.add(&series, &self.dense, time.timestamp_millis(), value));
+            let points = samples.map(|(time, value)| (time.timestamp_millis(), value));
+            seen.entry(series).or_default().extend(by_second(points));
         });
+        let mut news = News { room: MOST_DENSE.saturating_sub(self.dense.len()), ..News::default() };
+        for (series, points) in &seen {
+            points.iter().for_each(|(second, value)| news.add(series, &self.dense, *second, *value));
+        }
         if news.is_revised {
-            *self.revisions.entry(collection).or_default() += 1;
+            self.count_revised_dense(collection, now);
         }
         self.is_full |= news.is_full;
         let told: Vec<_> =
             news.new.into_iter().map(|(series, points)| (series, points.into_iter().collect())).collect();
         (!told.is_empty()).then(|| self.told(now, collection, None, told))
+    }
+
+    /// Counts a document whose dense samples have changed, unless it was counted a moment ago for its values.
+    fn count_revised_dense(&mut self, collection: &'static str, now: DateTime<Utc>) {
+        let is_counted = self.revised.get(collection).is_some_and(|at| (now - *at).abs() < LEAST_BETWEEN);
+        *self.revisions.entry(collection).or_default() += u64::from(!is_counted);
     }
 
     /// Whether there were more dense samples than are remembered.
@@ -420,7 +445,7 @@ impl Record {
     fn note_lag(&mut self, telling: &Telling) {
         let newest = telling.told.iter().flat_map(|(_, points)| points).map(|(time, _)| *time).max();
         let Some(newest) = newest else { return };
-        let lag = (telling.learnt.timestamp_millis() - newest) as f64 / SECOND;
+        let lag = (telling.learnt.timestamp_millis() - newest) as f64 / SECOND as f64;
         let known = self.lags.entry(telling.collection).or_insert((newest, lag));
         if newest >= known.0 {
             *known = (newest, lag);

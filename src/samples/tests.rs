@@ -1,10 +1,10 @@
 //! The record by hand: what is told, when, and what a restart knows of it.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use super::{Place, Record, Series, Telling, journal::Journal};
+use super::{Place, Record, Series, Telling, Told, journal::Journal};
 use crate::{
     documents::DayFacts,
     observation::{DateRange, LabelValue, Observation, Run},
@@ -169,6 +169,23 @@ fn a_dense_sample_is_told_at_its_second_and_a_changed_one_a_millisecond_later() 
     assert!(dense(&mut record, &[("2026-11-20T06:00:00Z", 1.0)], morning()).is_empty(), "years are for the backfill");
 }
 
+#[test]
+fn of_several_samples_of_one_second_the_last_counts_and_none_is_told_again() {
+    let second = at("2026-11-22T05:00:00Z").timestamp_millis();
+    for times in [
+        ["2026-11-22T05:00:00.100Z", "2026-11-22T05:00:00.700Z", "2026-11-22T05:00:00.999Z"],
+        ["2026-11-22T05:00:00Z", "2026-11-22T05:00:00Z", "2026-11-22T05:00:00.001Z"],
+        ["2026-11-22T05:00:00.999Z", "2026-11-22T05:00:00.5Z", "2026-11-22T05:00:00Z"],
+    ] {
+        let mut record = anna();
+        let [one, two, three] = times;
+        let samples = [(one, 60.0), (two, 61.0), (three, 62.0)];
+        assert_eq!(dense(&mut record, &samples, morning()), [(second, 62.0)], "{times:?}");
+        assert!(dense(&mut record, &samples, morning()).is_empty(), "{times:?}");
+        assert_eq!(dense(&mut record, &samples[..2], morning()), [(second + 1, 61.0)], "{times:?}");
+    }
+}
+
 fn opened(state: &Path, now: DateTime<Utc>) -> (Journal, Record) {
     Journal::open(state, "anna", now).unwrap()
 }
@@ -228,6 +245,25 @@ fn with_the_clock_set_back_a_revision_still_stands_after_what_it_revises() {
         let told = revised.last().unwrap();
         assert_eq!(told.told[0].1[0].1, 87.0, "{back}");
         assert!(place(told) > place(&first[0]) && told.number > first[1].number, "{back}: {told:?}");
+    }
+}
+
+#[test]
+fn a_backfill_by_a_clock_set_back_puts_what_has_changed_after_what_was_told() {
+    for back in [minutes(0), minutes(30), TimeDelta::days(2)] {
+        let state = tempfile::tempdir().unwrap();
+        let told = |value: f64, now: DateTime<Utc>| {
+            let mut told = Told::open(Some(state.path()), "anna", day("2026-11-22"), now);
+            let seen = score("2026-11-20", value).observations;
+            let values = seen.iter().map(|seen| (Arc::new(Series::of_observation("anna", seen)), seen.value));
+            let seen = BTreeMap::from([(Place::Day(day("2026-11-20")), values.collect())]);
+            told.documents("daily_readiness", seen, None, DateTime::<Utc>::MAX_UTC).pop().unwrap().0
+        };
+        let first = told(86.0, morning());
+        assert!(told(86.0, morning() - back) <= first, "{back}: the same may stand where it stood");
+        let changed = told(87.0, morning() - back);
+        assert!(changed > first, "{back}: {changed} and {first}");
+        assert!(told(88.0, morning() - back) > changed, "{back}");
     }
 }
 

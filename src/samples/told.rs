@@ -9,12 +9,20 @@ use tracing::warn;
 use super::{
     Lines, Place, Record, Series, SeriesPoints,
     journal::Journal,
-    record::{REMEMBERED, Values, ended},
+    record::{REMEMBERED, Values, by_second, ended, place_after},
 };
 use crate::observation::DateRange;
 
 /// What there is to tell of documents: when, and the values.
 type Again = Vec<(i64, Values)>;
+
+/// What was told of a document: the last of each series, and the first place after all of it.
+#[derive(Default)]
+struct Before {
+    next: i64,
+    values: Values,
+}
+
 /// What is told for the first time, by series.
 type News = Vec<SeriesPoints>;
 
@@ -64,17 +72,19 @@ impl Told {
         for place in before.keys().filter(is_gone) {
             seen.entry(*place).or_default();
         }
-        let stamped = |(place, values): (Place, Values)| {
-            let stamp = place.stamp(self.now).filter(|stamp| *stamp <= until.timestamp_millis())?;
-            Some((place, stamp, values))
-        };
-        let seen: Vec<_> = seen.into_iter().filter_map(stamped).collect();
         let mut again = Again::with_capacity(seen.len());
-        for (place, stamp, mut values) in seen {
-            let before = before.remove(&place).unwrap_or_default();
+        for (place, mut values) in seen {
+            let Before { next, values: before } = before.remove(&place).unwrap_or_default();
             values.extend(ended(&before, &values));
-            self.note_document(collection, place, stamp, &before, &values);
-            again.push((stamp, values));
+            // After all that was told of it, also where the clock was set back since.
+            let Some(stamp) = place.stamp(self.now).map(|stamp| if values == before { stamp } else { stamp.max(next) })
+            else {
+                continue;
+            };
+            if stamp <= until.timestamp_millis() {
+                self.note_document(collection, place, stamp, &before, &values);
+                again.push((stamp, values));
+            }
         }
         again
     }
@@ -88,15 +98,17 @@ impl Told {
         }
     }
 
-    /// What was told last of each document of a collection.
-    fn before(&self, collection: &str) -> BTreeMap<Place, Values> {
+    /// What was told of each document of a collection.
+    fn before(&self, collection: &str) -> BTreeMap<Place, Before> {
         let both = self.by_the_exporter.documents(collection).chain(self.by_backfills.documents(collection));
         let mut both: Vec<_> = both.collect();
         both.sort_by_key(|(_, document)| document.learnt);
-        let mut before = BTreeMap::<Place, Values>::new();
+        let mut before = BTreeMap::<Place, Before>::new();
         for (place, document) in both {
             let values = document.values.iter().map(|(series, value)| (Arc::clone(series), *value));
-            before.entry(place).or_default().extend(values);
+            let before = before.entry(place).or_default();
+            before.values.extend(values);
+            before.next = before.next.max(document.last + 1);
         }
         before
     }
@@ -108,15 +120,11 @@ impl Told {
         let (mut told, mut news) = (Lines::new(), News::new());
         for (series, points) in lines {
             let mut new = Vec::new();
-            let placed = points.into_iter().map(|(time, value)| {
-                let last = self.last_of(&series, time);
-                let place = match last {
-                    Some((place, last)) if last == value => return (place, value),
-                    Some((place, _)) => place + 1,
-                    None => time,
-                };
-                new.extend((time >= oldest).then_some((place, value)));
-                (place, value)
+            let placed = by_second(points).into_iter().map(|(second, value)| {
+                let last = self.last_of(&series, second);
+                let place = place_after(last, second, value);
+                new.extend(place.filter(|_| second >= oldest).map(|place| (place, value)));
+                (place.or(last.map(|(place, _)| place)).unwrap_or(second), value)
             });
             told.insert(Arc::clone(&series), placed.collect());
             if !new.is_empty() {

@@ -39,9 +39,9 @@ fn midnight(day: NaiveDate) -> DateTime<Utc> {
     day.and_time(NaiveTime::MIN).and_utc()
 }
 
-/// Whether it is of a day's documents. Rest mode has expectations of its own.
+/// Whether it is of a day's documents.
 fn is_daily(name: &str) -> bool {
-    let rest = name.strip_prefix("oura_sample_").filter(|rest| !rest.starts_with("rest_mode"));
+    let rest = name.strip_prefix("oura_sample_");
     rest.is_some_and(|rest| !AT_THEIR_OWN_TIME.iter().any(|prefix| rest.starts_with(prefix)))
 }
 

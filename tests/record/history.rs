@@ -27,6 +27,19 @@ fn labels_of(series: &str) -> &str {
     series.split_once('{').map_or("", |(_, labels)| labels)
 }
 
+/// Rest mode, which is told of every day from the account's first document on.
+const REST: &str = "oura_sample_rest_mode";
+const REST_PERIOD: &str = "rest_mode_period";
+/// No rest mode of the simulator is longer, in days.
+const LONGEST_REST: i64 = 14;
+/// Within so many days of the first, and of each day, there is a document.
+const NEAR: i64 = 12;
+
+/// The `count` days up to `day`.
+fn up_to(day: NaiveDate, count: i64) -> impl Iterator<Item = NaiveDate> {
+    (0..count).map(move |back| day - TimeDelta::days(back))
+}
+
 /// One person's documents as they were at any moment.
 pub(crate) struct History<'a> {
     pub(crate) simulator: &'a Simulator,
@@ -51,6 +64,36 @@ impl History<'_> {
         };
         let days = (0..LONGEST_TAG).rev().map(|back| day - TimeDelta::days(back));
         days.flat_map(|start| self.documents(collection, start, at)).filter(reaches).collect()
+    }
+
+    /// Whether there was a document of that day or an earlier one.
+    fn has_begun(&self, day: NaiveDate, at: DateTime<Utc>) -> bool {
+        let is_there = |day| COLLECTIONS.iter().any(|name| !self.documents(name, day, at).is_empty());
+        up_to(day, NEAR).any(is_there)
+    }
+
+    /// The wearer's date, as far as it was known.
+    fn today(&self, at: DateTime<Utc>) -> Option<NaiveDate> {
+        let newest = |day| self.documents("daily_activity", day, at).pop();
+        let activity = up_to(at.date_naive() + TimeDelta::days(1), NEAR).find_map(newest)?;
+        Some(at.with_timezone(local(&activity["timestamp"])?.offset()).date_naive())
+    }
+
+    /// Whether rest mode was on, by the periods that there were.
+    fn rests(&self, day: NaiveDate, at: DateTime<Utc>) -> bool {
+        let mut periods = up_to(day, LONGEST_REST).flat_map(|start| self.documents(REST_PERIOD, start, at));
+        periods.any(|period| {
+            let end = period["end_day"].as_str().map(|end| end.parse::<NaiveDate>().expect("a day"));
+            end.is_none_or(|end| day <= end)
+        })
+    }
+
+    /// What the record must say of rest mode.
+    fn told_rest(&self, day: NaiveDate, looks: &[DateTime<Utc>]) -> Option<f64> {
+        let looks = within_reach(day, looks);
+        let is_told = |look: &DateTime<Utc>| self.today(*look) >= Some(day) && self.has_begun(day, *look);
+        looks.iter().position(is_told)?;
+        Some(f64::from(u8::from(self.rests(day, *looks.last()?))))
     }
 
     /// When the documents of `day` may have changed, by the moments at which they were looked at.
@@ -106,9 +149,7 @@ impl History<'_> {
     /// back stays, but the parts of a sum of which nothing is left are zero.
     pub(crate) fn told(&self, collection: &str, day: NaiveDate, looks: &[DateTime<Utc>]) -> Values {
         let mut told = Values::new();
-        let opens = day.and_hms_opt(0, 1, 0).expect("a time").and_utc();
-        let closes = opens + TimeDelta::days(LOOK_BACK);
-        let looks: Vec<_> = looks.iter().copied().filter(|look| (opens..closes).contains(look)).collect();
+        let looks = within_reach(day, looks);
         for look in self.telling_looks(collection, day, &looks) {
             let documents = self.of_day(collection, day, look);
             if collection == "sleep" && self.waits_for_a_night(day, &documents, look) {
@@ -124,10 +165,18 @@ impl History<'_> {
     }
 }
 
+/// The looks at which something can be told of `day`.
+fn within_reach(day: NaiveDate, looks: &[DateTime<Utc>]) -> Vec<DateTime<Utc>> {
+    let opens = day.and_hms_opt(0, 1, 0).expect("a time").and_utc();
+    let closes = opens + TimeDelta::days(LOOK_BACK);
+    looks.iter().copied().filter(|look| (opens..closes).contains(look)).collect()
+}
+
 /// What must stand there of a day, if there were those looks.
 pub(crate) fn of_day(world: &World, person: &str, day: NaiveDate, looks: &[DateTime<Utc>]) -> Values {
     let history = History { simulator: &world.simulator, person };
-    COLLECTIONS.iter().flat_map(|name| history.told(name, day, looks)).collect()
+    let rest = history.told_rest(day, looks).map(|rest| (REST.to_owned(), rest));
+    COLLECTIONS.iter().flat_map(|name| history.told(name, day, looks)).chain(rest).collect()
 }
 
 /// What must stand there of each day, by the looks that the exporter took.
@@ -139,5 +188,9 @@ pub(crate) fn by_the_looks(world: &World, person: &str, days: &[NaiveDate]) -> D
 pub(crate) fn in_the_end(world: &World, person: &str, days: &[NaiveDate]) -> Days {
     let (history, now) = (History { simulator: &world.simulator, person }, world.clock.now());
     let of = |name: &&str, day| values(name, day, &history.of_day(name, day, now));
-    days.iter().map(|day| (*day, COLLECTIONS.iter().flat_map(|name| of(name, *day)).collect())).collect()
+    let rest =
+        |day| history.has_begun(day, now).then(|| (REST.to_owned(), f64::from(u8::from(history.rests(day, now)))));
+    days.iter()
+        .map(|day| (*day, COLLECTIONS.iter().flat_map(|name| of(name, *day)).chain(rest(*day)).collect()))
+        .collect()
 }
