@@ -173,7 +173,7 @@ async fn every_day_stands_in_the_database_as_oura_finally_says_it() {
     })
     .await;
     let prometheus = Store::prometheus(&scraping(world.address()), &[RETENTION]).await;
-    world.live(true).await;
+    world.live().await;
     let (days, least) = (days(&world, start), usize::try_from(DAYS * LEAST_CELLS_A_DAY).expect("positive"));
     let truth = of_everybody(PEOPLE, |person| by_the_looks(&world, person, &days));
     compared(&prometheus, &truth).await.assert_right("scraped by Prometheus", least);
@@ -194,7 +194,7 @@ async fn every_day_stands_in_the_database_as_oura_finally_says_it() {
 /// Both clock changes of two countries and three journeys, two of them over the date line.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn days_are_the_wearers_own_wherever_they_are() {
-    if !there_are(&["victoria-metrics"], "days_are_the_wearers_own_wherever_they_are") {
+    if !there_are(&["prometheus", "victoria-metrics"], "days_are_the_wearers_own_wherever_they_are") {
         return;
     }
     const ALL: &[&str] = &["alice", "bob", "carol"];
@@ -212,10 +212,14 @@ async fn days_are_the_wearers_own_wherever_they_are() {
             has_traveller: true,
         })
         .await;
-        world.live(false).await;
+        let prometheus = Store::prometheus(&scraping(world.address()), &[RETENTION]).await;
+        world.live().await;
         let days = days(&world, start);
         let truth = of_everybody(ALL, |person| by_the_looks(&world, person, &days));
         let least = usize::try_from(days_of_it * LEAST_CELLS_A_DAY).expect("positive");
+        let what = format!("{days_of_it} days from {start}, scraped");
+        compared(&prometheus, &truth).await.assert_right(&what, least);
+        assert_nothing_was_refused(&prometheus).await;
         assert_sent(&victoria, &truth, &format!("{days_of_it} days from {start}"), least).await;
     }
 }

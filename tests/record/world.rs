@@ -178,15 +178,15 @@ impl World {
         self.start_on(listener);
     }
 
-    /// Lives through all of it; `scraped` says whether somebody scrapes the samples.
-    pub(crate) async fn live(&mut self, scraped: bool) {
+    /// Lives through all of it, while somebody scrapes the samples.
+    pub(crate) async fn live(&mut self) {
         let mut random = fastrand::Rng::with_seed(self.course.seed);
         let end = self.course.start + TimeDelta::days(self.course.days);
         let mut last_scrape = self.course.start;
         loop {
             let now = self.clock.now();
             self.look(now).await;
-            if scraped && (now - last_scrape >= SCRAPED_EVERY || now >= end) {
+            if now - last_scrape >= SCRAPED_EVERY || now >= end {
                 self.scraped().await;
                 last_scrape = now;
             }
