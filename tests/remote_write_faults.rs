@@ -10,107 +10,31 @@ use chrono::Utc;
 use common::{Program, eventually, samples::Samples};
 use oura_exporter::clock::Clock;
 use receiving::{
-    Place, live,
+    Place,
+    faults::{self, Row, in_the_midst, only},
+    live,
     receiver::{Behaviour, Kept, Receiver, Rule, Trouble},
     settled, surely_sent, undisturbed_live,
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 
-type Takes = Arc<dyn Fn(&str, i64) -> bool + Send + Sync>;
-
-/// A receiver that misbehaves, and what is to come of it.
-struct Row {
-    fault: &'static str,
-    behaviour: Behaviour,
-    /// What it has before anything is sent.
-    has: Vec<(String, i64, f64)>,
-    /// Which samples it takes from us in the end.
-    takes: Takes,
-    /// What is said of it.
-    says: &'static str,
-}
-
-impl Row {
-    fn new(fault: &'static str, behaviour: Behaviour, says: &'static str) -> Self {
-        Self { fault, behaviour, has: vec![], takes: Arc::new(|_, _| true), says }
-    }
-
-    /// A fault of some samples.
-    fn refusing(fault: &'static str, rule: Rule, takes: Takes, says: &'static str) -> Self {
-        let behaviour = Behaviour { rules: vec![rule], ..Behaviour::default() };
-        Self { takes, ..Self::new(fault, behaviour, says) }
-    }
-
-    /// A fault of the requests with these numbers.
-    fn passing(fault: &'static str, which: std::ops::Range<usize>, trouble: Trouble, says: &'static str) -> Self {
-        let behaviour = Behaviour { troubles: vec![(which, trouble)], ..Behaviour::default() };
-        Self::new(fault, behaviour, says)
-    }
-}
-
-/// A sample in the midst of the others.
-fn in_the_midst(samples: &Samples) -> (String, i64, f64) {
-    let middle = samples.quantile(0.5);
-    let (series, time, value) = samples.all().find(|(_, time, _)| *time >= middle).expect("one of them");
-    (series.to_owned(), time, value)
-}
-
-/// What a sender of `all` can meet.
+/// What a sender of `all` can meet live.
 fn rows(all: &Samples) -> Vec<Row> {
-    let again = "takes samples again";
-    let mut rows = refusals(all);
-    rows.extend([
-        Row::passing("429, Retry-After: 1", 1..2, Trouble::Status(429, Some(1)), again),
-        Row::passing("503 twice", 1..3, Trouble::Status(503, None), again),
-        Row::passing("connection cut", 1..2, Trouble::Cut, again),
-        Row::passing("connection cut, samples taken", 1..2, Trouble::CutAfterwards, again),
-    ]);
-    rows.push(Row::new(
-        "413 above 700 samples",
-        Behaviour { rules: vec![Rule::TooLarge(700)], ..Behaviour::default() },
-        "",
-    ));
+    let (series, time, value) = in_the_midst(all, |_| true);
+    let this = only(&series, time);
+    let duplicate = Rule::Samples(400, "duplicate sample for timestamp", Arc::clone(&this));
+    let mut rows = faults::rows(all, |_| true, "takes samples again");
+    rows.push(Row {
+        has: vec![(series, time, value + 1.0)],
+        ..Row::refusing("400 \"duplicate sample\"", duplicate, this, "another value at that time")
+    });
+    rows.push(Row::passing("401 once", 1..2, Trouble::Status(401, None), "OURA_REMOTE_WRITE_BEARER_TOKEN"));
     rows
-}
-
-/// What some samples of `all` can meet for good.
-fn refusals(all: &Samples) -> Vec<Row> {
-    let (series, time, value) = in_the_midst(all);
-    let bound = all.quantile(0.4);
-    let one = {
-        let series = series.clone();
-        move |name: &str, at: i64| name == series && at == time
-    };
-    let others: Takes = Arc::new({
-        let one = one.clone();
-        move |name, at| !one(name, at)
-    });
-    let not_older: Takes = Arc::new({
-        let series = series.clone();
-        move |name, at| name != series || at >= time
-    });
-    let too_old = "too old for the receiver";
-    let bad = Rule::Samples(400, "invalid sample", Arc::new(one.clone()));
-    let duplicate = Rule::Samples(400, "duplicate sample for timestamp", Arc::new(one));
-    let newer: Takes = Arc::new(move |_, at| at >= bound);
-    vec![
-        Row::refusing("400, one bad sample", bad, Arc::clone(&others), "the receiver says that they are wrong"),
-        Row::refusing("500 \"too old sample\"", Rule::too_old(500, bound), Arc::clone(&newer), too_old),
-        Row::refusing("400 \"too old sample\"", Rule::too_old(400, bound), newer, too_old),
-        Row {
-            has: vec![(series.clone(), time, value)],
-            ..Row::refusing("400 \"out of order sample\"", Rule::OutOfOrder, not_older, "older than the newest")
-        },
-        Row {
-            has: vec![(series, time, value + 1.0)],
-            ..Row::refusing("400 \"duplicate sample\"", duplicate, others, "another value at that time")
-        },
-    ]
 }
 
 /// Prints what became of a fault, past the test runner.
 fn tell(row: &Row, kept: &Kept, all: &Samples, lost: usize) {
-    let never = all.only(|series, time| !(row.takes)(series, time)).len();
+    let never = all.only(&*row.refuses).len();
     let line = format!(
         "live | {:30} | {:6} samples | {lost:5} refused and told, of which {:3} only to find the others | {:3} requests\n",
         row.fault,
@@ -124,22 +48,16 @@ fn tell(row: &Row, kept: &Kept, all: &Samples, lost: usize) {
 /// The receiver has all that it takes of `all`, and nothing that is not in there.
 fn assert_nothing_lost(row: &Row, kept: &Kept, all: &Samples) -> usize {
     kept.assert_proper(row.fault);
-    let taken = kept.samples.only(&*row.takes);
-    let expected = all.only(&*row.takes);
+    let takes = |series: &str, time| !(row.refuses)(series, time);
+    let (taken, expected) = (kept.samples.only(takes), all.only(takes));
     assert_eq!(taken.beyond(&expected), 0, "{}: beyond what is there", row.fault);
     let missing = expected.beyond(&taken);
     assert_eq!(missing, 0, "{}: of {} lost that it would have taken", row.fault, expected.len());
-    all.only(|series, time| !(row.takes)(series, time)).len() + missing
-}
-
-async fn receiver_of(row: &Row) -> Receiver {
-    let receiver = Receiver::that(row.behaviour.clone()).await;
-    receiver.has(&row.has);
-    receiver
+    all.only(&*row.refuses).len() + missing
 }
 
 async fn lives_through(place: &Place, row: &Row, number: usize, all: &Samples, since: i64) {
-    let receiver = receiver_of(row).await;
+    let receiver = row.receiver().await;
     let program = Program::start(&mut live(place, &format!("live-{number}"), &receiver)).await;
     receiver.came(1).await;
     let page = settled(&program).await;
@@ -166,8 +84,7 @@ async fn live_sending_loses_only_what_a_receiver_never_takes() {
     let mut runs = JoinSet::new();
     // All at once, the row of 1,700 requests gets too little of two cores.
     let places = Arc::new(Semaphore::new(3));
-    let denied = Row::passing("401 once", 1..2, Trouble::Status(401, None), "OURA_REMOTE_WRITE_BEARER_TOKEN");
-    for (number, row) in rows(&all).into_iter().chain([denied]).enumerate() {
+    for (number, row) in rows(&all).into_iter().enumerate() {
         let (place, all, places) = (Arc::clone(&place), Arc::clone(&all), Arc::clone(&places));
         runs.spawn(async move {
             let _one = places.acquire().await.expect("it is never closed");

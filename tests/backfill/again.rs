@@ -76,7 +76,7 @@ impl Scene {
         let database = tempfile::tempdir().expect("a directory");
         let flags = [RETENTION, RECEIVING];
         let prometheus = Store::prometheus_in(database.path(), &scraping(world.address()), &flags).await;
-        world.live(true).await;
+        world.live().await;
         world.simulator.faults().clear();
         let scene = Self { world, days: (start.date_naive(), end.date_naive()), database, prometheus, victoria };
         eventually("all is sent and stands in both", async || {

@@ -1,6 +1,6 @@
 //! What a receiver never takes is found and told, and costs nothing else; what fails in passing is waited for.
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::Utc;
 use oura_exporter::simulator::{Fault, Scope};
@@ -12,74 +12,11 @@ use crate::{
     documents::{Parts, assert_same_points, is_dense},
     receiving::{
         Place, days_ago,
+        faults::{Which, rows},
         receiver::{Behaviour, Receiver, Rule, Trouble},
     },
     tell,
 };
-
-type Refuses = Arc<dyn Fn(&str, i64) -> bool + Send + Sync>;
-
-/// A receiver that misbehaves, and what is to come of it.
-struct Row {
-    fault: &'static str,
-    behaviour: Behaviour,
-    /// What it has before anything is sent.
-    has: Vec<(String, i64, f64)>,
-    /// Which samples it never takes.
-    refuses: Refuses,
-    says: &'static str,
-}
-
-impl Row {
-    fn refusing(fault: &'static str, rule: Rule, refuses: Refuses, says: &'static str) -> Self {
-        Self { fault, behaviour: Behaviour { rules: vec![rule], ..Behaviour::default() }, has: vec![], refuses, says }
-    }
-
-    fn passing(fault: &'static str, which: Range<usize>, trouble: Trouble) -> Self {
-        let behaviour = Behaviour { troubles: vec![(which, trouble)], ..Behaviour::default() };
-        Self { fault, behaviour, has: vec![], refuses: Arc::new(|_, _| false), says: "again in " }
-    }
-}
-
-/// What a sender of `all` can meet. What is refused is of one second and so stands at the same place in every run.
-fn rows(all: &Samples) -> Vec<Row> {
-    let middle = all.quantile(0.5);
-    let (series, time, value) = all.all().find(|(series, time, _)| is_dense(series) && *time >= middle).expect("one");
-    let series = series.to_owned();
-    let bound = all.quantile(0.4);
-    let one: Refuses = Arc::new({
-        let series = series.clone();
-        move |name, at| name == series && at == time
-    });
-    let older: Refuses = Arc::new({
-        let series = series.clone();
-        move |name, at| name == series && at < time
-    });
-    let old: Refuses = Arc::new(move |_, at| at < bound);
-    let wrong = Rule::Samples(400, "invalid sample", Arc::clone(&one));
-    let duplicate = Rule::Samples(409, "sample-duplicate-timestamp", Arc::clone(&one));
-    let too_old = "too old for the receiver";
-    vec![
-        Row::refusing("400, one bad sample", wrong, Arc::clone(&one), "the receiver says that they are wrong"),
-        Row::refusing("409, another value there", duplicate, one, "another value at that time already"),
-        Row::refusing("400 \"too old sample\"", Rule::too_old(400, bound), Arc::clone(&old), too_old),
-        Row::refusing("500 \"too old sample\"", Rule::too_old(500, bound), old, too_old),
-        Row {
-            has: vec![(series, time, value)],
-            ..Row::refusing(
-                "400 \"out of order sample\"",
-                Rule::OutOfOrder,
-                older,
-                "older than the newest of their series",
-            )
-        },
-        Row { says: "", ..Row::refusing("413 above 300 samples", Rule::TooLarge(300), Arc::new(|_, _| false), "") },
-        Row::passing("429, Retry-After: 1", 1..2, Trouble::Status(429, Some(1))),
-        Row::passing("503 twice", 1..3, Trouble::Status(503, None)),
-        Row::passing("connection cut", 1..2, Trouble::Cut),
-        Row::passing("connection cut, samples taken", 1..2, Trouble::CutAfterwards),
-    ]
-}
 
 /// The number that follows these words; 0 where they are not said.
 fn number_after(log: &str, words: &str) -> usize {
@@ -94,11 +31,11 @@ async fn only_what_a_receiver_never_takes_is_left_out_and_that_is_told() {
     let (place, days) = (Arc::new(place), days_ago(11, 7));
     let all = Arc::new(place.undisturbed(days, &[]).await);
     let mut runs = JoinSet::new();
-    for (number, row) in rows(&all).into_iter().enumerate() {
+    // What is dense stands at the same place in every run.
+    for (number, row) in rows(&all, is_dense, "again in ").into_iter().enumerate() {
         let (place, all) = (Arc::clone(&place), Arc::clone(&all));
         runs.spawn(async move {
-            let receiver = Receiver::that(row.behaviour.clone()).await;
-            receiver.has(&row.has);
+            let receiver = row.receiver().await;
             let url = receiver.url();
             let arguments = ["--remote-write", &url];
             let said = place.ended(&mut place.backfill(&number.to_string(), days, &arguments)).await;
@@ -176,7 +113,7 @@ async fn what_is_wrong_with_a_receiver_is_told_at_once_and_the_next_run_sends_al
     place.collections = "daily_readiness,sleep";
     let days = days_ago(9, 7);
     let all = place.undisturbed(days, &[]).await;
-    let everything: Refuses = Arc::new(|_, _| true);
+    let everything: Which = Arc::new(|_, _| true);
     let rules = [
         (Rule::Samples(400, "unsupported path", everything), "refuses every sample; check the URL"),
         (Rule::Authorization("Bearer other".to_owned()), "OURA_REMOTE_WRITE_BEARER_TOKEN"),

@@ -1,6 +1,7 @@
 //! The program with somebody's history, and where it goes: a receiver, or files.
 #![allow(dead_code, clippy::expect_used)] // each test file uses its own part of this
 
+pub(crate) mod faults;
 pub(crate) mod receiver;
 pub(crate) mod wire;
 
