@@ -23,8 +23,8 @@
 //!    itself does.
 //! 7. [`samples`] is the record: what is told of every document and when, and the journal of it. [`remote_write`] sends it on,
 //!    and [`backfill`] brings in the years.
-//! 8. [`server`] answers over [`http`], by the names that [`hosts`] lets through: the page, its health, and [`landing`] for
-//!    people.
+//! 8. [`server`] answers over [`http`], by the names that [`hosts`] lets through and to whom [`web_config`] admits: the page,
+//!    its health, and [`landing`] for people.
 //!
 //! # Around it
 //!
@@ -65,3 +65,4 @@ pub mod simulator;
 mod state_file;
 pub mod status;
 pub mod tls;
+pub mod web_config;

@@ -33,6 +33,8 @@ pub struct Server {
     pub samples: Option<std::sync::Arc<Samples>>,
     /// The names by which it may be asked for.
     pub hosts: Hosts,
+    /// Whether everybody who asks had to give a password.
+    pub has_basic_auth: bool,
 }
 
 impl Server {

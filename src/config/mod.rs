@@ -7,7 +7,7 @@ mod sign_in;
 mod urls;
 mod variables;
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
@@ -27,6 +27,7 @@ use crate::{
     auth::{Listing, Store},
     documents::{KINDS, Kind},
     remote_write::Access,
+    web_config::WebConfig,
 };
 
 /// The port is 10058 as long as nobody else claims it in Prometheus' list.
@@ -50,6 +51,8 @@ pub struct Config {
     pub listen_address: String,
     /// The names besides loopback's by which it may be asked for (`OURA_ALLOWED_HOSTS`).
     pub allowed_hosts: Vec<String>,
+    /// TLS and basic auth of it (`OURA_WEB_CONFIG_FILE`).
+    pub web: Option<Arc<WebConfig>>,
     /// How often Oura is asked (`OURA_POLL_INTERVAL`).
     pub poll_interval: Duration,
     /// How long the values of a failing collection stay (`OURA_STALE_AFTER`).
@@ -99,6 +102,8 @@ pub struct LogConfig {
 pub struct Flags {
     /// `--web.listen-address`
     pub listen_address: Option<String>,
+    /// `--web.config.file`
+    pub web_config_file: Option<String>,
     /// `--log.level`
     pub log_level: Option<String>,
     /// `--log.format`
@@ -136,6 +141,22 @@ impl Reader {
             Ok(value) => Some(value),
             Err(mistake) => {
                 self.mistakes.push(mistake);
+                None
+            }
+        }
+    }
+
+    /// Reads the file that a setting names, with all its mistakes.
+    fn web_config(&mut self, setting: &Setting) -> Option<Arc<WebConfig>> {
+        let path = setting.file().map_err(|mistake| self.mistakes.push(mistake)).ok()?;
+        let named = |words: Vec<String>| words.into_iter().map(|words| format!("{}: {words}", setting.name));
+        match WebConfig::read(&path) {
+            Ok(web) => {
+                self.warnings.extend(named(web.warnings()));
+                Some(Arc::new(web))
+            }
+            Err(mistakes) => {
+                self.mistakes.extend(named(mistakes));
                 None
             }
         }
@@ -182,6 +203,7 @@ impl Config {
         let sign_in = SignIn::read(&mut env, places, reader);
         let samples = SamplesConfig::read(&mut env, reader);
         let address = either("--web.listen-address", flags.listen_address, "OURA_LISTEN_ADDRESS", env.listen_address);
+        let web = either("--web.config.file", flags.web_config_file, "OURA_WEB_CONFIG_FILE", env.web_config_file);
         let level = either("--log.level", flags.log_level, "OURA_LOG", env.log);
         let format = either("--log.format", flags.log_format, "OURA_LOG_FORMAT", env.log_format);
         let hosts = reader.take(setting("OURA_ALLOWED_HOSTS", env.allowed_hosts), Setting::hosts);
@@ -201,6 +223,7 @@ impl Config {
         Self {
             allowed_hosts: hosts.unwrap_or_default(),
             listen_address: reader.take(address, Setting::address).unwrap_or_else(|| LISTEN_ADDRESS.to_owned()),
+            web: web.and_then(|web| reader.web_config(&web)),
             poll_interval: interval.unwrap_or(POLL_INTERVAL),
             stale_after: stale_after.unwrap_or(STALE_AFTER),
             collections_are_named: collections.is_some(),
