@@ -44,8 +44,6 @@ pub struct Exporter {
     pub accounts: Vec<Account>,
     /// What sends the record on, where it is sent.
     pub live: Option<Live>,
-    /// Who is let in, and how the page is encrypted, where a web configuration says so.
-    pub web: Option<Arc<WebConfig>>,
 }
 
 impl Exporter {
@@ -68,8 +66,8 @@ impl Exporter {
         let board = Arc::new(Board::new(states, clock.clone(), stale_after));
         let page = Page::new(Arc::clone(&board), stats.clone(), collectors)?;
         let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples };
-        let server = Arc::new(Server { board, page, samples: served, hosts, has_basic_auth });
-        Ok(Self { server, poller, accounts, live, web })
+        let server = Arc::new(Server { board, page, samples: served, hosts, web, has_basic_auth });
+        Ok(Self { server, poller, accounts, live })
     }
 
     /// Polls, sends, and serves on `listener` until `shutdown` resolves.
@@ -77,13 +75,13 @@ impl Exporter {
     /// # Errors
     /// Where a part of it ends by a defect.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { server, poller, accounts, live, web } = self;
+        let Self { server, poller, accounts, live } = self;
         let (stop_sending, stopped) = watch::channel(false);
         let sending = live.map(|live| tokio::spawn(live.run(stopped)));
-        tell_where(listener.local_addr()?, web.as_deref());
+        tell_where(listener.local_addr()?, server.web.as_deref());
         let clients: Vec<_> = accounts.iter().map(|account| Arc::clone(&account.client)).collect();
         let ended = tokio::select! {
-            () = serve(server, web, listener, shutdown) => Ok(()),
+            () = serve(server, listener, shutdown) => Ok(()),
             ended = poller.run(accounts) => ended.context("polling ended by a defect"),
         };
         stop_sending.send_replace(true);
@@ -100,18 +98,13 @@ impl Exporter {
     }
 }
 
-/// Serves on `listener` until `shutdown` resolves, by the rules of `web` where there are any.
-pub async fn serve(
-    server: Arc<Server>,
-    web: Option<Arc<WebConfig>>,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
-) {
-    let encryption = web.clone().and_then(web_config::encryption);
+/// Serves on `listener` until `shutdown` resolves, by the web configuration where there is one.
+pub async fn serve(server: Arc<Server>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+    let encryption = server.web.clone().and_then(web_config::encryption);
     let answer = move |request: Request<Incoming>| {
-        let (server, web) = (Arc::clone(&server), web.clone());
+        let server = Arc::clone(&server);
         async move {
-            let Some(web) = web else { return server.answer(&request) };
+            let Some(web) = &server.web else { return server.answer(&request) };
             let settings = web.settings().await;
             let mut answer = match web.admit(&settings, &request).await {
                 Ok(()) => server.answer(&request),

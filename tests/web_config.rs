@@ -248,8 +248,11 @@ fn trusting(directory: &Path, authority: &str) -> Client {
     Client::builder().tls_certs_only([authority]).no_proxy().build().expect("a client")
 }
 
+/// How a file gets in the place of another.
+type Replace = fn(&Path, &Path);
+
 /// Puts the certificate and key of `name` in the place of the server's, one after the other.
-fn renew(directory: &Path, name: &str, replace: fn(&Path, &Path)) {
+fn renew(directory: &Path, name: &str, replace: Replace) {
     for kind in ["pem", "key"] {
         replace(&directory.join(format!("{name}.{kind}")), &directory.join(format!("server.{kind}")));
     }
@@ -278,7 +281,7 @@ async fn a_renewed_certificate_is_shown_without_a_restart() {
         fs::remove_file(to).expect("it is there");
         std::os::unix::fs::symlink(from, to).expect("a link");
     };
-    let ways: [(&str, fn(&Path, &Path)); 3] = [("moved", moved), ("rewritten", rewritten), ("linked", linked)];
+    let ways: [(&str, Replace); 3] = [("moved", moved), ("rewritten", rewritten), ("linked", linked)];
     for (number, (way, replace)) in ways.into_iter().enumerate() {
         let authority = ["elsewhere", "ca"][number % 2];
         certificates::certify(directory, authority, way, "DNS:localhost,IP:127.0.0.1");
