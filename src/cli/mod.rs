@@ -6,6 +6,7 @@ mod output;
 mod backfill;
 mod check;
 mod examine;
+mod flags;
 mod logging;
 mod sign_in;
 
@@ -21,7 +22,10 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use self::logging::Reader;
+use self::{
+    flags::{ServeFlags, WebFlags},
+    logging::Reader,
+};
 use crate::{
     clock::Clock,
     config::{self, AccountConfig, Accounts, Config, Flags, Mistakes},
@@ -67,29 +71,6 @@ enum Command {
     Check,
 }
 
-// No doc comment: clap would take it for the help of the command that has these flags.
-#[derive(Clone, Default, PartialEq, Eq, clap::Args)]
-struct ServeFlags {
-    #[command(flatten)]
-    web: WebFlags,
-    /// error, warn, info, debug or trace; wins over OURA_LOG
-    #[arg(long = "log.level", value_name = "LEVEL")]
-    log_level: Option<String>,
-    /// text or json; wins over OURA_LOG_FORMAT
-    #[arg(long = "log.format", value_name = "FORMAT")]
-    log_format: Option<String>,
-}
-
-#[derive(Clone, Default, PartialEq, Eq, clap::Args)]
-struct WebFlags {
-    /// Where the page is served; wins over OURA_LISTEN_ADDRESS
-    #[arg(long = "web.listen-address", value_name = "ADDRESS")]
-    listen_address: Option<String>,
-    /// File with TLS and basic auth; wins over OURA_WEB_CONFIG_FILE
-    #[arg(long = "web.config.file", value_name = "FILE")]
-    web_config_file: Option<String>,
-}
-
 impl Command {
     /// Who reads what it tells.
     fn reader(&self) -> Reader {
@@ -99,16 +80,11 @@ impl Command {
     /// Its flags, and those before its name where it has none of that kind.
     fn flags(&self, before: ServeFlags) -> Flags {
         let own = match self {
-            Self::Serve(flags) | Self::Demo(flags) => flags.clone(),
-            Self::Healthcheck(web) => ServeFlags { web: web.clone(), ..ServeFlags::default() },
-            _ => ServeFlags::default(),
+            Self::Serve(flags) | Self::Demo(flags) => flags.0.clone(),
+            Self::Healthcheck(flags) => flags.0.clone(),
+            _ => Flags::default(),
         };
-        Flags {
-            listen_address: own.web.listen_address.or(before.web.listen_address),
-            web_config_file: own.web.web_config_file.or(before.web.web_config_file),
-            log_level: own.log_level.or(before.log_level),
-            log_format: own.log_format.or(before.log_format),
-        }
+        own.or(before.0)
     }
 }
 

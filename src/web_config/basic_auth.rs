@@ -139,3 +139,67 @@ fn network(peer: IpAddr) -> IpAddr {
         address @ IpAddr::V4(_) => address,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{sync::mpsc, task::yield_now};
+
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn a_strangers_name_costs_what_a_users_does() {
+        let hashes = ["anna", "ben", "carl"].map(|name| (name.to_owned(), Arc::from(format!("hash of {name}"))));
+        let basic_auth = BasicAuth::new(hashes.into()).expect("random numbers");
+        assert_eq!(basic_auth.hash_for("ben").as_deref(), Some("hash of ben"));
+        let strangers =
+            ["", "Anna", "dora", "anna ", "root", "prometheus", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+        let mut of_strangers: Vec<_> =
+            strangers.iter().map(|name| basic_auth.hash_for(name).expect("a hash")).collect();
+        let again: Vec<_> = strangers.iter().map(|name| basic_auth.hash_for(name).expect("a hash")).collect();
+        assert_eq!(of_strangers, again, "a name costs the same each time");
+        of_strangers.sort_unstable();
+        of_strangers.dedup();
+        assert!(of_strangers.len() > 1, "not all of them cost what one user does: {of_strangers:?}");
+    }
+
+    /// Who has a turn when, of clients that come in this order while another one of the first has its turn.
+    async fn order(peers: &[&'static str]) -> Vec<&'static str> {
+        let turns = Arc::new(Turns::default());
+        let first = turns.of(address(peers[0])).await;
+        let (told, mut order) = mpsc::unbounded_channel();
+        for peer in peers {
+            let (turns, told) = (Arc::clone(&turns), told.clone());
+            tokio::spawn(async move {
+                let _turn = turns.of(address(peer)).await;
+                told.send(*peer)
+            });
+            yield_now().await;
+        }
+        drop((first, told));
+        let mut seen = Vec::new();
+        while let Some(peer) = order.recv().await {
+            seen.push(peer);
+        }
+        assert_eq!(turns.of_peers.lock().expect("no panic").values().filter(|line| line.strong_count() > 0).count(), 0);
+        seen
+    }
+
+    #[tokio::test]
+    async fn who_tries_many_passwords_has_others_wait_for_one_of_them() {
+        const ONE: &str = "192.0.2.1";
+        assert_eq!(order(&[ONE, ONE, ONE, "192.0.2.2"]).await, ["192.0.2.2", ONE, ONE, ONE]);
+        assert_eq!(
+            order(&[ONE, "::ffff:192.0.2.1", ONE, "192.0.2.2"]).await[0],
+            "192.0.2.2",
+            "the same in other words"
+        );
+        assert_eq!(
+            order(&["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1"]).await[0],
+            "2001:db8:0:1::1"
+        );
+    }
+}
