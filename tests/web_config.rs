@@ -415,6 +415,35 @@ async fn clients_that_speak_no_tls_are_told_and_those_that_say_nothing_do_not_ke
 }
 
 #[tokio::test]
+async fn what_an_open_port_shows_to_whom_is_said_once() {
+    if !there_are(&["openssl"], "what_an_open_port_shows_to_whom_is_said_once") {
+        return;
+    }
+    let directory = certified();
+    let path = directory.path().join("web.yml");
+    let verified = "client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem";
+    let (nobody_asked, in_the_open) = ("without a password", "reads the password and the health data");
+    for (web, said) in [
+        ("http_server_config: {http2: false}\n".to_owned(), Some(nobody_asked)),
+        (format!("{TLS}}}\n"), Some(nobody_asked)),
+        (format!("{TLS}, client_auth_type: RequestClientCert}}\n"), Some(nobody_asked)),
+        (users(5), Some(in_the_open)),
+        (format!("{TLS}}}\n{}", users(5)), None),
+        (format!("{TLS}, {verified}}}\n"), None),
+    ] {
+        fs::write(&path, &web).expect("it is written");
+        let mut demo = program();
+        let demo = Program::start_at("0.0.0.0:0", demo.args(["demo", "--web.config.file", text(&path)])).await;
+        let (code, log) = demo.terminate().await;
+        assert_eq!(code, Some(0), "{log}");
+        for words in [nobody_asked, in_the_open] {
+            assert_eq!(log.matches(words).count(), usize::from(said == Some(words)), "{web}: {log}");
+        }
+        assert_eq!(log.contains("serving https://"), web.contains("tls_server_config"), "{log}");
+    }
+}
+
+#[tokio::test]
 async fn no_more_requests_are_answered_than_the_limit_allows() {
     let (simulator, directory) = (simulator_at(NOON).await, tempfile::tempdir().expect("a directory"));
     let exporter = exporter(directory.path(), "rate_limit: {interval: 1h, burst: 3}\n", &simulator).await;
