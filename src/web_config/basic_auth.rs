@@ -171,11 +171,11 @@ mod tests {
         let turns = Arc::new(Turns::default());
         let first = turns.of(address(peers[0])).await;
         let (told, mut order) = mpsc::unbounded_channel();
-        for peer in peers {
+        for &peer in peers {
             let (turns, told) = (Arc::clone(&turns), told.clone());
             tokio::spawn(async move {
                 let _turn = turns.of(address(peer)).await;
-                told.send(*peer)
+                told.send(peer)
             });
             yield_now().await;
         }
