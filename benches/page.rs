@@ -85,7 +85,7 @@ async fn server() -> anyhow::Result<Server> {
     }
     polling.abort();
     let hosts = Hosts::new(([127, 0, 0, 1], 10058).into(), "localhost:10058", vec![]);
-    Ok(Server { board, page, samples: None, hosts })
+    Ok(Server { board, page, samples: None, hosts, web: None, has_basic_auth: false })
 }
 
 /// What one person's cloud answers, with the fields that the exporter asks for.

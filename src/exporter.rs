@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use futures_util::future::join_all;
+use hyper::{Request, body::Incoming};
 use prometheus::core::Collector;
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tracing::{debug, info, warn};
@@ -21,6 +22,7 @@ use crate::{
     samples::{JournalIn, SampleStats, Samples},
     server::Server,
     status::ApiStats,
+    web_config::{self, WebConfig},
 };
 
 /// How long a remote write that is under way at the stop may take.
@@ -57,12 +59,14 @@ impl Exporter {
         let (samples, live, collectors) = record(&config, &clock)?;
         let served = samples.clone().filter(|_| config.samples.served);
         let hosts = Hosts::new(address, &config.listen_address, config.allowed_hosts.clone());
+        let web = config.web.clone();
+        let has_basic_auth = web.as_ref().is_some_and(|web| web.has_basic_auth());
         let accounts = accounts(config, &stats, &clock, patience)?;
         let states = accounts.iter().map(|account| AccountState::new(&account.name, &kinds)).collect();
         let board = Arc::new(Board::new(states, clock.clone(), stale_after));
         let page = Page::new(Arc::clone(&board), stats.clone(), collectors)?;
         let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples };
-        let server = Arc::new(Server { board, page, samples: served, hosts });
+        let server = Arc::new(Server { board, page, samples: served, hosts, web, has_basic_auth });
         Ok(Self { server, poller, accounts, live })
     }
 
@@ -74,7 +78,7 @@ impl Exporter {
         let Self { server, poller, accounts, live } = self;
         let (stop_sending, stopped) = watch::channel(false);
         let sending = live.map(|live| tokio::spawn(live.run(stopped)));
-        tell_where(listener.local_addr()?);
+        tell_where(listener.local_addr()?, server.web.as_deref());
         let clients: Vec<_> = accounts.iter().map(|account| Arc::clone(&account.client)).collect();
         let ended = tokio::select! {
             () = serve(server, listener, shutdown) => Ok(()),
@@ -94,13 +98,23 @@ impl Exporter {
     }
 }
 
-/// Serves on `listener` until `shutdown` resolves.
+/// Serves on `listener` until `shutdown` resolves, by the web configuration where there is one.
 pub async fn serve(server: Arc<Server>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-    let answer = move |request| {
+    let encryption = server.web.clone().and_then(web_config::encryption);
+    let answer = move |request: Request<Incoming>| {
         let server = Arc::clone(&server);
-        async move { server.answer(&request) }
+        async move {
+            let Some(web) = &server.web else { return server.answer(&request) };
+            let settings = web.settings().await;
+            let mut answer = match web.admit(&settings, &request).await {
+                Ok(()) => server.answer(&request),
+                Err(refusal) => *refusal,
+            };
+            settings.tell(&mut answer);
+            answer
+        }
     };
-    http::serve(listener, answer, shutdown).await;
+    http::serve_over(encryption, listener, answer, shutdown).await;
 }
 
 /// Polls the configured accounts and serves the page on `listener` until `shutdown` resolves.
@@ -118,13 +132,22 @@ pub async fn run(
 }
 
 /// Says where the page is, and who can read it there.
-fn tell_where(address: SocketAddr) {
-    info!("serving http://{address}/metrics");
-    if !address.ip().to_canonical().is_loopback() {
+fn tell_where(address: SocketAddr, web: Option<&WebConfig>) {
+    let is_encrypted = web.is_some_and(WebConfig::is_encrypted);
+    info!("serving {}://{address}/metrics", if is_encrypted { "https" } else { "http" });
+    if address.ip().to_canonical().is_loopback() {
+        return;
+    }
+    if !web.is_some_and(WebConfig::is_closed) {
         warn!(
             "{address} is open beyond this machine: whoever reaches it reads the health data, without a password; let only \
-             Prometheus reach it, or set OURA_LISTEN_ADDRESS=127.0.0.1:{}",
+             Prometheus reach it, set a password by OURA_WEB_CONFIG_FILE, or set OURA_LISTEN_ADDRESS=127.0.0.1:{}",
             address.port()
+        );
+    } else if !is_encrypted {
+        warn!(
+            "{address} is open beyond this machine and not encrypted: whoever listens on the way reads the password and the \
+             health data; set tls_server_config in the web configuration, or have a proxy speak TLS"
         );
     }
 }

@@ -23,16 +23,16 @@
 //!    itself does.
 //! 7. [`samples`] is the record: what is told of every document and when, and the journal of it. [`remote_write`] sends it on,
 //!    and [`backfill`] brings in the years.
-//! 8. [`server`] answers over [`http`], by the names that [`hosts`] lets through: the page, its health, and [`landing`] for
-//!    people.
+//! 8. [`server`] answers over [`http`], by the names that [`hosts`] lets through and to whom [`web_config`] admits: the page,
+//!    its health, and [`landing`] for people.
 //!
 //! # Around it
 //!
-//! [`cli`] reads the command line, [`config`] the environment; [`exporter`] puts the parts together. [`simulator`] is an
-//! Oura Cloud on loopback with the traps of the real one, for the demo and the tests. [`catalogue`] lists every metric
-//! there is and makes METRICS.md of it. [`defect`] keeps a panic to the collection in which it
-//! happens. [`clock`] and [`tls`] are what time and cryptography are asked of; [`durable`]
-//! writes files that are never half written.
+//! [`cli`] reads the command line, [`config`] the environment, both by the one table [`config::VARIABLES`]; [`exporter`]
+//! puts the parts together. [`simulator`] is an Oura Cloud on loopback with the traps of the real one, for the demo and
+//! the tests. [`catalogue`] lists every metric there is and makes METRICS.md of it. [`defect`] keeps a panic to the
+//! collection in which it happens. [`clock`] and [`tls`] are what time and cryptography are asked of; [`durable`] writes
+//! files that are never half written.
 //!
 //! # A new kind of document
 //!
@@ -65,3 +65,4 @@ pub mod simulator;
 mod state_file;
 pub mod status;
 pub mod tls;
+pub mod web_config;

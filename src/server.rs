@@ -15,6 +15,7 @@ use crate::{
     landing,
     latest::{Board, Page},
     samples::{Format, LOOK_BACK, Samples, USUAL_WINDOW},
+    web_config::WebConfig,
 };
 
 /// Where samples with their own time are.
@@ -33,6 +34,10 @@ pub struct Server {
     pub samples: Option<std::sync::Arc<Samples>>,
     /// The names by which it may be asked for.
     pub hosts: Hosts,
+    /// Who is admitted, and how the page is encrypted, where a web configuration says so.
+    pub web: Option<std::sync::Arc<WebConfig>>,
+    /// Whether everybody who asks has given a password.
+    pub has_basic_auth: bool,
 }
 
 impl Server {

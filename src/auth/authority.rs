@@ -57,7 +57,7 @@ pub struct Application {
 }
 
 /// The URLs of one portal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Endpoints {
     /// Where a person consents.
     pub authorize: String,

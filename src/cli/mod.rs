@@ -6,6 +6,7 @@ mod output;
 mod backfill;
 mod check;
 mod examine;
+mod flags;
 mod logging;
 mod sign_in;
 
@@ -13,6 +14,7 @@ use std::{env, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use hyper::{HeaderMap, header::AUTHORIZATION};
 use tokio::{
     net::TcpListener,
     runtime,
@@ -20,7 +22,10 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use self::logging::Reader;
+use self::{
+    flags::{ServeFlags, WebFlags},
+    logging::Reader,
+};
 use crate::{
     clock::Clock,
     config::{self, AccountConfig, Accounts, Config, Flags, Mistakes},
@@ -53,7 +58,7 @@ enum Command {
     /// Serves made-up data of two people: no account, no network
     Demo(ServeFlags),
     /// Exits with 0 when the exporter on this machine is ready
-    Healthcheck(ListenFlag),
+    Healthcheck(WebFlags),
     /// Signs a person in at Oura
     Login(sign_in::Login),
     /// Takes a person's sign-in back at Oura and forgets it
@@ -66,26 +71,6 @@ enum Command {
     Check,
 }
 
-// No doc comment: clap would take it for the help of the command that has these flags.
-#[derive(Clone, Default, PartialEq, Eq, clap::Args)]
-struct ServeFlags {
-    #[command(flatten)]
-    listen: ListenFlag,
-    /// error, warn, info, debug or trace; wins over OURA_LOG
-    #[arg(long = "log.level", value_name = "LEVEL")]
-    log_level: Option<String>,
-    /// text or json; wins over OURA_LOG_FORMAT
-    #[arg(long = "log.format", value_name = "FORMAT")]
-    log_format: Option<String>,
-}
-
-#[derive(Clone, Default, PartialEq, Eq, clap::Args)]
-struct ListenFlag {
-    /// Where the page is served; wins over OURA_LISTEN_ADDRESS
-    #[arg(long = "web.listen-address", value_name = "ADDRESS")]
-    listen_address: Option<String>,
-}
-
 impl Command {
     /// Who reads what it tells.
     fn reader(&self) -> Reader {
@@ -95,15 +80,11 @@ impl Command {
     /// Its flags, and those before its name where it has none of that kind.
     fn flags(&self, before: ServeFlags) -> Flags {
         let own = match self {
-            Self::Serve(flags) | Self::Demo(flags) => flags.clone(),
-            Self::Healthcheck(listen) => ServeFlags { listen: listen.clone(), ..ServeFlags::default() },
-            _ => ServeFlags::default(),
+            Self::Serve(flags) | Self::Demo(flags) => flags.0.clone(),
+            Self::Healthcheck(flags) => flags.0.clone(),
+            _ => Flags::default(),
         };
-        Flags {
-            listen_address: own.listen.listen_address.or(before.listen.listen_address),
-            log_level: own.log_level.or(before.log_level),
-            log_format: own.log_format.or(before.log_format),
-        }
+        own.or(before.0)
     }
 }
 
@@ -162,7 +143,7 @@ fn on_runtime(command: Command, config: Config) -> anyhow::Result<()> {
         match command {
             Command::Serve(_) => serve(config).await,
             Command::Demo(_) => demo(config).await,
-            Command::Healthcheck(_) => healthcheck(&config.listen_address).await,
+            Command::Healthcheck(_) => healthcheck(&config).await,
             Command::Login(login) => login.run(&config.sign_in, &config).await,
             Command::Logout(logout) => logout.run(&config.sign_in).await,
             Command::Accounts => sign_in::accounts(&config.sign_in),
@@ -211,12 +192,24 @@ fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-async fn healthcheck(listen_address: &str) -> anyhow::Result<()> {
-    let address = listen_address.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
+async fn healthcheck(config: &Config) -> anyhow::Result<()> {
+    let address = config.listen_address.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
     tls::choose_provider();
-    let http = reqwest::Client::builder().tls_certs_only([]).no_proxy().timeout(HEALTH_TIMEOUT).build()?;
-    let url = format!("http://{address}/-/ready");
-    let answer = http.get(&url).send().await.with_context(|| format!("no answer from {url}"))?;
+    let mut http = reqwest::Client::builder().tls_certs_only([]).no_proxy().timeout(HEALTH_TIMEOUT);
+    let mut scheme = "http";
+    let mut headers = HeaderMap::new();
+    if let Some(web) = &config.web {
+        let pass = web.health();
+        headers.insert(AUTHORIZATION, pass.bearer());
+        if let Some(identity) = pass.identity() {
+            scheme = "https";
+            // It asks this machine, by an address that hardly any certificate names.
+            http = http.tls_danger_accept_invalid_certs(true).identity(reqwest::Identity::from_pem(identity)?);
+        }
+    }
+    let url = format!("{scheme}://{address}/-/ready");
+    let answer = http.default_headers(headers).build()?.get(&url).send().await;
+    let answer = answer.with_context(|| format!("no answer from {url}"))?;
     let status = answer.status();
     let words = String::from_utf8_lossy(&body::beginning(answer, body::LARGEST_REPLY).await).into_owned();
     anyhow::ensure!(status.is_success(), "{}", words.trim());

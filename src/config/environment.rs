@@ -1,13 +1,8 @@
 //! The environment: which of it is ours, and values that are not what whoever wrote them meant.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
-use serde::Deserialize;
-
-use super::{
-    Reader,
-    variables::{self, VARIABLES},
-};
+use super::{Reader, documents::meant, settings::VARIABLES};
 
 const PREFIX: &str = "OURA_";
 /// What editors put before a file's text; in an environment file it becomes a part of the first name or value.
@@ -19,40 +14,10 @@ const QUOTES: &[(char, char)] =
 const PASSWORD: &str = "OURA_REMOTE_WRITE_PASSWORD";
 
 /// The variables as texts; what they mean is settled after all of them are known.
-#[derive(Default, Deserialize)]
 pub(super) struct Environment {
-    pub(super) access_token: Option<String>,
-    pub(super) access_token_file: Option<String>,
-    pub(super) account: Option<String>,
-    pub(super) listen_address: Option<String>,
-    pub(super) allowed_hosts: Option<String>,
-    pub(super) poll_interval: Option<String>,
-    pub(super) stale_after: Option<String>,
-    pub(super) collections: Option<String>,
-    pub(super) sandbox: Option<String>,
-    pub(super) api_url: Option<String>,
-    pub(super) log: Option<String>,
-    pub(super) log_format: Option<String>,
-    pub(super) state_dir: Option<String>,
-    pub(super) client_id: Option<String>,
-    pub(super) client_id_file: Option<String>,
-    pub(super) client_secret: Option<String>,
-    pub(super) client_secret_file: Option<String>,
-    pub(super) redirect_uri: Option<String>,
-    pub(super) scopes: Option<String>,
-    pub(super) authorize_url: Option<String>,
-    pub(super) token_url: Option<String>,
-    pub(super) fallback_authorize_url: Option<String>,
-    pub(super) fallback_token_url: Option<String>,
-    pub(super) samples: Option<String>,
-    pub(super) remote_write_url: Option<String>,
-    pub(super) remote_write_username: Option<String>,
-    pub(super) remote_write_password: Option<String>,
-    pub(super) remote_write_password_file: Option<String>,
-    pub(super) remote_write_bearer_token: Option<String>,
-    pub(super) remote_write_bearer_token_file: Option<String>,
-    pub(super) job: Option<String>,
-    pub(super) instance: Option<String>,
+    /// What is set, by name.
+    pub(super) given: BTreeMap<String, String>,
+    pub(super) places: Places,
 }
 
 /// The places that the system names for a user's state.
@@ -64,18 +29,18 @@ pub(super) struct Places {
 
 impl Environment {
     /// Our variables, and the system's places; what is wrong or odd about them goes to `reader`.
-    pub(super) fn read(
-        variables: impl IntoIterator<Item = (OsString, OsString)>,
-        reader: &mut Reader,
-    ) -> (Self, Places) {
+    pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>, reader: &mut Reader) -> Self {
         let variables: Vec<_> = variables.into_iter().collect();
         let places = places(&variables);
         let own = own_variables(variables, reader);
-        let env = envy::prefixed(PREFIX).from_iter(own).unwrap_or_else(|error| {
+        let given: BTreeMap<String, String> = envy::prefixed(PREFIX).from_iter(own).unwrap_or_else(|error| {
             reader.mistakes.push(format!("the environment cannot be read: {error}"));
-            Self::default()
+            BTreeMap::new()
         });
-        (env, places)
+        // envy takes the prefix away, and the capitals.
+        let given =
+            given.into_iter().map(|(name, value)| (format!("{PREFIX}{}", name.to_uppercase()), value)).collect();
+        Self { given, places }
     }
 }
 
@@ -126,7 +91,7 @@ fn unknown(name: &str) -> String {
              without one"
         );
     }
-    match variables::meant(&shown.to_ascii_uppercase()).or_else(|| in_capitals(&shown)) {
+    match meant(&shown.to_ascii_uppercase()).or_else(|| in_capitals(&shown)) {
         Some(meant) => format!("{shown}: there is no such variable; did you mean {meant}?"),
         None => format!("{shown}: there is no such variable; oura-exporter --help lists those that there are"),
     }

@@ -1,39 +1,39 @@
 //! The configuration: from the environment through envy, flags before variables, every mistake reported at once.
 
+mod documents;
+mod draft;
 mod environment;
 mod parse;
 mod samples;
+mod settings;
 mod sign_in;
 mod urls;
-mod variables;
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, path::Path, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
 use tracing::Level;
 
-use self::{
-    environment::{Environment, Places},
-    parse::{Setting, setting},
-};
 pub use self::{
+    documents::{help, markdown},
     samples::{SamplesConfig, receiver_url},
+    settings::{Flag, Unset, VARIABLES, Variable},
     sign_in::SignIn,
     urls::unencrypted,
-    variables::{VARIABLES, help, markdown},
+};
+use self::{
+    draft::Draft,
+    environment::{Environment, Places},
+    parse::Setting,
 };
 use crate::{
     auth::{Listing, Store},
     documents::{KINDS, Kind},
     remote_write::Access,
+    web_config::WebConfig,
 };
 
-/// The port is 10058 as long as nobody else claims it in Prometheus' list.
-const LISTEN_ADDRESS: &str = "127.0.0.1:10058";
-const POLL_INTERVAL: Duration = Duration::from_secs(300);
-const STALE_AFTER: TimeDelta = TimeDelta::hours(36);
-const API_URL: &str = "https://api.ouraring.com";
 /// Polling faster than this is of little use and warned of: the ring syncs every few minutes at best.
 const FAST: Duration = Duration::from_secs(60);
 /// The collection that Oura has replaced; it is asked for by name only.
@@ -50,6 +50,8 @@ pub struct Config {
     pub listen_address: String,
     /// The names besides loopback's by which it may be asked for (`OURA_ALLOWED_HOSTS`).
     pub allowed_hosts: Vec<String>,
+    /// TLS and basic auth of it (`OURA_WEB_CONFIG_FILE`).
+    pub web: Option<Arc<WebConfig>>,
     /// How often Oura is asked (`OURA_POLL_INTERVAL`).
     pub poll_interval: Duration,
     /// How long the values of a failing collection stay (`OURA_STALE_AFTER`).
@@ -94,15 +96,27 @@ pub struct LogConfig {
     pub json: bool,
 }
 
-/// The flags that win over the variables.
-#[derive(Debug, Default)]
-pub struct Flags {
-    /// `--web.listen-address`
-    pub listen_address: Option<String>,
-    /// `--log.level`
-    pub log_level: Option<String>,
-    /// `--log.format`
-    pub log_format: Option<String>,
+/// What was given by the flags that win over the variables: names, with their dashes, and values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags(Vec<(&'static str, String)>);
+
+impl FromIterator<(&'static str, String)> for Flags {
+    fn from_iter<T: IntoIterator<Item = (&'static str, String)>>(given: T) -> Self {
+        Self(given.into_iter().collect())
+    }
+}
+
+impl Flags {
+    /// These, and those of `others` that are not among them.
+    #[must_use]
+    pub fn or(self, others: Self) -> Self {
+        // Who asks for one gets the first.
+        Self([self.0, others.0].concat())
+    }
+
+    fn get(&self, name: &str) -> Option<String> {
+        self.0.iter().find(|(given, _)| *given == name).map(|(_, value)| value.clone())
+    }
 }
 
 /// Everything that is wrong with the configuration, and what is odd about it besides.
@@ -131,28 +145,20 @@ struct Reader {
 }
 
 impl Reader {
-    fn take<T>(&mut self, setting: Option<Setting>, read: impl Fn(&Setting) -> Result<T, String>) -> Option<T> {
-        match read(&setting?) {
-            Ok(value) => Some(value),
-            Err(mistake) => {
-                self.mistakes.push(mistake);
+    /// Reads the file that a setting names, with all its mistakes.
+    fn web_config(&mut self, name: &str, path: &Path) -> Option<Arc<WebConfig>> {
+        let named = |words: Vec<String>| words.into_iter().map(|words| format!("{name}: {words}"));
+        match WebConfig::read(path) {
+            Ok(web) => {
+                self.warnings.extend(named(web.warnings()));
+                Some(Arc::new(web))
+            }
+            Err(mistakes) => {
+                self.mistakes.extend(named(mistakes));
                 None
             }
         }
     }
-
-    fn secret(&mut self, direct: Option<Setting>, file: Option<Setting>) -> Option<SecretString> {
-        if let (Some(direct), Some(file)) = (&direct, &file) {
-            self.mistakes.push(format!("{}, {}: both are set; unset one", direct.name, file.name));
-            return None;
-        }
-        self.take(direct, Setting::secret).or_else(|| self.take(file, Setting::secret_file))
-    }
-}
-
-/// A flag, or the variable that it wins over.
-fn either(flag: &'static str, text: Option<String>, name: &'static str, variable: Option<String>) -> Option<Setting> {
-    setting(flag, text).or_else(|| setting(name, variable))
 }
 
 impl Config {
@@ -166,9 +172,10 @@ impl Config {
         accounts: Accounts,
     ) -> Result<Self, Mistakes> {
         let mut reader = Reader::default();
-        let (env, places) = Environment::read(variables, &mut reader);
-        let token_is_set = env.access_token.is_some() || env.access_token_file.is_some();
-        let mut config = Self::read(env, flags, &places, &mut reader);
+        let Environment { given, places } = Environment::read(variables, &mut reader);
+        let draft = Draft::read(given, &flags, &mut reader);
+        let token_is_set = draft.access_token.is_set();
+        let mut config = Self::of(draft, &places, &mut reader);
         config.judge(&mut reader);
         if accounts == Accounts::Needed {
             config.find_accounts(token_is_set, &mut reader);
@@ -178,40 +185,25 @@ impl Config {
         if mistakes.is_empty() { Ok(config) } else { Err(Mistakes { mistakes, warnings }) }
     }
 
-    fn read(mut env: Environment, flags: Flags, places: &Places, reader: &mut Reader) -> Self {
-        let sign_in = SignIn::read(&mut env, places, reader);
-        let samples = SamplesConfig::read(&mut env, reader);
-        let address = either("--web.listen-address", flags.listen_address, "OURA_LISTEN_ADDRESS", env.listen_address);
-        let level = either("--log.level", flags.log_level, "OURA_LOG", env.log);
-        let format = either("--log.format", flags.log_format, "OURA_LOG_FORMAT", env.log_format);
-        let hosts = reader.take(setting("OURA_ALLOWED_HOSTS", env.allowed_hosts), Setting::hosts);
-        let interval = reader.take(setting("OURA_POLL_INTERVAL", env.poll_interval), Setting::interval);
-        let stale_after = reader.take(setting("OURA_STALE_AFTER", env.stale_after), Setting::time_delta);
-        let collections = reader.take(setting("OURA_COLLECTIONS", env.collections), Setting::collections);
-        let api_url = reader.take(setting("OURA_API_URL", env.api_url), Setting::base_url);
-        let sandbox = reader.take(setting("OURA_SANDBOX", env.sandbox), Setting::flag);
-        let name = reader.take(setting("OURA_ACCOUNT", env.account), Setting::account);
-        let token = setting("OURA_ACCESS_TOKEN", env.access_token);
-        let token = reader.secret(token, setting("OURA_ACCESS_TOKEN_FILE", env.access_token_file));
-        let account = |token| AccountConfig { name: name.unwrap_or_else(|| "default".to_owned()), token };
-        let log = LogConfig {
-            level: reader.take(level, Setting::level).unwrap_or(Level::INFO),
-            json: reader.take(format, Setting::is_json).unwrap_or(false),
-        };
+    fn of(mut draft: Draft, places: &Places, reader: &mut Reader) -> Self {
+        let sign_in = SignIn::of(&mut draft, places, reader);
+        let samples = SamplesConfig::of(&mut draft, reader);
+        let account = |token| AccountConfig { name: draft.account.clone(), token };
         Self {
-            allowed_hosts: hosts.unwrap_or_default(),
-            listen_address: reader.take(address, Setting::address).unwrap_or_else(|| LISTEN_ADDRESS.to_owned()),
-            poll_interval: interval.unwrap_or(POLL_INTERVAL),
-            stale_after: stale_after.unwrap_or(STALE_AFTER),
-            collections_are_named: collections.is_some(),
-            collections: collections.unwrap_or_else(all_but_deprecated),
-            api_url: api_url.unwrap_or_else(|| API_URL.to_owned()),
-            sandbox: sandbox.unwrap_or(false),
-            accounts: token.map(account).into_iter().collect(),
+            accounts: draft.access_token.into_value().map(account).into_iter().collect(),
+            allowed_hosts: draft.allowed_hosts,
+            listen_address: draft.listen_address,
+            web: draft.web_config_file.and_then(|(name, path)| reader.web_config(name, &path)),
+            poll_interval: draft.poll_interval,
+            stale_after: draft.stale_after,
+            collections_are_named: draft.collections.is_some(),
+            collections: draft.collections.unwrap_or_else(all_but_deprecated),
+            api_url: draft.api_url,
+            sandbox: draft.sandbox,
             signed_in: vec![],
             sign_in,
             samples,
-            log,
+            log: LogConfig { level: draft.log_level.unwrap_or(Level::INFO), json: draft.log_json },
             warnings: vec![],
         }
     }

@@ -101,6 +101,12 @@ impl Setting {
             .mistake("is a relative path, which depends on where the program is started; write /var/lib/oura-exporter"))
     }
 
+    /// A path; a relative one is so to where the program is started, as in the exporter-toolkit.
+    pub(super) fn file(&self) -> Result<PathBuf, String> {
+        self.not_for_a_shell()?;
+        Ok(PathBuf::from(&self.text))
+    }
+
     /// Files are opened as they are named: `~` and `$HOME` are a shell's.
     fn not_for_a_shell(&self) -> Result<(), String> {
         if self.text.starts_with(['~', '$']) {

@@ -1,15 +1,9 @@
 //! The part of the configuration that concerns samples with their own time: where they are served and sent.
 
-use super::{
-    Reader,
-    environment::Environment,
-    parse::{Setting, setting},
-};
-use crate::{remote_write::Access, samples::Target};
+use std::mem::take;
 
-/// The labels that the README's Prometheus configuration gives to what it scrapes.
-const JOB: &str = "oura";
-const INSTANCE: &str = "localhost:10058";
+use super::{Reader, draft::Draft, parse::Setting};
+use crate::{remote_write::Access, samples::Target};
 
 /// Samples with their own time, and where they go.
 #[derive(Debug)]
@@ -27,28 +21,21 @@ pub struct SamplesConfig {
 }
 
 impl SamplesConfig {
-    pub(super) fn read(env: &mut Environment, reader: &mut Reader) -> Self {
-        let samples = reader.take(setting("OURA_SAMPLES", env.samples.take()), Setting::flag);
-        let url = setting("OURA_REMOTE_WRITE_URL", env.remote_write_url.take());
-        let label = |text: Option<String>, default: &str| text.unwrap_or_else(|| default.to_owned());
+    pub(super) fn of(draft: &mut Draft, reader: &mut Reader) -> Self {
         Self {
-            served: samples.unwrap_or(true),
+            served: draft.samples,
             is_made_up: false,
-            remote_write_url: reader.take(url, Setting::receiver),
-            access: access(env, reader),
-            target: Target { job: label(env.job.take(), JOB), instance: label(env.instance.take(), INSTANCE) },
+            remote_write_url: draft.remote_write_url.take(),
+            access: access(draft, reader),
+            target: Target { job: take(&mut draft.job), instance: take(&mut draft.instance) },
         }
     }
 }
 
-fn access(env: &mut Environment, reader: &mut Reader) -> Access {
-    let user = env.remote_write_username.take();
-    let password = setting("OURA_REMOTE_WRITE_PASSWORD", env.remote_write_password.take());
-    let file = setting("OURA_REMOTE_WRITE_PASSWORD_FILE", env.remote_write_password_file.take());
-    let password = reader.secret(password, file);
-    let token = setting("OURA_REMOTE_WRITE_BEARER_TOKEN", env.remote_write_bearer_token.take());
-    let file = setting("OURA_REMOTE_WRITE_BEARER_TOKEN_FILE", env.remote_write_bearer_token_file.take());
-    let token = reader.secret(token, file);
+fn access(draft: &mut Draft, reader: &mut Reader) -> Access {
+    let user = draft.remote_write_username.take();
+    let password = take(&mut draft.remote_write_password).into_value();
+    let token = take(&mut draft.remote_write_bearer_token).into_value();
     match (user, password, token) {
         (None, None, None) => Access::Open,
         (Some(user), Some(password), None) => Access::Basic(user, password),

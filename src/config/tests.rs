@@ -1,6 +1,10 @@
 //! The configuration as people write it: what is taken, what is named as a mistake, and what is warned of.
 
-use std::{ffi::OsString, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    fs,
+};
 
 use super::*;
 
@@ -206,5 +210,86 @@ fn allowed_hosts_are_names_alone() {
     assert_eq!(hosts, ["oura.lan", "ring.example", "192.168.1.2", "::2"]);
     for text in ["http://oura.lan", "oura.lan:10058", "*", "*.lan", "oura..lan", "oura.lan/metrics"] {
         assert!(mistake("OURA_ALLOWED_HOSTS", text).contains("names alone"), "{text}");
+    }
+}
+
+/// What the settings of `given` and the flags come to, each by itself.
+fn drafted(given: &[(&str, &str)], flags: &[(&'static str, &str)]) -> String {
+    let mut reader = Reader::default();
+    let given: BTreeMap<_, _> = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let flags = flags.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    let draft = Draft::read(given, &flags, &mut reader);
+    assert_eq!(reader.mistakes, Vec::<String>::new());
+    format!("{draft:?}")
+}
+
+/// A value of the setting that is not its default; the same one for all of its kind, so that one row that does what another
+/// does is seen.
+fn another_value(name: &str) -> &'static str {
+    match name {
+        "OURA_STATE_DIR" => "/srv/oura",
+        "OURA_SCOPES" | "OURA_COLLECTIONS" => "workout",
+        "OURA_LISTEN_ADDRESS" => "localhost:1",
+        "OURA_POLL_INTERVAL" | "OURA_STALE_AFTER" => "7m",
+        "OURA_SANDBOX" => "true",
+        "OURA_SAMPLES" => "false",
+        "OURA_LOG" => "trace",
+        "OURA_LOG_FORMAT" => "json",
+        name if name.ends_with("_FILE") => "/some/where",
+        name if name.ends_with("_URL") || name.ends_with("_URI") => "https://proxy.example/x",
+        _ => "x",
+    }
+}
+
+#[test]
+fn every_setting_has_an_effect_of_its_own_and_its_default_is_what_the_table_says() {
+    let unset = drafted(&[], &[]);
+    let mut seen = BTreeSet::from([unset.clone()]);
+    for variable in VARIABLES {
+        // A file with one word: what holds a secret is read, and any other is only named.
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        fs::write(&file, "x").expect("it is written");
+        let path = file.path().to_str().expect("UTF-8").to_owned();
+        let value = if variable.name.ends_with("_FILE") { &path } else { another_value(variable.name) };
+        let drafted_so = drafted(&[(variable.name, value)], &[]);
+        assert!(seen.insert(drafted_so), "{} changes nothing, or what another one changes", variable.name);
+        if let Unset::Value(default) = variable.unset {
+            assert_eq!(drafted(&[(variable.name, default)], &[]), unset, "{}", variable.name);
+        }
+    }
+}
+
+#[test]
+fn every_flag_wins_over_its_variable() {
+    let flags: Vec<_> = VARIABLES.iter().filter_map(|variable| Some((variable, variable.flag?))).collect();
+    let names: Vec<_> = flags.iter().map(|(_, flag)| flag.name).collect();
+    assert_eq!(names, ["--web.listen-address", "--web.config.file", "--log.level", "--log.format"]);
+    for (variable, flag) in flags {
+        let value = another_value(variable.name);
+        let by_variable = drafted(&[(variable.name, value)], &[]).replace(variable.name, flag.name);
+        assert_eq!(drafted(&[], &[(flag.name, value)]), by_variable, "{}", flag.name);
+        let other = match variable.unset {
+            Unset::Value(default) => default,
+            _ => "/elsewhere",
+        };
+        assert_eq!(drafted(&[(variable.name, other)], &[(flag.name, value)]), by_variable, "{} wins", flag.name);
+    }
+}
+
+#[test]
+fn the_documents_have_a_row_for_every_setting() {
+    let (help, markdown) = (help(), markdown());
+    for Variable { name, flag, unset, help: words, .. } in VARIABLES {
+        let row =
+            markdown.lines().find(|line| line.starts_with(&format!("| `{name}`"))).unwrap_or_else(|| panic!("{name}"));
+        assert!(row.replace('`', "").contains(words), "{row}");
+        assert!(flag.is_none_or(|flag| row.contains(&format!("`{}`", flag.name))), "{row}");
+        let (_, section) = help.split_once(&format!("\n  {name}\n")).unwrap_or_else(|| panic!("{name} in {help}"));
+        let section = section.split("\n  O").next().unwrap_or_default();
+        let section = section.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(section.starts_with(words), "{section}");
+        if let Unset::Value(default) | Unset::Words(default) = unset {
+            assert!(row.contains(default) && section.contains(&format!("[default: {default}]")), "{row} {section}");
+        }
     }
 }

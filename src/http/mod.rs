@@ -1,12 +1,14 @@
 //! Serving HTTP/1.1 on a listener: connections, limits against clients that misbehave, and draining at the stop.
 
 mod connections;
+mod encryption;
 mod negotiation;
 
 use std::{
     convert::Infallible,
     future::Future,
-    io::ErrorKind,
+    io::{self, ErrorKind},
+    net::IpAddr,
     pin::pin,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -23,18 +25,26 @@ use hyper::{
 };
 use hyper_util::{
     rt::TokioIo,
-    server::graceful::{GracefulConnection, GracefulShutdown},
+    server::graceful::{GracefulConnection, GracefulShutdown, Watcher},
 };
 use rustix::net::{listen, sockopt};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::yield_now,
     time::{interval, sleep, timeout},
 };
 use tracing::{debug, warn};
 
-use self::connections::{Connections, LastRequest, places};
-pub use self::negotiation::{Gzip, accepts_gzip, accepts_open_metrics, gzip};
+use self::{
+    connections::{Connections, LastRequest, places},
+    encryption::encrypted,
+};
+pub use self::{
+    encryption::Encryption,
+    negotiation::{Gzip, accepts_gzip, accepts_open_metrics, gzip},
+};
 
 /// An answer whose body is known in full.
 pub type Answer = Response<Full<Bytes>>;
@@ -66,6 +76,10 @@ const FOR_BROWSERS: [(HeaderName, HeaderValue); 3] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
+/// Where a request comes from; every request carries it among its extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
 /// Serves `answer` on `listener` until `shutdown` resolves, then drains for at most three seconds. Where more clients
 /// come than there are places, the connection whose last request is longest ago is closed for the new one.
 pub async fn serve<H, R>(listener: TcpListener, answer: H, shutdown: impl Future<Output = ()>)
@@ -73,8 +87,23 @@ where
     H: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Answer> + Send + 'static,
 {
+    serve_over(None, listener, answer, shutdown).await;
+}
+
+/// Serves as [`serve`] does, over TLS where there is an `encryption`.
+pub async fn serve_over<H, R>(
+    encryption: Option<Encryption>,
+    listener: TcpListener,
+    answer: H,
+    shutdown: impl Future<Output = ()>,
+) where
+    H: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Answer> + Send + 'static,
+{
     prepare(&listener);
     let graceful = GracefulShutdown::new();
+    // Dropped at the stop: who has not agreed on a key by then has asked for nothing.
+    let (stop, stopped) = watch::channel(());
     let mut connections = Connections::new(places());
     let mut look = interval(LOOK);
     let mut shutdown = pin!(shutdown);
@@ -87,8 +116,9 @@ where
                 Ok((stream, peer)) => {
                     connections.make_room().await;
                     let last_request = connections.last_request();
-                    let connection = connection(stream, answer.clone(), last_request.clone());
-                    connections.open(peer.ip(), last_request, graceful.watch(connection));
+                    let visit = Visit { peer: Peer(peer.ip()), last_request: last_request.clone(), answer: answer.clone() };
+                    let connection = visit.run(stream, encryption.clone(), stopped.clone(), graceful.watcher());
+                    connections.open(peer.ip(), last_request, connection);
                 }
                 Err(error) if is_the_clients(error.kind()) => debug!(%error, "a client gave up while it connected"),
                 Err(error) => {
@@ -99,7 +129,7 @@ where
             },
         }
     }
-    drop(listener);
+    drop((listener, stop));
     if timeout(DRAIN, graceful.shutdown()).await.is_err() {
         warn!("requests still under way after {DRAIN:?}; leaving them");
     }
@@ -118,31 +148,59 @@ fn is_the_clients(error: ErrorKind) -> bool {
     matches!(error, ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted)
 }
 
-fn connection<H, R>(
-    stream: TcpStream,
-    answer: H,
+/// A client's connection, and what it is answered with.
+struct Visit<H> {
+    peer: Peer,
     last_request: LastRequest,
-) -> impl GracefulConnection<Error = hyper::Error> + Send
+    answer: H,
+}
+
+impl<H, R> Visit<H>
 where
     H: Fn(Request<Incoming>) -> R + Send + Sync + 'static,
     R: Future<Output = Answer> + Send + 'static,
 {
-    let asked_before = AtomicBool::new(false);
-    let service = service_fn(move |request| {
-        last_request.is_now();
-        let answer = answer(request);
-        let is_another = asked_before.swap(true, Ordering::Relaxed);
-        async move {
-            // Whoever sends a hundred requests at once waits after each until all others had their turn.
-            if is_another {
-                yield_now().await;
+    /// Serves the client until it goes or the stop is asked for.
+    async fn run(
+        self,
+        stream: TcpStream,
+        encryption: Option<Encryption>,
+        mut stopped: watch::Receiver<()>,
+        graceful: Watcher,
+    ) -> io::Result<()> {
+        let Some(encryption) = encryption else {
+            return graceful.watch(self.connection(stream)).await.map_err(io::Error::other);
+        };
+        let stream = tokio::select! {
+            stream = encrypted(stream, &encryption) => stream?,
+            _ = stopped.changed() => return Ok(()),
+        };
+        graceful.watch(self.connection(stream)).await.map_err(io::Error::other)
+    }
+
+    fn connection<S>(self, stream: S) -> impl GracefulConnection<Error = hyper::Error> + Send
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self { peer, last_request, answer } = self;
+        let asked_before = AtomicBool::new(false);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            last_request.is_now();
+            request.extensions_mut().insert(peer);
+            let answer = answer(request);
+            let is_another = asked_before.swap(true, Ordering::Relaxed);
+            async move {
+                // Whoever sends a hundred requests at once waits after each until all others had their turn.
+                if is_another {
+                    yield_now().await;
+                }
+                let mut answer = answer.await;
+                tell_browsers(answer.headers_mut());
+                Ok::<_, Infallible>(answer)
             }
-            let mut answer = answer.await;
-            tell_browsers(answer.headers_mut());
-            Ok::<_, Infallible>(answer)
-        }
-    });
-    http1::Builder::new().max_buf_size(MOST_READ_AHEAD).serve_connection(TokioIo::new(stream), service)
+        });
+        http1::Builder::new().max_buf_size(MOST_READ_AHEAD).serve_connection(TokioIo::new(stream), service)
+    }
 }
 
 fn tell_browsers(headers: &mut HeaderMap) {

@@ -3,6 +3,7 @@
 
 pub(crate) mod backfill;
 pub(crate) mod browser;
+pub(crate) mod certificates;
 pub(crate) mod needs;
 pub(crate) mod samples;
 pub(crate) mod scene;
@@ -283,7 +284,7 @@ impl Program {
         let address = loop {
             let line = lines.next_line().await.expect("a log").unwrap_or_else(|| panic!("it ended: {log}"));
             log += &format!("{line}\n");
-            if let Some((_, url)) = line.split_once("serving http://") {
+            if let Some((_, url)) = line.split_once("serving http").and_then(|(_, url)| url.split_once("://")) {
                 break url.trim_end_matches("/metrics").to_owned();
             }
         };
