@@ -57,12 +57,15 @@ impl Exporter {
         let (samples, live, collectors) = record(&config, &clock)?;
         let served = samples.clone().filter(|_| config.samples.served);
         let hosts = Hosts::new(address, &config.listen_address, config.allowed_hosts.clone());
+        let external = config.external_url.clone();
+        let hosts = hosts.behind(external.host());
         let accounts = accounts(config, &stats, &clock, patience)?;
         let states = accounts.iter().map(|account| AccountState::new(&account.name, &kinds)).collect();
         let board = Arc::new(Board::new(states, clock.clone(), stale_after));
         let page = Page::new(Arc::clone(&board), stats.clone(), collectors)?;
+        let record = samples.clone();
         let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples };
-        let server = Arc::new(Server { board, page, samples: served, hosts });
+        let server = Arc::new(Server { board, page, samples: served, record, hosts, external });
         Ok(Self { server, poller, accounts, live })
     }
 

@@ -5,11 +5,12 @@ use chrono::TimeDelta;
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION, REFRESH, VARY},
 };
 use tracing::error;
 
 use crate::{
+    config::{Asked, ExternalUrl},
     hosts::{Hosts, WrongHost},
     http::{Answer, accepts_gzip, accepts_open_metrics},
     landing,
@@ -31,8 +32,12 @@ pub struct Server {
     pub page: Page,
     /// The samples with their own time, where they are served.
     pub samples: Option<std::sync::Arc<Samples>>,
+    /// The same ones, wherever they are kept: the landing page draws them.
+    pub record: Option<std::sync::Arc<Samples>>,
     /// The names by which it may be asked for.
     pub hosts: Hosts,
+    /// Where a proxy shows it.
+    pub external: ExternalUrl,
 }
 
 impl Server {
@@ -45,7 +50,11 @@ impl Server {
             };
             return text(status, format!("{wrong}\n"));
         }
-        let known = matches!(request.uri().path(), "/" | "/metrics" | SAMPLES | "/-/healthy" | "/-/ready");
+        let path = match self.external.asked(request.uri().path()) {
+            Asked::Path(path) => path,
+            Asked::NeedsSlash => return moved(&self.external.root()),
+        };
+        let known = matches!(path, "/" | "/metrics" | SAMPLES | "/-/healthy" | "/-/ready");
         if !known {
             return text(StatusCode::NOT_FOUND, "not found; see / for what is here\n");
         }
@@ -54,12 +63,12 @@ impl Server {
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
-        match request.uri().path() {
+        match path {
             "/metrics" => self.metrics(request),
             SAMPLES => self.samples(request),
             "/-/healthy" => text(StatusCode::OK, "healthy\n"),
             "/-/ready" => self.ready(),
-            _ => self.landing(),
+            _ => self.landing(request.uri().query() == Some(landing::STILL)),
         }
     }
 
@@ -96,9 +105,13 @@ impl Server {
         }
     }
 
-    fn landing(&self) -> Answer {
-        let mut answer = body(HTML, landing::page(&self.board.accounts(), self.board.now()));
+    fn landing(&self, is_still: bool) -> Answer {
+        let (accounts, samples) = (self.board.accounts(), self.record.as_deref());
+        let mut answer = body(HTML, landing::page(&accounts, samples, self.board.now(), is_still));
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if !is_still {
+            answer.headers_mut().insert(REFRESH, HeaderValue::from_static(landing::REFRESH));
+        }
         answer
     }
 }
@@ -117,6 +130,15 @@ fn coded(gzip: bool, depends_on: &'static str, mut answer: Answer) -> Answer {
     answer.headers_mut().insert(VARY, HeaderValue::from_static(depends_on));
     if gzip {
         answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    answer
+}
+
+/// Sends a browser on to where relative links lead here.
+fn moved(to: &str) -> Answer {
+    let mut answer = text(StatusCode::PERMANENT_REDIRECT, format!("see {to}\n"));
+    if let Ok(to) = HeaderValue::from_str(to) {
+        answer.headers_mut().insert(LOCATION, to);
     }
     answer
 }

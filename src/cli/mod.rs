@@ -7,6 +7,7 @@ mod backfill;
 mod check;
 mod examine;
 mod logging;
+mod naming;
 mod sign_in;
 
 use std::{env, process::ExitCode, time::Duration};
@@ -58,8 +59,8 @@ enum Command {
     Login(sign_in::Login),
     /// Takes a person's sign-in back at Oura and forgets it
     Logout(sign_in::Logout),
-    /// Shows who is signed in
-    Accounts,
+    /// Shows who is signed in, and renames accounts
+    Accounts(sign_in::Accounts),
     /// Brings in any stretch of the past: as files for promtool, or by remote write
     Backfill(backfill::Arguments),
     /// Looks at everything as a doctor would: 0 only if all is well
@@ -71,6 +72,9 @@ enum Command {
 struct ServeFlags {
     #[command(flatten)]
     listen: ListenFlag,
+    /// Where a proxy shows the page; wins over OURA_WEB_EXTERNAL_URL
+    #[arg(long = "web.external-url", value_name = "URL")]
+    external_url: Option<String>,
     /// error, warn, info, debug or trace; wins over OURA_LOG
     #[arg(long = "log.level", value_name = "LEVEL")]
     log_level: Option<String>,
@@ -101,6 +105,7 @@ impl Command {
         };
         Flags {
             listen_address: own.listen.listen_address.or(before.listen.listen_address),
+            external_url: own.external_url.or(before.external_url),
             log_level: own.log_level.or(before.log_level),
             log_format: own.log_format.or(before.log_format),
         }
@@ -165,7 +170,7 @@ fn on_runtime(command: Command, config: Config) -> anyhow::Result<()> {
             Command::Healthcheck(_) => healthcheck(&config.listen_address).await,
             Command::Login(login) => login.run(&config.sign_in, &config).await,
             Command::Logout(logout) => logout.run(&config.sign_in).await,
-            Command::Accounts => sign_in::accounts(&config.sign_in),
+            Command::Accounts(accounts) => accounts.run(&config.sign_in).await,
             Command::Backfill(arguments) => arguments.run(config).await,
             Command::Check => check::run(config).await,
         }

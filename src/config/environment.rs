@@ -26,6 +26,7 @@ pub(super) struct Environment {
     pub(super) account: Option<String>,
     pub(super) listen_address: Option<String>,
     pub(super) allowed_hosts: Option<String>,
+    pub(super) web_external_url: Option<String>,
     pub(super) poll_interval: Option<String>,
     pub(super) stale_after: Option<String>,
     pub(super) collections: Option<String>,

@@ -1,6 +1,7 @@
 //! The configuration: from the environment through envy, flags before variables, every mistake reported at once.
 
 mod environment;
+mod external_url;
 mod parse;
 mod samples;
 mod sign_in;
@@ -18,6 +19,7 @@ use self::{
     parse::{Setting, setting},
 };
 pub use self::{
+    external_url::{Asked, ExternalUrl},
     samples::{SamplesConfig, receiver_url},
     sign_in::SignIn,
     urls::unencrypted,
@@ -50,6 +52,8 @@ pub struct Config {
     pub listen_address: String,
     /// The names besides loopback's by which it may be asked for (`OURA_ALLOWED_HOSTS`).
     pub allowed_hosts: Vec<String>,
+    /// Where a proxy shows the page (`OURA_WEB_EXTERNAL_URL`).
+    pub external_url: ExternalUrl,
     /// How often Oura is asked (`OURA_POLL_INTERVAL`).
     pub poll_interval: Duration,
     /// How long the values of a failing collection stay (`OURA_STALE_AFTER`).
@@ -99,6 +103,8 @@ pub struct LogConfig {
 pub struct Flags {
     /// `--web.listen-address`
     pub listen_address: Option<String>,
+    /// `--web.external-url`
+    pub external_url: Option<String>,
     /// `--log.level`
     pub log_level: Option<String>,
     /// `--log.format`
@@ -182,6 +188,7 @@ impl Config {
         let sign_in = SignIn::read(&mut env, places, reader);
         let samples = SamplesConfig::read(&mut env, reader);
         let address = either("--web.listen-address", flags.listen_address, "OURA_LISTEN_ADDRESS", env.listen_address);
+        let external = either("--web.external-url", flags.external_url, "OURA_WEB_EXTERNAL_URL", env.web_external_url);
         let level = either("--log.level", flags.log_level, "OURA_LOG", env.log);
         let format = either("--log.format", flags.log_format, "OURA_LOG_FORMAT", env.log_format);
         let hosts = reader.take(setting("OURA_ALLOWED_HOSTS", env.allowed_hosts), Setting::hosts);
@@ -201,6 +208,7 @@ impl Config {
         Self {
             allowed_hosts: hosts.unwrap_or_default(),
             listen_address: reader.take(address, Setting::address).unwrap_or_else(|| LISTEN_ADDRESS.to_owned()),
+            external_url: reader.take(external, Setting::external_url).unwrap_or_default(),
             poll_interval: interval.unwrap_or(POLL_INTERVAL),
             stale_after: stale_after.unwrap_or(STALE_AFTER),
             collections_are_named: collections.is_some(),

@@ -45,6 +45,11 @@ pub const VARIABLES: &[Variable] = &[
         "names by which the page may be asked for, besides localhost: behind a proxy that passes the name on, say; beyond \
          loopback any name will do as long as this is not set",
     ),
+    variable(
+        "OURA_WEB_EXTERNAL_URL",
+        "",
+        "where a proxy shows the page, https://lan.example/oura/ say: its path is answered like none, and its name, too",
+    ),
     variable("OURA_POLL_INTERVAL", "5m", "how often Oura is asked; below 60s works and warns"),
     variable("OURA_STALE_AFTER", "36h", "how long the values of a failing collection stay"),
     variable("OURA_COLLECTIONS", "all but tag", "which collections are asked for, by name, separated by commas"),
