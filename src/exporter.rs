@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use futures_util::future::join_all;
+use hyper::{Request, body::Incoming};
 use prometheus::core::Collector;
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tracing::{debug, info, warn};
@@ -99,9 +100,9 @@ impl Exporter {
 
 /// Serves on `listener` until `shutdown` resolves.
 pub async fn serve(server: Arc<Server>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-    let answer = move |request| {
+    let answer = move |mut request: Request<Incoming>| {
         let server = Arc::clone(&server);
-        async move { server.answer(&request) }
+        async move { server.enter(request.uri_mut()).unwrap_or_else(|| server.answer(&request)) }
     };
     http::serve(listener, answer, shutdown).await;
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use http_body_util::Full;
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Method, Request, Response, StatusCode, Uri,
     header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION, REFRESH, VARY},
 };
 use tracing::error;
@@ -41,6 +41,22 @@ pub struct Server {
 }
 
 impl Server {
+    /// Takes the path of the proxy off what is asked for; an answer only where the browser has to ask anew.
+    pub fn enter(&self, uri: &mut Uri) -> Option<Answer> {
+        let rest = match self.external.asked(uri.path()) {
+            Asked::Path(rest) if rest.len() == uri.path().len() => return None,
+            Asked::Path(rest) => rest.to_owned(),
+            Asked::NeedsSlash => return Some(moved(&self.external.root())),
+        };
+        let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = format!("{rest}{query}").parse().ok();
+        if let Ok(entered) = Uri::from_parts(parts) {
+            *uri = entered;
+        }
+        None
+    }
+
     /// Answers one request.
     pub fn answer<B>(&self, request: &Request<B>) -> Answer {
         if let Err(wrong) = self.hosts.judge(request) {
@@ -50,11 +66,7 @@ impl Server {
             };
             return text(status, format!("{wrong}\n"));
         }
-        let path = match self.external.asked(request.uri().path()) {
-            Asked::Path(path) => path,
-            Asked::NeedsSlash => return moved(&self.external.root()),
-        };
-        let known = matches!(path, "/" | "/metrics" | SAMPLES | "/-/healthy" | "/-/ready");
+        let known = matches!(request.uri().path(), "/" | "/metrics" | SAMPLES | "/-/healthy" | "/-/ready");
         if !known {
             return text(StatusCode::NOT_FOUND, "not found; see / for what is here\n");
         }
@@ -63,7 +75,7 @@ impl Server {
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
-        match path {
+        match request.uri().path() {
             "/metrics" => self.metrics(request),
             SAMPLES => self.samples(request),
             "/-/healthy" => text(StatusCode::OK, "healthy\n"),

@@ -276,7 +276,7 @@ while :; do
     *) break;;
   esac
 done
-OURA_AUTHORIZE_URL=http://127.0.0.1:9 OURA_FALLBACK_AUTHORIZE_URL=http://127.0.0.1:9 "$@" 2>&1 || true"#,
+echo anna | OURA_AUTHORIZE_URL=http://127.0.0.1:9 OURA_FALLBACK_AUTHORIZE_URL=http://127.0.0.1:9 "$@" 2>&1 || true"#,
     );
     let blocks = instructions("deploy/oura-exporter.service");
     assert_eq!(blocks.len(), 3, "{blocks:?}");
@@ -295,7 +295,7 @@ OURA_AUTHORIZE_URL=http://127.0.0.1:9 OURA_FALLBACK_AUTHORIZE_URL=http://127.0.0
     assert_eq!(mode("usr/local/bin/oura-exporter"), 0o755);
     assert_eq!(mode("etc/systemd/system/oura-exporter.service"), 0o644);
     // It has read both credentials and begun the sign-in; here, no Oura answers.
-    assert!(said[1].starts_with("oura-exporter: no answer from Oura's sign-in"), "{said:?}");
+    assert!(said[1].contains("Name: oura-exporter: no answer from Oura's sign-in"), "{said:?}");
     assert_eq!(said[2], "systemctl enable --now oura-exporter\n");
     let unit = read("deploy/oura-exporter.service");
     assert!(unit.contains("\nLimitNOFILE=1024\n") && unit.contains("\nExecStart=/usr/local/bin/oura-exporter\n"));

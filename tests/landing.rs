@@ -10,8 +10,8 @@ use common::{
     Exporter, NOON, Plan,
     browser::Browser,
     day, eventually,
-    needs::{browser_is_there, there_is},
-    servers::file,
+    needs::{browser_is_there, there_are, there_is},
+    servers::{file, free_address, start, text},
     simulator_at,
     truth::{day_of, documents, is_night, local},
 };
@@ -45,7 +45,7 @@ async fn open(exporter: &Exporter) -> Browser {
 
 /// Shows the page as wide as that, in that scheme.
 async fn look(browser: &Browser, width: u32, scheme: &str) {
-    let metrics = json!({ "width": width, "height": PHONE, "deviceScaleFactor": 1, "mobile": false });
+    let metrics = json!({ "width": width, "height": PHONE, "deviceScaleFactor": 1, "mobile": width < 500 });
     browser.order("Emulation.setDeviceMetricsOverride", metrics).await;
     let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
     browser.order("Emulation.setEmulatedMedia", features).await;
@@ -255,7 +255,7 @@ async fn the_night_is_drawn_as_the_service_tells_it() {
 fn assert_heart_rate(night: &Value, lines: &Value) {
     let rate = &night["heart_rate"];
     let begin = (local(&rate["timestamp"]) - local(&night["bedtime_start"])).num_seconds();
-    let step = rate["interval"].as_i64().expect("seconds");
+    let step = rate["interval"].as_f64().expect("seconds") as i64;
     let items = rate["items"].as_array().expect("rates");
     let measured = (0..).zip(items).filter_map(|(place, bpm)| Some((begin + place * step, bpm.as_f64()?)));
     let measured: Vec<_> = measured.filter(|(at, bpm)| *at >= 0 && *bpm > 0.0).collect();
@@ -297,5 +297,64 @@ async fn without_a_record_the_page_says_so_in_place_of_drawings() {
     let (_, html) = exporter.get("/").await;
     assert!(html.contains("No record is kept (OURA_SAMPLES=false)") && !html.contains("<svg"), "{html}");
     assert!(html.contains("<h3>Readiness</h3>") && html.contains("<figcaption><strong>Night</strong>"), "{html}");
+    exporter.stop().await;
+}
+
+/// What nginx is told: below `/oura/` it passes the path on, below `/bare/` it takes it away.
+fn nginx_configuration(address: &str, exporter: &str) -> String {
+    format!(
+        "daemon off; pid nginx.pid; error_log error.log; events {{}}
+         http {{
+           access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+           uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+           server {{
+             listen {address};
+             proxy_set_header Host lan.example; proxy_max_temp_file_size 0;
+             location /oura {{ proxy_pass http://{exporter}; }}
+             location /bare/ {{ proxy_pass http://{exporter}/; }}
+           }}
+         }}"
+    )
+}
+
+#[tokio::test]
+async fn behind_a_proxy_every_link_leads_on_below_its_path() {
+    let test = "behind_a_proxy_every_link_leads_on_below_its_path";
+    if !browser_is_there(test) || !there_are(&["nginx"], test) {
+        return;
+    }
+    let simulator = simulator_at(NOON).await;
+    let exporter = Plan::default().set("OURA_WEB_EXTERNAL_URL", "http://lan.example/oura/").ready(&simulator).await;
+    let (address, directory) = (free_address().await, tempfile::tempdir().expect("a directory"));
+    let configuration = directory.path().join("nginx.conf");
+    fs::write(&configuration, nginx_configuration(&address, exporter.address())).expect("it is written");
+    let _nginx = start("nginx", directory.path(), &["-p", text(directory.path()), "-c", text(&configuration)]);
+    let serves = async || reqwest::get(format!("http://{address}/bare/")).await.ok()?.error_for_status().ok();
+    eventually("nginx serves", serves).await;
+    for (begin, root) in [("/oura", "/oura/"), ("/oura/", "/oura/"), ("/bare/", "/bare/")] {
+        let browser = Browser::open(&format!("http://{address}{begin}").parse().expect("an address")).await;
+        let is_at = async |path: String, words: &str| {
+            let there = format!(
+                "document.readyState === 'complete' && location.pathname + location.search === '{path}' && \
+                 document.body.innerText.includes('{words}')"
+            );
+            eventually(&path, async || (browser.evaluate(&there).await == true).then_some(())).await;
+        };
+        let press = async |link: &str| {
+            browser.evaluate(&format!("document.querySelector('a[href=\"{link}\"]').click()")).await;
+        };
+        is_at(root.to_owned(), "Readiness").await;
+        for (link, words) in [("metrics", "oura_readiness_score"), ("-/ready", "ready"), ("-/healthy", "healthy")] {
+            press(link).await;
+            is_at(format!("{root}{link}"), words).await;
+            browser.evaluate("history.back()").await;
+            is_at(root.to_owned(), "Readiness").await;
+        }
+        press("?still").await;
+        is_at(format!("{root}?still"), "It stands still").await;
+        press("./").await;
+        is_at(root.to_owned(), "It refreshes itself").await;
+        browser.close().await;
+    }
     exporter.stop().await;
 }

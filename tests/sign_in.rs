@@ -131,7 +131,7 @@ async fn an_empty_line_at_the_paste_prompt_asks_again() {
         assert!(said.contains("Signed in as account anna"), "{said}");
     }
     let scene = Scene::of(Portal::New).await;
-    let mut begun = scene.begin(&["--no-browser"]).await;
+    let mut begun = scene.begin(&["--no-browser", "--account", "anna"]).await;
     drop(begun.child.stdin.take());
     let (code, said) = begun.end().await;
     assert_eq!(code, Some(1), "{said}");

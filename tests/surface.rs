@@ -261,6 +261,8 @@ async fn below_the_path_of_a_proxy_everything_is_as_at_the_root() {
     let answer = answer_to(&exporter, &["GET /oura HTTP/1.1", "Host: lan.example"]).await;
     let moved = "HTTP/1.1 308 Permanent Redirect\r\n";
     assert!(answer.starts_with(moved) && answer.contains("location: /oura/\r\n"), "{answer}");
+    let learnt = answer_to(&exporter, &["GET /oura/metrics/samples?learnt=nonsense HTTP/1.1", "Host: localhost"]).await;
+    assert!(learnt.starts_with("HTTP/1.1 400 ") && learnt.contains("learnt is not a duration"), "{learnt}");
     for (path, host, status) in
         [("/oura/nope", "lan.example", "404"), ("/ouranos", "lan.example", "404"), ("/oura/", "evil.example", "421")]
     {

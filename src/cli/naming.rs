@@ -57,14 +57,17 @@ pub(super) fn ask(store: &Store) -> anyhow::Result<String> {
     if !known.is_empty() {
         println!("Signed in already: {}. One of these names renews that sign-in.", known.join(", "));
     }
-    print!("Name: ");
-    io::stdout().flush()?;
+    prompt("");
     for line in io::stdin().lines() {
         match config::account_name(&line?) {
             Ok(name) => return Ok(name),
-            Err(mistake) => print!("{}\nName: ", mistake.trim_start_matches("--account: ")),
+            Err(mistake) => prompt(&format!("{}\n", mistake.trim_start_matches("--account: "))),
         }
-        io::stdout().flush()?;
     }
     anyhow::bail!("the account has no name; run: oura-exporter login --account NAME")
+}
+
+/// Asks past what is printed, as somebody may keep that.
+fn prompt(before: &str) {
+    let _nobody_reads = write!(io::stderr(), "{before}Name: ");
 }
