@@ -14,6 +14,7 @@ use hyper::{
 use oura_exporter::{
     auth::TokenSource,
     clock::Clock,
+    config::ExternalUrl,
     documents::{KINDS, Kind, kind},
     hosts::Hosts,
     http,
@@ -85,7 +86,8 @@ async fn server() -> anyhow::Result<Server> {
     }
     polling.abort();
     let hosts = Hosts::new(([127, 0, 0, 1], 10058).into(), "localhost:10058", vec![]);
-    Ok(Server { board, page, samples: None, hosts, web: None, has_basic_auth: false })
+    let external = ExternalUrl::default();
+    Ok(Server { board, page, samples: None, record: None, hosts, external, web: None, has_basic_auth: false })
 }
 
 /// What one person's cloud answers, with the fields that the exporter asks for.

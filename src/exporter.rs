@@ -59,14 +59,17 @@ impl Exporter {
         let (samples, live, collectors) = record(&config, &clock)?;
         let served = samples.clone().filter(|_| config.samples.served);
         let hosts = Hosts::new(address, &config.listen_address, config.allowed_hosts.clone());
+        let external = config.external_url.clone();
+        let hosts = hosts.behind(external.host());
         let web = config.web.clone();
         let has_basic_auth = web.as_ref().is_some_and(|web| web.has_basic_auth());
         let accounts = accounts(config, &stats, &clock, patience)?;
         let states = accounts.iter().map(|account| AccountState::new(&account.name, &kinds)).collect();
         let board = Arc::new(Board::new(states, clock.clone(), stale_after));
         let page = Page::new(Arc::clone(&board), stats.clone(), collectors)?;
+        let record = samples.clone();
         let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples };
-        let server = Arc::new(Server { board, page, samples: served, hosts, web, has_basic_auth });
+        let server = Arc::new(Server { board, page, samples: served, record, hosts, external, web, has_basic_auth });
         Ok(Self { server, poller, accounts, live })
     }
 
@@ -101,13 +104,13 @@ impl Exporter {
 /// Serves on `listener` until `shutdown` resolves, by the web configuration where there is one.
 pub async fn serve(server: Arc<Server>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
     let encryption = server.web.clone().and_then(web_config::encryption);
-    let answer = move |request: Request<Incoming>| {
+    let answer = move |mut request: Request<Incoming>| {
         let server = Arc::clone(&server);
         async move {
-            let Some(web) = &server.web else { return server.answer(&request) };
+            let Some(web) = server.web.clone() else { return server.receive(&mut request) };
             let settings = web.settings().await;
             let mut answer = match web.admit(&settings, &request).await {
-                Ok(()) => server.answer(&request),
+                Ok(()) => server.receive(&mut request),
                 Err(refusal) => *refusal,
             };
             settings.tell(&mut answer);

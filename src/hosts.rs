@@ -17,6 +17,7 @@ use hyper::{
 pub struct Hosts {
     named: Vec<String>,
     own: Option<String>,
+    external: Option<String>,
     is_loopback: bool,
 }
 
@@ -49,7 +50,13 @@ impl Hosts {
     /// as it was `configured` may hold a name, too, which leads here.
     pub fn new(listen: SocketAddr, configured: &str, named: Vec<String>) -> Self {
         let own = name_in(configured.as_bytes());
-        Self { named, own, is_loopback: listen.ip().to_canonical().is_loopback() }
+        Self { named, own, external: None, is_loopback: listen.ip().to_canonical().is_loopback() }
+    }
+
+    /// And by the name of the proxy that shows the page, where there is one. It keeps no other name out.
+    #[must_use]
+    pub fn behind(self, external: Option<&str>) -> Self {
+        Self { external: external.map(str::to_owned), ..self }
     }
 
     /// Judges a request by its target, where that is a whole URL, and by its Host.
@@ -79,7 +86,7 @@ impl Hosts {
     }
 
     fn is_named(&self, name: &str) -> bool {
-        self.named.iter().chain(&self.own).any(|named| named == name)
+        self.named.iter().chain(&self.own).chain(&self.external).any(|named| named == name)
     }
 }
 
@@ -157,6 +164,23 @@ mod tests {
             assert_eq!(judged(EVERYWHERE, &["oura-exporter"], own), Ok(()), "{own}");
         }
         assert!(judged(EVERYWHERE, &["oura-exporter"], "evil.example").is_err());
+    }
+
+    #[test]
+    fn the_name_of_the_proxy_is_answered_and_keeps_no_other_one_out() {
+        let judged = |listen: &str, named: &[&str], host: &str| {
+            let named = named.iter().map(|&name| name.to_owned()).collect();
+            let request = Request::builder().uri("/").header(HOST, host).body(()).expect("a request");
+            let hosts = Hosts::new(listen.parse().expect("an address"), listen, named).behind(Some("lan.example"));
+            hosts.judge(&request).is_ok()
+        };
+        for host in ["lan.example", "LAN.example:443", "localhost:10058"] {
+            assert!(judged(LOOPBACK, &[], host) && judged(EVERYWHERE, &["oura.lan"], host), "{host}");
+        }
+        for other in ["evil.example", "example", "evil.lan.example"] {
+            assert!(!judged(LOOPBACK, &[], other) && !judged(EVERYWHERE, &["oura.lan"], other), "{other}");
+            assert!(judged(EVERYWHERE, &[], other), "{other}");
+        }
     }
 
     #[test]

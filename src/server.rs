@@ -4,12 +4,13 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use http_body_util::Full;
 use hyper::{
-    Method, Request, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY},
+    Method, Request, Response, StatusCode, Uri,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION, REFRESH, VARY},
 };
 use tracing::error;
 
 use crate::{
+    config::{Asked, ExternalUrl},
     hosts::{Hosts, WrongHost},
     http::{Answer, accepts_gzip, accepts_open_metrics},
     landing,
@@ -32,15 +33,40 @@ pub struct Server {
     pub page: Page,
     /// The samples with their own time, where they are served.
     pub samples: Option<std::sync::Arc<Samples>>,
+    /// The same ones, wherever they are kept: the landing page draws them.
+    pub record: Option<std::sync::Arc<Samples>>,
     /// The names by which it may be asked for.
     pub hosts: Hosts,
     /// Who is admitted, and how the page is encrypted, where a web configuration says so.
     pub web: Option<std::sync::Arc<WebConfig>>,
     /// Whether everybody who asks has given a password.
     pub has_basic_auth: bool,
+    /// Where a proxy shows it.
+    pub external: ExternalUrl,
 }
 
 impl Server {
+    /// Takes the path of the proxy off what is asked for; an answer only where the browser has to ask anew.
+    pub fn enter(&self, uri: &mut Uri) -> Option<Answer> {
+        let rest = match self.external.asked(uri.path()) {
+            Asked::Path(rest) if rest.len() == uri.path().len() => return None,
+            Asked::Path(rest) => rest.to_owned(),
+            Asked::NeedsSlash => return Some(moved(&self.external.root())),
+        };
+        let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = format!("{rest}{query}").parse().ok();
+        if let Ok(entered) = Uri::from_parts(parts) {
+            *uri = entered;
+        }
+        None
+    }
+
+    /// Answers a request as it comes from a proxy, or not.
+    pub fn receive<B>(&self, request: &mut Request<B>) -> Answer {
+        self.enter(request.uri_mut()).unwrap_or_else(|| self.answer(request))
+    }
+
     /// Answers one request.
     pub fn answer<B>(&self, request: &Request<B>) -> Answer {
         if let Err(wrong) = self.hosts.judge(request) {
@@ -64,7 +90,7 @@ impl Server {
             SAMPLES => self.samples(request),
             "/-/healthy" => text(StatusCode::OK, "healthy\n"),
             "/-/ready" => self.ready(),
-            _ => self.landing(),
+            _ => self.landing(request.uri().query() == Some(landing::STILL)),
         }
     }
 
@@ -101,9 +127,13 @@ impl Server {
         }
     }
 
-    fn landing(&self) -> Answer {
-        let mut answer = body(HTML, landing::page(&self.board.accounts(), self.board.now()));
+    fn landing(&self, is_still: bool) -> Answer {
+        let (accounts, samples) = (self.board.accounts(), self.record.as_deref());
+        let mut answer = body(HTML, landing::page(&accounts, samples, self.board.now(), is_still));
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if !is_still {
+            answer.headers_mut().insert(REFRESH, HeaderValue::from_static(landing::REFRESH));
+        }
         answer
     }
 }
@@ -122,6 +152,15 @@ fn coded(gzip: bool, depends_on: &'static str, mut answer: Answer) -> Answer {
     answer.headers_mut().insert(VARY, HeaderValue::from_static(depends_on));
     if gzip {
         answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    answer
+}
+
+/// Sends a browser on to where relative links lead here.
+fn moved(to: &str) -> Answer {
+    let mut answer = text(StatusCode::PERMANENT_REDIRECT, format!("see {to}\n"));
+    if let Ok(to) = HeaderValue::from_str(to) {
+        answer.headers_mut().insert(LOCATION, to);
     }
     answer
 }

@@ -9,7 +9,11 @@ use common::{
     needs::there_are,
     servers::{ask, file, free_address, promtool, start, text, yaml},
 };
-use oura_exporter::{config::VARIABLES, tls};
+use oura_exporter::{
+    auth::{Portal, Store, Tokens},
+    config::VARIABLES,
+    tls,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -272,7 +276,7 @@ while :; do
     *) break;;
   esac
 done
-OURA_AUTHORIZE_URL=http://127.0.0.1:9 OURA_FALLBACK_AUTHORIZE_URL=http://127.0.0.1:9 "$@" 2>&1 || true"#,
+echo anna | OURA_AUTHORIZE_URL=http://127.0.0.1:9 OURA_FALLBACK_AUTHORIZE_URL=http://127.0.0.1:9 "$@" 2>&1 || true"#,
     );
     let blocks = instructions("deploy/oura-exporter.service");
     assert_eq!(blocks.len(), 3, "{blocks:?}");
@@ -291,10 +295,87 @@ OURA_AUTHORIZE_URL=http://127.0.0.1:9 OURA_FALLBACK_AUTHORIZE_URL=http://127.0.0
     assert_eq!(mode("usr/local/bin/oura-exporter"), 0o755);
     assert_eq!(mode("etc/systemd/system/oura-exporter.service"), 0o644);
     // It has read both credentials and begun the sign-in; here, no Oura answers.
-    assert!(said[1].starts_with("oura-exporter: no answer from Oura's sign-in"), "{said:?}");
+    assert!(said[1].contains("Name: oura-exporter: no answer from Oura's sign-in"), "{said:?}");
     assert_eq!(said[2], "systemctl enable --now oura-exporter\n");
     let unit = read("deploy/oura-exporter.service");
     assert!(unit.contains("\nLimitNOFILE=1024\n") && unit.contains("\nExecStart=/usr/local/bin/oura-exporter\n"));
+}
+
+/// The README's commands for the service, block by block.
+fn service_blocks() -> Vec<String> {
+    let readme = read("README.md");
+    let section = readme.split("\n### As a service\n").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let blocks = section.expect("the section").split("```sh\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap_or_default().to_owned()).collect()
+}
+
+/// A machine of a person who may use sudo, whose systemd says what it is told.
+fn with_systemd() -> Machine {
+    let machine = Machine::new();
+    for directory in ["etc/systemd/system", "usr/local/bin", "home/.local/state", "var/lib"] {
+        fs::create_dir_all(machine.path(directory)).expect("a directory");
+    }
+    machine.program("sudo", "exec \"$@\"");
+    machine.program("systemctl", "echo \"systemctl $*\"");
+    machine.program("systemd-run", "echo \"systemd-run $*\"");
+    machine
+}
+
+#[test]
+fn the_readme_makes_a_service_of_the_sign_in_that_was_just_made() {
+    let machine = with_systemd();
+    let before = Store::new(machine.path("home/.local/state/oura-exporter"));
+    before.write("anna", &tokens()).expect("it is written");
+    let root = text(machine.root.path()).to_owned();
+    let paste = |block: &str| {
+        // The shell in which the sign-in was made, and the program that cargo has installed.
+        let shell = format!(
+            "export HOME='{root}/home' OURA_CLIENT_ID=the-id OURA_CLIENT_SECRET=the-secret\n\
+             ln -sf '{}' '{}/oura-exporter'\n",
+            env!("CARGO_BIN_EXE_oura-exporter"),
+            text(machine.bin.path())
+        );
+        let here = block.replace(" deploy/", " ../deploy/").replace(" /var/lib/", &format!(" {root}/var/lib/"));
+        machine.paste(&(shell + &here))
+    };
+    let blocks = service_blocks();
+    assert_eq!(blocks.len(), 3, "{blocks:?}");
+    assert_eq!(paste(&blocks[0]), "systemctl daemon-reload\nsystemctl enable --now oura-exporter\n");
+    let mode = |path: &str| fs::metadata(machine.path(path)).expect(path).permissions().mode() & 0o777;
+    for (path, holds) in
+        [("etc/oura-exporter/client-id", "the-id\n"), ("etc/oura-exporter/client-secret", "the-secret\n")]
+    {
+        assert_eq!((fs::read_to_string(machine.path(path)).expect(path), mode(path)), (holds.to_owned(), 0o600));
+    }
+    assert_eq!(mode("usr/local/bin/oura-exporter"), 0o755);
+    assert_eq!(
+        fs::read(machine.path("etc/systemd/system/oura-exporter.service")).expect("a unit"),
+        fs::read(file("deploy/oura-exporter.service")).expect("a unit")
+    );
+    let moved = machine.path("var/lib/private/oura-exporter");
+    assert_eq!(Store::new(&moved).accounts().expect("a store"), ["anna"]);
+    assert!(!machine.path("home/.local/state/oura-exporter").exists() && mode("var/lib/private") == 0o700);
+    // The sign-in there is that of the unit's own instructions.
+    let login = instructions("deploy/oura-exporter.service")[1].clone();
+    let words = |block: &str| block.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let (own, unit) = (words(&blocks[1]), words(&login));
+    assert_eq!(own[1..=unit.len()], unit, "{own:?}");
+    let upgrade = blocks[2].strip_prefix("cargo install --locked --path .\n").expect("cargo");
+    assert_eq!(paste(upgrade), "systemctl daemon-reload\nsystemctl restart oura-exporter\n");
+}
+
+/// Tokens as a sign-in leaves them.
+fn tokens() -> Tokens {
+    let now = chrono::Utc::now();
+    Tokens {
+        access: "access".into(),
+        refresh: Some("refresh".into()),
+        issued_at: now,
+        expires_at: None,
+        scopes: None,
+        portal: Portal::New,
+        signed_in_at: now,
+    }
 }
 
 #[tokio::test]

@@ -111,7 +111,7 @@ async fn a_sign_in_asks_for_what_is_read_and_for_nothing_else() {
     let needed: BTreeSet<_> = KINDS.iter().map(|kind| kind.scope.to_owned()).collect();
     assert_eq!(needed, ticked, "what the README says to tick");
     for portal in [Portal::Legacy, Portal::New] {
-        let begun = Scene::of(portal).await.begin(&["--no-browser"]).await;
+        let begun = Scene::of(portal).await.begin(&["--no-browser", "--account", "anna"]).await;
         let asked = asked_scopes(&begun.url.expect("an address"));
         let bare: BTreeSet<_> = asked.iter().map(|scope| scope.trim_start_matches("extapi:").to_owned()).collect();
         assert_eq!(bare, needed, "{portal:?}: {asked:?}");
@@ -131,7 +131,7 @@ async fn an_empty_line_at_the_paste_prompt_asks_again() {
         assert!(said.contains("Signed in as account anna"), "{said}");
     }
     let scene = Scene::of(Portal::New).await;
-    let mut begun = scene.begin(&["--no-browser"]).await;
+    let mut begun = scene.begin(&["--no-browser", "--account", "anna"]).await;
     drop(begun.child.stdin.take());
     let (code, said) = begun.end().await;
     assert_eq!(code, Some(1), "{said}");

@@ -194,7 +194,85 @@ async fn the_landing_page_tells_each_account_and_collection_in_words() {
     assert!(html.contains("<h2>alice</h2>"), "{html}");
     assert!(html.contains("<td>daily_readiness<td>2026-11-22<td class=\"\">read just now"), "{html}");
     assert!(html.contains("server answered 500; nothing to do, it is asked again at the next poll"), "{html}");
-    assert!(html.contains("href=\"/metrics\""));
+}
+
+/// The sentences about problems that come before everything else.
+fn problems(html: &str) -> Vec<&str> {
+    let above = html.split("<ul class=\"cards").next().unwrap_or_default();
+    let list = above.split_once("problems\">").map_or("", |(_, list)| list).split("</ul>").next().unwrap_or_default();
+    list.split("<li>").skip(1).collect()
+}
+
+#[tokio::test]
+async fn a_problem_is_a_sentence_at_the_top_and_the_same_one_is_told_once() {
+    let simulator = simulator_at(NOON).await;
+    for collection in ["session", "workout"] {
+        simulator.faults().set(Scope::collection(collection), Fault::Status(500));
+    }
+    simulator.faults().set(Scope::collection("daily_spo2"), Fault::Html);
+    let exporter = Plan::default().ready(&simulator).await;
+    let (_, html) = exporter.get("/").await;
+    let told = problems(&html);
+    let server = "server answered 500; nothing to do, it is asked again at the next poll.";
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told.iter().any(|told| told.starts_with("<strong>workout, session</strong>: ") && told.ends_with(server)),
+        "{told:?}"
+    );
+    assert!(
+        told.iter().any(|told| told.starts_with("<strong>daily_spo2</strong>: the answer cannot be read")),
+        "{told:?}"
+    );
+    assert!(!html.contains("<details open"), "nobody has to look for it in a table");
+    exporter.stop().await;
+    simulator.faults().set(Scope::all(), Fault::Status(503));
+    let exporter = Plan::default().ready(&simulator).await;
+    let (_, html) = exporter.get("/").await;
+    assert!(problems(&html)[0].starts_with("<strong>every collection</strong>: Oura's server answered 503"), "{html}");
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn the_landing_page_asks_for_itself_each_minute_unless_it_is_to_stand_still() {
+    let simulator = simulator_at(NOON).await;
+    let exporter = Plan::default().ready(&simulator).await;
+    let get = async |path: &str| plain_client().get(format!("{}{path}", exporter.url)).send().await.expect("an answer");
+    assert_eq!(get("/").await.headers()["refresh"], "60");
+    let still = get("/?still").await;
+    assert!(still.headers().get("refresh").is_none(), "{still:?}");
+    assert!(still.text().await.expect("text").contains("<a href=\"./\">let it refresh itself each minute</a>"));
+    for path in ["/metrics", "/-/ready", "/-/healthy"] {
+        assert!(get(path).await.headers().get("refresh").is_none(), "{path}");
+    }
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn below_the_path_of_a_proxy_everything_is_as_at_the_root() {
+    let simulator = simulator_at(NOON).await;
+    let exporter = Plan::default().set("OURA_WEB_EXTERNAL_URL", "https://lan.example/oura/").ready(&simulator).await;
+    for path in ["/", "/metrics", "/metrics/samples", "/-/ready", "/-/healthy"] {
+        let host = "Host: lan.example";
+        for path in [path.to_owned(), format!("/oura{path}")] {
+            let answer = answer_to(&exporter, &[&format!("GET {path} HTTP/1.1"), host]).await;
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{path}: {answer}");
+        }
+    }
+    let answer = answer_to(&exporter, &["GET /oura HTTP/1.1", "Host: lan.example"]).await;
+    let moved = "HTTP/1.1 308 Permanent Redirect\r\n";
+    assert!(answer.starts_with(moved) && answer.contains("location: /oura/\r\n"), "{answer}");
+    let learnt = answer_to(&exporter, &["GET /oura/metrics/samples?learnt=nonsense HTTP/1.1", "Host: localhost"]).await;
+    assert!(learnt.starts_with("HTTP/1.1 400 ") && learnt.contains("learnt is not a duration"), "{learnt}");
+    for (path, host, status) in
+        [("/oura/nope", "lan.example", "404"), ("/ouranos", "lan.example", "404"), ("/oura/", "evil.example", "421")]
+    {
+        let answer = answer_to(&exporter, &[&format!("GET {path} HTTP/1.1"), &format!("Host: {host}")]).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+    }
+    let (_, html) = exporter.get("/oura/").await;
+    let links: Vec<_> = html.split("href=\"").skip(1).filter_map(|link| link.split('"').next()).collect();
+    assert_eq!(links, ["metrics", "-/ready", "-/healthy", "?still"], "none of them leaves the path");
+    exporter.stop().await;
 }
 
 /// What is answered to a request that is sent as these lines.

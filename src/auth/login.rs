@@ -1,6 +1,7 @@
 //! Signing in: the consent page, the way back from it, and the first tokens.
 
 use std::{
+    future,
     io::{self, Write as _},
     time::Duration,
 };
@@ -92,7 +93,8 @@ impl<'a> Login<'a> {
         )
     }
 
-    /// Waits on the redirect URI's own address until the browser comes back, and shows it how the sign-in went.
+    /// Waits on the redirect URI's own address until the browser comes back, and shows it how the sign-in went. A person
+    /// whose browser is elsewhere may paste the address at which it ended.
     ///
     /// # Errors
     /// Where the address cannot be listened on, consent was denied or never came, or Oura gives no tokens.
@@ -100,7 +102,13 @@ impl<'a> Login<'a> {
         let waiting = callback::Waiting::at(&self.authority.application().redirect_uri).await?;
         open(&self.url);
         let finished = waiting.finish(&self.secrets.state, |answer| self.finish(answer));
-        timeout(CONSENT, finished).await.map_err(|_| anyhow!("nobody consented within ten minutes; try again"))?
+        let either = async {
+            tokio::select! {
+                tokens = finished => tokens,
+                tokens = self.by_paste_if_any() => tokens,
+            }
+        };
+        timeout(CONSENT, either).await.map_err(|_| anyhow!("nobody consented within ten minutes; try again"))?
     }
 
     /// Takes the redirected URL, or the bare code, from standard input.
@@ -111,6 +119,14 @@ impl<'a> Login<'a> {
         let line = task::spawn_blocking(pasted).await?.context("cannot read standard input")?;
         ensure!(!line.trim().is_empty(), "nothing was pasted; paste the address that the browser was sent to");
         self.finish(Answer::of_paste(&line)).await
+    }
+
+    /// Takes what is pasted; never ends where nothing is, or there is no standard input.
+    async fn by_paste_if_any(&self) -> anyhow::Result<Tokens> {
+        match task::spawn_blocking(pasted).await? {
+            Ok(line) if !line.trim().is_empty() => self.finish(Answer::of_paste(&line)).await,
+            _ => future::pending().await,
+        }
     }
 
     async fn finish(&self, answer: Answer) -> anyhow::Result<Tokens> {

@@ -8,6 +8,7 @@ mod check;
 mod examine;
 mod flags;
 mod logging;
+mod naming;
 mod sign_in;
 
 use std::{env, process::ExitCode, time::Duration};
@@ -63,8 +64,8 @@ enum Command {
     Login(sign_in::Login),
     /// Takes a person's sign-in back at Oura and forgets it
     Logout(sign_in::Logout),
-    /// Shows who is signed in
-    Accounts,
+    /// Shows who is signed in, and renames accounts
+    Accounts(sign_in::Accounts),
     /// Brings in any stretch of the past: as files for promtool, or by remote write
     Backfill(backfill::Arguments),
     /// Looks at everything as a doctor would: 0 only if all is well
@@ -146,7 +147,7 @@ fn on_runtime(command: Command, config: Config) -> anyhow::Result<()> {
             Command::Healthcheck(_) => healthcheck(&config).await,
             Command::Login(login) => login.run(&config.sign_in, &config).await,
             Command::Logout(logout) => logout.run(&config.sign_in).await,
-            Command::Accounts => sign_in::accounts(&config.sign_in),
+            Command::Accounts(accounts) => accounts.run(&config.sign_in).await,
             Command::Backfill(arguments) => arguments.run(config).await,
             Command::Check => check::run(config).await,
         }

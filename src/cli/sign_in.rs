@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    env,
     io::{self, Write as _},
 };
 
@@ -9,7 +10,10 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use reqwest::Url;
 
-use super::examine::{examine, marked, words};
+use super::{
+    examine::{examine, marked, words},
+    naming::{self, Rename},
+};
 use crate::{
     auth::{self, Authority, Listing, OAuthError, Store, TokenSource, Tokens},
     clock::Clock,
@@ -24,12 +28,34 @@ use crate::{
 /// Signs a person in.
 #[derive(Clone, PartialEq, Eq, clap::Args)]
 pub(super) struct Login {
-    /// The name of the account; a second person is a second name
-    #[arg(long, default_value = "default", value_parser = config::account_name)]
-    account: String,
+    /// The name of the account, asked for if it is not given; a second person is a second name
+    #[arg(long, value_parser = config::account_name)]
+    account: Option<String>,
     /// Prints the page's address and takes the one that the browser ends at from standard input
     #[arg(long)]
     no_browser: bool,
+}
+
+/// Shows who is signed in.
+#[derive(Clone, PartialEq, Eq, clap::Args)]
+pub(super) struct Accounts {
+    #[command(subcommand)]
+    command: Option<AccountsCommand>,
+}
+
+#[derive(Clone, PartialEq, Eq, clap::Subcommand)]
+enum AccountsCommand {
+    /// Gives an account another name: tokens and the record of what was told move along
+    Rename(Rename),
+}
+
+impl Accounts {
+    pub(super) async fn run(&self, sign_in: &SignIn) -> anyhow::Result<()> {
+        match &self.command {
+            Some(AccountsCommand::Rename(rename)) => rename.run(store(sign_in)?).await,
+            None => accounts(sign_in),
+        }
+    }
 }
 
 /// Signs a person out.
@@ -44,33 +70,49 @@ impl Login {
     pub(super) async fn run(&self, sign_in: &SignIn, config: &Config) -> anyhow::Result<()> {
         let store = store(sign_in)?;
         store.check()?;
-        // Found out before anybody consents: whether what comes of it can be stored.
-        drop(auth::lock(store, &self.account).await?);
         let authority = authority(sign_in)?;
+        let name = self.account.clone().map_or_else(|| naming::ask(store), Ok)?;
+        // Found out before anybody consents: whether what comes of it can be stored.
+        drop(auth::lock(store, &name).await?);
         let login = auth::Login::begin(&authority).await?;
         let tokens = if self.no_browser {
             println!("Open this address in a browser, on whichever device, and consent:\n\n{}\n", login.url);
             println!("Then paste the address that the browser was sent to (it need not load), and press Enter:");
             login.by_paste().await?
         } else {
-            login.by_browser(open).await?
+            login.by_browser(|url| open(url, &authority.application().redirect_uri)).await?
         };
-        auth::keep(store, &self.account, tokens.clone()).await?;
-        println!("\nSigned in as account {}. Tokens are in {}.", self.account, store.directory().display());
+        auth::keep(store, &name, tokens.clone()).await?;
+        println!("\nSigned in as account {name}. Tokens are in {}.", store.directory().display());
         if tokens.refresh.is_none() {
             println!(
                 "Oura gave no refresh token: this sign-in ends with its first token, and then needs another login."
             );
         }
-        try_out(config, &self.account, tokens).await
+        try_out(config, &name, tokens).await
     }
 }
 
-fn open(url: &Url) {
+/// Opens the consent page; where this machine has no browser, says how one elsewhere does it.
+fn open(url: &Url, redirect_uri: &str) {
     println!("The browser opens Oura's page. If it does not, open this address on this machine:\n\n{url}\n");
-    if webbrowser::open(url.as_str()).is_err() {
-        println!("(No browser could be opened. On a machine without one: oura-exporter login --no-browser)");
+    let is_remote = env::var_os("SSH_CONNECTION").is_some();
+    if webbrowser::open(url.as_str()).is_err() || is_remote {
+        let port = Url::parse(redirect_uri).ok().and_then(|uri| uri.port_or_known_default()).unwrap_or_default();
+        println!(
+            "No browser here? Open it on any device, and paste the address at which it ends (it need not load) here.\n\
+             Or let your own computer's browser end here by itself; there, run this first: \
+             ssh -L {port}:localhost:{port} {}\n",
+            this_machine()
+        );
     }
+}
+
+/// This machine as ssh elsewhere calls it: as the one that reached it did, if one did.
+fn this_machine() -> String {
+    let user = env::var("USER").unwrap_or_else(|_| "YOU".to_owned());
+    let reached = env::var("SSH_CONNECTION").ok().and_then(|ends| ends.split(' ').nth(2).map(str::to_owned));
+    format!("{user}@{}", reached.unwrap_or_else(|| "THIS-MACHINE".to_owned()))
 }
 
 /// Asks every collection once, and says which the account may read, and what it takes to read the rest.

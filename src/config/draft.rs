@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use tracing::Level;
 
 use super::{
-    Flags, Reader,
+    ExternalUrl, Flags, Reader,
     parse::{Setting, setting},
     settings::{Unset, VARIABLES},
 };
@@ -27,6 +27,7 @@ pub(super) struct Draft {
     /// With the name of the setting, which its mistakes begin with.
     pub(super) web_config_file: Option<(&'static str, PathBuf)>,
     pub(super) allowed_hosts: Vec<String>,
+    pub(super) external_url: ExternalUrl,
     pub(super) poll_interval: Duration,
     pub(super) stale_after: TimeDelta,
     pub(super) collections: Option<Vec<&'static Kind>>,

@@ -3,6 +3,7 @@
 mod documents;
 mod draft;
 mod environment;
+mod external_url;
 mod parse;
 mod samples;
 mod settings;
@@ -17,6 +18,7 @@ use tracing::Level;
 
 pub use self::{
     documents::{help, markdown},
+    external_url::{Asked, ExternalUrl},
     samples::{SamplesConfig, receiver_url},
     settings::{Flag, Unset, VARIABLES, Variable},
     sign_in::SignIn,
@@ -52,6 +54,8 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// TLS and basic auth of it (`OURA_WEB_CONFIG_FILE`).
     pub web: Option<Arc<WebConfig>>,
+    /// Where a proxy shows the page (`OURA_WEB_EXTERNAL_URL`).
+    pub external_url: ExternalUrl,
     /// How often Oura is asked (`OURA_POLL_INTERVAL`).
     pub poll_interval: Duration,
     /// How long the values of a failing collection stay (`OURA_STALE_AFTER`).
@@ -193,6 +197,7 @@ impl Config {
             accounts: draft.access_token.into_value().map(account).into_iter().collect(),
             allowed_hosts: draft.allowed_hosts,
             listen_address: draft.listen_address,
+            external_url: draft.external_url,
             web: draft.web_config_file.and_then(|(name, path)| reader.web_config(name, &path)),
             poll_interval: draft.poll_interval,
             stale_after: draft.stale_after,

@@ -125,6 +125,13 @@ pub const VARIABLES: &[Variable] = &[
          loopback any name will do as long as this is not set",
         |draft, text| text.hosts().map(|hosts| draft.allowed_hosts = hosts),
     ),
+    variable(
+        "OURA_WEB_EXTERNAL_URL",
+        Nothing,
+        "where a proxy shows the page, https://lan.example/oura/ say: its path is answered like none, and its name, too",
+        |draft, text| text.external_url().map(|url| draft.external_url = url),
+    )
+    .or_flag("--web.external-url", "URL"),
     variable("OURA_POLL_INTERVAL", Value("5m"), "how often Oura is asked; below 60s works and warns", |draft, text| {
         text.interval().map(|interval| draft.poll_interval = interval)
     }),

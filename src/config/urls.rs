@@ -38,7 +38,7 @@ impl Setting {
     }
 
     /// The text may hold a password, so it is not repeated.
-    fn address_like(&self, example: &str) -> Result<Url, String> {
+    pub(super) fn address_like(&self, example: &str) -> Result<Url, String> {
         if !["http://", "https://"].iter().any(|scheme| self.text.to_ascii_lowercase().starts_with(scheme)) {
             return Err(format!("{}: does not begin with https:// or http://; write {example}", self.name));
         }

@@ -263,6 +263,11 @@ impl Samples {
         text.finish().expect("writing to memory does not fail")
     }
 
+    /// The record of `account`, for as long as `read` looks at it; none where there is none.
+    pub(super) fn with_record<T>(&self, account: &str, read: impl FnOnce(&Record) -> T) -> Option<T> {
+        self.lock().get(account).map(|kept| read(&kept.record))
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -99,6 +99,18 @@ impl Dense {
         days.filter_map(last).next()
     }
 
+    /// The points of a series from `from` on and before `to`, in order of time; of one second, the last.
+    pub(super) fn between(&self, series: &Series, from: i64, to: i64) -> Vec<(i64, f64)> {
+        let Some(days) = self.series.get(series).filter(|_| from < to) else { return vec![] };
+        let days = days.range(split(from).0..=split(to).0);
+        let all = days.flat_map(|(day, stretch)| stretch.of(day * DAY, 0..u64::MAX)).map(|(_, point)| point);
+        let mut points = BTreeMap::new();
+        for (time, value) in all.filter(|(time, _)| (from..to).contains(time)) {
+            points.insert(time.div_euclid(SECOND), (time, value));
+        }
+        points.into_values().collect()
+    }
+
     /// The newest time of a metric.
     pub(super) fn newest(&self, metric: &str) -> Option<i64> {
         let of_it = self.series.iter().filter(|(series, _)| series.name == metric);
@@ -170,6 +182,14 @@ mod tests {
         assert_eq!((found(midnight + 1_000), found(midnight - 61_000)), (None, None));
         assert_eq!(found(midnight - 60_000), Some((midnight - 60_000, 1.0)));
         assert_eq!(dense.newest("oura_sample_met"), Some(midnight + 60_000));
+        let between = |from, to| dense.between(&met, midnight + from, midnight + to);
+        assert_eq!(
+            between(-60_000, 60_000),
+            [(midnight - 60_000, 1.0), (midnight + 1, 1.5)],
+            "the last of each second"
+        );
+        assert_eq!((between(0, 0), between(1, -1), between(60_001, 90_000)), (vec![], vec![], vec![]));
+        assert_eq!(dense.between(&series("oura_sample_movement"), 0, i64::MAX), []);
         let told = dense.told(0..9);
         assert_eq!(told[&3], [(Arc::clone(&met), vec![(midnight - 120_000, 0.9), (midnight + 1, 1.5)])]);
         assert_eq!((told.len(), told[&0].len()), (2, 2));

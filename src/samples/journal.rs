@@ -20,14 +20,14 @@ use crate::{catalogue::ACCOUNT_LABEL, documents, durable, observation::LabelValu
 /// The version of the file that this build writes; it reads no other one.
 const VERSION: u32 = 1;
 /// The directory below that of the tokens.
-const DIRECTORY: &str = "samples";
+pub(super) const DIRECTORY: &str = "samples";
 /// Only the owner reads it.
 const FILE_MODE: u32 = 0o600;
 /// What the exporter's own is called behind the account's name, and what that of backfills is.
-const OF_THE_EXPORTER: &str = "journal";
-const OF_BACKFILLS: &str = "backfill";
+pub(super) const OF_THE_EXPORTER: &str = "journal";
+pub(super) const OF_BACKFILLS: &str = "backfill";
 /// What is set aside gets this behind its name.
-const SET_ASIDE: &str = "damaged";
+pub(super) const SET_ASIDE: &str = "damaged";
 /// A file is written anew when it is this many times as long as it need be.
 const SLACK: u64 = 2;
 /// The times of which a document can tell: the years 2010 to 2099.
@@ -50,7 +50,7 @@ struct Header {
 
 /// Every other line.
 #[derive(Deserialize, Serialize)]
-struct Line {
+pub(super) struct Line {
     number: u64,
     learnt: DateTime<Utc>,
     collection: String,
@@ -58,14 +58,14 @@ struct Line {
     day: Option<NaiveDate>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     start: Option<DateTime<Utc>>,
-    told: Vec<LineSeries>,
+    pub(super) told: Vec<LineSeries>,
 }
 
 /// The points of a series: the first time in milliseconds since 1970, then how much later each next one is.
 #[derive(Deserialize, Serialize)]
-struct LineSeries {
+pub(super) struct LineSeries {
     name: String,
-    labels: BTreeMap<String, String>,
+    pub(super) labels: BTreeMap<String, String>,
     times: Vec<i64>,
     values: Vec<f64>,
 }
@@ -99,7 +99,7 @@ pub fn forget_journals(state: &Path, account: &str) -> io::Result<()> {
 }
 
 /// What a file begins with that is being written in place of the one of that name; the tilde is in no account's name.
-fn beside(name: &str) -> String {
+pub(super) fn beside(name: &str) -> String {
     format!(".{name}~new-")
 }
 
@@ -249,7 +249,7 @@ impl Journal {
 }
 
 /// The file, held against other processes as long as it is open.
-fn opened(path: &Path) -> io::Result<File> {
+pub(super) fn opened(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().create(true).read(true).append(true).mode(FILE_MODE).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is no file", path.display())));

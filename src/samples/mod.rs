@@ -2,15 +2,17 @@
 //!
 //! `record` decides for one account what is told and when, by what was told before, of which `dense` keeps the most in
 //! little memory; `place` says where in time a sample stands; `journal` keeps what was told over restarts. `buffer` holds
-//! the records of all accounts and gives `/metrics/samples`: what was learnt in the last hours. `series` is what a sample belongs to, `openmetrics` the text of it. The same tellings go out by remote write, and the
+//! the records of all accounts and gives `/metrics/samples`: what was learnt in the last hours. `series` is what a sample belongs to, `openmetrics` the text of it, `look` what the landing page draws of it. The same tellings go out by remote write, and the
 //! backfill makes its samples by the same places, after what `told` knows to stand there.
 
 mod buffer;
 mod dense;
 mod journal;
+mod look;
 mod openmetrics;
 mod place;
 mod record;
+mod rename;
 mod series;
 mod stats;
 #[cfg(test)]
@@ -28,6 +30,7 @@ pub use journal::forget_journals;
 pub use openmetrics::{Format, Text};
 pub use place::Place;
 pub use record::{LEAST_BETWEEN, LOOK_BACK, MOST_DENSE, Record, Telling, Values};
+pub use rename::rename_journals;
 pub(crate) use series::add_run;
 pub use series::{Lines, Points, Series, SeriesPoints, Target, count};
 pub use stats::{RECORD, SampleStats};

@@ -247,6 +247,11 @@ impl Record {
         self.dense.last_within(series, time)
     }
 
+    /// The dense points of a series from `from` on and before `to`, in milliseconds since 1970; of one second, the last.
+    pub(super) fn dense_between(&self, series: &Series, from: i64, to: i64) -> Vec<(i64, f64)> {
+        self.dense.between(series, from, to)
+    }
+
     /// The newest time of which a dense metric was told, in milliseconds since 1970.
     pub fn newest(&self, metric: &str) -> Option<i64> {
         self.dense.newest(metric)

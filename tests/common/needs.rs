@@ -14,6 +14,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("amtool", "apt-get install prometheus-alertmanager"),
     ("victoria-metrics", "apt-get install victoria-metrics"),
     ("curl", "apt-get install curl"),
+    ("nginx", "apt-get install nginx-light"),
     ("git", "apt-get install git"),
     ("openssl", "apt-get install openssl"),
     ("script", "apt-get install bsdutils"),

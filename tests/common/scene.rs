@@ -133,10 +133,16 @@ impl Scene {
 
     /// Begins a sign-in.
     pub(crate) async fn begin(&self, arguments: &[&str]) -> Begun {
+        self.begin_with(arguments, "", &[]).await
+    }
+
+    /// Begins a sign-in with more variables, at which somebody types that as soon as they are asked.
+    pub(crate) async fn begin_with(&self, arguments: &[&str], typed: &str, variables: &[(&str, &str)]) -> Begun {
         let mut command = self.program();
-        command.arg("login").args(arguments).env("BROWSER", "/bin/true");
+        command.arg("login").args(arguments).env("BROWSER", "/bin/true").envs(variables.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
+        child.stdin.as_mut().expect("a pipe").write_all(typed.as_bytes()).await.expect("room in the pipe");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let (mut said, mut url) = (String::new(), None);
         while url.is_none()
@@ -155,8 +161,7 @@ impl Scene {
         let mut pasted = String::new();
         if let Some(url) = &begun.url {
             pasted = answer(url).await;
-            let mut stdin = begun.child.stdin.take().expect("a pipe");
-            stdin.write_all(format!("{pasted}\n").as_bytes()).await.expect("it reads");
+            begun.paste(&pasted).await;
         }
         let (code, said) = begun.end().await;
         self.assert_discreet(&said, &pasted);
@@ -191,6 +196,12 @@ pub(crate) struct Begun {
 }
 
 impl Begun {
+    /// Pastes a line, after which nothing more comes.
+    pub(crate) async fn paste(&mut self, line: &str) {
+        let mut stdin = self.child.stdin.take().expect("a pipe");
+        stdin.write_all(format!("{line}\n").as_bytes()).await.expect("it reads");
+    }
+
     /// Its exit code and all that it said.
     pub(crate) async fn end(mut self) -> (Option<i32>, String) {
         while let Ok(Some(line)) = self.lines.next_line().await {

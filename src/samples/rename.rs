@@ -1,0 +1,67 @@
+//! The journals of an account that gets another name: they move along, and their lines bear the new name.
+
+use std::{
+    fs,
+    io::{self, BufRead as _, BufReader, BufWriter, Write as _},
+    path::Path,
+};
+
+use super::journal::{DIRECTORY, Line, OF_BACKFILLS, OF_THE_EXPORTER, SET_ASIDE, beside, opened};
+use crate::{catalogue::ACCOUNT_LABEL, durable};
+
+/// Moves the journals of account `from` below the `state` directory to account `to`, and what was set aside of them.
+///
+/// # Errors
+/// Where a process has one of them, where `to` has some already, or they cannot be written; the old ones are whole then.
+pub fn rename_journals(state: &Path, from: &str, to: &str) -> io::Result<()> {
+    let directory = state.join(DIRECTORY);
+    let endings = [OF_THE_EXPORTER, OF_BACKFILLS];
+    let there: Vec<_> =
+        endings.into_iter().filter(|ending| directory.join(format!("{from}.{ending}")).exists()).collect();
+    // All of them are held before the first one moves.
+    let mut held = Vec::new();
+    for ending in &there {
+        let new = directory.join(format!("{to}.{ending}"));
+        if fs::symlink_metadata(&new).is_ok() {
+            let words =
+                format!("{} is there already, of an account that had this name; move it elsewhere", new.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, words));
+        }
+        let old = directory.join(format!("{from}.{ending}"));
+        held.push(opened(&old).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", old.display())))?);
+    }
+    for (ending, file) in there.iter().zip(&held) {
+        let name = format!("{to}.{ending}");
+        durable::replace_by(&directory, &name, &beside(&name), |new| {
+            let mut out = BufWriter::new(new);
+            let mut lines = BufReader::new(file);
+            let mut line = Vec::new();
+            while lines.read_until(b'\n', &mut line)? > 0 {
+                out.write_all(&renamed(&line, from, to)?)?;
+                line.clear();
+            }
+            out.flush()
+        })?;
+    }
+    for ending in there {
+        let _left = fs::rename(
+            directory.join(format!("{from}.{ending}.{SET_ASIDE}")),
+            directory.join(format!("{to}.{ending}.{SET_ASIDE}")),
+        );
+        fs::remove_file(directory.join(format!("{from}.{ending}")))?;
+    }
+    Ok(())
+}
+
+/// A line with the new name in all of its series; what is no such line stays as it is, for whoever reads it to judge.
+fn renamed(text: &[u8], from: &str, to: &str) -> io::Result<Vec<u8>> {
+    let Ok(mut line) = serde_json::from_slice::<Line>(text) else { return Ok(text.to_owned()) };
+    for series in &mut line.told {
+        if let Some(name) = series.labels.get_mut(ACCOUNT_LABEL).filter(|name| *name == from) {
+            to.clone_into(name);
+        }
+    }
+    let mut text = serde_json::to_vec(&line)?;
+    text.push(b'\n');
+    Ok(text)
+}
