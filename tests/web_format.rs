@@ -8,7 +8,7 @@ use std::fs;
 use common::{
     certificates,
     needs::there_are,
-    servers::{promtool, text},
+    servers::{file, promtool, text},
 };
 use oura_exporter::web_config::WebConfig;
 
@@ -86,4 +86,39 @@ fn what_promtool_finds_good_is_good_and_what_it_refuses_is_refused() {
         let read = WebConfig::read(&path);
         assert_eq!(read.is_ok(), *is_good, "{file}: {:?}", read.err());
     }
+}
+
+/// The block of YAML in the README that begins so.
+fn block(begin: &str) -> String {
+    let readme = fs::read_to_string(file("README.md")).expect("README.md");
+    let mut blocks = readme.split("```yaml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
+    blocks.find(|block| block.starts_with(begin)).unwrap_or_else(|| panic!("no block begins with {begin}")).to_owned()
+}
+
+#[test]
+fn what_the_readme_shows_is_good_with_and_without_what_is_commented_out() {
+    if !there_are(&["promtool", "openssl"], "what_the_readme_shows_is_good_with_and_without_what_is_commented_out") {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    certificates::authority(directory.path(), "ca");
+    certificates::certify(directory.path(), "ca", "server", "DNS:localhost");
+    for name in ["ca", "server"] {
+        fs::rename(path(&format!("{name}.pem")), path(&format!("{name}.crt"))).expect("it is there");
+    }
+    let web = block("tls_server_config:");
+    for file in [web.clone(), web.replace("# client_", "client_")] {
+        fs::write(path("web.yml"), &file).expect("it is written");
+        let (is_good, said) = promtool(&["check", "web-config", text(&path("web.yml"))], "");
+        assert!(is_good, "{file}: {said}");
+        let read = WebConfig::read(&path("web.yml")).expect("good");
+        assert!(read.is_encrypted() && read.has_basic_auth() && read.warnings().is_empty(), "{:?}", read.warnings());
+    }
+    let job = block("# in prometheus.yml, for both jobs").replace('\n', "\n    ");
+    fs::write(path("password"), "sesame").expect("it is written");
+    let config = format!("scrape_configs:\n  - job_name: oura\n    static_configs: [{{targets: [a]}}]\n    {job}\n");
+    fs::write(path("prometheus.yml"), &config).expect("it is written");
+    let (is_good, said) = promtool(&["check", "config", text(&path("prometheus.yml"))], "");
+    assert!(is_good, "{config}: {said}");
 }
