@@ -33,6 +33,8 @@ pub struct Server {
     pub samples: Option<std::sync::Arc<Samples>>,
     /// The names by which it may be asked for.
     pub hosts: Hosts,
+    /// The address of the landing page.
+    pub home: String,
 }
 
 impl Server {
@@ -90,6 +92,10 @@ impl Server {
     }
 
     fn ready(&self) -> Answer {
+        if self.board.is_empty() {
+            let words = format!("nobody has signed in; open {}\n", self.home);
+            return text(StatusCode::SERVICE_UNAVAILABLE, words);
+        }
         match self.board.ready() {
             Ok(()) => text(StatusCode::OK, "ready\n"),
             Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),

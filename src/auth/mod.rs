@@ -15,6 +15,7 @@ mod retry;
 mod source;
 mod store;
 mod store_error;
+mod token_file;
 mod tokens;
 
 pub use account::is_name;
@@ -29,6 +30,7 @@ pub use no_token::{NoToken, SignIn};
 pub use oauth_error::{ErrorCode, OAuthError, Refusal, Unusable};
 pub(crate) use source::is_same;
 pub use source::{Grant, TokenSource};
-pub use store::{Edition, Store};
+pub use store::{Edition, Glance, Store};
 pub use store_error::StoreError;
+pub use token_file::TokenFile;
 pub use tokens::{Portal, Tokens, Unfit};

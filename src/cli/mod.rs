@@ -24,7 +24,7 @@ use self::logging::Reader;
 use crate::{
     clock::Clock,
     config::{self, AccountConfig, Accounts, Config, Flags, Mistakes},
-    exporter,
+    exporter::Exporter,
     oura::Patience,
     oura::body,
     simulator::{Settings, Simulator},
@@ -125,8 +125,11 @@ fn run(cli: Cli) -> ExitCode {
     {
         return misuse(&Mistakes { mistakes: vec![mistake], warnings: vec![] });
     }
-    let needs_account = matches!(command, Command::Serve(_) | Command::Check | Command::Backfill(_));
-    let accounts = if needs_account { Accounts::Needed } else { Accounts::NotNeeded };
+    let accounts = match command {
+        Command::Serve(_) => Accounts::MayCome,
+        Command::Check | Command::Backfill(_) => Accounts::Needed,
+        _ => Accounts::NotNeeded,
+    };
     let config = match Config::from_environment(env::vars_os(), command.flags(cli.flags), accounts) {
         Ok(config) => config,
         Err(mistakes) => return misuse(&mistakes),
@@ -177,17 +180,28 @@ fn on_runtime(command: Command, config: Config) -> anyhow::Result<()> {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = asked_to_stop()?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let listener = TcpListener::bind(&config.listen_address).await.with_context(|| {
         format!("cannot listen on {}; stop what listens there or set OURA_LISTEN_ADDRESS", config.listen_address)
     })?;
-    exporter::run(config, listener, Clock::system(), Patience::default(), stop).await
+    let exporter = Exporter::new(config, listener.local_addr()?, Clock::system(), Patience::default())?;
+    let look = exporter.accounts.look();
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            info!("looking at the token files, as the signal HUP asks for");
+            look.notify_one();
+        }
+    });
+    exporter.run(listener, stop).await
 }
 
 async fn demo(mut config: Config) -> anyhow::Result<()> {
     let simulator = Simulator::start(Settings::default()).await.context("cannot start the simulator")?;
     let account =
         |wearer: crate::simulator::Wearer| AccountConfig { name: wearer.name.to_owned(), token: wearer.token.into() };
-    config.signed_in = vec![];
+    // Whoever is signed in here has nothing to do with it.
+    config.sign_in.store = None;
+    config.token_file = None;
     config.accounts = simulator.people().into_iter().map(account).collect();
     config.api_url = simulator.url();
     config.sandbox = false;

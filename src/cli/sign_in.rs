@@ -194,7 +194,7 @@ fn row(name: &str, tokens: &Tokens) -> String {
 }
 
 fn store(sign_in: &SignIn) -> anyhow::Result<&Store> {
-    sign_in.store.as_ref().context("no place for tokens: neither HOME nor OURA_STATE_DIR is set; set OURA_STATE_DIR")
+    sign_in.store.as_ref().context(config::NO_PLACE_FOR_TOKENS)
 }
 
 fn authority(sign_in: &SignIn) -> anyhow::Result<Authority> {

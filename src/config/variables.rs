@@ -32,7 +32,7 @@ pub const VARIABLES: &[Variable] = &[
         "where tokens are kept, and what was sent: a whole path; below $XDG_STATE_HOME if that is set",
     ),
     variable("OURA_ACCESS_TOKEN", "", "access token of one account, without a sign-in and so without renewal"),
-    variable("OURA_ACCESS_TOKEN_FILE", "", "file that holds it instead, for container secrets"),
+    variable("OURA_ACCESS_TOKEN_FILE", "", "file that holds it instead, for container secrets; read again when it changes"),
     variable(
         "OURA_ACCOUNT",
         "default",
