@@ -85,7 +85,7 @@ async fn server() -> anyhow::Result<Server> {
     }
     polling.abort();
     let hosts = Hosts::new(([127, 0, 0, 1], 10058).into(), "localhost:10058", vec![]);
-    Ok(Server { board, page, samples: None, hosts, home: String::new() })
+    Ok(Server { board, page, samples: None, hosts, home: String::new(), door: None })
 }
 
 /// What one person's cloud answers, with the fields that the exporter asks for.

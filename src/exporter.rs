@@ -16,6 +16,7 @@ use crate::{
     auth::{Authority, Keeper, TokenFile, TokenSource},
     clock::Clock,
     config::{self, Config},
+    door::{Door, Guard, Way},
     hosts::Hosts,
     http,
     latest::{AccountState, Board, Page},
@@ -61,12 +62,16 @@ impl Exporter {
         let (samples, live, collectors) = record(&config, &clock)?;
         let served = samples.clone().filter(|_| config.samples.served);
         let hosts = Hosts::new(address, &config.listen_address, config.allowed_hosts.clone());
-        let accounts = roster(config, &stats, &clock, patience)?;
+        let authority = authority(&config)?;
+        let redirect_uri = config.sign_in.redirect_uri.clone();
+        let way = way(&config, authority.as_ref(), address);
+        let accounts = roster(config, authority, &stats, &clock, patience)?;
         let states = accounts.names().map(|name| AccountState::new(name, &kinds)).collect();
         let board = Arc::new(Board::new(states, clock.clone(), stale_after));
         let page = Page::new(Arc::clone(&board), stats.clone(), collectors)?;
+        let door = Door::new(way, &redirect_uri, Arc::clone(&board), accounts.look(), clock.clone());
         let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples };
-        let server = Arc::new(Server { board, page, samples: served, hosts, home: home(address) });
+        let server = Arc::new(Server { board, page, samples: served, hosts, home: home(address), door: Some(door) });
         Ok(Self { server, poller, accounts, live })
     }
 
@@ -103,7 +108,7 @@ impl Exporter {
 pub async fn serve(server: Arc<Server>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
     let answer = move |request| {
         let server = Arc::clone(&server);
-        async move { server.answer(&request) }
+        async move { server.answer_or_ask(request).await }
     };
     http::serve(listener, answer, shutdown).await;
 }
@@ -171,6 +176,25 @@ fn bracketed(ip: IpAddr) -> String {
     if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() }
 }
 
+/// How people sign in on the page of an exporter that serves at `address`.
+fn way(config: &Config, authority: Option<&Arc<Authority>>, address: SocketAddr) -> Way {
+    let sign_in = &config.sign_in;
+    match (&sign_in.store, authority) {
+        _ if config.samples.is_made_up => Way::Shut("nobody signs in at the demo, whose people do not exist"),
+        _ if !sign_in.on_the_page => {
+            Way::Shut("nobody signs in on this page, as OURA_WEB_SIGN_IN=false says; run: oura-exporter login")
+        }
+        (None, _) => Way::Shut("nobody signs in here, as there is no place for tokens; set OURA_STATE_DIR"),
+        (Some(_), None) => Way::Unregistered,
+        (Some(store), Some(authority)) => Way::Open {
+            authority: Arc::clone(authority),
+            store: store.clone(),
+            taken: config.accounts.iter().map(|account| account.name.clone()).collect(),
+            guard: Guard::new(address, false),
+        },
+    }
+}
+
 /// The accounts of the configuration, each with its way to Oura.
 ///
 /// # Errors
@@ -182,9 +206,14 @@ pub fn accounts(config: Config, stats: &ApiStats, clock: &Clock, patience: Patie
 }
 
 /// The same, and those who sign in while the exporter runs.
-fn roster(config: Config, stats: &ApiStats, clock: &Clock, patience: Patience) -> anyhow::Result<Roster> {
+fn roster(
+    config: Config,
+    authority: Option<Arc<Authority>>,
+    stats: &ApiStats,
+    clock: &Clock,
+    patience: Patience,
+) -> anyhow::Result<Roster> {
     let transport = transport(&config, stats, clock, patience)?;
-    let authority = authority(&config)?;
     let directory = config.sign_in.store.clone().zip(authority.clone()).map(|(store, authority)| Directory {
         store,
         authority,

@@ -5,11 +5,13 @@ use chrono::TimeDelta;
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
+    body::Incoming,
     header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY},
 };
 use tracing::error;
 
 use crate::{
+    door::Door,
     hosts::{Hosts, WrongHost},
     http::{Answer, accepts_gzip, accepts_open_metrics},
     landing,
@@ -35,10 +37,22 @@ pub struct Server {
     pub hosts: Hosts,
     /// The address of the landing page.
     pub home: String,
+    /// Where people sign in, if they do.
+    pub door: Option<Door>,
 }
 
 impl Server {
-    /// Answers one request.
+    /// Answers one request, at the door where it is for the door; that may take as long as Oura takes.
+    pub async fn answer_or_ask(&self, request: Request<Incoming>) -> Answer {
+        match &self.door {
+            Some(door) if door.has(request.uri().path()) && self.hosts.judge(&request).is_ok() => {
+                door.answer(request).await
+            }
+            _ => self.answer(&request),
+        }
+    }
+
+    /// Answers one request that needs nobody but this exporter.
     pub fn answer<B>(&self, request: &Request<B>) -> Answer {
         if let Err(wrong) = self.hosts.judge(request) {
             let status = match wrong {
@@ -103,6 +117,9 @@ impl Server {
     }
 
     fn landing(&self) -> Answer {
+        if let Some(page) = self.door.as_ref().and_then(Door::front_page) {
+            return page;
+        }
         let mut answer = body(HTML, landing::page(&self.board.accounts(), self.board.now()));
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer

@@ -257,12 +257,12 @@ impl Config {
 
     /// What it lacks to do without an account.
     fn lacks(&self, accounts: Accounts) -> Option<&'static str> {
-        match accounts {
-            Accounts::NotNeeded => None,
-            Accounts::MayCome if self.sign_in.application.is_some() => {
-                self.sign_in.store.is_none().then_some(NO_PLACE_FOR_TOKENS)
-            }
-            Accounts::Needed | Accounts::MayCome => Some(NO_ACCOUNT),
+        let SignIn { store, application, on_the_page, .. } = &self.sign_in;
+        match (accounts, store, application) {
+            (Accounts::NotNeeded, ..) => None,
+            (Accounts::MayCome, None, Some(_)) => Some(NO_PLACE_FOR_TOKENS),
+            (Accounts::MayCome, Some(_), application) if application.is_some() || *on_the_page => None,
+            _ => Some(NO_ACCOUNT),
         }
     }
 
