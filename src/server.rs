@@ -5,12 +5,14 @@ use chrono::TimeDelta;
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode, Uri,
+    body::Incoming,
     header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION, REFRESH, VARY},
 };
 use tracing::error;
 
 use crate::{
     config::{Asked, ExternalUrl},
+    door::Door,
     hosts::{Hosts, WrongHost},
     http::{Answer, accepts_gzip, accepts_open_metrics},
     landing,
@@ -38,6 +40,10 @@ pub struct Server {
     pub hosts: Hosts,
     /// Where a proxy shows it.
     pub external: ExternalUrl,
+    /// The address of the landing page.
+    pub home: String,
+    /// Where people sign in, if they do.
+    pub door: Option<Door>,
 }
 
 impl Server {
@@ -57,7 +63,17 @@ impl Server {
         None
     }
 
-    /// Answers one request.
+    /// Answers one request, at the door where it is for the door; that may take as long as Oura takes.
+    pub async fn answer_or_ask(&self, request: Request<Incoming>) -> Answer {
+        match &self.door {
+            Some(door) if door.has(request.uri().path()) && self.hosts.judge(&request).is_ok() => {
+                door.answer(request).await
+            }
+            _ => self.answer(&request),
+        }
+    }
+
+    /// Answers one request that needs nobody but this exporter.
     pub fn answer<B>(&self, request: &Request<B>) -> Answer {
         if let Err(wrong) = self.hosts.judge(request) {
             let status = match wrong {
@@ -111,6 +127,10 @@ impl Server {
     }
 
     fn ready(&self) -> Answer {
+        if self.board.is_empty() {
+            let words = format!("nobody has signed in; open {}\n", self.home);
+            return text(StatusCode::SERVICE_UNAVAILABLE, words);
+        }
         match self.board.ready() {
             Ok(()) => text(StatusCode::OK, "ready\n"),
             Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
@@ -118,6 +138,9 @@ impl Server {
     }
 
     fn landing(&self, is_still: bool) -> Answer {
+        if let Some(page) = self.door.as_ref().and_then(Door::front_page) {
+            return page;
+        }
         let (accounts, samples) = (self.board.accounts(), self.record.as_deref());
         let mut answer = body(HTML, landing::page(&accounts, samples, self.board.now(), is_still));
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -25,6 +25,7 @@ pub(super) struct Environment {
     pub(super) access_token_file: Option<String>,
     pub(super) account: Option<String>,
     pub(super) listen_address: Option<String>,
+    pub(super) web_sign_in: Option<String>,
     pub(super) allowed_hosts: Option<String>,
     pub(super) web_external_url: Option<String>,
     pub(super) poll_interval: Option<String>,

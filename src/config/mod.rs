@@ -8,7 +8,11 @@ mod sign_in;
 mod urls;
 mod variables;
 
-use std::{ffi::OsString, time::Duration};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
@@ -45,6 +49,9 @@ const NOT_IN_SANDBOX: &str = "personal_info";
 const NO_ACCOUNT: &str = "no account: sign in with `oura-exporter login`, or set OURA_ACCESS_TOKEN, or run `oura-exporter \
                           demo` to look at made-up data";
 
+/// What is said where nobody can sign in.
+pub const NO_PLACE_FOR_TOKENS: &str = "no place for tokens: neither HOME nor OURA_STATE_DIR is set; set OURA_STATE_DIR";
+
 /// What the program needs to run.
 #[derive(Debug)]
 pub struct Config {
@@ -68,6 +75,8 @@ pub struct Config {
     pub sandbox: bool,
     /// Whose data are shown, by a token from the environment.
     pub accounts: Vec<AccountConfig>,
+    /// The file that their token is from, to be read again when it changes (`OURA_ACCESS_TOKEN_FILE`).
+    pub token_file: Option<PathBuf>,
     /// Whose data are shown, by a sign-in whose tokens are stored.
     pub signed_in: Vec<String>,
     /// What a sign-in needs.
@@ -125,6 +134,8 @@ pub struct Mistakes {
 pub enum Accounts {
     /// It shows somebody's data.
     Needed,
+    /// It shows somebody's data, and somebody may sign in while it runs.
+    MayCome,
     /// It has others, or needs none.
     NotNeeded,
 }
@@ -176,8 +187,11 @@ impl Config {
         let token_is_set = env.access_token.is_some() || env.access_token_file.is_some();
         let mut config = Self::read(env, flags, &places, &mut reader);
         config.judge(&mut reader);
-        if accounts == Accounts::Needed {
-            config.find_accounts(token_is_set, &mut reader);
+        if accounts != Accounts::NotNeeded {
+            config.find_accounts(&mut reader);
+        }
+        if !token_is_set && config.signed_in.is_empty() {
+            reader.mistakes.extend(config.lacks(accounts).map(str::to_owned));
         }
         let Reader { mistakes, warnings } = reader;
         config.warnings.clone_from(&warnings);
@@ -198,6 +212,7 @@ impl Config {
         let api_url = reader.take(setting("OURA_API_URL", env.api_url), Setting::base_url);
         let sandbox = reader.take(setting("OURA_SANDBOX", env.sandbox), Setting::flag);
         let name = reader.take(setting("OURA_ACCOUNT", env.account), Setting::account);
+        let token_file = env.access_token_file.as_ref().map(|path| PathBuf::from(path.trim()));
         let token = setting("OURA_ACCESS_TOKEN", env.access_token);
         let token = reader.secret(token, setting("OURA_ACCESS_TOKEN_FILE", env.access_token_file));
         let account = |token| AccountConfig { name: name.unwrap_or_else(|| "default".to_owned()), token };
@@ -216,6 +231,7 @@ impl Config {
             api_url: api_url.unwrap_or_else(|| API_URL.to_owned()),
             sandbox: sandbox.unwrap_or(false),
             accounts: token.map(account).into_iter().collect(),
+            token_file,
             signed_in: vec![],
             sign_in,
             samples,
@@ -225,7 +241,7 @@ impl Config {
     }
 
     /// Who is signed in, and whether that is enough to go by.
-    fn find_accounts(&mut self, token_is_set: bool, reader: &mut Reader) {
+    fn find_accounts(&mut self, reader: &mut Reader) {
         let stored = self.sign_in.store.as_ref().map_or_else(|| Ok(Listing::default()), Store::list);
         match stored {
             Ok(listing) => {
@@ -241,12 +257,20 @@ impl Config {
                 "OURA_ACCOUNT: {name} is signed in already; unset OURA_ACCESS_TOKEN or choose another name"
             ));
         }
-        if !token_is_set && self.signed_in.is_empty() {
-            reader.mistakes.push(NO_ACCOUNT.to_owned());
-        }
         if !self.signed_in.is_empty() && self.sign_in.application.is_none() {
             let mistake = "OURA_CLIENT_ID, OURA_CLIENT_SECRET: not set, so that no sign-in can be renewed; set both";
             reader.mistakes.push(mistake.to_owned());
+        }
+    }
+
+    /// What it lacks to do without an account.
+    fn lacks(&self, accounts: Accounts) -> Option<&'static str> {
+        let SignIn { store, application, on_the_page, .. } = &self.sign_in;
+        match (accounts, store, application) {
+            (Accounts::NotNeeded, ..) => None,
+            (Accounts::MayCome, None, Some(_)) => Some(NO_PLACE_FOR_TOKENS),
+            (Accounts::MayCome, Some(_), application) if application.is_some() || *on_the_page => None,
+            _ => Some(NO_ACCOUNT),
         }
     }
 
@@ -287,6 +311,14 @@ impl Config {
 
 fn all_but_deprecated() -> Vec<&'static Kind> {
     KINDS.iter().filter(|kind| kind.name != DEPRECATED).collect()
+}
+
+/// Reads the token out of the file that `OURA_ACCESS_TOKEN_FILE` names.
+///
+/// # Errors
+/// Where it holds none, in words.
+pub fn access_token_in(path: &Path) -> Result<SecretString, String> {
+    Setting { name: "OURA_ACCESS_TOKEN_FILE", text: path.display().to_string() }.secret_file()
 }
 
 /// Reads an account's name from a flag.

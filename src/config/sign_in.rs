@@ -9,7 +9,7 @@ use super::{
 };
 use crate::auth::{Application, Endpoints, Store};
 
-const REDIRECT_URI: &str = "http://localhost:10059/callback";
+const REDIRECT_URI: &str = "http://localhost:10058/callback";
 const LEGACY_AUTHORIZE: &str = "https://cloud.ouraring.com/oauth/authorize";
 const LEGACY_TOKEN: &str = "https://api.ouraring.com/oauth/token";
 const NEW_AUTHORIZE: &str = "https://moi.ouraring.com/oauth/v2/ext/oauth-authorize";
@@ -24,6 +24,10 @@ pub struct SignIn {
     pub store: Option<Store>,
     /// The OAuth application (`OURA_CLIENT_ID`, `OURA_CLIENT_SECRET`); none if it is not set.
     pub application: Option<Application>,
+    /// Where the browser comes back to, whether there is an application or not (`OURA_REDIRECT_URI`).
+    pub redirect_uri: String,
+    /// Whether people sign in on the page, too (`OURA_WEB_SIGN_IN`).
+    pub on_the_page: bool,
     /// The legacy portal's addresses (`OURA_AUTHORIZE_URL`, `OURA_TOKEN_URL`).
     pub legacy: Endpoints,
     /// The new portal's (`OURA_FALLBACK_AUTHORIZE_URL`, `OURA_FALLBACK_TOKEN_URL`).
@@ -56,12 +60,14 @@ impl SignIn {
         }
         let redirect_uri = reader.take(setting("OURA_REDIRECT_URI", env.redirect_uri.take()), Setting::redirect_uri);
         let redirect_uri = redirect_uri.unwrap_or_else(|| REDIRECT_URI.to_owned());
+        let on_the_page =
+            reader.take(setting("OURA_WEB_SIGN_IN", env.web_sign_in.take()), Setting::flag).unwrap_or(true);
         let scopes = reader.take(setting("OURA_SCOPES", env.scopes.take()), Setting::scopes).unwrap_or_default();
         let application = id.zip(secret);
         let application = application.map(|(client_id, client_secret)| Application {
             client_id,
             client_secret,
-            redirect_uri,
+            redirect_uri: redirect_uri.clone(),
             scopes,
         });
         let directory = reader.take(setting("OURA_STATE_DIR", env.state_dir.take()), Setting::directory);
@@ -77,6 +83,6 @@ impl SignIn {
             authorize: url("OURA_FALLBACK_AUTHORIZE_URL", env.fallback_authorize_url.take(), NEW_AUTHORIZE),
             token: url("OURA_FALLBACK_TOKEN_URL", env.fallback_token_url.take(), NEW_TOKEN),
         };
-        Self { store: directory.map(Store::new), application, legacy, new }
+        Self { store: directory.map(Store::new), application, redirect_uri, on_the_page, legacy, new }
     }
 }

@@ -22,7 +22,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("OURA_CLIENT_SECRET_FILE", "", "file that holds it instead"),
     variable(
         "OURA_REDIRECT_URI",
-        "http://localhost:10059/callback",
+        "http://localhost:10058/callback",
         "where the browser comes back to; Oura compares it byte for byte with the registered one",
     ),
     variable("OURA_SCOPES", "all", "what is asked for at the sign-in, by name, separated by blanks or commas"),
@@ -32,7 +32,11 @@ pub const VARIABLES: &[Variable] = &[
         "where tokens are kept, and what was sent: a whole path; below $XDG_STATE_HOME if that is set",
     ),
     variable("OURA_ACCESS_TOKEN", "", "access token of one account, without a sign-in and so without renewal"),
-    variable("OURA_ACCESS_TOKEN_FILE", "", "file that holds it instead, for container secrets"),
+    variable(
+        "OURA_ACCESS_TOKEN_FILE",
+        "",
+        "file that holds it instead, for container secrets; read again when it changes",
+    ),
     variable(
         "OURA_ACCOUNT",
         "default",
@@ -50,6 +54,7 @@ pub const VARIABLES: &[Variable] = &[
         "",
         "where a proxy shows the page, https://lan.example/oura/ say: its path is answered like none, and its name, too",
     ),
+    variable("OURA_WEB_SIGN_IN", "true", "false: people sign in by oura-exporter login only, not on the page"),
     variable("OURA_POLL_INTERVAL", "5m", "how often Oura is asked; below 60s works and warns"),
     variable("OURA_STALE_AFTER", "36h", "how long the values of a failing collection stay"),
     variable("OURA_COLLECTIONS", "all but tag", "which collections are asked for, by name, separated by commas"),
