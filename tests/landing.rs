@@ -153,6 +153,8 @@ async fn drawn(simulator: &Simulator) -> (Exporter, Value) {
         (has_scores && drawn["pulse"][0].is_array()).then_some(drawn)
     };
     let drawn = eventually("two weeks are drawn", whole).await;
+    look(&browser, 1000, "light").await;
+    picture(&browser, "alice").await;
     browser.close().await;
     (exporter, drawn)
 }

@@ -317,7 +317,7 @@ async fn help_and_version() {
 
 #[tokio::test]
 async fn help_fits_a_terminal_and_shows_a_command_what_concerns_it_its_own_first() {
-    let serve = &["--web.listen-address", "--log.level", "--log.format"][..];
+    let serve = &["--web.listen-address", "--web.external-url", "--log.level", "--log.format"][..];
     for (command, flags) in [
         (&[][..], serve),
         (&["serve"], serve),
