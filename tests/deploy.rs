@@ -309,8 +309,8 @@ fn service_blocks() -> Vec<String> {
     blocks.map(|block| block.split("```").next().unwrap_or_default().to_owned()).collect()
 }
 
-#[test]
-fn the_readme_makes_a_service_of_the_sign_in_that_was_just_made() {
+/// A machine of a person who may use sudo, whose systemd says what it is told.
+fn with_systemd() -> Machine {
     let machine = Machine::new();
     for directory in ["etc/systemd/system", "usr/local/bin", "home/.local/state", "var/lib"] {
         fs::create_dir_all(machine.path(directory)).expect("a directory");
@@ -318,6 +318,12 @@ fn the_readme_makes_a_service_of_the_sign_in_that_was_just_made() {
     machine.program("sudo", "exec \"$@\"");
     machine.program("systemctl", "echo \"systemctl $*\"");
     machine.program("systemd-run", "echo \"systemd-run $*\"");
+    machine
+}
+
+#[test]
+fn the_readme_makes_a_service_of_the_sign_in_that_was_just_made() {
+    let machine = with_systemd();
     let before = Store::new(machine.path("home/.local/state/oura-exporter"));
     before.write("anna", &tokens()).expect("it is written");
     let root = text(machine.root.path()).to_owned();
