@@ -323,7 +323,7 @@ async fn help_fits_a_terminal_and_shows_a_command_what_concerns_it_its_own_first
         (&["serve"], serve),
         (&["demo"], serve),
         (&["healthcheck"], &["--web.listen-address"]),
-        (&["login"], &["--account", "--no-browser"]),
+        (&["login"], &["--account", "--no-browser", "--replace-person"]),
         (&["logout"], &["--account"]),
         (&["accounts"], &[]),
         (&["check"], &[]),

@@ -13,6 +13,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("prometheus-alertmanager", "apt-get install prometheus-alertmanager"),
     ("amtool", "apt-get install prometheus-alertmanager"),
     ("victoria-metrics", "apt-get install victoria-metrics"),
+    ("nginx", "apt-get install nginx"),
     ("git", "apt-get install git"),
     ("openssl", "apt-get install openssl"),
     ("script", "apt-get install bsdutils"),
