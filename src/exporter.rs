@@ -67,15 +67,16 @@ impl Exporter {
         let hosts = hosts.behind(external.host());
         let authority = authority(&config)?;
         let redirect_uri = config.sign_in.redirect_uri.clone();
-        let way = way(&config, authority.as_ref(), address);
-        let accounts = roster(config, authority, &stats, &clock, patience)?;
+        let transport = transport(&config, &stats, &clock, patience)?;
+        let way = way(&config, authority.as_ref(), &transport, address);
+        let accounts = roster(config, authority, &transport, &clock);
         let states = accounts.names().map(|name| AccountState::new(name, &kinds)).collect();
         let board = Arc::new(Board::new(states, clock.clone(), stale_after));
         let page = Page::new(Arc::clone(&board), stats.clone(), collectors)?;
         let door = Door::new(way, &redirect_uri, Arc::clone(&board), accounts.look(), clock.clone());
         let record = samples.clone();
         let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples };
-        let (home, door) = (home(address), Some(door));
+        let (home, door) = (home(address), Some(Arc::new(door)));
         let server = Arc::new(Server { board, page, samples: served, record, hosts, external, home, door });
         Ok(Self { server, poller, accounts, live })
     }
@@ -187,7 +188,7 @@ fn bracketed(ip: IpAddr) -> String {
 }
 
 /// How people sign in on the page of an exporter that serves at `address`.
-fn way(config: &Config, authority: Option<&Arc<Authority>>, address: SocketAddr) -> Way {
+fn way(config: &Config, authority: Option<&Arc<Authority>>, transport: &Arc<Transport>, address: SocketAddr) -> Way {
     let sign_in = &config.sign_in;
     match (&sign_in.store, authority) {
         (None, _) if config.samples.is_made_up => {
@@ -201,6 +202,7 @@ fn way(config: &Config, authority: Option<&Arc<Authority>>, address: SocketAddr)
         (Some(store), Some(authority)) => Way::Open {
             authority: Arc::clone(authority),
             store: store.clone(),
+            transport: Arc::clone(transport),
             taken: config.accounts.iter().map(|account| account.name.clone()).collect(),
             guard: Guard::new(address, false),
         },
@@ -218,24 +220,17 @@ pub fn accounts(config: Config, stats: &ApiStats, clock: &Clock, patience: Patie
 }
 
 /// The same, and those who sign in while the exporter runs.
-fn roster(
-    config: Config,
-    authority: Option<Arc<Authority>>,
-    stats: &ApiStats,
-    clock: &Clock,
-    patience: Patience,
-) -> anyhow::Result<Roster> {
-    let transport = transport(&config, stats, clock, patience)?;
+fn roster(config: Config, authority: Option<Arc<Authority>>, transport: &Arc<Transport>, clock: &Clock) -> Roster {
     let directory = config.sign_in.store.clone().zip(authority.clone()).map(|(store, authority)| Directory {
         store,
         authority,
-        transport: Arc::clone(&transport),
+        transport: Arc::clone(transport),
         clock: clock.clone(),
         taken: config.accounts.iter().map(|account| account.name.clone()).collect(),
         told: config.warnings.iter().cloned().collect(),
         seen: None,
     });
-    Ok(Roster::new(accounts_by(config, &transport, authority.as_ref(), clock), directory))
+    Roster::new(accounts_by(config, transport, authority.as_ref(), clock), directory)
 }
 
 fn transport(config: &Config, stats: &ApiStats, clock: &Clock, patience: Patience) -> anyhow::Result<Arc<Transport>> {

@@ -43,7 +43,7 @@ pub struct Server {
     /// The address of the landing page.
     pub home: String,
     /// Where people sign in, if they do.
-    pub door: Option<Door>,
+    pub door: Option<std::sync::Arc<Door>>,
 }
 
 impl Server {
@@ -128,7 +128,9 @@ impl Server {
 
     fn ready(&self) -> Answer {
         if self.board.is_empty() {
-            let words = format!("nobody has signed in; open {}\n", self.home);
+            let is_open = self.door.as_ref().is_some_and(|door| door.is_open());
+            let todo = if is_open { format!("open {}", self.home) } else { "run: oura-exporter login".to_owned() };
+            let words = format!("nobody has signed in; {todo}\n");
             return text(StatusCode::SERVICE_UNAVAILABLE, words);
         }
         match self.board.ready() {
@@ -138,7 +140,7 @@ impl Server {
     }
 
     fn landing(&self, is_still: bool) -> Answer {
-        if let Some(page) = self.door.as_ref().and_then(Door::front_page) {
+        if let Some(page) = self.door.as_ref().and_then(|door| door.front_page()) {
             return page;
         }
         let (accounts, samples) = (self.board.accounts(), self.record.as_deref());

@@ -172,7 +172,7 @@ async fn a_token_file_by_the_name_of_the_environments_account_is_left_alone() {
     command.env("OURA_ACCESS_TOKEN", token).env("OURA_ACCOUNT", "ben");
     let exporter = Program::start(&mut command).await;
     exporter.ready().await;
-    log_in(&scene, "ben", "alice").await;
+    log_in(&scene, "ben", "bob").await;
     log_in(&scene, "anna", "alice").await;
     let page = soon("anna is there", &exporter, is_up("anna")).await;
     assert_eq!(accounts(&page), ["anna", "ben"]);

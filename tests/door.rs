@@ -2,13 +2,17 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use common::{
     Page, Program,
     door::{Visitor, at_the_redirect},
     eventually, moment,
+    needs::there_are,
     scene::{Scene, consent, consent_to_all_but, mode},
 };
 use oura_exporter::{clock::Clock, documents::KINDS, simulator::Portal};
@@ -89,11 +93,11 @@ async fn the_address_at_which_the_browser_ended_can_be_pasted() {
         visitor.titled(&place, &format!("Signed in as {account}")).await;
         until_up(&exporter, account).await;
     }
-    let (place, url) = visitor.begin("carl").await;
+    let (place, url) = visitor.begin("anna").await;
     let back = consent(&url, "alice", "allow").await;
     let form = [("attempt", place.trim_start_matches("sign-in?attempt=")), ("address", &code(&back))];
     assert_eq!(visitor.post("sign-in-paste", &form).await.status, 303, "the bare code will do");
-    visitor.titled(&place, "Signed in as carl").await;
+    visitor.titled(&place, "Signed in as anna").await;
 }
 
 #[tokio::test]
@@ -116,9 +120,11 @@ async fn an_answer_is_taken_once_and_by_its_own_sign_in_only() {
     }
     let of_other = visitor.begin("carl").await.0;
     let form = [("attempt", of_other.trim_start_matches("sign-in?attempt=")), ("address", right.as_str())];
-    visitor.post("sign-in-paste", &form).await;
-    let text = visitor.titled(&of_other, "Not signed in").await;
-    assert!(text.contains("belongs to another sign-in"), "{text}");
+    let shown = visitor.post("sign-in-paste", &form).await;
+    assert!(shown.status == 400 && shown.text.contains("belongs to another sign-in"), "{}", shown.text);
+    assert!(visitor.get(&of_other).await.text.contains("data-state=\"waiting\""), "it waits for its own answer");
+    let looked = reqwest::Client::new().head(&right).send().await.expect("an answer");
+    assert_eq!(looked.status(), 405, "whoever only looks does not use it up");
     assert_eq!(visitor.get(&right).await.location, Some(place.clone()), "what was to come still may");
     visitor.titled(&place, "Signed in as ben").await;
     assert!(!scene.file("carl").exists());
@@ -200,7 +206,7 @@ async fn what_goes_wrong_is_said_on_the_page_with_what_to_do() {
     let back = consent_to_all_but(&url, &["stress", "spo2"]).await;
     visitor.get(&back).await;
     let text = visitor.titled(&place, "Signed in as anna").await;
-    assert!(text.contains("These may not:") && text.contains("<li>daily_spo2: ") && text.contains("tick it"), "{text}");
+    assert!(text.contains("Besides:") && text.contains("<li>daily_spo2: ") && text.contains("tick it"), "{text}");
 }
 
 #[tokio::test]
@@ -267,6 +273,8 @@ async fn switched_off_nobody_signs_in_on_the_page() {
         assert!(shown.status == 404 && shown.text.contains("OURA_WEB_SIGN_IN=false"), "{}", shown.text);
     }
     assert!(!visitor.get("").await.text.contains("<form"));
+    let ready = visitor.get("-/ready").await;
+    assert_eq!((ready.status, ready.text.as_str()), (503, "nobody has signed in; run: oura-exporter login\n"));
 }
 
 #[tokio::test]
@@ -284,4 +292,46 @@ async fn the_command_hands_over_to_an_exporter_that_runs_where_the_browser_comes
     let (code, said) = scene.log_in("ben", async |url| consent(url, "bob", "allow").await).await;
     assert_eq!(code, Some(0), "by paste it needs nobody: {said}");
     until_up(&exporter, "ben").await;
+}
+
+/// The configuration of an nginx that serves `to` below `/oura/` of `port`.
+fn nginx(directory: &Path, port: u16, to: &str) -> PathBuf {
+    let place = directory.display();
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .iter()
+        .map(|name| format!("{name}_temp_path {place}/{name}; "))
+        .collect();
+    let text = format!(
+        "daemon off; pid {place}/pid; error_log stderr; events {{}}\n\
+         http {{ access_log off; {temporary}\n\
+         server {{ listen 127.0.0.1:{port}; location /oura/ {{ proxy_pass http://{to}/; }} }} }}\n"
+    );
+    let path = directory.join("nginx.conf");
+    std::fs::write(&path, text).expect("it is written");
+    path
+}
+
+#[tokio::test]
+async fn behind_a_proxy_below_a_path_people_sign_in_and_out_as_well() {
+    if !there_are(&["nginx"], "behind_a_proxy_below_a_path_people_sign_in_and_out_as_well") {
+        return;
+    }
+    let mut scene = Scene::of(Portal::New).await.with_free_redirect();
+    let port = scene.redirect.as_deref().and_then(|uri| uri.parse::<reqwest::Url>().ok()?.port()).expect("a port");
+    let uri = format!("http://localhost:{port}/oura/callback");
+    scene.simulator.authorizations().register_redirect(&uri);
+    scene.redirect = Some(uri);
+    let exporter = Program::start(scene.program().env("OURA_POLL_INTERVAL", "36h")).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut command = tokio::process::Command::new("nginx");
+    command.arg("-c").arg(nginx(directory.path(), port, &exporter.address)).arg("-p").arg(directory.path());
+    let _nginx = command.kill_on_drop(true).spawn().expect("nginx starts");
+    let visitor = Visitor::of(&format!("http://localhost:{port}/oura/"));
+    let up = async || reqwest::get(visitor.home.clone()).await.ok().filter(|answer| answer.status() == 200);
+    eventually("nginx is up", up).await;
+    sign_in(&visitor, "anna", "alice").await;
+    until_up(&exporter, "anna").await;
+    let shown = visitor.post("sign-out", &[("account", "anna")]).await;
+    assert_eq!(shown.location.as_deref(), Some("./"), "{}", shown.text);
+    assert!(visitor.get("").await.text.contains("Nobody has signed in"));
 }

@@ -321,9 +321,9 @@ async fn help_fits_a_terminal_and_shows_a_command_what_concerns_it_its_own_first
     for (command, flags) in [
         (&[][..], serve),
         (&["serve"], serve),
-        (&["demo"], serve),
+        (&["demo"], &["--sign-in", "--web.listen-address", "--web.external-url", "--log.level", "--log.format"]),
         (&["healthcheck"], &["--web.listen-address"]),
-        (&["login"], &["--account", "--no-browser"]),
+        (&["login"], &["--account", "--no-browser", "--replace-person"]),
         (&["logout"], &["--account"]),
         (&["accounts"], &[]),
         (&["check"], &[]),

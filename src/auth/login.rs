@@ -12,7 +12,7 @@ use chrono::Utc;
 use reqwest::Url;
 use tokio::{task, time::timeout};
 
-use super::{Authority, Code, Portal, Store, Tokens, callback, challenge::Secrets};
+use super::{Authority, Code, Portal, Replaces, Store, Tokens, callback, challenge::Secrets};
 
 /// How long a person may take at the consent page: Oura's codes live that long, too.
 const CONSENT: Duration = Duration::from_secs(600);
@@ -62,6 +62,11 @@ impl Answer {
     /// Whether it answers nothing.
     pub(crate) fn is_empty(&self) -> bool {
         self.code.is_none() && self.error.is_none()
+    }
+
+    /// Whether it is a code alone, which no page could give.
+    pub(crate) const fn is_bare(&self) -> bool {
+        self.is_bare
     }
 
     /// What a person pasted: the redirected URL, or the bare code.
@@ -182,17 +187,24 @@ fn is_code(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | '+' | '/' | '%'))
 }
 
-/// Stores the first tokens of a sign-in under the lock that refreshes respect.
+/// Stores the first tokens of a sign-in under the lock that refreshes respect, with whose they are: `id` is Oura's.
 ///
 /// # Errors
-/// Where they cannot be stored; the tokens before are whole.
-pub async fn keep(store: &Store, account: &str, tokens: Tokens) -> anyhow::Result<()> {
+/// Where they are not of the person that they should be, or cannot be stored; the tokens before are whole.
+pub async fn keep(
+    store: &Store,
+    account: &str,
+    mut tokens: Tokens,
+    id: Option<String>,
+    replaces: Replaces,
+) -> anyhow::Result<()> {
     let (store, account) = (store.clone(), account.to_owned());
     let kept = task::spawn_blocking(move || {
         let _lock = store.lock(&account)?;
-        store.write(&account, &tokens)
+        tokens.person = store.judge(&account, id.as_deref(), replaces)?;
+        Ok(store.write(&account, &tokens)?)
     });
-    Ok(kept.await??)
+    kept.await?
 }
 
 #[cfg(test)]

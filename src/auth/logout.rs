@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use super::{Authority, OAuthError, Store, lock};
+use super::{Authority, OAuthError, Store, Tokens, lock};
 
 /// What Oura said.
 #[derive(Debug)]
@@ -18,14 +18,10 @@ pub enum Revoked {
 /// # Errors
 /// Where it has none, Oura cannot be reached, or the file cannot be removed; then nothing is forgotten.
 pub async fn log_out(store: &Store, authority: &Authority, account: &str) -> anyhow::Result<Revoked> {
-    let tokens = || {
-        let tokens = store.read(account)?;
-        tokens.with_context(|| format!("account {account} is not signed in; `oura-exporter accounts` shows who is"))
-    };
     // Before the lock, which makes the directory: who is not signed in leaves nothing behind.
-    tokens()?;
+    signed_in(store, account)?;
     let _lock = lock(store, account).await.context("nothing is forgotten yet")?;
-    let revoked = match authority.revoke(&tokens()?).await {
+    let revoked = match authority.revoke(&signed_in(store, account)?).await {
         Ok(()) => Revoked::Confirmed,
         Err(error @ OAuthError::Unreachable(_)) => {
             return Err(error).context("nothing is forgotten yet; try again when Oura can be reached");
@@ -34,4 +30,13 @@ pub async fn log_out(store: &Store, authority: &Authority, account: &str) -> any
     };
     store.remove(account)?;
     Ok(revoked)
+}
+
+/// The tokens of an account that is signed in.
+///
+/// # Errors
+/// Where it is not, or its file cannot be used.
+pub fn signed_in(store: &Store, account: &str) -> anyhow::Result<Tokens> {
+    let tokens = store.read(account)?;
+    tokens.with_context(|| format!("account {account} is not signed in; `oura-exporter accounts` shows who is"))
 }

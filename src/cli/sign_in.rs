@@ -18,11 +18,11 @@ use super::{
     naming::{self, Rename},
 };
 use crate::{
-    auth::{self, Authority, Listing, Revoked, Store, TokenSource, Tokens},
+    auth::{self, Authority, Listing, Replaces, Revoked, Store, TokenSource, Tokens},
     clock::Clock,
     config::{self, Config, SignIn},
     latest::{AccountState, CollectionState, Mark, missing_scope},
-    oura::{Client, Patience, Transport, body},
+    oura::{Client, Patience, Transport, body, person_id},
     poll::Account,
     samples,
     status::ApiStats,
@@ -44,6 +44,9 @@ pub(super) struct Login {
     /// Prints the page's address and takes the one that the browser ends at from standard input
     #[arg(long)]
     no_browser: bool,
+    /// Means it where the account is another person's, or the person has another account
+    #[arg(long)]
+    replace_person: bool,
 }
 
 /// Shows who is signed in.
@@ -84,10 +87,12 @@ impl Login {
         let name = self.account.clone().map_or_else(|| naming::ask(store), Ok)?;
         // Found out before anybody consents: whether what comes of it can be stored.
         drop(auth::lock(store, &name).await?);
-        let running = if self.no_browser { None } else { running_at(&sign_in.redirect_uri).await };
+        let is_alone = self.no_browser || self.replace_person;
+        let running = if is_alone { None } else { running_at(&sign_in.redirect_uri).await };
+        let transport = transport(config)?;
         let tokens = match running {
             Some(page) => hand_over(store, &name, page).await?,
-            None => self.sign_in(store, &name, &authority).await?,
+            None => self.sign_in(store, &name, &authority, &transport).await?,
         };
         println!("\nSigned in as account {name}. Tokens are in {}.", store.directory().display());
         if tokens.refresh.is_none() {
@@ -95,11 +100,17 @@ impl Login {
                 "Oura gave no refresh token: this sign-in ends with its first token, and then needs another login."
             );
         }
-        try_out(config, &name, tokens).await
+        try_out(config, transport, &name, tokens).await
     }
 
     /// Has a person consent, and stores what comes of it.
-    async fn sign_in(&self, store: &Store, name: &str, authority: &Arc<Authority>) -> anyhow::Result<Tokens> {
+    async fn sign_in(
+        &self,
+        store: &Store,
+        name: &str,
+        authority: &Arc<Authority>,
+        transport: &Arc<Transport>,
+    ) -> anyhow::Result<Tokens> {
         let login = auth::Login::begin(authority).await?;
         let tokens = if self.no_browser {
             println!("Open this address in a browser, on whichever device, and consent:\n\n{}\n", login.url);
@@ -108,7 +119,9 @@ impl Login {
         } else {
             login.by_browser(|url| open(url, &authority.application().redirect_uri)).await?
         };
-        auth::keep(store, name, tokens.clone()).await?;
+        let id = person_id(transport, &tokens.access).await;
+        let replaces = if self.replace_person { Replaces::Anybody } else { Replaces::SamePerson };
+        auth::keep(store, name, tokens.clone(), id, replaces).await?;
         Ok(tokens)
     }
 }
@@ -173,14 +186,12 @@ fn this_machine() -> String {
 }
 
 /// Asks every collection once, and says which the account may read, and what it takes to read the rest.
-async fn try_out(config: &Config, name: &str, tokens: Tokens) -> anyhow::Result<()> {
+async fn try_out(config: &Config, transport: Arc<Transport>, name: &str, tokens: Tokens) -> anyhow::Result<()> {
     let grant = tokens.grant();
     if grant.scopes.is_none() {
         println!("Oura did not say which scopes were granted; each collection is asked instead.");
     }
-    let transport =
-        Transport::new(&config.api_url, config.sandbox, Patience::default(), Clock::system(), ApiStats::new()?)?;
-    let client = Client::new(transport.into(), TokenSource::Fixed(tokens.access));
+    let client = Client::new(transport, TokenSource::Fixed(tokens.access));
     let account = Account { name: name.to_owned(), client: client.into() };
     let state = examine(&account, &config.collections, Some(grant)).await;
     tell_collections(&state);
@@ -223,6 +234,7 @@ fn tell_unasked(state: &AccountState, config: &Config) {
 impl Logout {
     pub(super) async fn run(&self, sign_in: &SignIn) -> anyhow::Result<()> {
         let store = store(sign_in)?;
+        auth::signed_in(store, &self.account)?;
         match auth::log_out(store, authority(sign_in)?.as_ref(), &self.account).await? {
             Revoked::Confirmed => println!("Oura has taken the sign-in of account {} back.", self.account),
             Revoked::NotConfirmed(error) => {
@@ -265,8 +277,24 @@ pub(super) fn accounts(sign_in: &SignIn) -> anyhow::Result<()> {
             }
         }
     }
+    for line in of_one_person(store) {
+        writeln!(out, "{line}")?;
+    }
     anyhow::ensure!(bad == 0, "{bad} of the accounts cannot be used");
     Ok(())
+}
+
+/// What is said of accounts that are one person's.
+pub(super) fn of_one_person(store: &Store) -> impl Iterator<Item = String> {
+    let told = |names: Vec<String>| {
+        let (last, first) =
+            names.split_last().map_or_else(Default::default, |(last, first)| (last.clone(), first.join(", ")));
+        format!(
+            "Accounts {first} and {last} are one person: if that is not meant, sign out at Oura or use a private window, and run: \
+             oura-exporter login --replace-person --account NAME"
+        )
+    };
+    store.namesakes().into_iter().map(told)
 }
 
 fn row(name: &str, tokens: &Tokens) -> String {
@@ -278,6 +306,11 @@ fn row(name: &str, tokens: &Tokens) -> String {
     };
     let scopes = tokens.scopes.as_ref().map_or_else(|| "unknown".to_owned(), |scopes| scopes.join(" "));
     format!("{name:16} {:17} {:17} {expires:17} {scopes}", time(tokens.signed_in_at), time(tokens.issued_at))
+}
+
+fn transport(config: &Config) -> anyhow::Result<Arc<Transport>> {
+    let (patience, clock) = (Patience::default(), Clock::system());
+    Ok(Arc::new(Transport::new(&config.api_url, config.sandbox, patience, clock, ApiStats::new()?)?))
 }
 
 fn store(sign_in: &SignIn) -> anyhow::Result<&Store> {

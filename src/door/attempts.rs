@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::auth::{Answer, Login};
+use crate::auth::{Answer, Login, Replaces};
 
 /// How long a person may take: Oura's codes live that long, too.
 const LIFE: TimeDelta = TimeDelta::minutes(10);
@@ -23,6 +23,8 @@ pub(super) struct Attempt {
     /// The name of the account.
     pub(super) account: String,
     pub(super) login: Arc<Login>,
+    /// Whom it may put in the place of the account.
+    pub(super) replaces: Replaces,
     begun: DateTime<Utc>,
     pub(super) stage: Stage,
     /// Whether the browser was sent on to Oura: who comes back to the page wants to stay there.
@@ -38,8 +40,12 @@ pub(super) enum Stage {
     Busy,
     /// The tokens of this sign-in are stored.
     Done(DateTime<Utc>),
-    /// It has ended without tokens, for this cause.
-    Failed(String),
+    /// It has ended without tokens.
+    Failed {
+        why: String,
+        /// Whoever consented is not the person of the account, which may be meant.
+        is_wrong_person: bool,
+    },
 }
 
 /// Why an answer is not taken.
@@ -56,14 +62,14 @@ pub(super) enum NotTaken {
 
 impl Attempts {
     /// Adds one, and forgets those whose time is over.
-    pub(super) fn add(&self, id: String, account: &str, login: Login, now: DateTime<Utc>) {
+    pub(super) fn add(&self, id: String, account: &str, login: Login, replaces: Replaces, now: DateTime<Utc>) {
         let mut attempts = self.lock();
         attempts.retain(|attempt| attempt.is_alive(now));
         if attempts.len() >= MOST {
             attempts.remove(0);
         }
         let (account, login) = (account.to_owned(), Arc::new(login));
-        attempts.push(Attempt { id, account, login, begun: now, stage: Stage::Waiting, was_sent: false });
+        attempts.push(Attempt { id, account, login, replaces, begun: now, stage: Stage::Waiting, was_sent: false });
     }
 
     /// The one of that id.
@@ -78,11 +84,10 @@ impl Attempts {
         attempt.is_some_and(|attempt| !std::mem::replace(&mut attempt.was_sent, true))
     }
 
-    /// Takes an answer for the attempt to which it is, and for none but `id` where that is given.
+    /// Takes an answer for the attempt to which it is. With an `id` a person has pasted it there, and it may be the bare code.
     pub(super) fn take(&self, answer: &Answer, id: Option<&str>, now: DateTime<Utc>) -> Result<Attempt, NotTaken> {
         let is_meant = |attempt: &Attempt| match id {
-            // What is pasted may be the bare code; an address must be this sign-in's own, which its login judges.
-            Some(id) => attempt.id == id,
+            Some(id) => attempt.id == id && (answer.is_bare() || answer.is_to(attempt.login.state())),
             None => answer.is_to(attempt.login.state()),
         };
         let mut attempts = self.lock();

@@ -12,7 +12,9 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Body,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY},
+    header::{
+        ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue, LOCATION, REFERRER_POLICY,
+    },
 };
 use reqwest::Url;
 use tokio::{sync::Notify, time::sleep};
@@ -24,10 +26,11 @@ use self::{
     pages::Page,
 };
 use crate::{
-    auth::{self, Answer, Authority, Login, Revoked, Store, Tokens},
+    auth::{self, Answer, Authority, Login, Revoked, Store, Tokens, WrongPerson},
     clock::Clock,
     http,
     latest::{AccountState, Board},
+    oura::{Transport, person_id},
     samples,
 };
 
@@ -67,6 +70,8 @@ pub enum Way {
         authority: Arc<Authority>,
         /// Where they are kept.
         store: Store,
+        /// The way to Oura.
+        transport: Arc<Transport>,
         /// The accounts that the environment names.
         taken: Vec<String>,
         /// What may be done by whoever reaches the page.
@@ -93,64 +98,75 @@ impl Door {
         is_end || (path == self.redirect_path && path.len() > 1)
     }
 
-    /// The landing page while nobody is signed in.
-    pub fn front_page(&self) -> Option<http::Answer> {
-        let is_shut = matches!(self.way, Way::Shut(_));
-        (!is_shut && self.board.is_empty()).then(|| self.people_page(""))
+    /// Whether people can sign in here, or are told what it takes.
+    pub const fn is_open(&self) -> bool {
+        !matches!(self.way, Way::Shut(_))
     }
 
-    /// Answers a request.
-    pub async fn answer<B>(&self, request: Request<B>) -> http::Answer
+    /// The landing page while nobody is signed in.
+    pub fn front_page(&self) -> Option<http::Answer> {
+        (self.is_open() && self.board.is_empty()).then(|| self.people_page(""))
+    }
+
+    /// Answers a request. What it does goes on when the browser goes away: a code that Oura has taken works once.
+    pub async fn answer<B>(self: &Arc<Self>, request: Request<B>) -> http::Answer
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let path = request.uri().path().to_owned();
-        let is_post =
-            matches!(path.as_str(), PASTE | SIGN_OUT) || (path == SIGN_IN && request.method() == Method::POST);
-        let allowed = if is_post { Method::POST } else { Method::GET };
-        if *request.method() != allowed && !(allowed == Method::GET && request.method() == Method::HEAD) {
+        let (path, method) = (request.uri().path().to_owned(), request.method().clone());
+        let allowed = allowed(&path);
+        if !allowed.split(", ").any(|allowed| method == *allowed) {
             let mut answer = answer(StatusCode::METHOD_NOT_ALLOWED, &pages::trouble(&format!("only {allowed} here")));
-            answer.headers_mut().insert(
-                ALLOW,
-                if is_post { HeaderValue::from_static("POST") } else { HeaderValue::from_static("GET, HEAD") },
-            );
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
             return answer;
         }
         if let Way::Shut(why) = self.way {
             return answer(StatusCode::NOT_FOUND, &pages::trouble(why));
         }
-        let query = request.uri().query().unwrap_or_default().to_owned();
-        if is_post {
-            if let Err(foreign) = origin::judge(&request) {
-                return answer(StatusCode::FORBIDDEN, &pages::trouble(&foreign.to_string()));
-            }
-            let Some(form) = form(request).await else {
-                return answer(StatusCode::BAD_REQUEST, &pages::trouble("this is no form of this page"));
+        if method == Method::POST {
+            return match own_form(request).await {
+                Ok(form) => self.apart(|door| async move { door.take_form(&path, &form).await }).await,
+                Err((status, words)) => answer(status, &pages::trouble(&words)),
             };
-            return self.take_form(&path, &form).await;
         }
-        let host = request.headers().get(hyper::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let query = request.uri().query().unwrap_or_default().to_owned();
         match path.as_str() {
-            SIGN_IN => self.show(&fields(query.as_bytes()), host),
+            SIGN_IN => self.show(&fields(query.as_bytes()), host(&request)),
             STATE => self.state(&fields(query.as_bytes())),
-            _ => self.come_back(&query).await,
+            _ => self.apart(|door| async move { door.finish(&Answer::of_query(&query), None).await }).await,
         }
+    }
+
+    /// Does something in a task of its own.
+    async fn apart<F>(self: &Arc<Self>, act: impl FnOnce(Arc<Self>) -> F) -> http::Answer
+    where
+        F: Future<Output = http::Answer> + Send + 'static,
+    {
+        let done = tokio::spawn(act(Arc::clone(self))).await;
+        done.unwrap_or_else(|_| {
+            answer(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                &pages::trouble("this ended by a defect; see the log, and report it"),
+            )
+        })
     }
 
     async fn take_form(&self, path: &str, form: &Fields) -> http::Answer {
         let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
         let taken = match path {
-            SIGN_IN => self.begin(field("account").trim()).await.map(|id| see_attempt(&id)),
+            SIGN_IN => {
+                self.begin(field("account").trim(), field("replace") == "person").await.map(|id| see_attempt(&id))
+            }
             PASTE => Ok(self.finish(&Answer::of_paste(field("address")), Some(field("attempt"))).await),
             _ => self.sign_out(field("account")).await.map(|()| see("./")),
         };
         taken.unwrap_or_else(|error| answer(StatusCode::BAD_REQUEST, &pages::trouble(&format!("{error:#}"))))
     }
 
-    /// Begins a sign-in as `account`; its id.
-    async fn begin(&self, account: &str) -> anyhow::Result<String> {
-        let Way::Open { authority, store, taken, guard } = &self.way else {
+    /// Begins a sign-in as `account`, for whoever consents where `is_meant`; its id.
+    async fn begin(&self, account: &str, is_meant: bool) -> anyhow::Result<String> {
+        let Way::Open { authority, store, taken, guard, .. } = &self.way else {
             anyhow::bail!("no application is set; the page shows how to get one");
         };
         ensure!(
@@ -162,20 +178,15 @@ impl Door {
             "OURA_ACCESS_TOKEN gives an account that name; choose another"
         );
         if store.has(account) {
-            guard.renews(account)?;
+            guard.renews(account, self.needs_sign_in(account))?;
         }
         let (checked, name) = (store.clone(), account.to_owned());
         // Found out before anybody consents: whether what comes of it can be stored.
         tokio::task::spawn_blocking(move || checked.check().and_then(|()| checked.lock(&name).map(drop))).await??;
         let login = Login::begin(authority).await?;
         let id = auth::random().map_err(|error| anyhow!("the system gives no randomness: {error}"))?;
-        self.attempts.add(id.clone(), account, login, self.clock.now());
+        self.attempts.add(id.clone(), account, login, guard.replaces(is_meant), self.clock.now());
         Ok(id)
-    }
-
-    /// The browser is back from Oura.
-    async fn come_back(&self, query: &str) -> http::Answer {
-        self.finish(&Answer::of_query(query), None).await
     }
 
     /// Takes an answer of Oura's, and sends the browser to where nothing of it is in the address.
@@ -195,7 +206,7 @@ impl Door {
             }
             Err(error) => {
                 warn!(account = attempt.account, "not signed in on the page: {error:#}");
-                Stage::Failed(format!("{error:#}"))
+                Stage::Failed { why: format!("{error:#}"), is_wrong_person: error.is::<WrongPerson>() }
             }
         };
         self.attempts.end(&attempt.id, stage);
@@ -205,9 +216,10 @@ impl Door {
 
     /// Exchanges the code and stores what Oura gives.
     async fn keep(&self, attempt: &Attempt, given: &Answer) -> anyhow::Result<Tokens> {
-        let Way::Open { store, .. } = &self.way else { anyhow::bail!("no application is set") };
+        let Way::Open { store, transport, .. } = &self.way else { anyhow::bail!("no application is set") };
         let tokens = attempt.login.finish(given.clone()).await?;
-        auth::keep(store, &attempt.account, tokens.clone()).await?;
+        let id = person_id(transport, &tokens.access).await;
+        auth::keep(store, &attempt.account, tokens.clone(), id, attempt.replaces).await?;
         Ok(tokens)
     }
 
@@ -279,6 +291,10 @@ impl Door {
         answer(StatusCode::OK, &page)
     }
 
+    fn needs_sign_in(&self, account: &str) -> bool {
+        self.board.accounts().iter().any(|state| state.name == account && state.needs_sign_in())
+    }
+
     /// Whether a browser that asked for `host` finds this exporter at the redirect URI, too, as far as one can tell.
     fn leads_here(&self, host: &str) -> bool {
         let asked = Url::parse(&format!("http://{host}/"));
@@ -300,13 +316,34 @@ fn fields(text: &[u8]) -> Fields {
         .collect()
 }
 
-async fn form<B>(request: Request<B>) -> Option<Fields>
+/// How one may ask for a path.
+fn allowed(path: &str) -> &'static str {
+    match path {
+        SIGN_IN => "GET, HEAD, POST",
+        STATE => "GET, HEAD",
+        PASTE | SIGN_OUT => "POST",
+        // A program that only looks must not use the answer up.
+        _ => "GET",
+    }
+}
+
+fn host<B>(request: &Request<B>) -> &str {
+    request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
+}
+
+/// The form that the exporter's own page has sent.
+///
+/// # Errors
+/// Where it is another one: the status, and what is said.
+async fn own_form<B>(request: Request<B>) -> Result<Fields, (StatusCode, String)>
 where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let body = Limited::new(request.into_body(), LONGEST_FORM).collect().await.ok()?;
-    Some(fields(&body.to_bytes()))
+    origin::judge(&request).map_err(|foreign| (StatusCode::FORBIDDEN, foreign.to_string()))?;
+    let body = Limited::new(request.into_body(), LONGEST_FORM).collect().await;
+    let body = body.map_err(|_| (StatusCode::BAD_REQUEST, "this is no form of this page".to_owned()))?;
+    Ok(fields(&body.to_bytes()))
 }
 
 /// Sends the browser on, so that what it has sent is in no history.

@@ -10,6 +10,7 @@ use super::{
     guard::Guard,
 };
 use crate::{
+    auth::Replaces,
     documents::KINDS,
     landing::{Escaped, STYLE},
     latest::{AccountState, CollectionState, Mark},
@@ -137,7 +138,7 @@ fn row(account: &AccountState, guard: Guard) -> String {
              <button class=\"plain\" aria-label=\"{words} {name}\" id=\"{action}-{name}\">{words}</button></form>"
         )
     };
-    let again = if guard.is_trusted { button("sign-in", "Sign in again") } else { String::new() };
+    let again = if guard.is_trusted || is_dead { button("sign-in", "Sign in again") } else { String::new() };
     let out = if guard.is_trusted { button("sign-out", "Sign out") } else { String::new() };
     format!("<div class=\"row\"><strong>{name}</strong><span class=\"{class}\">{words}</span>{again}{out}</div>")
 }
@@ -147,8 +148,8 @@ fn untrusted(guard: Guard) -> &'static str {
     if guard.is_trusted {
         "<p class=\"quiet\">Who signs out is signed out at Oura, too, and leaves all pages at once.</p>"
     } else {
-        "<p class=\"quiet\">This page is open beyond this machine, without a password, so that it only adds people. \
-         For the rest, run <code>oura-exporter login</code> or <code>oura-exporter logout</code>.</p>"
+        "<p class=\"quiet\">This page is open beyond this machine, without a password: it adds people and renews \
+         sign-ins that have ended. For the rest, run <code>oura-exporter login</code> or <code>oura-exporter logout</code>.</p>"
     }
 }
 
@@ -157,7 +158,7 @@ pub(super) fn state(attempt: &Attempt, seen: Option<&AccountState>) -> &'static 
     match (&attempt.stage, seen) {
         (Stage::Waiting, _) => "waiting",
         (Stage::Busy, _) => "busy",
-        (Stage::Failed(_), _) => "failed",
+        (Stage::Failed { .. }, _) => "failed",
         (Stage::Done(_), None) => "reading",
         (Stage::Done(_), Some(_)) => "done",
     }
@@ -177,15 +178,23 @@ pub(super) fn attempt(attempt: &Attempt, seen: Option<&AccountState>, sends: boo
             "<p>The collections are being read for the first time.</p>",
         ),
         (Stage::Done(_), Some(account)) => Page::new(&format!("Signed in as {name}"), &collections(account)),
-        (Stage::Failed(why), _) => Page::new(
-            "Not signed in",
-            &format!(
-                "<p class=\"bad\">{}</p><p><a href=\"sign-in?account={}\">Begin anew</a></p>",
-                Escaped(&sentence(why)),
-                Escaped(name)
-            ),
-        ),
+        (Stage::Failed { why, is_wrong_person }, _) => failed(attempt, why, *is_wrong_person),
     }
+}
+
+fn failed(attempt: &Attempt, why: &str, is_wrong_person: bool) -> Page {
+    let name = Escaped(&attempt.account);
+    let mut main = format!("<p class=\"bad\">{}</p>", Escaped(&sentence(why)));
+    if is_wrong_person && attempt.replaces == Replaces::SamePerson {
+        let _ = write!(
+            main,
+            "<form method=\"post\" action=\"sign-in\"><input type=\"hidden\" name=\"account\" value=\"{name}\">\
+             <input type=\"hidden\" name=\"replace\" value=\"person\"><button class=\"plain\" id=\"replace\">It is meant: \
+             sign in as {name} all the same</button></form>"
+        );
+    }
+    let _ = write!(main, "<p><a href=\"sign-in?account={name}\">Begin anew</a></p>");
+    Page::new("Not signed in", &main)
 }
 
 fn waiting(attempt: &Attempt, sends: bool) -> Page {
@@ -222,27 +231,25 @@ fn unfinished_with(attempt: &Attempt, title: &str, head: &str, main: &str) -> Pa
 
 /// Which collections the account may read, and what it takes to read the rest.
 fn collections(account: &AccountState) -> String {
-    let marked = |mark| account.collections.iter().filter(move |collection| collection.mark() == mark);
-    let well: Vec<_> = marked(Mark::Well).map(|collection| collection.kind.name).collect();
-    let mut html = match well.len() {
+    let is_read = |collection: &&CollectionState| collection.up == Some(true) && collection.mark() != Mark::NotGranted;
+    let read: Vec<_> = account.collections.iter().filter(is_read).map(|collection| collection.kind.name).collect();
+    let mut html = match read.len() {
         0 => "<p class=\"bad\">No collection may be read.</p>".to_owned(),
-        1 => format!("<p>This collection may be read: {}.</p>", well.join(", ")),
-        count => format!("<p>These {count} collections may be read: {}.</p>", well.join(", ")),
+        1 => format!("<p>This collection may be read: {}.</p>", read.join(", ")),
+        count => format!("<p>These {count} collections may be read: {}.</p>", read.join(", ")),
     };
-    let mut others = BTreeMap::<_, Vec<_>>::new();
-    for collection in marked(Mark::NotGranted).chain(marked(Mark::Bad)) {
-        others.entry(remark(account, collection)).or_default().push(collection.kind.name);
+    let mut remarks = BTreeMap::<_, Vec<_>>::new();
+    for collection in &account.collections {
+        if let Some(remark) = account.remark(collection) {
+            remarks.entry(remark).or_default().push(collection.kind.name);
+        }
     }
-    if !others.is_empty() {
-        html += "<p>These may not:</p><ul>";
-        for (words, names) in others {
-            let _ = write!(html, "<li>{}: {}</li>", names.join(", "), Escaped(&words));
+    if !remarks.is_empty() {
+        html += "<p>Besides:</p><ul>";
+        for (words, names) in remarks {
+            let _ = write!(html, "<li>{}: {}.</li>", names.join(", "), Escaped(&words));
         }
         html += "</ul>";
     }
     html + "<p><a class=\"button\" href=\"./\">To the page of today</a></p>"
-}
-
-fn remark(account: &AccountState, collection: &CollectionState) -> String {
-    account.remark(collection).unwrap_or_default()
 }
