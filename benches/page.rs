@@ -87,7 +87,8 @@ async fn server() -> anyhow::Result<Server> {
     polling.abort();
     let hosts = Hosts::new(([127, 0, 0, 1], 10058).into(), "localhost:10058", vec![]);
     let external = ExternalUrl::default();
-    Ok(Server { board, page, samples: None, record: None, hosts, external, web: None, has_basic_auth: false })
+    let (home, door, web, has_basic_auth) = (String::new(), None, None, false);
+    Ok(Server { board, page, samples: None, record: None, hosts, external, home, door, web, has_basic_auth })
 }
 
 /// What one person's cloud answers, with the fields that the exporter asks for.
@@ -114,7 +115,7 @@ fn read(bencher: Bencher<'_, '_>, name: &str) {
 /// A scrape after news: the page of two people, encoded and compressed anew.
 #[divan::bench]
 fn make(bencher: Bencher<'_, '_>) {
-    let news = || SERVER.board.post(0, SERVER.board.accounts().swap_remove(0));
+    let news = || SERVER.board.post(SERVER.board.accounts().swap_remove(0));
     let bytes = SERVER.page.current().expect("a page").plain.len();
     bencher.counter(BytesCount::new(bytes)).with_inputs(news).bench_values(|()| SERVER.page.current());
 }

@@ -1,6 +1,10 @@
 //! The exporter put together: transport, board, poller and page, until somebody asks it to stop.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use futures_util::future::join_all;
@@ -10,14 +14,15 @@ use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tracing::{debug, info, warn};
 
 use crate::{
-    auth::{Authority, Keeper, TokenSource},
+    auth::{Authority, Keeper, TokenFile, TokenSource},
     clock::Clock,
-    config::Config,
+    config::{self, Config},
+    door::{Door, Guard, Way},
     hosts::Hosts,
     http,
     latest::{AccountState, Board, Page},
     oura::{Client, Patience, Transport},
-    poll::{Account, Poller},
+    poll::{Account, Directory, Poller, Roster},
     remote_write::{Live, LiveStats, Receiver},
     samples::{JournalIn, SampleStats, Samples},
     server::Server,
@@ -41,7 +46,7 @@ pub struct Exporter {
     /// What asks Oura.
     pub poller: Poller,
     /// Whom it asks for.
-    pub accounts: Vec<Account>,
+    pub accounts: Roster,
     /// What sends the record on, where it is sent.
     pub live: Option<Live>,
 }
@@ -63,13 +68,20 @@ impl Exporter {
         let hosts = hosts.behind(external.host());
         let web = config.web.clone();
         let has_basic_auth = web.as_ref().is_some_and(|web| web.has_basic_auth());
-        let accounts = accounts(config, &stats, &clock, patience)?;
-        let states = accounts.iter().map(|account| AccountState::new(&account.name, &kinds)).collect();
+        let authority = authority(&config)?;
+        let redirect_uri = config.sign_in.redirect_uri.clone();
+        let transport = transport(&config, &stats, &clock, patience)?;
+        let way = way(&config, authority.as_ref(), &transport, Guard::new(address, has_basic_auth));
+        let accounts = roster(config, authority, &transport, &clock);
+        let states = accounts.names().map(|name| AccountState::new(name, &kinds)).collect();
         let board = Arc::new(Board::new(states, clock.clone(), stale_after));
         let page = Page::new(Arc::clone(&board), stats.clone(), collectors)?;
+        let door = Door::new(way, &redirect_uri, Arc::clone(&board), accounts.look(), clock.clone());
         let record = samples.clone();
         let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples };
-        let server = Arc::new(Server { board, page, samples: served, record, hosts, external, web, has_basic_auth });
+        let (home, door) = (home(address, web.as_deref()), Some(Arc::new(door)));
+        let server = Server { board, page, samples: served, record, hosts, external, home, door, web, has_basic_auth };
+        let server = Arc::new(server);
         Ok(Self { server, poller, accounts, live })
     }
 
@@ -82,7 +94,7 @@ impl Exporter {
         let (stop_sending, stopped) = watch::channel(false);
         let sending = live.map(|live| tokio::spawn(live.run(stopped)));
         tell_where(listener.local_addr()?, server.web.as_deref());
-        let clients: Vec<_> = accounts.iter().map(|account| Arc::clone(&account.client)).collect();
+        let clients = accounts.clients();
         let ended = tokio::select! {
             () = serve(server, listener, shutdown) => Ok(()),
             ended = poller.run(accounts) => ended.context("polling ended by a defect"),
@@ -93,6 +105,7 @@ impl Exporter {
         {
             debug!("a remote write is still under way; what is not settled is sent again");
         }
+        let clients = clients.all();
         let settled = join_all(clients.iter().map(|client| client.source().settle()));
         if timeout(RENEWAL_GRACE, settled).await.is_err() {
             warn!("a renewal of a sign-in is still under way; if it is lost, sign in again");
@@ -104,13 +117,13 @@ impl Exporter {
 /// Serves on `listener` until `shutdown` resolves, by the web configuration where there is one.
 pub async fn serve(server: Arc<Server>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
     let encryption = server.web.clone().and_then(web_config::encryption);
-    let answer = move |mut request: Request<Incoming>| {
+    let answer = move |request: Request<Incoming>| {
         let server = Arc::clone(&server);
         async move {
-            let Some(web) = server.web.clone() else { return server.receive(&mut request) };
+            let Some(web) = server.web.clone() else { return server.receive(request).await };
             let settings = web.settings().await;
             let mut answer = match web.admit(&settings, &request).await {
-                Ok(()) => server.receive(&mut request),
+                Ok(()) => server.receive(request).await,
                 Err(refusal) => *refusal,
             };
             settings.tell(&mut answer);
@@ -181,29 +194,100 @@ fn record(config: &Config, clock: &Clock) -> anyhow::Result<Kept> {
     Ok((Some(samples), Some(live), collectors))
 }
 
+/// The address of the landing page, as a browser on this machine asks for it.
+fn home(address: SocketAddr, web: Option<&WebConfig>) -> String {
+    let scheme = if web.is_some_and(WebConfig::is_encrypted) { "https" } else { "http" };
+    let ip = address.ip().to_canonical();
+    let host = if ip.is_loopback() || ip.is_unspecified() { "localhost".to_owned() } else { bracketed(ip) };
+    format!("{scheme}://{host}:{}/", address.port())
+}
+
+fn bracketed(ip: IpAddr) -> String {
+    if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() }
+}
+
+/// How people sign in on the page, on which `guard` says what they may do.
+fn way(config: &Config, authority: Option<&Arc<Authority>>, transport: &Arc<Transport>, guard: Guard) -> Way {
+    let sign_in = &config.sign_in;
+    match (&sign_in.store, authority) {
+        (None, _) if config.samples.is_made_up => {
+            Way::Shut("nobody signs in at the demo, unless it was started as oura-exporter demo --sign-in")
+        }
+        _ if !sign_in.on_the_page => {
+            Way::Shut("nobody signs in on this page, as OURA_WEB_SIGN_IN=false says; run: oura-exporter login")
+        }
+        (None, _) => Way::Shut("nobody signs in here, as there is no place for tokens; set OURA_STATE_DIR"),
+        (Some(_), None) => Way::Unregistered,
+        (Some(store), Some(authority)) => Way::Open {
+            authority: Arc::clone(authority),
+            store: store.clone(),
+            transport: Arc::clone(transport),
+            taken: config.accounts.iter().map(|account| account.name.clone()).collect(),
+            guard,
+        },
+    }
+}
+
 /// The accounts of the configuration, each with its way to Oura.
 ///
 /// # Errors
 /// Where the system has no certificate authorities to trust.
 pub fn accounts(config: Config, stats: &ApiStats, clock: &Clock, patience: Patience) -> anyhow::Result<Vec<Account>> {
-    let transport = Transport::new(&config.api_url, config.sandbox, patience, clock.clone(), stats.clone());
-    let transport = Arc::new(transport.context(NO_HTTPS)?);
-    let account = |(name, source)| {
-        let client = Arc::new(Client::new(Arc::clone(&transport), source));
-        Account { name, client }
-    };
-    let kept = kept(&config, clock)?;
-    let fixed = config.accounts.into_iter().map(|account| (account.name, TokenSource::Fixed(account.token)));
-    Ok(fixed.chain(kept).map(account).collect())
+    let transport = transport(&config, stats, clock, patience)?;
+    let authority = authority(&config)?;
+    Ok(accounts_by(config, &transport, authority.as_ref(), clock))
 }
 
-/// Those whose tokens a sign-in gave.
-fn kept(config: &Config, clock: &Clock) -> anyhow::Result<Vec<(String, TokenSource)>> {
+/// The same, and those who sign in while the exporter runs.
+fn roster(config: Config, authority: Option<Arc<Authority>>, transport: &Arc<Transport>, clock: &Clock) -> Roster {
+    let directory = config.sign_in.store.clone().zip(authority.clone()).map(|(store, authority)| Directory {
+        store,
+        authority,
+        transport: Arc::clone(transport),
+        clock: clock.clone(),
+        taken: config.accounts.iter().map(|account| account.name.clone()).collect(),
+        told: config.warnings.iter().cloned().collect(),
+        seen: None,
+    });
+    Roster::new(accounts_by(config, transport, authority.as_ref(), clock), directory)
+}
+
+fn transport(config: &Config, stats: &ApiStats, clock: &Clock, patience: Patience) -> anyhow::Result<Arc<Transport>> {
+    let transport = Transport::new(&config.api_url, config.sandbox, patience, clock.clone(), stats.clone());
+    Ok(Arc::new(transport.context(NO_HTTPS)?))
+}
+
+/// Who renews tokens, where there is an application in whose name.
+fn authority(config: &Config) -> anyhow::Result<Option<Arc<Authority>>> {
     let sign_in = &config.sign_in;
-    let (Some(store), Some(application)) = (&sign_in.store, &sign_in.application) else { return Ok(vec![]) };
+    let Some(application) = &sign_in.application else { return Ok(None) };
     let authority = Authority::new(sign_in.legacy.clone(), sign_in.new.clone(), application.clone());
-    let authority = Arc::new(authority.context(NO_HTTPS)?);
-    let keeper = |name: &String| Keeper::new(name, store.clone(), Arc::clone(&authority), clock.clone());
-    let source = |name: &String| (name.clone(), TokenSource::Kept(keeper(name)));
-    Ok(config.signed_in.iter().map(source).collect())
+    Ok(Some(Arc::new(authority.context(NO_HTTPS)?)))
+}
+
+fn accounts_by(
+    config: Config,
+    transport: &Arc<Transport>,
+    authority: Option<&Arc<Authority>>,
+    clock: &Clock,
+) -> Vec<Account> {
+    let mut accounts = Vec::new();
+    let mut add = |name: String, source| {
+        let client = Arc::new(Client::new(Arc::clone(transport), source));
+        accounts.push(Account { name, client });
+    };
+    for account in config.accounts {
+        let source = match &config.token_file {
+            Some(path) => TokenSource::File(TokenFile::new(path.clone(), account.token, config::access_token_in)),
+            None => TokenSource::Fixed(account.token),
+        };
+        add(account.name, source);
+    }
+    if let (Some(store), Some(authority)) = (&config.sign_in.store, authority) {
+        for name in config.signed_in {
+            let keeper = Keeper::new(&name, store.clone(), Arc::clone(authority), clock.clone());
+            add(name, TokenSource::Kept(keeper));
+        }
+    }
+    accounts
 }

@@ -24,7 +24,7 @@
 //! 7. [`samples`] is the record: what is told of every document and when, and the journal of it. [`remote_write`] sends it on,
 //!    and [`backfill`] brings in the years.
 //! 8. [`server`] answers over [`http`], by the names that [`hosts`] lets through and to whom [`web_config`] admits: the page,
-//!    its health, and [`landing`] for people.
+//!    its health, and [`landing`] for people, who sign in at the [`door`].
 //!
 //! # Around it
 //!
@@ -47,6 +47,7 @@ pub mod clock;
 pub mod config;
 pub mod defect;
 pub mod documents;
+pub mod door;
 pub mod durable;
 pub mod exporter;
 pub mod hosts;

@@ -5,12 +5,14 @@ use chrono::TimeDelta;
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode, Uri,
+    body::Incoming,
     header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION, REFRESH, VARY},
 };
 use tracing::error;
 
 use crate::{
     config::{Asked, ExternalUrl},
+    door::Door,
     hosts::{Hosts, WrongHost},
     http::{Answer, accepts_gzip, accepts_open_metrics},
     landing,
@@ -43,6 +45,10 @@ pub struct Server {
     pub has_basic_auth: bool,
     /// Where a proxy shows it.
     pub external: ExternalUrl,
+    /// The address of the landing page.
+    pub home: String,
+    /// Where people sign in, if they do.
+    pub door: Option<std::sync::Arc<Door>>,
 }
 
 impl Server {
@@ -62,12 +68,20 @@ impl Server {
         None
     }
 
-    /// Answers a request as it comes from a proxy, or not.
-    pub fn receive<B>(&self, request: &mut Request<B>) -> Answer {
-        self.enter(request.uri_mut()).unwrap_or_else(|| self.answer(request))
+    /// Answers a request as it comes from a proxy, or not; at the door, that may take as long as Oura takes.
+    pub async fn receive(&self, mut request: Request<Incoming>) -> Answer {
+        if let Some(moved) = self.enter(request.uri_mut()) {
+            return moved;
+        }
+        match &self.door {
+            Some(door) if door.has(request.uri().path()) && self.hosts.judge(&request).is_ok() => {
+                door.answer(request).await
+            }
+            _ => self.answer(&request),
+        }
     }
 
-    /// Answers one request.
+    /// Answers one request that needs nobody but this exporter.
     pub fn answer<B>(&self, request: &Request<B>) -> Answer {
         if let Err(wrong) = self.hosts.judge(request) {
             let status = match wrong {
@@ -121,6 +135,12 @@ impl Server {
     }
 
     fn ready(&self) -> Answer {
+        if self.board.is_empty() {
+            let is_open = self.door.as_ref().is_some_and(|door| door.is_open());
+            let todo = if is_open { format!("open {}", self.home) } else { "run: oura-exporter login".to_owned() };
+            let words = format!("nobody has signed in; {todo}\n");
+            return text(StatusCode::SERVICE_UNAVAILABLE, words);
+        }
         match self.board.ready() {
             Ok(()) => text(StatusCode::OK, "ready\n"),
             Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
@@ -128,6 +148,9 @@ impl Server {
     }
 
     fn landing(&self, is_still: bool) -> Answer {
+        if let Some(page) = self.door.as_ref().and_then(|door| door.front_page()) {
+            return page;
+        }
         let (accounts, samples) = (self.board.accounts(), self.record.as_deref());
         let mut answer = body(HTML, landing::page(&accounts, samples, self.board.now(), is_still));
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -227,6 +227,7 @@ fn sign_in(simulator: &Simulator, store: &Store, account: &str, person: &str, no
         scopes: None,
         portal: auth::Portal::New,
         signed_in_at: now,
+        person: None,
     };
     store.write(account, &tokens).expect("it is stored");
 }

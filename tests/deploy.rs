@@ -375,6 +375,7 @@ fn tokens() -> Tokens {
         scopes: None,
         portal: Portal::New,
         signed_in_at: now,
+        person: None,
     }
 }
 

@@ -297,6 +297,7 @@ async fn token_urls_and_receivers_that_never_stop_talking() {
         scopes: None,
         portal: Portal::New,
         signed_in_at: now - TimeDelta::days(2),
+        person: None,
     };
     Store::new(directory.path().to_owned()).write("anna", &tokens).expect("it is stored");
     let mut command = program();

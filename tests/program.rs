@@ -317,14 +317,13 @@ async fn help_and_version() {
 
 #[tokio::test]
 async fn help_fits_a_terminal_and_shows_a_command_what_concerns_it_its_own_first() {
-    let serve =
-        &["--web.listen-address", "--web.config.file", "--web.external-url", "--log.level", "--log.format"][..];
+    let serve = &["--web.listen-address", "--web.config.file", "--web.external-url", "--log.level", "--log.format"][..];
     for (command, flags) in [
         (&[][..], serve),
         (&["serve"], serve),
         (&["demo"], serve),
         (&["healthcheck"], &["--web.listen-address", "--web.config.file"]),
-        (&["login"], &["--account", "--no-browser"]),
+        (&["login"], &["--account", "--no-browser", "--replace-person"]),
         (&["logout"], &["--account"]),
         (&["accounts"], &[]),
         (&["check"], &[]),

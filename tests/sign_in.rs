@@ -71,7 +71,7 @@ async fn logged_out_is_revoked_and_forgotten() {
     assert!(!scene.tokens().join("anna.json").exists());
     let (_, said) = scene.run(&["accounts"]).await;
     assert!(said.contains("Nobody is signed in"), "{said}");
-    let (code, said) = scene.run(&[]).await;
+    let (code, said) = scene.run(&["check"]).await;
     assert_eq!(code, Some(2));
     assert!(said.contains("oura-exporter login"), "{said}");
 }

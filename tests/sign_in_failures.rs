@@ -97,10 +97,10 @@ async fn a_wrong_secret_says_which_variables_to_check() {
 async fn a_redirect_uri_that_is_not_registered_is_named_byte_for_byte() {
     for portal in PORTALS {
         let mut scene = Scene::of(portal).await;
-        scene.redirect = Some("http://localhost:10059/callback/".to_owned());
+        scene.redirect = Some("http://localhost:10058/callback/".to_owned());
         let ended = scene.log_in("anna", allow).await;
         let what = "Register exactly this redirect URI with the application, byte for byte: \
-                    http://localhost:10059/callback/ ";
+                    http://localhost:10058/callback/ ";
         assert_refused(&scene, ended, what, "or set OURA_REDIRECT_URI to the one that is registered");
         assert!(scene.simulator.authorizations().exchanges().is_empty(), "no token URL is asked");
     }
@@ -262,7 +262,7 @@ async fn nothing_pasted_or_no_code_in_it_says_what_to_paste() {
     let ended = scene.log_in("anna", async |_| String::new()).await;
     assert_refused(&scene, ended, "nothing was pasted", "paste the address that the browser was sent to");
     for no_code in
-        ["http://localhost:10059/callback?iss=x", "http://localhost:10059/callback", "hello", "anna@example.com"]
+        ["http://localhost:10058/callback?iss=x", "http://localhost:10058/callback", "hello", "anna@example.com"]
     {
         let (code, said) = scene.log_in("anna", async |_| no_code.to_owned()).await;
         let asked = "That is not the address: it holds no code. Paste the address that the browser was sent to";

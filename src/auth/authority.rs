@@ -281,6 +281,7 @@ impl Reply {
             scopes: self.scope.as_ref().and_then(scopes).or_else(|| before?.scopes.clone()),
             portal,
             signed_in_at: before.map_or(now, |before| before.signed_in_at),
+            person: before.and_then(|before| before.person.clone()),
         })
     }
 }

@@ -41,7 +41,7 @@ type Visit = (Answer, oneshot::Sender<http::Answer>);
 impl Waiting {
     /// Listens on the address that `uri` names.
     pub(super) async fn at(uri: &str) -> anyhow::Result<Self> {
-        let url = Url::parse(uri).context("OURA_REDIRECT_URI is no URL; write http://localhost:10059/callback")?;
+        let url = Url::parse(uri).context("OURA_REDIRECT_URI is no URL; write http://localhost:10058/callback")?;
         let host = url.host_str().unwrap_or_default();
         if url.scheme() != "http" || !matches!(host, "localhost" | "127.0.0.1" | "[::1]") {
             bail!("the redirect URI {uri} does not lead to this machine; use --no-browser");
@@ -85,7 +85,7 @@ async fn visit<B>(request: Request<B>, expected: Expected, visits: mpsc::Sender<
     if request.uri().path() != expected.path {
         return html(StatusCode::NOT_FOUND, "Nothing here", "The sign-in comes back to another address.");
     }
-    if !answer.is_to(&expected.state) || (answer.code.is_none() && answer.error.is_none()) {
+    if !answer.is_to(&expected.state) || answer.is_empty() {
         return html(StatusCode::BAD_REQUEST, "Not this sign-in", NOT_OURS);
     }
     let (shown, page) = oneshot::channel();

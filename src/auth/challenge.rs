@@ -30,7 +30,11 @@ impl Secrets {
     }
 }
 
-fn random() -> Result<String, getrandom::Error> {
+/// A random word.
+///
+/// # Errors
+/// Where the system gives no randomness.
+pub(crate) fn random() -> Result<String, getrandom::Error> {
     let mut bytes = [0; ENTROPY];
     getrandom::fill(&mut bytes)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))

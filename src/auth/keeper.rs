@@ -1,16 +1,13 @@
 //! Keeping an account signed in: a good access token at any time, renewed once for all, never lost.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
-use tokio::{sync::Mutex, task, time::sleep};
+use tokio::{sync::Mutex, task};
 use tracing::{info, warn};
 
 use super::{
@@ -28,8 +25,6 @@ use crate::clock::Clock;
 
 /// However short Oura says that a token lives, the next one is not asked for sooner.
 const LEAST_BETWEEN_RENEWALS: TimeDelta = TimeDelta::minutes(15);
-/// How often it is looked whether the account still has its file.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Where the tokens of a signed-in account come from. What it does goes on when the asker goes away: between Oura's answer
 /// and the sync of the file nothing but the end of the process may come.
@@ -121,16 +116,12 @@ impl Keeper {
         self.0.state.lock().await.tokens.as_ref().map(Tokens::grant)
     }
 
-    /// Waits until the account has a token file, or until it has none any more.
-    pub async fn wait_until(&self, is_there: bool) {
-        loop {
-            let inner = Arc::clone(&self.0);
-            let looked = task::spawn_blocking(move || inner.store.has(&inner.account)).await;
-            if looked.is_ok_and(|has| has == is_there) {
-                return;
-            }
-            sleep(LOOK).await;
-        }
+    /// Whether the file holds another sign-in than a moment ago; while a renewal is under way nobody can tell.
+    pub fn has_news(&self) -> bool {
+        let Ok(mut state) = self.0.state.try_lock() else { return false };
+        let signed_in_at = |state: &State| state.tokens.as_ref().map(|tokens| tokens.signed_in_at);
+        let before = signed_in_at(&state);
+        self.0.reread(&mut state).is_ok() && before != signed_in_at(&state)
     }
 
     /// Waits for what is under way: a renewal that was begun must not be cut off.

@@ -11,7 +11,7 @@ use std::{
 use super::{
     account,
     discreet::harmless_name,
-    store::{EXTENSION, Store},
+    store::{EXTENSION, Edition, Glance, Store},
     store_error::StoreError,
     tokens::{Fingerprint, Unfit},
 };
@@ -53,13 +53,7 @@ impl Store {
     /// # Errors
     /// Where the directory cannot be read; one that is not there has no accounts.
     pub fn list(&self) -> Result<Listing, StoreError> {
-        let entries = match fs::read_dir(self.directory()) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listing::default()),
-            Err(error) => return Err(StoreError::of_system("read", self.directory(), &error)),
-        };
-        let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| is_meant(path)).collect();
-        paths.sort();
+        let paths = self.candidates()?;
         let mut listing = Listing::default();
         let mut candidates = Vec::new();
         for path in paths {
@@ -76,6 +70,30 @@ impl Store {
             }
         }
         Ok(listing)
+    }
+
+    /// Which files look like accounts', without a look into them.
+    ///
+    /// # Errors
+    /// Those of [`Self::list`].
+    pub fn glance(&self) -> Result<Glance, StoreError> {
+        let edition = |path: PathBuf| {
+            let edition = Edition::of(&path);
+            (path, edition)
+        };
+        Ok(Glance(self.candidates()?.into_iter().map(edition).collect()))
+    }
+
+    /// The paths that look like accounts' files, in order.
+    fn candidates(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let entries = match fs::read_dir(self.directory()) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+            Err(error) => return Err(StoreError::of_system("read", self.directory(), &error)),
+        };
+        let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| is_meant(path)).collect();
+        paths.sort();
+        Ok(paths)
     }
 
     /// What the file at `path` is, unless it has nothing to do with tokens.

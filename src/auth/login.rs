@@ -3,6 +3,7 @@
 use std::{
     future,
     io::{self, Write as _},
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,7 +12,7 @@ use chrono::Utc;
 use reqwest::Url;
 use tokio::{task, time::timeout};
 
-use super::{Authority, Code, Portal, Store, Tokens, callback, challenge::Secrets};
+use super::{Authority, Code, Portal, Replaces, Store, Tokens, callback, challenge::Secrets};
 
 /// How long a person may take at the consent page: Oura's codes live that long, too.
 const CONSENT: Duration = Duration::from_secs(600);
@@ -21,18 +22,18 @@ const LEAST_CODE: usize = 8;
 const MOST_CODE: usize = 1024;
 
 /// A sign-in that was begun.
-pub struct Login<'a> {
-    authority: &'a Authority,
+pub struct Login {
+    authority: Arc<Authority>,
     secrets: Secrets,
     /// The page on which a person consents.
     pub url: Url,
 }
 
 /// How the browser came back.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Answer {
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
     pub(super) code: Option<String>,
-    pub(super) state: Option<String>,
+    state: Option<String>,
     pub(super) error: Option<String>,
     /// A person pasted the code alone: no page could do that for them.
     is_bare: bool,
@@ -40,7 +41,7 @@ pub(super) struct Answer {
 
 impl Answer {
     /// What the query of the redirected URL says.
-    pub(super) fn of_query(query: &str) -> Self {
+    pub(crate) fn of_query(query: &str) -> Self {
         let mut answer = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
@@ -54,12 +55,22 @@ impl Answer {
     }
 
     /// Whether it answers the sign-in with that state.
-    pub(super) fn is_to(&self, state: &str) -> bool {
+    pub(crate) fn is_to(&self, state: &str) -> bool {
         self.state.as_deref() == Some(state)
     }
 
+    /// Whether it answers nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.code.is_none() && self.error.is_none()
+    }
+
+    /// Whether it is a code alone, which no page could give.
+    pub(crate) const fn is_bare(&self) -> bool {
+        self.is_bare
+    }
+
     /// What a person pasted: the redirected URL, or the bare code.
-    fn of_paste(text: &str) -> Self {
+    pub(crate) fn of_paste(text: &str) -> Self {
         match text.trim().split_once('?') {
             Some((_, query)) => Self::of_query(query.split('#').next().unwrap_or_default()),
             None if is_code(text.trim()) => {
@@ -70,18 +81,18 @@ impl Answer {
     }
 }
 
-impl<'a> Login<'a> {
+impl Login {
     /// Begins a sign-in at the portal that knows the application.
     ///
     /// # Errors
     /// Where neither portal knows it or its redirect URI, with the string to register.
-    pub async fn begin(authority: &'a Authority) -> anyhow::Result<Self> {
+    pub async fn begin(authority: &Arc<Authority>) -> anyhow::Result<Self> {
         let secrets = Secrets::new().map_err(|error| anyhow!("the system gives no randomness: {error}"))?;
         let mut refusals = Vec::new();
         for portal in [Portal::Legacy, Portal::New] {
             let url = authority.consent_url(portal, &secrets.state, &secrets.challenge())?;
             match authority.rejects(url.clone()).await? {
-                None => return Ok(Self { authority, secrets, url }),
+                None => return Ok(Self { authority: Arc::clone(authority), secrets, url }),
                 Some(refusal) => refusals.push(refusal),
             }
         }
@@ -129,8 +140,14 @@ impl<'a> Login<'a> {
         }
     }
 
-    async fn finish(&self, answer: Answer) -> anyhow::Result<Tokens> {
-        ensure!(answer.code.is_some() || answer.error.is_some(), "the address holds no code; begin anew");
+    /// What comes back with the answer to it.
+    pub(crate) fn state(&self) -> &str {
+        &self.secrets.state
+    }
+
+    /// Exchanges what the browser brought for tokens.
+    pub(crate) async fn finish(&self, answer: Answer) -> anyhow::Result<Tokens> {
+        ensure!(!answer.is_empty(), "the address holds no code; begin anew");
         let ours = answer.is_bare || answer.is_to(&self.secrets.state);
         ensure!(
             ours,
@@ -155,7 +172,7 @@ fn pasted() -> io::Result<String> {
         let line = line?;
         let what = match line.trim() {
             "" => "Nothing was pasted.",
-            text if Answer::of_paste(text) == Answer::default() => "That is not the address: it holds no code.",
+            text if Answer::of_paste(text).is_empty() => "That is not the address: it holds no code.",
             _ => return Ok(line),
         };
         let _nobody_reads =
@@ -170,17 +187,24 @@ fn is_code(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | '+' | '/' | '%'))
 }
 
-/// Stores the first tokens of a sign-in under the lock that refreshes respect.
+/// Stores the first tokens of a sign-in under the lock that refreshes respect, with whose they are: `id` is Oura's.
 ///
 /// # Errors
-/// Where they cannot be stored; the tokens before are whole.
-pub async fn keep(store: &Store, account: &str, tokens: Tokens) -> anyhow::Result<()> {
+/// Where they are not of the person that they should be, or cannot be stored; the tokens before are whole.
+pub async fn keep(
+    store: &Store,
+    account: &str,
+    mut tokens: Tokens,
+    id: Option<String>,
+    replaces: Replaces,
+) -> anyhow::Result<()> {
     let (store, account) = (store.clone(), account.to_owned());
     let kept = task::spawn_blocking(move || {
         let _lock = store.lock(&account)?;
-        store.write(&account, &tokens)
+        tokens.person = store.judge(&account, id.as_deref(), replaces)?;
+        Ok(store.write(&account, &tokens)?)
     });
-    Ok(kept.await??)
+    kept.await?
 }
 
 #[cfg(test)]
@@ -189,22 +213,22 @@ mod tests {
 
     #[test]
     fn a_whole_address_or_a_bare_code_can_be_pasted() {
-        let pasted = Answer::of_paste(" http://localhost:10059/callback?code=a%2Bb&state=s&iss=https%3A%2F%2Fx#_=_ \n");
+        let pasted = Answer::of_paste(" http://localhost:10058/callback?code=a%2Bb&state=s&iss=https%3A%2F%2Fx#_=_ \n");
         assert_eq!((pasted.code.as_deref(), pasted.state.as_deref()), (Some("a+b"), Some("s")));
         assert_eq!(Answer::of_paste("abc-DEF_123\n").code.as_deref(), Some("abc-DEF_123"));
         for none in [
             "hello",
-            "http://localhost:10059/callback",
-            "http://localhost:10059/callback#code=abcdefgh",
+            "http://localhost:10058/callback",
+            "http://localhost:10058/callback#code=abcdefgh",
             "code=abcdefgh&state=x",
             "anna@example.com",
             "abcdefgh\u{1b}[0m",
             "\u{200b}abcdefgh",
             "abcdefgh abcdefgh",
         ] {
-            assert_eq!(Answer::of_paste(none), Answer::default(), "{none:?}");
+            assert!(Answer::of_paste(none) == Answer::default(), "{none:?}");
         }
-        assert_eq!(Answer::of_paste(&"a".repeat(2_000_000)), Answer::default());
+        assert!(Answer::of_paste(&"a".repeat(2_000_000)).is_empty());
         assert_eq!(Answer::of_paste("https://x/?error=access_denied&state=s").error.as_deref(), Some("access_denied"));
     }
 }

@@ -1,11 +1,9 @@
 //! Where a client's access token comes from: a fixed one from the environment, or one that is kept renewed.
 
-use std::future::pending;
-
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Keeper, NoToken, SignIn};
+use super::{Keeper, NoToken, SignIn, TokenFile};
 
 /// What a person granted at a sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +25,8 @@ impl Grant {
 pub enum TokenSource {
     /// From the environment: nobody renews it.
     Fixed(SecretString),
+    /// From a file that the environment names: whoever writes it renews it.
+    File(TokenFile),
     /// From a sign-in, renewed in time.
     Kept(Keeper),
 }
@@ -39,6 +39,7 @@ impl TokenSource {
     pub async fn token(&self) -> Result<SecretString, NoToken> {
         match self {
             Self::Fixed(token) => Ok(token.clone()),
+            Self::File(file) => Ok(file.token()),
             Self::Kept(keeper) => keeper.access_token().await,
         }
     }
@@ -50,6 +51,10 @@ impl TokenSource {
     pub async fn replace(&self, refused: &SecretString) -> Result<SecretString, NoToken> {
         match self {
             Self::Fixed(_) => Err(NoToken::SignIn(SignIn::Fixed)),
+            Self::File(file) => {
+                let token = file.token();
+                if is_same(&token, refused) { Err(NoToken::SignIn(SignIn::Fixed)) } else { Ok(token) }
+            }
             Self::Kept(keeper) => keeper.replace(refused).await,
         }
     }
@@ -61,25 +66,24 @@ impl TokenSource {
         }
     }
 
-    /// Waits until there is a sign-in; the environment's token is always there.
-    pub async fn signed_in(&self) {
-        if let Self::Kept(keeper) = self {
-            keeper.wait_until(true).await;
+    /// Whether there is another sign-in, or another token by hand, than a moment ago.
+    pub fn has_news(&self) -> bool {
+        match self {
+            Self::Fixed(_) => false,
+            Self::File(file) => file.has_news(),
+            Self::Kept(keeper) => keeper.has_news(),
         }
     }
 
-    /// Waits until the sign-in is gone, as after a logout.
-    pub async fn signed_out(&self) {
-        match self {
-            Self::Fixed(_) => pending().await,
-            Self::Kept(keeper) => keeper.wait_until(false).await,
-        }
+    /// Whether there may ever be another token than now.
+    pub const fn can_change(&self) -> bool {
+        !matches!(self, Self::Fixed(_))
     }
 
     /// Whether a person must sign in again: no token is left that works, and Oura refuses another one.
     pub async fn needs_sign_in(&self) -> bool {
         match self {
-            Self::Fixed(_) => false,
+            Self::Fixed(_) | Self::File(_) => false,
             Self::Kept(keeper) => keeper.needs_sign_in().await,
         }
     }
@@ -87,7 +91,7 @@ impl TokenSource {
     /// When the present token ends, if that is known.
     pub async fn expires_at(&self) -> Option<DateTime<Utc>> {
         match self {
-            Self::Fixed(_) => None,
+            Self::Fixed(_) | Self::File(_) => None,
             Self::Kept(keeper) => keeper.expires_at().await,
         }
     }
@@ -95,7 +99,7 @@ impl TokenSource {
     /// What the present token's sign-in granted; none if there was none.
     pub async fn grant(&self) -> Option<Grant> {
         match self {
-            Self::Fixed(_) => None,
+            Self::Fixed(_) | Self::File(_) => None,
             Self::Kept(keeper) => keeper.grant().await,
         }
     }

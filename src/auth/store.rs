@@ -31,6 +31,18 @@ pub struct Edition {
     changed: (i64, i64),
 }
 
+impl Edition {
+    /// That of the file at `path`; none if there is no such file.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Self { inode: metadata.ino(), changed: (metadata.ctime(), metadata.ctime_nsec()) })
+    }
+}
+
+/// Which files look like accounts', and which writing of each is there: it changes whenever one comes, goes or is replaced.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Glance(pub(super) Vec<(PathBuf, Option<Edition>)>);
+
 impl Store {
     /// The store in `directory`, which need not exist yet.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
@@ -75,8 +87,7 @@ impl Store {
 
     /// Which writing of the account's file is there; none if it has none.
     pub fn edition(&self, account: &str) -> Option<Edition> {
-        let metadata = fs::metadata(self.path(account)).ok()?;
-        Some(Edition { inode: metadata.ino(), changed: (metadata.ctime(), metadata.ctime_nsec()) })
+        Edition::of(&self.path(account))
     }
 
     /// Replaces the account's tokens: written beside, synced, renamed, and the directory synced. When this returns they

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     account,
+    person::Person,
     source::{Grant, is_same},
 };
 
@@ -51,6 +52,8 @@ pub struct Tokens {
     pub portal: Portal,
     /// When the person signed in.
     pub signed_in_at: DateTime<Utc>,
+    /// Whose ring it is; none if Oura did not say.
+    pub person: Option<Person>,
 }
 
 impl Tokens {
@@ -94,6 +97,7 @@ impl Tokens {
             scopes: self.scopes.as_deref(),
             portal: self.portal,
             signed_in_at: self.signed_in_at,
+            person: self.person.as_ref().map(Person::to_string),
         };
         serde_json::to_string_pretty(&file).map(|text| text + "\n")
     }
@@ -120,6 +124,7 @@ impl Tokens {
             scopes: file.scopes,
             portal: file.portal,
             signed_in_at: file.signed_in_at,
+            person: file.person.and_then(|person| person.parse().ok()),
         };
         Ok((file.account, tokens))
     }
@@ -181,6 +186,8 @@ struct File<'a> {
     scopes: Option<&'a [String]>,
     portal: Portal,
     signed_in_at: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    person: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -193,4 +200,5 @@ struct OwnedFile {
     scopes: Option<Vec<String>>,
     portal: Portal,
     signed_in_at: DateTime<Utc>,
+    person: Option<String>,
 }

@@ -2,7 +2,10 @@
 
 use anyhow::ensure;
 
-use super::examine::{examine, words};
+use super::{
+    examine::{examine, words},
+    sign_in::of_one_person,
+};
 use crate::{
     clock::Clock,
     config::Config,
@@ -16,6 +19,7 @@ use crate::{
 /// Looks at everything once.
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     println!("The configuration is good: {} collections, API at {}.", config.collections.len(), config.api_url);
+    let store = config.sign_in.store.clone();
     let (kinds, are_named) = (config.collections.clone(), config.collections_are_named);
     let accounts = exporter::accounts(config, &ApiStats::new()?, &Clock::system(), Patience::default())?;
     let mut failures = 0;
@@ -27,6 +31,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         let state = examine(account, &kinds, account.client.source().grant().await).await;
         failures += table(&state, are_named);
         println!("  {}", state.summary().1);
+    }
+    for line in store.iter().flat_map(of_one_person) {
+        println!("\n{line}");
     }
     ensure!(failures == 0, "{failures} collections need attention, see above");
     Ok(())

@@ -5,6 +5,7 @@ mod output;
 
 mod backfill;
 mod check;
+mod demo;
 mod examine;
 mod flags;
 mod logging;
@@ -29,11 +30,10 @@ use self::{
 };
 use crate::{
     clock::Clock,
-    config::{self, AccountConfig, Accounts, Config, Flags, Mistakes},
-    exporter,
+    config::{self, Accounts, Config, Flags, Mistakes},
+    exporter::Exporter,
     oura::Patience,
     oura::body,
-    simulator::{Settings, Simulator},
     tls,
 };
 
@@ -57,7 +57,7 @@ enum Command {
     /// Polls the account and serves the page; the default
     Serve(ServeFlags),
     /// Serves made-up data of two people: no account, no network
-    Demo(ServeFlags),
+    Demo(demo::Demo),
     /// Exits with 0 when the exporter on this machine is ready
     Healthcheck(WebFlags),
     /// Signs a person in at Oura
@@ -81,7 +81,8 @@ impl Command {
     /// Its flags, and those before its name where it has none of that kind.
     fn flags(&self, before: ServeFlags) -> Flags {
         let own = match self {
-            Self::Serve(flags) | Self::Demo(flags) => flags.0.clone(),
+            Self::Serve(flags) => flags.0.clone(),
+            Self::Demo(demo) => demo.flags.0.clone(),
             Self::Healthcheck(flags) => flags.0.clone(),
             _ => Flags::default(),
         };
@@ -107,8 +108,11 @@ fn run(cli: Cli) -> ExitCode {
     {
         return misuse(&Mistakes { mistakes: vec![mistake], warnings: vec![] });
     }
-    let needs_account = matches!(command, Command::Serve(_) | Command::Check | Command::Backfill(_));
-    let accounts = if needs_account { Accounts::Needed } else { Accounts::NotNeeded };
+    let accounts = match command {
+        Command::Serve(_) => Accounts::MayCome,
+        Command::Check | Command::Backfill(_) => Accounts::Needed,
+        _ => Accounts::NotNeeded,
+    };
     let config = match Config::from_environment(env::vars_os(), command.flags(cli.flags), accounts) {
         Ok(config) => config,
         Err(mistakes) => return misuse(&mistakes),
@@ -143,7 +147,7 @@ fn on_runtime(command: Command, config: Config) -> anyhow::Result<()> {
     let ended = runtime.block_on(async {
         match command {
             Command::Serve(_) => serve(config).await,
-            Command::Demo(_) => demo(config).await,
+            Command::Demo(demo) => demo.run(config).await,
             Command::Healthcheck(_) => healthcheck(&config).await,
             Command::Login(login) => login.run(&config.sign_in, &config).await,
             Command::Logout(logout) => logout.run(&config.sign_in).await,
@@ -159,26 +163,19 @@ fn on_runtime(command: Command, config: Config) -> anyhow::Result<()> {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = asked_to_stop()?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let listener = TcpListener::bind(&config.listen_address).await.with_context(|| {
         format!("cannot listen on {}; stop what listens there or set OURA_LISTEN_ADDRESS", config.listen_address)
     })?;
-    exporter::run(config, listener, Clock::system(), Patience::default(), stop).await
-}
-
-async fn demo(mut config: Config) -> anyhow::Result<()> {
-    let simulator = Simulator::start(Settings::default()).await.context("cannot start the simulator")?;
-    let account =
-        |wearer: crate::simulator::Wearer| AccountConfig { name: wearer.name.to_owned(), token: wearer.token.into() };
-    config.signed_in = vec![];
-    config.accounts = simulator.people().into_iter().map(account).collect();
-    config.api_url = simulator.url();
-    config.sandbox = false;
-    config.samples.is_made_up = true;
-    if config.samples.remote_write_url.take().is_some() {
-        warn!("OURA_REMOTE_WRITE_URL is left aside: made-up data have no place in a real store");
-    }
-    info!("demo: two people who do not exist, from an Oura Cloud on this machine");
-    serve(config).await
+    let exporter = Exporter::new(config, listener.local_addr()?, Clock::system(), Patience::default())?;
+    let look = exporter.accounts.look();
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            info!("looking at the token files, as the signal HUP asks for");
+            look.notify_one();
+        }
+    });
+    exporter.run(listener, stop).await
 }
 
 /// Resolves when the process is told to end; the handlers are in place when this returns.

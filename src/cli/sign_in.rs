@@ -4,26 +4,36 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     env,
     io::{self, Write as _},
+    sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use reqwest::Url;
+use tokio::time::{sleep, timeout};
 
 use super::{
     examine::{examine, marked, words},
     naming::{self, Rename},
 };
 use crate::{
-    auth::{self, Authority, Listing, OAuthError, Store, TokenSource, Tokens},
+    auth::{self, Authority, Listing, Replaces, Revoked, Store, TokenSource, Tokens},
     clock::Clock,
     config::{self, Config, SignIn},
     latest::{AccountState, CollectionState, Mark, missing_scope},
-    oura::{Client, Patience, Transport},
+    oura::{Client, Patience, Transport, body, person_id},
     poll::Account,
     samples,
     status::ApiStats,
+    tls,
 };
+
+/// How long a running exporter may take to say that it is one.
+const ANSWER: Duration = Duration::from_secs(2);
+/// How long is waited for a sign-in on its page, and how often it is looked for.
+const HANDED_OVER: Duration = Duration::from_secs(600);
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Signs a person in.
 #[derive(Clone, PartialEq, Eq, clap::Args)]
@@ -34,6 +44,9 @@ pub(super) struct Login {
     /// Prints the page's address and takes the one that the browser ends at from standard input
     #[arg(long)]
     no_browser: bool,
+    /// Means it where the account is another person's, or the person has another account
+    #[arg(long)]
+    replace_person: bool,
 }
 
 /// Shows who is signed in.
@@ -74,7 +87,31 @@ impl Login {
         let name = self.account.clone().map_or_else(|| naming::ask(store), Ok)?;
         // Found out before anybody consents: whether what comes of it can be stored.
         drop(auth::lock(store, &name).await?);
-        let login = auth::Login::begin(&authority).await?;
+        let is_alone = self.no_browser || self.replace_person;
+        let running = if is_alone { None } else { running_at(&sign_in.redirect_uri).await };
+        let transport = transport(config)?;
+        let tokens = match running {
+            Some(page) => hand_over(store, &name, page).await?,
+            None => self.sign_in(store, &name, &authority, &transport).await?,
+        };
+        println!("\nSigned in as account {name}. Tokens are in {}.", store.directory().display());
+        if tokens.refresh.is_none() {
+            println!(
+                "Oura gave no refresh token: this sign-in ends with its first token, and then needs another login."
+            );
+        }
+        try_out(config, transport, &name, tokens).await
+    }
+
+    /// Has a person consent, and stores what comes of it.
+    async fn sign_in(
+        &self,
+        store: &Store,
+        name: &str,
+        authority: &Arc<Authority>,
+        transport: &Arc<Transport>,
+    ) -> anyhow::Result<Tokens> {
+        let login = auth::Login::begin(authority).await?;
         let tokens = if self.no_browser {
             println!("Open this address in a browser, on whichever device, and consent:\n\n{}\n", login.url);
             println!("Then paste the address that the browser was sent to (it need not load), and press Enter:");
@@ -82,15 +119,48 @@ impl Login {
         } else {
             login.by_browser(|url| open(url, &authority.application().redirect_uri)).await?
         };
-        auth::keep(store, &name, tokens.clone()).await?;
-        println!("\nSigned in as account {name}. Tokens are in {}.", store.directory().display());
-        if tokens.refresh.is_none() {
-            println!(
-                "Oura gave no refresh token: this sign-in ends with its first token, and then needs another login."
-            );
-        }
-        try_out(config, &name, tokens).await
+        let id = person_id(transport, &tokens.access).await;
+        let replaces = if self.replace_person { Replaces::Anybody } else { Replaces::SamePerson };
+        auth::keep(store, name, tokens.clone(), id, replaces).await?;
+        Ok(tokens)
     }
+}
+
+/// Leaves the sign-in to the exporter that runs where the browser comes back to, and waits for its end.
+async fn hand_over(store: &Store, account: &str, mut page: Url) -> anyhow::Result<Tokens> {
+    let signed_in_at = |tokens: &Tokens| tokens.signed_in_at;
+    let before = store.read(account).ok().flatten().as_ref().map(signed_in_at);
+    page.query_pairs_mut().append_pair("account", account);
+    println!("An exporter runs here, and people sign in on its own page. Go on there:\n\n{page}\n");
+    // Where there is no browser, the address is enough.
+    let _none = webbrowser::open(page.as_str());
+    let done = async {
+        loop {
+            sleep(LOOK).await;
+            if let Ok(Some(tokens)) = store.read(account)
+                && Some(tokens.signed_in_at) != before
+            {
+                return tokens;
+            }
+        }
+    };
+    timeout(HANDED_OVER, done).await.with_context(|| {
+        let directory = store.directory().display();
+        format!(
+            "nobody signed in as {account} within ten minutes, as far as {directory} says; an exporter of another user keeps its \
+             tokens elsewhere, and says on its page who is signed in"
+        )
+    })
+}
+
+/// The page for signing in of the exporter that answers where the browser comes back to, if one does.
+async fn running_at(redirect_uri: &str) -> Option<Url> {
+    let page = Url::parse(redirect_uri).ok()?.join("/sign-in").ok()?;
+    tls::choose_provider();
+    let http = reqwest::Client::builder().tls_certs_only([]).no_proxy().timeout(ANSWER).build().ok()?;
+    let answer = http.get(page.clone()).send().await.ok().filter(|answer| answer.status().is_success())?;
+    let text = String::from_utf8_lossy(&body::beginning(answer, 64 * body::KILOBYTE).await).into_owned();
+    text.contains("action=\"sign-in\"").then_some(page)
 }
 
 /// Opens the consent page; where this machine has no browser, says how one elsewhere does it.
@@ -116,14 +186,12 @@ fn this_machine() -> String {
 }
 
 /// Asks every collection once, and says which the account may read, and what it takes to read the rest.
-async fn try_out(config: &Config, name: &str, tokens: Tokens) -> anyhow::Result<()> {
+async fn try_out(config: &Config, transport: Arc<Transport>, name: &str, tokens: Tokens) -> anyhow::Result<()> {
     let grant = tokens.grant();
     if grant.scopes.is_none() {
         println!("Oura did not say which scopes were granted; each collection is asked instead.");
     }
-    let transport =
-        Transport::new(&config.api_url, config.sandbox, Patience::default(), Clock::system(), ApiStats::new()?)?;
-    let client = Client::new(transport.into(), TokenSource::Fixed(tokens.access));
+    let client = Client::new(transport, TokenSource::Fixed(tokens.access));
     let account = Account { name: name.to_owned(), client: client.into() };
     let state = examine(&account, &config.collections, Some(grant)).await;
     tell_collections(&state);
@@ -166,18 +234,13 @@ fn tell_unasked(state: &AccountState, config: &Config) {
 impl Logout {
     pub(super) async fn run(&self, sign_in: &SignIn) -> anyhow::Result<()> {
         let store = store(sign_in)?;
-        // Before the lock, which makes the directory: who is not signed in leaves nothing behind.
-        self.signed_in(store)?;
-        let _lock = auth::lock(store, &self.account).await.context("nothing is forgotten yet")?;
-        let tokens = self.signed_in(store)?;
-        match authority(sign_in)?.revoke(&tokens).await {
-            Ok(()) => println!("Oura has taken the sign-in of account {} back.", self.account),
-            Err(error @ OAuthError::Unreachable(_)) => {
-                return Err(error).context("nothing is forgotten yet; try again when Oura can be reached");
+        auth::signed_in(store, &self.account)?;
+        match auth::log_out(store, authority(sign_in)?.as_ref(), &self.account).await? {
+            Revoked::Confirmed => println!("Oura has taken the sign-in of account {} back.", self.account),
+            Revoked::NotConfirmed(error) => {
+                println!("Oura does not confirm ({error}); revoke the application in the Oura app, too.");
             }
-            Err(error) => println!("Oura does not confirm ({error}); revoke the application in the Oura app, too."),
         }
-        store.remove(&self.account)?;
         samples::forget_journals(store.directory(), &self.account).with_context(|| {
             let directory = store.directory().join("samples");
             format!(
@@ -187,12 +250,6 @@ impl Logout {
         })?;
         println!("Account {} is forgotten here.", self.account);
         Ok(())
-    }
-
-    fn signed_in(&self, store: &Store) -> anyhow::Result<Tokens> {
-        store.read(&self.account)?.with_context(|| {
-            format!("account {} is not signed in; `oura-exporter accounts` shows who is", self.account)
-        })
     }
 }
 
@@ -220,8 +277,24 @@ pub(super) fn accounts(sign_in: &SignIn) -> anyhow::Result<()> {
             }
         }
     }
+    for line in of_one_person(store) {
+        writeln!(out, "{line}")?;
+    }
     anyhow::ensure!(bad == 0, "{bad} of the accounts cannot be used");
     Ok(())
+}
+
+/// What is said of accounts that are one person's.
+pub(super) fn of_one_person(store: &Store) -> impl Iterator<Item = String> {
+    let told = |names: Vec<String>| {
+        let (last, first) =
+            names.split_last().map_or_else(Default::default, |(last, first)| (last.clone(), first.join(", ")));
+        format!(
+            "Accounts {first} and {last} are one person: if that is not meant, sign out at Oura or use a private window, and run: \
+             oura-exporter login --replace-person --account NAME"
+        )
+    };
+    store.namesakes().into_iter().map(told)
 }
 
 fn row(name: &str, tokens: &Tokens) -> String {
@@ -235,13 +308,18 @@ fn row(name: &str, tokens: &Tokens) -> String {
     format!("{name:16} {:17} {:17} {expires:17} {scopes}", time(tokens.signed_in_at), time(tokens.issued_at))
 }
 
-fn store(sign_in: &SignIn) -> anyhow::Result<&Store> {
-    sign_in.store.as_ref().context("no place for tokens: neither HOME nor OURA_STATE_DIR is set; set OURA_STATE_DIR")
+fn transport(config: &Config) -> anyhow::Result<Arc<Transport>> {
+    let (patience, clock) = (Patience::default(), Clock::system());
+    Ok(Arc::new(Transport::new(&config.api_url, config.sandbox, patience, clock, ApiStats::new()?)?))
 }
 
-fn authority(sign_in: &SignIn) -> anyhow::Result<Authority> {
+fn store(sign_in: &SignIn) -> anyhow::Result<&Store> {
+    sign_in.store.as_ref().context(config::NO_PLACE_FOR_TOKENS)
+}
+
+fn authority(sign_in: &SignIn) -> anyhow::Result<Arc<Authority>> {
     let application = sign_in.application.clone().context(
         "OURA_CLIENT_ID, OURA_CLIENT_SECRET: not set; register an application at Oura and set both (the README shows how)",
     )?;
-    Ok(Authority::new(sign_in.legacy.clone(), sign_in.new.clone(), application)?)
+    Ok(Arc::new(Authority::new(sign_in.legacy.clone(), sign_in.new.clone(), application)?))
 }

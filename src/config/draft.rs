@@ -28,6 +28,7 @@ pub(super) struct Draft {
     pub(super) web_config_file: Option<(&'static str, PathBuf)>,
     pub(super) allowed_hosts: Vec<String>,
     pub(super) external_url: ExternalUrl,
+    pub(super) web_sign_in: bool,
     pub(super) poll_interval: Duration,
     pub(super) stale_after: TimeDelta,
     pub(super) collections: Option<Vec<&'static Kind>>,
@@ -50,6 +51,7 @@ pub(super) struct Draft {
 #[derive(Debug, Default)]
 pub(super) struct Secret {
     given_by: Option<&'static str>,
+    file: Option<PathBuf>,
     value: Option<SecretString>,
 }
 
@@ -66,6 +68,17 @@ impl Secret {
         self.given_by = Some(setting.name);
         self.value = Some(read(setting)?);
         Ok(())
+    }
+
+    /// The same out of a file, whose place is kept.
+    pub(super) fn take_file(&mut self, setting: &Setting) -> Result<(), String> {
+        self.take(setting, Setting::secret_file)?;
+        self.file = Some(PathBuf::from(&setting.text));
+        Ok(())
+    }
+
+    pub(super) fn file(&self) -> Option<PathBuf> {
+        self.file.clone()
     }
 
     pub(super) fn is_set(&self) -> bool {

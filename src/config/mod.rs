@@ -10,7 +10,12 @@ mod settings;
 mod sign_in;
 mod urls;
 
-use std::{ffi::OsString, path::Path, sync::Arc, time::Duration};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
@@ -45,6 +50,9 @@ const NOT_IN_SANDBOX: &str = "personal_info";
 const NO_ACCOUNT: &str = "no account: sign in with `oura-exporter login`, or set OURA_ACCESS_TOKEN, or run `oura-exporter \
                           demo` to look at made-up data";
 
+/// What is said where nobody can sign in.
+pub const NO_PLACE_FOR_TOKENS: &str = "no place for tokens: neither HOME nor OURA_STATE_DIR is set; set OURA_STATE_DIR";
+
 /// What the program needs to run.
 #[derive(Debug)]
 pub struct Config {
@@ -70,6 +78,8 @@ pub struct Config {
     pub sandbox: bool,
     /// Whose data are shown, by a token from the environment.
     pub accounts: Vec<AccountConfig>,
+    /// The file that their token is from, to be read again when it changes (`OURA_ACCESS_TOKEN_FILE`).
+    pub token_file: Option<PathBuf>,
     /// Whose data are shown, by a sign-in whose tokens are stored.
     pub signed_in: Vec<String>,
     /// What a sign-in needs.
@@ -137,6 +147,8 @@ pub struct Mistakes {
 pub enum Accounts {
     /// It shows somebody's data.
     Needed,
+    /// It shows somebody's data, and somebody may sign in while it runs.
+    MayCome,
     /// It has others, or needs none.
     NotNeeded,
 }
@@ -181,8 +193,11 @@ impl Config {
         let token_is_set = draft.access_token.is_set();
         let mut config = Self::of(draft, &places, &mut reader);
         config.judge(&mut reader);
-        if accounts == Accounts::Needed {
-            config.find_accounts(token_is_set, &mut reader);
+        if accounts != Accounts::NotNeeded {
+            config.find_accounts(&mut reader);
+        }
+        if !token_is_set && config.signed_in.is_empty() {
+            reader.mistakes.extend(config.lacks(accounts).map(str::to_owned));
         }
         let Reader { mistakes, warnings } = reader;
         config.warnings.clone_from(&warnings);
@@ -194,6 +209,7 @@ impl Config {
         let samples = SamplesConfig::of(&mut draft, reader);
         let account = |token| AccountConfig { name: draft.account.clone(), token };
         Self {
+            token_file: draft.access_token.file(),
             accounts: draft.access_token.into_value().map(account).into_iter().collect(),
             allowed_hosts: draft.allowed_hosts,
             listen_address: draft.listen_address,
@@ -214,7 +230,7 @@ impl Config {
     }
 
     /// Who is signed in, and whether that is enough to go by.
-    fn find_accounts(&mut self, token_is_set: bool, reader: &mut Reader) {
+    fn find_accounts(&mut self, reader: &mut Reader) {
         let stored = self.sign_in.store.as_ref().map_or_else(|| Ok(Listing::default()), Store::list);
         match stored {
             Ok(listing) => {
@@ -230,12 +246,20 @@ impl Config {
                 "OURA_ACCOUNT: {name} is signed in already; unset OURA_ACCESS_TOKEN or choose another name"
             ));
         }
-        if !token_is_set && self.signed_in.is_empty() {
-            reader.mistakes.push(NO_ACCOUNT.to_owned());
-        }
         if !self.signed_in.is_empty() && self.sign_in.application.is_none() {
             let mistake = "OURA_CLIENT_ID, OURA_CLIENT_SECRET: not set, so that no sign-in can be renewed; set both";
             reader.mistakes.push(mistake.to_owned());
+        }
+    }
+
+    /// What it lacks to do without an account.
+    fn lacks(&self, accounts: Accounts) -> Option<&'static str> {
+        let SignIn { store, application, on_the_page, .. } = &self.sign_in;
+        match (accounts, store, application) {
+            (Accounts::NotNeeded, ..) => None,
+            (Accounts::MayCome, None, Some(_)) => Some(NO_PLACE_FOR_TOKENS),
+            (Accounts::MayCome, Some(_), application) if application.is_some() || *on_the_page => None,
+            _ => Some(NO_ACCOUNT),
         }
     }
 
@@ -276,6 +300,14 @@ impl Config {
 
 fn all_but_deprecated() -> Vec<&'static Kind> {
     KINDS.iter().filter(|kind| kind.name != DEPRECATED).collect()
+}
+
+/// Reads the token out of the file that `OURA_ACCESS_TOKEN_FILE` names.
+///
+/// # Errors
+/// Where it holds none, in words.
+pub fn access_token_in(path: &Path) -> Result<SecretString, String> {
+    Setting { name: "OURA_ACCESS_TOKEN_FILE", text: path.display().to_string() }.secret_file()
 }
 
 /// Reads an account's name from a flag.

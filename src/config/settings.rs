@@ -73,7 +73,7 @@ pub const VARIABLES: &[Variable] = &[
     }),
     variable(
         "OURA_REDIRECT_URI",
-        Value("http://localhost:10059/callback"),
+        Value("http://localhost:10058/callback"),
         "where the browser comes back to; Oura compares it byte for byte with the registered one",
         |draft, text| text.redirect_uri().map(|uri| draft.redirect_uri = uri),
     ),
@@ -95,9 +95,12 @@ pub const VARIABLES: &[Variable] = &[
         "access token of one account, without a sign-in and so without renewal",
         |draft, text| draft.access_token.take(text, Setting::secret),
     ),
-    variable("OURA_ACCESS_TOKEN_FILE", Nothing, "file that holds it instead, for container secrets", |draft, text| {
-        draft.access_token.take(text, Setting::secret_file)
-    }),
+    variable(
+        "OURA_ACCESS_TOKEN_FILE",
+        Nothing,
+        "file that holds it instead, for container secrets; read again when it changes",
+        |draft, text| draft.access_token.take_file(text),
+    ),
     variable(
         "OURA_ACCOUNT",
         Value("default"),
@@ -132,6 +135,12 @@ pub const VARIABLES: &[Variable] = &[
         |draft, text| text.external_url().map(|url| draft.external_url = url),
     )
     .or_flag("--web.external-url", "URL"),
+    variable(
+        "OURA_WEB_SIGN_IN",
+        Value("true"),
+        "false: people sign in by oura-exporter login only, not on the page",
+        |draft, text| text.flag().map(|is_on| draft.web_sign_in = is_on),
+    ),
     variable("OURA_POLL_INTERVAL", Value("5m"), "how often Oura is asked; below 60s works and warns", |draft, text| {
         text.interval().map(|interval| draft.poll_interval = interval)
     }),

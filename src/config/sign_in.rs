@@ -15,6 +15,10 @@ pub struct SignIn {
     pub store: Option<Store>,
     /// The OAuth application (`OURA_CLIENT_ID`, `OURA_CLIENT_SECRET`); none if it is not set.
     pub application: Option<Application>,
+    /// Where the browser comes back to, whether there is an application or not (`OURA_REDIRECT_URI`).
+    pub redirect_uri: String,
+    /// Whether people sign in on the page, too (`OURA_WEB_SIGN_IN`).
+    pub on_the_page: bool,
     /// The legacy portal's addresses (`OURA_AUTHORIZE_URL`, `OURA_TOKEN_URL`).
     pub legacy: Endpoints,
     /// The new portal's (`OURA_FALLBACK_AUTHORIZE_URL`, `OURA_FALLBACK_TOKEN_URL`).
@@ -36,14 +40,16 @@ impl SignIn {
             let mistake = "OURA_CLIENT_ID, OURA_CLIENT_SECRET: one is set without the other; set both";
             reader.mistakes.push(mistake.to_owned());
         }
+        let redirect_uri = take(&mut draft.redirect_uri);
         let application = id.into_value().zip(secret.into_value()).map(|(client_id, client_secret)| Application {
             client_id,
             client_secret,
-            redirect_uri: take(&mut draft.redirect_uri),
+            redirect_uri: redirect_uri.clone(),
             scopes: take(&mut draft.scopes),
         });
         let directory = draft.state_dir.take().or_else(|| places.state());
         let (legacy, new) = (take(&mut draft.legacy), take(&mut draft.new));
-        Self { store: directory.map(Store::new), application, legacy, new }
+        let on_the_page = draft.web_sign_in;
+        Self { store: directory.map(Store::new), application, redirect_uri, on_the_page, legacy, new }
     }
 }

@@ -29,7 +29,7 @@ fn blanks_around_a_value_do_not_count() {
     let config = read(&[
         ("OURA_STATE_DIR", " /var/lib/oura\r"),
         ("OURA_POLL_INTERVAL", "\t10m "),
-        ("OURA_REDIRECT_URI", " http://localhost:10059/callback/ \n"),
+        ("OURA_REDIRECT_URI", " http://localhost:10058/callback/ \n"),
         ("OURA_API_URL", " http://localhost:1 "),
         ("OURA_JOB", "ring\r\n"),
         ("OURA_ACCESS_TOKEN", "  t0k3n\r"),
@@ -41,7 +41,7 @@ fn blanks_around_a_value_do_not_count() {
     assert_eq!(config.sign_in.store.expect("a store").directory().to_str(), Some("/var/lib/oura"));
     assert_eq!(config.poll_interval, Duration::from_secs(600));
     let application = config.sign_in.application.expect("an application");
-    assert_eq!(application.redirect_uri, "http://localhost:10059/callback/", "byte for byte");
+    assert_eq!(application.redirect_uri, "http://localhost:10058/callback/", "byte for byte");
     assert!(application.scopes.is_empty());
     assert_eq!((config.api_url.as_str(), config.samples.target.job.as_str()), ("http://localhost:1/", "ring"));
     assert_eq!(config.accounts.len(), 1);
@@ -110,8 +110,8 @@ fn urls_hold_what_is_of_use_there() {
         ("OURA_API_URL", "api.ouraring.com", "does not begin with https://"),
         ("OURA_TOKEN_URL", "https://proxy.example/token#x", "has a fragment"),
         ("OURA_REMOTE_WRITE_URL", "http://localhost:8428/api/v1/write#x", "has a fragment"),
-        ("OURA_REDIRECT_URI", "localhost:10059/callback", "write http://localhost:10059/callback"),
-        ("OURA_REDIRECT_URI", "http://localhost:10059/callback#x", "has a fragment"),
+        ("OURA_REDIRECT_URI", "localhost:10058/callback", "write http://localhost:10058/callback"),
+        ("OURA_REDIRECT_URI", "http://localhost:10058/callback#x", "has a fragment"),
         ("OURA_REDIRECT_URI", "http://anna:s3cret@localhost/callback", "with a user or password in it"),
         ("OURA_REDIRECT_URI", "yes", "does not begin with https://"),
     ] {

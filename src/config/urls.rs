@@ -33,7 +33,7 @@ impl Setting {
 
     /// A redirect URI, byte for byte as it is written.
     pub(super) fn redirect_uri(&self) -> Result<String, String> {
-        self.address_like("http://localhost:10059/callback")?;
+        self.address_like("http://localhost:10058/callback")?;
         Ok(self.text.clone())
     }
 

@@ -28,6 +28,7 @@ pub fn page(accounts: &[AccountState], samples: Option<&Samples>, now: DateTime<
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Oura exporter</title>\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><style>{STYLE}</style></head><body>\
          <header><h1>Oura exporter</h1><nav aria-label=\"Pages\"><ul><li><a href=\"metrics\">Metrics</a>\
+         <li><a href=\"sign-in\">People</a>\
          <li><a href=\"-/ready\">Ready</a><li><a href=\"-/healthy\">Healthy</a></ul></nav></header><main>"
     );
     let wearers: Vec<_> = accounts.iter().map(|account| Wearer { account, samples, now }).collect();

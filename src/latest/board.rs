@@ -1,19 +1,25 @@
 //! The board: the newest state of every account, swapped whole so that readers never see half of it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::AccountState;
 use crate::clock::Clock;
 
+/// The newest state of every account, by its name.
+type Accounts = BTreeMap<String, Arc<AccountState>>;
+
 /// The newest state of every account; none of one that is signed out.
 pub struct Board {
-    accounts: Vec<ArcSwapOption<AccountState>>,
+    accounts: ArcSwap<Accounts>,
     version: AtomicU64,
     clock: Clock,
     stale_after: TimeDelta,
@@ -22,25 +28,38 @@ pub struct Board {
 impl Board {
     /// A board of `accounts` whose values stay for `stale_after` once their collection fails.
     pub fn new(accounts: Vec<AccountState>, clock: Clock, stale_after: TimeDelta) -> Self {
-        let accounts = accounts.into_iter().map(|account| ArcSwapOption::from_pointee(Some(account))).collect();
-        Self { accounts, version: AtomicU64::new(0), clock, stale_after }
+        let accounts: Accounts =
+            accounts.into_iter().map(|account| (account.name.clone(), Arc::new(account))).collect();
+        Self { accounts: ArcSwap::from_pointee(accounts), version: AtomicU64::new(0), clock, stale_after }
     }
 
-    /// Puts up the new state of the account in that place.
-    pub fn post(&self, place: usize, state: AccountState) {
-        self.put(place, Some(Arc::new(state)));
+    /// Puts up the new state of an account, which may be new itself.
+    pub fn post(&self, state: AccountState) {
+        let state = Arc::new(state);
+        self.change(|accounts| {
+            accounts.insert(state.name.clone(), Arc::clone(&state));
+        });
     }
 
-    /// Takes the account in that place down, until there is a state of it again.
-    pub fn take_down(&self, place: usize) {
-        self.put(place, None);
+    /// Takes an account down, until there is a state of it again.
+    pub fn take_down(&self, account: &str) {
+        self.change(|accounts| {
+            accounts.remove(account);
+        });
     }
 
-    fn put(&self, place: usize, state: Option<Arc<AccountState>>) {
-        if let Some(slot) = self.accounts.get(place) {
-            slot.store(state);
-            self.version.fetch_add(1, Ordering::Release);
-        }
+    fn change(&self, change: impl Fn(&mut Accounts)) {
+        self.accounts.rcu(|accounts| {
+            let mut accounts = Accounts::clone(accounts);
+            change(&mut accounts);
+            accounts
+        });
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Whether there is nobody on it.
+    pub fn is_empty(&self) -> bool {
+        self.accounts.load().is_empty()
     }
 
     /// A number that changes with every post.
@@ -56,8 +75,7 @@ impl Board {
     /// The accounts, without the values that are too old to be shown now.
     pub fn accounts(&self) -> Vec<AccountState> {
         let now = self.now();
-        let accounts = self.accounts.iter().filter_map(ArcSwapOption::load_full);
-        accounts.map(|account| account.visible(now, self.stale_after)).collect()
+        self.accounts.load().values().map(|account| account.visible(now, self.stale_after)).collect()
     }
 
     /// Whether every account's first poll has ended.
@@ -65,11 +83,11 @@ impl Board {
     /// # Errors
     /// What is still waited for, in words.
     pub fn ready(&self) -> Result<(), String> {
-        let waiting = |account: Arc<AccountState>| {
+        let waiting = |account: &Arc<AccountState>| {
             let names: Vec<_> = account.waiting().collect();
             (!names.is_empty()).then(|| format!("account {}: {}", account.name, names.join(", ")))
         };
-        let waiting: Vec<_> = self.accounts.iter().filter_map(ArcSwapOption::load_full).filter_map(waiting).collect();
+        let waiting: Vec<_> = self.accounts.load().values().filter_map(waiting).collect();
         if waiting.is_empty() {
             return Ok(());
         }

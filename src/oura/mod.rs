@@ -5,12 +5,14 @@ mod client;
 mod error;
 mod gate;
 mod pages;
+mod person;
 mod room;
 mod transport;
 
 pub use client::{Client, Standing};
 pub use error::ApiError;
 pub(crate) use error::causes;
+pub use person::person_id;
 pub(crate) use room::apart;
 pub use room::{MOST_DOCUMENTS, Room};
 pub(crate) use transport::is_loopback;

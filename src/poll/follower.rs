@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use super::{
     Account, Poller,
@@ -15,7 +18,7 @@ use super::{
 use crate::{
     auth::Grant,
     defect::caught_in,
-    latest::{AccountState, CollectionState, Watch},
+    latest::{self, AccountState, CollectionState},
     oura::{Client, Room},
     problem::{Problem, Reason},
 };
@@ -35,8 +38,6 @@ const LOOK_BACK_EVERY: TimeDelta = TimeDelta::hours(1);
 /// An account as it is followed.
 pub(super) struct Follower {
     pub(super) poller: Poller,
-    /// Its place on the board.
-    slot: usize,
     client: Arc<Client>,
     pub(super) state: AccountState,
     /// Which troubles were told.
@@ -81,25 +82,25 @@ struct Taken {
 }
 
 impl Follower {
-    pub(super) fn new(poller: Poller, slot: usize, account: Account) -> Self {
+    pub(super) fn new(poller: Poller, account: Account) -> Self {
         let mut state = AccountState::new(&account.name, &poller.kinds);
         state.is_signed_in = account.client.source().is_kept();
         let since = poller.clock.now();
         for collection in &mut state.collections {
-            collection.watch = Some(Watch { since, interval: every(collection.kind.pace, poller.interval) });
+            collection.watch = Some(latest::Watch { since, interval: every(collection.kind.pace, poller.interval) });
         }
         // From now on whoever looks can tell that nothing comes, even if the first turn never ends.
-        poller.board.post(slot, state.clone());
+        poller.board.post(state.clone());
         if let Some(samples) = &poller.samples {
             samples.keep(&account.name, since);
         }
         let kept = poller.kinds.iter().map(|_| KeptTurn::default()).collect();
         let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.patience.stagger);
-        Self { poller, slot, client: account.client, state, troubles: Troubles::default(), kept, schedule }
+        Self { poller, client: account.client, state, troubles: Troubles::default(), kept, schedule }
     }
 
-    /// Asks whatever is due, as time goes by, for ever.
-    pub(super) async fn run(mut self) {
+    /// Asks whatever is due, as time goes by, for ever; with each of `looks` it is seen whether somebody has signed in anew.
+    pub(super) async fn run(mut self, mut looks: watch::Receiver<()>) {
         let mut running = FuturesUnordered::new();
         loop {
             self.hasten_by_the_clock();
@@ -114,8 +115,17 @@ impl Follower {
             };
             tokio::select! {
                 Some(ended) = running.next() => self.end(ended).await,
+                Ok(()) = looks.changed() => self.look_for_news(),
                 () = sleep(wait) => {}
             }
+        }
+    }
+
+    /// After a new sign-in everything is due.
+    fn look_for_news(&mut self) {
+        if self.client.source().has_news() {
+            let now = self.poller.clock.instant();
+            (0..self.kept.len()).for_each(|place| self.schedule.hasten(place, now));
         }
     }
 
@@ -205,7 +215,7 @@ impl Follower {
             self.state.authorized = Some(false);
         }
         self.state.token_expires_at = ended.token_expires_at;
-        self.poller.board.post(self.slot, self.state.clone());
+        self.poller.board.post(self.state.clone());
         Taken { due: self.due_again(place, ended.started), hastened: self.hastened(place, &before, is_new_sign_in) }
     }
 

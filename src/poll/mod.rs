@@ -4,18 +4,23 @@ mod account;
 mod fetch;
 mod follower;
 mod notes;
+mod roster;
 mod schedule;
 mod series;
 mod troubles;
 mod whole;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tokio::task::JoinSet;
-use tracing::warn;
+use tokio::{
+    sync::{oneshot, watch},
+    task::{JoinError, JoinSet},
+};
+use tracing::{info, warn};
 
 pub use account::Account;
 use follower::Follower;
+pub use roster::{Directory, Roster};
 
 use crate::{clock::Clock, documents::Kind, latest::Board, oura::Patience, samples::Samples, status::ApiStats};
 
@@ -52,46 +57,99 @@ impl Followers {
 
 impl Poller {
     /// The accounts as they are followed, for a caller who goes from one moment to the next.
-    pub fn by_hand(&self, accounts: Vec<Account>) -> Followers {
-        let followed = accounts.into_iter().enumerate();
-        Followers(followed.map(|(slot, account)| Follower::new(self.clone(), slot, account)).collect())
+    pub fn by_hand(&self, accounts: impl Into<Roster>) -> Followers {
+        let accounts = accounts.into().accounts.into_iter();
+        Followers(accounts.map(|account| Follower::new(self.clone(), account)).collect())
     }
 
-    /// Polls all accounts, each in a task of its own, for ever.
+    /// Polls all accounts, each in a task of its own, for ever; those who sign in and out meanwhile come and go.
     ///
     /// # Errors
     /// Where a task ends, which only a defect can bring about.
-    pub async fn run(self, accounts: Vec<Account>) -> Result<(), tokio::task::JoinError> {
-        let mut tasks = JoinSet::new();
-        for (slot, account) in accounts.into_iter().enumerate() {
-            tasks.spawn(self.clone().attend(slot, account));
+    pub async fn run(self, accounts: impl Into<Roster>) -> Result<(), JoinError> {
+        let mut roster = accounts.into();
+        let mut followed =
+            Followed { poller: self, tasks: JoinSet::new(), stops: BTreeMap::new(), looks: watch::Sender::default() };
+        for account in std::mem::take(&mut roster.accounts) {
+            followed.begin(account);
         }
-        while let Some(ended) = tasks.join_next().await {
-            ended?;
-        }
-        Ok(())
-    }
-
-    /// Follows an account as long as it is signed in: after a logout it leaves the page, after a login it is back.
-    async fn attend(self, slot: usize, account: Account) {
-        let name = &account.name;
         loop {
-            account.client.source().signed_in().await;
+            if let Some(names) = roster.present(followed.names()).await {
+                followed.follow(&names, &roster);
+            }
             tokio::select! {
-                () = Follower::new(self.clone(), slot, account.clone()).run() => {}
-                () = account.client.source().signed_out() => {
-                    warn!(account = name, "its token file is gone, as after a logout: it leaves the page until somebody signs in again");
-                    self.forget(slot, name);
+                () = roster.next_look() => followed.looks.send_replace(()),
+                Some(ended) = followed.tasks.join_next() => {
+                    followed.stops.remove(&ended?);
+                    // Somebody may have signed in by that name while it was about to end.
+                    roster.look_anew();
                 }
             }
         }
     }
 
-    fn forget(&self, slot: usize, account: &str) {
-        self.board.take_down(slot);
+    /// Follows an account until it is told to stop, and then leaves nothing of it.
+    async fn attend(self, account: Account, looks: watch::Receiver<()>, stop: oneshot::Receiver<()>) -> String {
+        let follower = Follower::new(self.clone(), account.clone());
+        tokio::select! {
+            () = follower.run(looks) => {}
+            _ = stop => {}
+        }
+        let Account { name, .. } = account;
+        warn!(
+            account = name,
+            "its token file is gone, as after a logout: it leaves the page until somebody signs in again"
+        );
+        self.forget(&name);
+        name
+    }
+
+    fn forget(&self, account: &str) {
+        self.board.take_down(account);
         self.stats.forget(account, &self.kinds);
         if let Some(samples) = &self.samples {
             samples.forget(account);
+        }
+    }
+}
+
+/// The accounts that are followed now.
+struct Followed {
+    poller: Poller,
+    /// Each ends with the name of its account.
+    tasks: JoinSet<String>,
+    /// What ends each of them; none of one that is about to end.
+    stops: BTreeMap<String, Option<oneshot::Sender<()>>>,
+    looks: watch::Sender<()>,
+}
+
+impl Followed {
+    fn begin(&mut self, account: Account) {
+        let (stop, stopped) = oneshot::channel();
+        self.stops.insert(account.name.clone(), Some(stop));
+        self.tasks.spawn(self.poller.clone().attend(account, self.looks.subscribe(), stopped));
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.stops.keys().cloned().collect()
+    }
+
+    /// Follows those of these names, and nobody else.
+    fn follow(&mut self, names: &[String], roster: &Roster) {
+        for name in names {
+            if self.stops.contains_key(name) {
+                continue;
+            }
+            if let Some(account) = roster.admit(name) {
+                info!(account = name, "somebody has signed in; the account comes to the page");
+                self.begin(account);
+            }
+        }
+        for (name, stop) in &mut self.stops {
+            if !names.contains(name) {
+                // Dropped, it tells the task to stop.
+                drop(stop.take());
+            }
         }
     }
 }

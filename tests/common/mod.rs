@@ -4,6 +4,7 @@
 pub(crate) mod backfill;
 pub(crate) mod browser;
 pub(crate) mod certificates;
+pub(crate) mod door;
 pub(crate) mod needs;
 pub(crate) mod samples;
 pub(crate) mod scene;

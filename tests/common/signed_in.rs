@@ -52,6 +52,7 @@ impl SignedIn {
             scopes: None,
             portal: auth::Portal::New,
             signed_in_at: now,
+            person: None,
         });
     }
 

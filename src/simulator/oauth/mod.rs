@@ -37,7 +37,7 @@ use faults::TokenFaults;
 use ledger::{Ledger, Pass};
 
 /// The redirect URI that is registered from the start.
-const FIRST_REDIRECT: &str = "http://localhost:10059/callback";
+const FIRST_REDIRECT: &str = "http://localhost:10058/callback";
 /// How long an access token lives unless set otherwise, in seconds.
 const TOKEN_LIFETIME_SECONDS: u64 = 2_591_999;
 

@@ -7,7 +7,7 @@ use reqwest::{Client, RequestBuilder, Response, Url, redirect::Policy};
 use super::{Bench, Got, NOON, got};
 use crate::simulator::{Application, Authorizations, Portal};
 
-pub(super) const CALLBACK: &str = "http://localhost:10059/callback";
+pub(super) const CALLBACK: &str = "http://localhost:10058/callback";
 pub(super) const BOTH: [Portal; 2] = [Portal::Legacy, Portal::New];
 pub(super) const LEGACY_TOKEN: &str = "/oauth/token";
 pub(super) const NEW_TOKEN: &str = "/oauth/v2/ext/oauth-token";

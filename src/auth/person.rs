@@ -1,0 +1,170 @@
+//! Whose ring an account is of: a salted hash of Oura's own id of the person, so that no sign-in takes another one's place.
+
+use std::{fmt, str::FromStr};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
+
+use super::{Store, challenge};
+
+/// Between the salt and the hash.
+const BETWEEN: char = '.';
+
+/// A person, told from others without their id. All accounts of a store have one salt, so that they can be compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    salt: String,
+    hash: String,
+}
+
+/// Whom a sign-in may put in the place of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replaces {
+    /// Whoever is not known to be somebody else.
+    SamePerson,
+    /// Nobody but the very same person.
+    ProvenSamePerson,
+    /// Whoever it is: somebody has said that it is meant.
+    Anybody,
+}
+
+/// The sign-in is not of the person that it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WrongPerson {
+    /// The person has another account.
+    #[error(
+        "this is the person of account {other}, so that nothing was stored as {account}; sign out at Oura or use a private \
+         window, and sign in as the right person; or, if one person is to have two accounts, {MEANT} --account {account}"
+    )]
+    OfOtherAccount {
+        /// Which one.
+        other: String,
+        /// The one that they were to have.
+        account: String,
+    },
+    /// The account is another person's.
+    #[error(
+        "account {account} is another person's than whoever has signed in now, so that nothing was stored; sign in as the right \
+         person or under another name; or, if the account is to change hands, {MEANT} --account {account}"
+    )]
+    OtherPerson {
+        /// The account.
+        account: String,
+    },
+    /// Nobody can tell.
+    #[error(
+        "account {account} is signed in, and whether this is the same person cannot be told, so that nothing was stored; choose \
+         another name, or run: oura-exporter login --account {account}"
+    )]
+    Unproven {
+        /// The account.
+        account: String,
+    },
+}
+
+const MEANT: &str = "run: oura-exporter login --replace-person";
+
+impl Person {
+    /// The person with that id, whom `others` are told from.
+    ///
+    /// # Errors
+    /// Where the system gives no randomness.
+    fn new(id: &str, others: &[(String, Self)]) -> Result<Self, getrandom::Error> {
+        let salt = match others.first() {
+            Some((_, other)) => other.salt.clone(),
+            None => challenge::random()?,
+        };
+        Ok(Self { hash: hash(&salt, id), salt })
+    }
+
+    /// Whether that id is theirs.
+    fn is(&self, id: &str) -> bool {
+        self.hash == hash(&self.salt, id)
+    }
+}
+
+fn hash(salt: &str, id: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(format!("{salt}{BETWEEN}{id}")))
+}
+
+impl fmt::Display for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{BETWEEN}{}", self.salt, self.hash)
+    }
+}
+
+impl FromStr for Person {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (salt, hash) = text.split_once(BETWEEN).ok_or(())?;
+        Ok(Self { salt: salt.to_owned(), hash: hash.to_owned() })
+    }
+}
+
+impl Store {
+    /// The accounts whose person is known, each with theirs; a file that cannot be read has none.
+    pub fn persons(&self) -> Vec<(String, Person)> {
+        let names = self.accounts().unwrap_or_default();
+        let person = |name: String| {
+            let person = self.read(&name).ok()??.person?;
+            Some((name, person))
+        };
+        names.into_iter().filter_map(person).collect()
+    }
+
+    /// The accounts that are one person's, as lists of two names and more.
+    pub fn namesakes(&self) -> Vec<Vec<String>> {
+        let mut groups = Vec::<(Person, Vec<String>)>::new();
+        for (name, person) in self.persons() {
+            match groups.iter_mut().find(|(known, _)| *known == person) {
+                Some((_, names)) => names.push(name),
+                None => groups.push((person, vec![name])),
+            }
+        }
+        groups.into_iter().map(|(_, names)| names).filter(|names| names.len() > 1).collect()
+    }
+
+    /// Judges whether the person with that id may sign in as `account`, and gives what is to be kept of them; none where
+    /// Oura does not say who it is.
+    ///
+    /// # Errors
+    /// Where they may not, by name.
+    pub fn judge(&self, account: &str, id: Option<&str>, replaces: Replaces) -> anyhow::Result<Option<Person>> {
+        let persons = self.persons();
+        let own = persons.iter().find(|(name, _)| name == account).map(|(_, person)| person);
+        let is_own = id.zip(own).map(|(id, own)| own.is(id));
+        let name = || account.to_owned();
+        if replaces == Replaces::ProvenSamePerson && self.has(account) && is_own != Some(true) {
+            return Err(WrongPerson::Unproven { account: name() }.into());
+        }
+        let Some(id) = id else { return Ok(None) };
+        if replaces != Replaces::Anybody {
+            if is_own == Some(false) {
+                return Err(WrongPerson::OtherPerson { account: name() }.into());
+            }
+            if let Some((other, _)) = persons.iter().find(|(name, person)| name != account && person.is(id)) {
+                return Err(WrongPerson::OfOtherAccount { other: other.clone(), account: name() }.into());
+            }
+        }
+        let person = Person::new(id, &persons);
+        Ok(Some(person.map_err(|error| anyhow::anyhow!("the system gives no randomness: {error}"))?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_told_by_their_id_alone_and_the_id_is_nowhere() {
+        let anna = Person::new("id-of-anna", &[]).unwrap();
+        assert!(anna.is("id-of-anna") && !anna.is("id-of-ben") && !anna.is(""));
+        let read: Person = anna.to_string().parse().unwrap();
+        assert_eq!(read, anna);
+        assert!(!format!("{anna} {anna:?}").contains("id-of-anna"));
+        let others = [("anna".to_owned(), anna.clone())];
+        assert_eq!(Person::new("id-of-anna", &others).unwrap(), anna, "in one store they can be compared");
+        assert_ne!(Person::new("id-of-anna", &[]).unwrap(), anna, "and in two they cannot");
+    }
+}

@@ -1,0 +1,76 @@
+//! A token in a file that somebody else keeps fresh: a container's secret, say, which is replaced while the program runs.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use secrecy::SecretString;
+use tracing::{info, warn};
+
+use super::{source::is_same, store::Edition};
+
+/// Reads the token out of the file.
+type Read = fn(&Path) -> Result<SecretString, String>;
+
+/// A token in a file.
+pub struct TokenFile {
+    path: PathBuf,
+    read: Read,
+    held: Mutex<Held>,
+}
+
+/// What the file last said.
+struct Held {
+    token: SecretString,
+    edition: Option<Edition>,
+    /// Whether the token is another one since somebody last looked.
+    is_news: bool,
+    /// Whether it was told that the file cannot be used.
+    is_told: bool,
+}
+
+impl TokenFile {
+    /// The file at `path`, which held `token` a moment ago, and whose text `read` understands.
+    pub fn new(path: PathBuf, token: SecretString, read: Read) -> Self {
+        let held = Held { token, edition: None, is_news: false, is_told: false };
+        Self { path, read, held: Mutex::new(held) }
+    }
+
+    /// The token, as the file has it now; while it cannot be read, as it had it before.
+    pub fn token(&self) -> SecretString {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        self.reread(&mut held);
+        held.token.clone()
+    }
+
+    /// Whether there is another token than when this was last asked.
+    pub fn has_news(&self) -> bool {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        self.reread(&mut held);
+        std::mem::take(&mut held.is_news)
+    }
+
+    fn reread(&self, held: &mut Held) {
+        let edition = Edition::of(&self.path);
+        if edition == held.edition && edition.is_some() {
+            return;
+        }
+        match (self.read)(&self.path) {
+            Ok(token) => {
+                if !is_same(&token, &held.token) {
+                    info!("{} holds another token; it is in use", self.path.display());
+                    held.is_news = true;
+                }
+                held.token = token;
+                held.is_told = false;
+            }
+            Err(mistake) if !held.is_told => {
+                warn!("{mistake}; the token that it held before is used on");
+                held.is_told = true;
+            }
+            Err(_) => {}
+        }
+        held.edition = edition;
+    }
+}

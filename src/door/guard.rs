@@ -1,0 +1,58 @@
+//! What may be done on the page by whoever reaches it: beyond this machine and without a password, no more than to add.
+
+use std::net::SocketAddr;
+
+use anyhow::ensure;
+
+use crate::auth::{self, Replaces};
+
+/// What may be done on the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// Whether only people of this machine, or with a password, reach it.
+    pub is_trusted: bool,
+}
+
+impl Guard {
+    /// What may be done on a page that is served at `address`, with or without a password.
+    pub fn new(address: SocketAddr, has_basic_auth: bool) -> Self {
+        Self { is_trusted: has_basic_auth || address.ip().to_canonical().is_loopback() }
+    }
+
+    /// Whether the sign-in of `account` may be renewed, which `is_dead` if no token of it works any more.
+    ///
+    /// # Errors
+    /// Where it may not, with what to do instead.
+    pub(super) fn renews(self, account: &str, is_dead: bool) -> anyhow::Result<()> {
+        ensure!(
+            self.is_trusted || is_dead,
+            "account {account} is signed in, and this page is open beyond this machine without a password, so that it renews \
+             only sign-ins that have ended; choose another name, or run: oura-exporter login --account {account}"
+        );
+        Ok(())
+    }
+
+    /// Whom a sign-in may put in the place of an account, given whether somebody says that another person is meant.
+    pub(super) const fn replaces(self, is_meant: bool) -> Replaces {
+        match (self.is_trusted, is_meant) {
+            (false, _) => Replaces::ProvenSamePerson,
+            (true, false) => Replaces::SamePerson,
+            (true, true) => Replaces::Anybody,
+        }
+    }
+
+    /// Whether `account` may be signed out.
+    ///
+    /// # Errors
+    /// Where it may not, with what to do instead.
+    pub(super) fn signs_out(self, account: &str) -> anyhow::Result<()> {
+        // The name is repeated only where it is one.
+        let account = if auth::is_name(account) { account } else { "NAME" };
+        ensure!(
+            self.is_trusted,
+            "this page is open beyond this machine without a password, so that nobody is signed out here; run: oura-exporter \
+             logout --account {account}"
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,255 @@
+//! The pages of the door as HTML: who is signed in, the way to Oura and back, and what came of it.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    attempts::{Attempt, Stage},
+    guard::Guard,
+};
+use crate::{
+    auth::Replaces,
+    documents::KINDS,
+    landing::{Escaped, STYLE},
+    latest::{AccountState, CollectionState, Mark},
+};
+
+const OWN_STYLE: &str = include_str!("style.css");
+/// Has the page that waits end by itself, without losing what somebody types meanwhile.
+const WAIT: &str = include_str!("wait.js");
+/// Where an application is registered.
+const PORTAL: &str = "https://developer.ouraring.com";
+
+/// A page, and the only script that it may run.
+pub(super) struct Page {
+    pub(super) html: String,
+    pub(super) script: Option<&'static str>,
+}
+
+impl Page {
+    fn new(title: &str, main: &str) -> Self {
+        Self { html: document(title, "", "", main), script: None }
+    }
+
+    /// What a browser may load, run and send for it.
+    pub(super) fn policy(&self) -> String {
+        let script = self.script.map(|script| {
+            let hash = STANDARD.encode(Sha256::digest(script));
+            format!("script-src 'sha256-{hash}'; connect-src 'self'; ")
+        });
+        format!(
+            "default-src 'none'; style-src 'unsafe-inline'; {}base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+            script.unwrap_or_default()
+        )
+    }
+}
+
+fn document(title: &str, head: &str, body: &str, main: &str) -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title} - Oura exporter</title>\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">{head}<style>{STYLE}{OWN_STYLE}</style></head>\
+         <body{body}><main><h1>{title}</h1>{main}</main><footer><nav aria-label=\"Pages\"><ul><li><a href=\"./\">Today</a>\
+         <li><a href=\"sign-in\">People</a></ul></nav></footer></body></html>\n",
+        title = Escaped(title),
+    )
+}
+
+/// Says what is in the way.
+pub(super) fn trouble(words: &str) -> Page {
+    let sentence = sentence(words);
+    Page::new(
+        "Not done",
+        &format!("<p class=\"bad\">{}</p><p><a href=\"sign-in\">Begin anew</a></p>", Escaped(&sentence)),
+    )
+}
+
+/// With a capital letter and a full stop.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let end = if words.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}
+
+/// What to do where no application is set.
+pub(super) fn steps(redirect_uri: &str) -> Page {
+    Page::new(
+        "Nobody has signed in",
+        &format!(
+            "<section class=\"card\"><h2>Three steps to the first number</h2><ol>\
+             <li>Register an application with Oura, at <a href=\"{PORTAL}\">{PORTAL}</a>.</li>\
+             <li>{}</li>\
+             <li>Set <code>OURA_CLIENT_ID</code> and <code>OURA_CLIENT_SECRET</code> to the id and the secret that Oura shows (or \
+             <code>OURA_CLIENT_ID_FILE</code> and <code>OURA_CLIENT_SECRET_FILE</code> to files that hold them), and start the \
+             exporter anew. Then this page has a button to sign in.</li></ol></section>",
+            registration(redirect_uri)
+        ),
+    )
+}
+
+/// What the application at Oura must have.
+fn registration(redirect_uri: &str) -> String {
+    let mut scopes: Vec<_> = KINDS.iter().map(|kind| kind.scope).collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    format!(
+        "Give it exactly this redirect URI, without a slash at the end (a click selects it):\
+         <code class=\"copy\">{}</code> and tick every scope you want to see: {}.",
+        Escaped(redirect_uri),
+        scopes.join(", ")
+    )
+}
+
+/// Who is signed in, and how the next one does; `name` is proposed for them.
+pub(super) fn people(accounts: &[&AccountState], redirect_uri: &str, guard: Guard, name: &str) -> Page {
+    let title = if accounts.is_empty() { "Nobody has signed in" } else { "People" };
+    let mut main = String::new();
+    if !accounts.is_empty() {
+        let rows: String = accounts.iter().map(|account| row(account, guard)).collect();
+        let _ = write!(main, "<section class=\"card\"><h2>Signed in</h2>{rows}{}</section>", untrusted(guard));
+    }
+    let heading = if accounts.is_empty() { "Sign in" } else { "Add a person" };
+    let _ = write!(
+        main,
+        "<section class=\"card\"><h2>{heading}</h2><form method=\"post\" action=\"sign-in\">\
+         <label for=\"account\">Name for the account</label>\
+         <input id=\"account\" name=\"account\" required maxlength=\"64\" pattern=\"[A-Za-z0-9][A-Za-z0-9._\\-]*\" \
+         autocomplete=\"off\" autocapitalize=\"none\" spellcheck=\"false\" value=\"{}\" aria-describedby=\"about-names\">\
+         <p id=\"about-names\" class=\"quiet\">A first name, say; no e-mail address. All of the person's series have it as \
+         their label <code>account</code>.</p><button id=\"sign-in\">Sign in with Oura</button></form>\
+         <p class=\"quiet\">A second person? Sign out at Oura first, or use a private window: otherwise Oura lets in whomever \
+         this browser last was.</p></section>\
+         <section class=\"card\"><h2>The application at Oura</h2><p>{}</p></section>",
+        Escaped(name),
+        registration(redirect_uri)
+    );
+    Page::new(title, &main)
+}
+
+fn row(account: &AccountState, guard: Guard) -> String {
+    let (is_dead, name) = (account.needs_sign_in(), Escaped(&account.name));
+    let class = if is_dead { "bad" } else { "quiet" };
+    let words = if is_dead { "must sign in again" } else { "signed in" };
+    let button = |action: &str, words: &str| {
+        format!(
+            "<form method=\"post\" action=\"{action}\"><input type=\"hidden\" name=\"account\" value=\"{name}\">\
+             <button class=\"plain\" aria-label=\"{words} {name}\" id=\"{action}-{name}\">{words}</button></form>"
+        )
+    };
+    let again = if guard.is_trusted || is_dead { button("sign-in", "Sign in again") } else { String::new() };
+    let out = if guard.is_trusted { button("sign-out", "Sign out") } else { String::new() };
+    format!("<div class=\"row\"><strong>{name}</strong><span class=\"{class}\">{words}</span>{again}{out}</div>")
+}
+
+/// What cannot be done here, where anybody may reach the page.
+fn untrusted(guard: Guard) -> &'static str {
+    if guard.is_trusted {
+        "<p class=\"quiet\">Who signs out is signed out at Oura, too, and leaves all pages at once.</p>"
+    } else {
+        "<p class=\"quiet\">This page is open beyond this machine, without a password: it adds people and renews \
+         sign-ins that have ended. For the rest, run <code>oura-exporter login</code> or <code>oura-exporter logout</code>.</p>"
+    }
+}
+
+/// In a word, how far the attempt has come.
+pub(super) fn state(attempt: &Attempt, seen: Option<&AccountState>) -> &'static str {
+    match (&attempt.stage, seen) {
+        (Stage::Waiting, _) => "waiting",
+        (Stage::Busy, _) => "busy",
+        (Stage::Failed { .. }, _) => "failed",
+        (Stage::Done(_), None) => "reading",
+        (Stage::Done(_), Some(_)) => "done",
+    }
+}
+
+/// The page of an attempt; with `sends` the browser goes on to Oura by itself.
+pub(super) fn attempt(attempt: &Attempt, seen: Option<&AccountState>, sends: bool) -> Page {
+    let name = &attempt.account;
+    match (&attempt.stage, seen) {
+        (Stage::Waiting, _) => waiting(attempt, sends),
+        (Stage::Busy, _) => {
+            unfinished(attempt, &format!("Signing in as {name}"), "<p>Oura is asked for the tokens.</p>")
+        }
+        (Stage::Done(_), None) => unfinished(
+            attempt,
+            &format!("Signed in as {name}"),
+            "<p>The collections are being read for the first time.</p>",
+        ),
+        (Stage::Done(_), Some(account)) => Page::new(&format!("Signed in as {name}"), &collections(account)),
+        (Stage::Failed { why, is_wrong_person }, _) => failed(attempt, why, *is_wrong_person),
+    }
+}
+
+fn failed(attempt: &Attempt, why: &str, is_wrong_person: bool) -> Page {
+    let name = Escaped(&attempt.account);
+    let mut main = format!("<p class=\"bad\">{}</p>", Escaped(&sentence(why)));
+    if is_wrong_person && attempt.replaces == Replaces::SamePerson {
+        let _ = write!(
+            main,
+            "<form method=\"post\" action=\"sign-in\"><input type=\"hidden\" name=\"account\" value=\"{name}\">\
+             <input type=\"hidden\" name=\"replace\" value=\"person\"><button class=\"plain\" id=\"replace\">It is meant: \
+             sign in as {name} all the same</button></form>"
+        );
+    }
+    let _ = write!(main, "<p><a href=\"sign-in?account={name}\">Begin anew</a></p>");
+    Page::new("Not signed in", &main)
+}
+
+fn waiting(attempt: &Attempt, sends: bool) -> Page {
+    let url = attempt.login.url.as_str();
+    let head = format!("<meta http-equiv=\"refresh\" content=\"0; url={}\">", Escaped(url));
+    let main = format!(
+        "<p><a class=\"button\" id=\"oura\" href=\"{}\" target=\"_blank\" rel=\"noopener\">Open Oura's page</a></p>\
+         <p>Consent there. Oura then sends the browser back, and this page ends by itself.</p>\
+         <section class=\"card\"><h2>Oura sent you to a page that does not load?</h2>\
+         <p>That is so where the browser is not on the exporter's machine. Copy the whole address of that page, and paste it \
+         here.</p>\
+         <form method=\"post\" action=\"sign-in-paste\"><input type=\"hidden\" name=\"attempt\" value=\"{}\">\
+         <label for=\"address\">The address</label><input id=\"address\" name=\"address\" required autocomplete=\"off\" \
+         spellcheck=\"false\"><button id=\"paste\">Sign in with it</button></form></section>\
+         <p class=\"quiet\">It waits for ten minutes.</p>",
+        Escaped(url),
+        attempt.id,
+    );
+    let head = if sends { head } else { String::new() };
+    unfinished_with(attempt, &format!("Sign in as {}", attempt.account), &head, &main)
+}
+
+fn unfinished(attempt: &Attempt, title: &str, main: &str) -> Page {
+    let head = "<noscript><meta http-equiv=\"refresh\" content=\"2\"></noscript>";
+    unfinished_with(attempt, title, head, main)
+}
+
+/// A page that is loaded anew when the attempt has come further.
+fn unfinished_with(attempt: &Attempt, title: &str, head: &str, main: &str) -> Page {
+    let state = format!(" data-state=\"{}\"", state(attempt, None));
+    let main = format!("{main}<script>{WAIT}</script>");
+    Page { html: document(title, head, &state, &main), script: Some(WAIT) }
+}
+
+/// Which collections the account may read, and what it takes to read the rest.
+fn collections(account: &AccountState) -> String {
+    let is_read = |collection: &&CollectionState| collection.up == Some(true) && collection.mark() != Mark::NotGranted;
+    let read: Vec<_> = account.collections.iter().filter(is_read).map(|collection| collection.kind.name).collect();
+    let mut html = match read.len() {
+        0 => "<p class=\"bad\">No collection may be read.</p>".to_owned(),
+        1 => format!("<p>This collection may be read: {}.</p>", read.join(", ")),
+        count => format!("<p>These {count} collections may be read: {}.</p>", read.join(", ")),
+    };
+    let mut remarks = BTreeMap::<_, Vec<_>>::new();
+    for collection in &account.collections {
+        if let Some(remark) = account.remark(collection) {
+            remarks.entry(remark).or_default().push(collection.kind.name);
+        }
+    }
+    if !remarks.is_empty() {
+        html += "<p>Besides:</p><ul>";
+        for (words, names) in remarks {
+            let _ = write!(html, "<li>{}: {}.</li>", names.join(", "), Escaped(&words));
+        }
+        html += "</ul>";
+    }
+    html + "<p><a class=\"button\" href=\"./\">To the page of today</a></p>"
+}

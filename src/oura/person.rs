@@ -1,0 +1,42 @@
+//! Who somebody is to Oura, asked with the token of a sign-in.
+
+use std::{sync::Arc, time::Duration};
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::{Client, Transport};
+use crate::auth::TokenSource;
+
+/// The collection that says it.
+const COLLECTION: &str = "personal_info";
+/// How long is waited for it: somebody looks at a page meanwhile.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Deserialize)]
+struct PersonalInfo {
+    id: Option<String>,
+}
+
+/// Oura's id of the person whom `token` is of; none where it does not say. Oura's sandbox knows no persons.
+pub async fn person_id(transport: &Arc<Transport>, token: &SecretString) -> Option<String> {
+    if transport.is_sandbox() {
+        return None;
+    }
+    let client = Client::new(Arc::clone(transport), TokenSource::Fixed(token.clone()));
+    let document = match timeout(TIMEOUT, client.single(COLLECTION)).await {
+        Ok(Ok(document)) => document,
+        Ok(Err(error)) => {
+            warn!("Oura does not say whose sign-in this is: {error}");
+            return None;
+        }
+        Err(_) => {
+            warn!("Oura does not say in {} s whose sign-in this is", TIMEOUT.as_secs());
+            return None;
+        }
+    };
+    let info: PersonalInfo = serde_json::from_str(document.get()).ok()?;
+    info.id.filter(|id| !id.is_empty())
+}

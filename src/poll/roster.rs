@@ -1,0 +1,196 @@
+//! Who is followed: accounts that are there for ever, and those who sign in and out while the exporter runs.
+
+use std::{
+    collections::HashSet,
+    future::pending,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, task, time::sleep};
+use tracing::warn;
+
+use super::Account;
+use crate::{
+    auth::{Authority, Glance, Keeper, Listing, Store, StoreError, TokenSource},
+    clock::Clock,
+    oura::{Client, Transport},
+};
+
+/// How often the directory of the token files is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Who is followed.
+#[derive(Default)]
+pub struct Roster {
+    /// Who is there from the start.
+    pub(super) accounts: Vec<Account>,
+    /// Where those come from who sign in.
+    directory: Option<Directory>,
+    /// Whether anything of it can change.
+    is_changing: bool,
+    look: Arc<Notify>,
+    clients: Clients,
+}
+
+/// The ways to Oura of all who ever were followed: what they have under way at the stop is waited for.
+#[derive(Clone, Default)]
+pub struct Clients(Arc<Mutex<Vec<Arc<Client>>>>);
+
+impl Clients {
+    /// All of them.
+    pub fn all(&self) -> Vec<Arc<Client>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn add(&self, client: &Arc<Client>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(client));
+    }
+}
+
+/// The token files, and what an account of one needs.
+pub struct Directory {
+    /// Where they are.
+    pub store: Store,
+    /// Who renews the tokens.
+    pub authority: Arc<Authority>,
+    /// The way to Oura.
+    pub transport: Arc<Transport>,
+    /// What time it is.
+    pub clock: Clock,
+    /// The accounts that the environment names: no token file takes their place.
+    pub taken: Vec<String>,
+    /// What a person was told of already.
+    pub told: HashSet<String>,
+    /// What was last seen there.
+    pub seen: Option<Glance>,
+}
+
+impl From<Vec<Account>> for Roster {
+    fn from(accounts: Vec<Account>) -> Self {
+        Self::new(accounts, None)
+    }
+}
+
+impl Roster {
+    /// `accounts`, and whoever signs in so that there is a file in `directory`.
+    pub fn new(accounts: Vec<Account>, directory: Option<Directory>) -> Self {
+        let clients = Clients::default();
+        accounts.iter().for_each(|account| clients.add(&account.client));
+        let is_changing = directory.is_some() || accounts.iter().any(|account| account.client.source().can_change());
+        Self { accounts, directory, is_changing, look: Arc::default(), clients }
+    }
+
+    /// What has it look at once.
+    pub fn look(&self) -> Arc<Notify> {
+        Arc::clone(&self.look)
+    }
+
+    /// The ways to Oura of all who are, and will be, followed.
+    pub fn clients(&self) -> Clients {
+        self.clients.clone()
+    }
+
+    /// The names of those who are there before anybody is followed.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.accounts.iter().map(|account| account.name.as_str())
+    }
+
+    /// Waits until it is time to look again.
+    pub(super) async fn next_look(&self) {
+        if !self.is_changing {
+            return pending().await;
+        }
+        tokio::select! {
+            () = sleep(LOOK) => {}
+            () = self.look.notified() => {}
+        }
+    }
+
+    /// Has the next look take nothing for known.
+    pub(super) fn look_anew(&mut self) {
+        if let Some(directory) = &mut self.directory {
+            directory.seen = None;
+        }
+    }
+
+    /// The account of that name, which has signed in.
+    pub(super) fn admit(&self, name: &str) -> Option<Account> {
+        let account = self.directory.as_ref()?.account(name);
+        self.clients.add(&account.client);
+        Some(account)
+    }
+
+    /// Who is there now, given who is followed; none where nothing has changed or nobody can tell.
+    pub(super) async fn present(&mut self, followed: Vec<String>) -> Option<Vec<String>> {
+        let directory = self.directory.as_mut()?;
+        let (store, seen) = (directory.store.clone(), directory.seen.take());
+        let looked = task::spawn_blocking(move || look(&store, seen, &followed)).await.ok()?;
+        match looked {
+            Ok(Looked { glance, changed }) => {
+                directory.seen = Some(glance);
+                let Present { listing, remaining } = changed?;
+                Some(directory.judge(listing, remaining))
+            }
+            Err(error) => {
+                directory.tell([error.to_string()]);
+                None
+            }
+        }
+    }
+}
+
+/// What a look at the directory found.
+struct Looked {
+    glance: Glance,
+    /// None where it is as it was.
+    changed: Option<Present>,
+}
+
+struct Present {
+    listing: Listing,
+    /// Of those who are followed, who still has a file, whatever it holds by now: only its end is an end.
+    remaining: Vec<String>,
+}
+
+fn look(store: &Store, seen: Option<Glance>, followed: &[String]) -> Result<Looked, StoreError> {
+    let glance = store.glance()?;
+    if seen.as_ref() == Some(&glance) {
+        return Ok(Looked { glance, changed: None });
+    }
+    let remaining = followed.iter().filter(|name| store.has(name)).cloned().collect();
+    Ok(Looked { glance, changed: Some(Present { listing: store.list()?, remaining }) })
+}
+
+impl Directory {
+    fn account(&self, name: &str) -> Account {
+        let keeper = Keeper::new(name, self.store.clone(), Arc::clone(&self.authority), self.clock.clone());
+        let client = Client::new(Arc::clone(&self.transport), TokenSource::Kept(keeper));
+        Account { name: name.to_owned(), client: Arc::new(client) }
+    }
+
+    /// Who is there: whoever the environment names, those with a good file, and those whose file was good when they came.
+    fn judge(&mut self, listing: Listing, remaining: Vec<String>) -> Vec<String> {
+        let Listing { accounts, mut warnings } = listing;
+        let (taken, mut present): (Vec<_>, Vec<_>) = accounts.into_iter().partition(|name| self.taken.contains(name));
+        warnings.extend(taken.iter().map(|name| {
+            format!(
+                "the token file of account {name} is left alone, as OURA_ACCESS_TOKEN gives an account that name; unset it or \
+                 choose another OURA_ACCOUNT"
+            )
+        }));
+        self.tell(warnings);
+        present.extend(remaining);
+        present.extend(self.taken.iter().cloned());
+        present
+    }
+
+    /// Logs what was not there at the look before.
+    fn tell(&mut self, warnings: impl IntoIterator<Item = String>) {
+        let warnings: HashSet<_> = warnings.into_iter().collect();
+        for warning in warnings.difference(&self.told) {
+            warn!("{warning}");
+        }
+        self.told = warnings;
+    }
+}
