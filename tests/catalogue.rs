@@ -137,7 +137,7 @@ fn the_readme_gives_every_reason_and_its_advice_in_the_programs_words() {
 fn the_readme_has_the_table_of_variables() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = fs::read_to_string(&path).expect("README.md");
-    let start = readme.find("| variable | default | |").expect("README.md has the table");
+    let start = readme.find("| variable, and the flag that wins over it |").expect("README.md has the table");
     let end = start + readme[start..].find("\n\n").expect("it ends") + 1;
     if env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&path, readme[..start].to_owned() + &markdown() + &readme[end..]).expect("README.md can be written");
