@@ -331,9 +331,9 @@ fn the_readme_makes_a_service_of_the_sign_in_that_was_just_made() {
         // The shell in which the sign-in was made, and the program that cargo has installed.
         let shell = format!(
             "export HOME='{root}/home' OURA_CLIENT_ID=the-id OURA_CLIENT_SECRET=the-secret\n\
-             ln -sf '{}' '{}/oura-exporter'\n",
-            env!("CARGO_BIN_EXE_oura-exporter"),
-            text(machine.bin.path())
+             export CARGO_HOME='{root}/cargo' PATH='{root}/cargo/bin':$PATH\n\
+             mkdir -p \"$CARGO_HOME/bin\" && ln -sf '{}' \"$CARGO_HOME/bin/oura-exporter\"\n",
+            env!("CARGO_BIN_EXE_oura-exporter")
         );
         let here = block.replace(" deploy/", " ../deploy/").replace(" /var/lib/", &format!(" {root}/var/lib/"));
         machine.paste(&(shell + &here))
