@@ -305,7 +305,7 @@ async fn without_a_record_the_page_says_so_in_place_of_drawings() {
 /// What nginx is told: below `/oura/` it passes the path on, below `/bare/` it takes it away.
 fn nginx_configuration(address: &str, exporter: &str) -> String {
     format!(
-        "daemon off; pid nginx.pid; error_log error.log; events {{}}
+        "daemon off; master_process off; pid nginx.pid; error_log error.log; events {{}}
          http {{
            access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
            uwsgi_temp_path uwsgi; scgi_temp_path scgi;
