@@ -1,6 +1,7 @@
 //! The exporter put together: transport, board, poller and page, until somebody asks it to stop.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -248,6 +249,7 @@ fn roster(config: Config, authority: Option<Arc<Authority>>, transport: &Arc<Tra
         taken: config.accounts.iter().map(|account| account.name.clone()).collect(),
         told: config.warnings.iter().cloned().collect(),
         seen: None,
+        refused: BTreeMap::new(),
     });
     Roster::new(accounts_by(config, transport, authority.as_ref(), clock), directory)
 }

@@ -438,7 +438,7 @@ fn composes_instructions_name_what_is_there() {
         let service = if words[3] == "demo" { "demo" } else { "exporter" };
         assert_eq!(services[service]["profiles"], json!([words[3]]), "{line}");
     }
-    assert_eq!(said.lines().count(), 3, "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
 }
 
 #[test]

@@ -28,6 +28,15 @@ pub struct Listing {
     pub accounts: Vec<String>,
     /// What is no account although it looks like one, and which files are open to others: each with what to do.
     pub warnings: Vec<String>,
+    /// Which of these is said of what is no account, by its path.
+    pub refused: BTreeMap<PathBuf, String>,
+}
+
+impl Listing {
+    fn refuse(&mut self, path: PathBuf, warning: String) {
+        self.warnings.push(warning.clone());
+        self.refused.insert(path, warning);
+    }
 }
 
 /// A file of which the name is one of an account's.
@@ -57,15 +66,15 @@ impl Store {
         let mut listing = Listing::default();
         let mut candidates = Vec::new();
         for path in paths {
-            match self.candidate(path, &mut listing.warnings) {
+            match self.candidate(path.clone(), &mut listing.warnings) {
                 Ok(candidate) => candidates.push(candidate),
-                Err(warning) => listing.warnings.push(warning),
+                Err(warning) => listing.refuse(path, warning),
             }
         }
         refuse_second_holders(&mut candidates);
         for candidate in candidates {
             match candidate.refused {
-                Some(warning) => listing.warnings.push(warning),
+                Some(warning) => listing.refuse(candidate.path, warning),
                 None => listing.accounts.push(candidate.name),
             }
         }

@@ -43,6 +43,13 @@ impl Edition {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Glance(pub(super) Vec<(PathBuf, Option<Edition>)>);
 
+impl Glance {
+    /// Which writing of the file at `path` it saw; none if there was none.
+    pub fn edition(&self, path: &Path) -> Option<Edition> {
+        self.0.iter().find(|(seen, _)| seen == path).and_then(|(_, edition)| *edition)
+    }
+}
+
 impl Store {
     /// The store in `directory`, which need not exist yet.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
@@ -145,7 +152,8 @@ impl Store {
         durable::create(&self.directory).map_err(|error| StoreError::of_system("create", &self.directory, &error))
     }
 
-    fn path(&self, account: &str) -> PathBuf {
+    /// The account's file, whether it is there or not.
+    pub fn path(&self, account: &str) -> PathBuf {
         self.directory.join(format!("{account}.{EXTENSION}"))
     }
 }

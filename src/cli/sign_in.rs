@@ -256,7 +256,7 @@ impl Logout {
 /// The table of those who are signed in.
 pub(super) fn accounts(sign_in: &SignIn) -> anyhow::Result<()> {
     let store = store(sign_in)?;
-    let Listing { accounts: names, warnings } = store.list()?;
+    let Listing { accounts: names, warnings, .. } = store.list()?;
     let mut out = io::stdout().lock();
     for warning in warnings {
         writeln!(out, "{warning}")?;

@@ -23,7 +23,8 @@ pub(super) struct Foreign;
 pub(super) fn judge<B>(request: &Request<B>) -> Result<(), Foreign> {
     let text = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
     let origin = text(ORIGIN).and_then(|origin| origin.parse::<Uri>().ok());
-    let origin = origin.as_ref().and_then(Uri::authority).ok_or(Foreign)?;
+    // "null" is an authority, too, as far as a URI alone goes.
+    let origin = origin.as_ref().filter(|origin| origin.scheme().is_some()).and_then(Uri::authority).ok_or(Foreign)?;
     match text(SEC_FETCH_SITE) {
         // It is said by the browser itself, and holds where a proxy has changed the Host.
         Some("same-origin") => Ok(()),

@@ -95,7 +95,7 @@ fn registration(redirect_uri: &str) -> String {
     scopes.sort_unstable();
     scopes.dedup();
     format!(
-        "Give it exactly this redirect URI, without a slash at the end (a click selects it):\
+        "Give it exactly this redirect URI, byte for byte (a click selects it):\
          <code class=\"copy\">{}</code> and tick every scope you want to see: {}.",
         Escaped(redirect_uri),
         scopes.join(", ")

@@ -70,11 +70,14 @@ impl Poller {
         let mut roster = accounts.into();
         let mut followed =
             Followed { poller: self, tasks: JoinSet::new(), stops: BTreeMap::new(), looks: watch::Sender::default() };
+        // Before anybody's tokens are renewed: until then a copy of a token file can be told by what it holds.
+        let names = roster.names().map(str::to_owned).collect();
+        let mut present = roster.present(names).await;
         for account in std::mem::take(&mut roster.accounts) {
             followed.begin(account);
         }
         loop {
-            if let Some(names) = roster.present(followed.names()).await {
+            if let Some(names) = present {
                 followed.follow(&names, &roster);
             }
             tokio::select! {
@@ -85,6 +88,7 @@ impl Poller {
                     roster.look_anew();
                 }
             }
+            present = roster.present(followed.names()).await;
         }
     }
 

@@ -1,8 +1,9 @@
 //! Who is followed: accounts that are there for ever, and those who sign in and out while the exporter runs.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     future::pending,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use tracing::warn;
 
 use super::Account;
 use crate::{
-    auth::{Authority, Glance, Keeper, Listing, Store, StoreError, TokenSource},
+    auth::{Authority, Edition, Glance, Keeper, Listing, Store, StoreError, TokenSource},
     clock::Clock,
     oura::{Client, Transport},
 };
@@ -64,6 +65,9 @@ pub struct Directory {
     pub told: HashSet<String>,
     /// What was last seen there.
     pub seen: Option<Glance>,
+    /// The files that were no accounts when they were last written. A copy of a token file stays one when the tokens that it
+    /// is a copy of are renewed: to use what it holds would spend a refresh token twice.
+    pub refused: BTreeMap<PathBuf, Option<Edition>>,
 }
 
 impl From<Vec<Account>> for Roster {
@@ -128,9 +132,10 @@ impl Roster {
         let looked = task::spawn_blocking(move || look(&store, seen, &followed)).await.ok()?;
         match looked {
             Ok(Looked { glance, changed }) => {
+                let present =
+                    changed.map(|Present { listing, remaining }| directory.judge(&glance, listing, remaining));
                 directory.seen = Some(glance);
-                let Present { listing, remaining } = changed?;
-                Some(directory.judge(listing, remaining))
+                present
             }
             Err(error) => {
                 directory.tell([error.to_string()]);
@@ -170,9 +175,15 @@ impl Directory {
     }
 
     /// Who is there: whoever the environment names, those with a good file, and those whose file was good when they came.
-    fn judge(&mut self, listing: Listing, remaining: Vec<String>) -> Vec<String> {
-        let Listing { accounts, mut warnings } = listing;
-        let (taken, mut present): (Vec<_>, Vec<_>) = accounts.into_iter().partition(|name| self.taken.contains(name));
+    fn judge(&mut self, glance: &Glance, listing: Listing, remaining: Vec<String>) -> Vec<String> {
+        let Listing { accounts, mut warnings, refused } = listing;
+        let is_as_refused =
+            |path: &PathBuf| self.refused.get(path).is_some_and(|edition| glance.edition(path) == *edition);
+        warnings.retain(|warning| !refused.iter().any(|(path, said)| said == warning && is_as_refused(path)));
+        let accounts = accounts.into_iter().filter(|name| !is_as_refused(&self.store.path(name)));
+        let (taken, mut present): (Vec<_>, Vec<_>) = accounts.partition(|name| self.taken.contains(name));
+        self.refused.retain(|path, edition| glance.edition(path) == *edition);
+        self.refused.extend(refused.into_keys().map(|path| (path.clone(), glance.edition(&path))));
         warnings.extend(taken.iter().map(|name| {
             format!(
                 "the token file of account {name} is left alone, as OURA_ACCESS_TOKEN gives an account that name; unset it or \
