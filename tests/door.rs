@@ -302,7 +302,7 @@ fn nginx(directory: &Path, port: u16, to: &str) -> PathBuf {
         .map(|name| format!("{name}_temp_path {place}/{name}; "))
         .collect();
     let text = format!(
-        "daemon off; pid {place}/pid; error_log stderr; events {{}}\n\
+        "daemon off; master_process off; pid {place}/pid; error_log stderr; events {{}}\n\
          http {{ access_log off; {temporary}\n\
          server {{ listen 127.0.0.1:{port}; location /oura/ {{ proxy_pass http://{to}/; }} }} }}\n"
     );

@@ -318,10 +318,11 @@ async fn help_and_version() {
 #[tokio::test]
 async fn help_fits_a_terminal_and_shows_a_command_what_concerns_it_its_own_first() {
     let serve = &["--web.listen-address", "--web.config.file", "--web.external-url", "--log.level", "--log.format"][..];
+    let demo = &[&["--sign-in"], serve].concat()[..];
     for (command, flags) in [
         (&[][..], serve),
         (&["serve"], serve),
-        (&["demo"], serve),
+        (&["demo"], demo),
         (&["healthcheck"], &["--web.listen-address", "--web.config.file"]),
         (&["login"], &["--account", "--no-browser", "--replace-person"]),
         (&["logout"], &["--account"]),

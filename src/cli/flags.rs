@@ -12,16 +12,16 @@ pub(super) struct ServeFlags(pub(super) Flags);
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct WebFlags(pub(super) Flags);
 
-/// What the names of a web flag begin with.
-const WEB: &str = "--web.";
+/// The flags that say where the page is, and how it is reached.
+const WEB: [&str; 2] = ["--web.listen-address", "--web.config.file"];
 
 fn all() -> impl Iterator<Item = (&'static Variable, Flag)> {
     VARIABLES.iter().filter_map(|variable| Some((variable, variable.flag?)))
 }
 
-/// A command with the flags whose names begin like that.
-fn with_flags(command: Command, prefix: &str) -> Command {
-    let own = all().filter(|(_, flag)| flag.name.starts_with(prefix));
+/// A command with those flags that are its own.
+fn with_flags(command: Command, is_own: fn(&str) -> bool) -> Command {
+    let own = all().filter(|(_, flag)| is_own(flag.name));
     own.fold(command, |command, (variable, flag)| {
         let (first, rest) = variable.help.split_at(1);
         let help = format!("{}{rest}; wins over {}", first.to_uppercase(), variable.name);
@@ -40,7 +40,7 @@ fn given(matches: &ArgMatches) -> Flags {
 
 impl Args for ServeFlags {
     fn augment_args(command: Command) -> Command {
-        with_flags(command, "--")
+        with_flags(command, |_| true)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -50,7 +50,7 @@ impl Args for ServeFlags {
 
 impl Args for WebFlags {
     fn augment_args(command: Command) -> Command {
-        with_flags(command, WEB)
+        with_flags(command, |name| WEB.contains(&name))
     }
 
     fn augment_args_for_update(command: Command) -> Command {

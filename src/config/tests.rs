@@ -232,7 +232,7 @@ fn another_value(name: &str) -> &'static str {
         "OURA_LISTEN_ADDRESS" => "localhost:1",
         "OURA_POLL_INTERVAL" | "OURA_STALE_AFTER" => "7m",
         "OURA_SANDBOX" => "true",
-        "OURA_SAMPLES" => "false",
+        "OURA_SAMPLES" | "OURA_WEB_SIGN_IN" => "false",
         "OURA_LOG" => "trace",
         "OURA_LOG_FORMAT" => "json",
         name if name.ends_with("_FILE") => "/some/where",
@@ -263,7 +263,8 @@ fn every_setting_has_an_effect_of_its_own_and_its_default_is_what_the_table_says
 fn every_flag_wins_over_its_variable() {
     let flags: Vec<_> = VARIABLES.iter().filter_map(|variable| Some((variable, variable.flag?))).collect();
     let names: Vec<_> = flags.iter().map(|(_, flag)| flag.name).collect();
-    assert_eq!(names, ["--web.listen-address", "--web.config.file", "--log.level", "--log.format"]);
+    let web = ["--web.listen-address", "--web.config.file", "--web.external-url"];
+    assert_eq!(names, [&web[..], &["--log.level", "--log.format"]].concat());
     for (variable, flag) in flags {
         let value = another_value(variable.name);
         let by_variable = drafted(&[(variable.name, value)], &[]).replace(variable.name, flag.name);
