@@ -76,6 +76,7 @@ impl Exporter {
         let sending = live.map(|live| tokio::spawn(live.run(stopped)));
         tell_where(listener.local_addr()?);
         let clients: Vec<_> = accounts.iter().map(|account| Arc::clone(&account.client)).collect();
+        let samples = poller.samples.clone();
         let ended = tokio::select! {
             () = serve(server, listener, shutdown) => Ok(()),
             ended = poller.run(accounts) => ended.context("polling ended by a defect"),
@@ -85,6 +86,9 @@ impl Exporter {
             && timeout(SENDING_GRACE, sending).await.is_err()
         {
             debug!("a remote write is still under way; what is not settled is sent again");
+        }
+        if let Some(samples) = samples {
+            samples.close();
         }
         let settled = join_all(clients.iter().map(|client| client.source().settle()));
         if timeout(RENEWAL_GRACE, settled).await.is_err() {

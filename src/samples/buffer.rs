@@ -193,6 +193,15 @@ impl Samples {
         self.news.notify_one();
     }
 
+    /// Tries once more to write down what could not be, before all is forgotten.
+    pub fn close(&self) {
+        for kept in self.lock().values_mut() {
+            if let Some(journal) = &mut kept.journal {
+                journal.retry(&kept.record);
+            }
+        }
+    }
+
     /// Waits for news; those that came since the last wait count.
     pub async fn news(&self) {
         self.news.notified().await;

@@ -204,3 +204,28 @@ fn a_journal_that_is_gone_while_it_is_in_use_is_written_again() {
         assert!(!state.path().join(ASIDE).exists());
     }
 }
+
+#[test]
+fn what_could_not_be_written_is_written_at_the_next_look_or_at_the_stop() {
+    for at_the_stop in [false, true] {
+        let state = tempfile::tempdir().unwrap();
+        let directory = state.path().join("samples");
+        let samples = Samples::new(JournalIn::State(Some(state.path().to_owned())), SampleStats::new().unwrap());
+        samples.keep("anna", morning());
+        fs::remove_dir_all(&directory).unwrap();
+        fs::write(&directory, "no directory").unwrap();
+        let look = || {
+            let rows = run(&[("2026-11-22T05:00:00Z", 1.1), ("2026-11-22T05:01:00Z", 0.9)]);
+            samples.learn_dense("anna", kind("daily_activity").unwrap(), |take| take(rows), morning());
+        };
+        look();
+        fs::remove_file(&directory).unwrap();
+        if at_the_stop {
+            samples.close()
+        } else {
+            look()
+        }
+        drop(samples);
+        assert_eq!(count(&read(state.path(), morning()).1), 1, "at the stop: {at_the_stop}");
+    }
+}

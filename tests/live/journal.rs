@@ -19,7 +19,7 @@ use tokio::process::Command;
 
 use crate::{
     common::{Program, eventually, needs::own_disks_are_there},
-    receiving::Place,
+    receiving::{Place, receiver::Receiver},
 };
 
 /// Documents with days, and rows with times of their own.
@@ -248,6 +248,11 @@ struct OnADisk {
 impl OnADisk {
     /// With what there is in the state directory; full from the start, if it is to be.
     async fn start(place: &Place, is_full: bool) -> Self {
+        Self::start_with(place, is_full, None).await
+    }
+
+    /// The same, which sends to `receiver`.
+    async fn start_with(place: &Place, is_full: bool, receiver: Option<&Receiver>) -> Self {
         let state = place.path("state");
         fs::create_dir_all(&state).expect("a place to mount");
         let fill = if is_full { "head -c 9M /dev/zero > \"$0/filling\" 2>/dev/null;" } else { "" };
@@ -256,6 +261,7 @@ impl OnADisk {
              cp -r \"$0.kept/.\" \"$0/\"; {fill} exec \"$@\""
         );
         let mut command = behind(place, &["unshare", "-rm", "sh", "-c", &script, state.to_str().expect("UTF-8")]);
+        command.envs(receiver.map(|receiver| ("OURA_REMOTE_WRITE_URL", receiver.url())));
         let program = Program::start(command.env("OURA_POLL_INTERVAL", "1s").stdout(Stdio::null())).await;
         let process = Path::new("/proc").join(program.child.id().expect("it runs").to_string()).join("root");
         let seen = process.join(state.strip_prefix("/").expect("absolute"));
@@ -353,5 +359,36 @@ async fn on_a_full_disk_what_can_be_read_of_a_damaged_journal_counts_and_it_is_s
         let warned = warnings(&log);
         assert!(warned.len() == 1 && warned[0].contains("cannot be set aside"), "one warning: {log}");
         assert!(log.contains("alice.journal can be written again"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn on_a_full_disk_it_is_said_once_that_how_far_was_sent_cannot_be_written_and_once_that_it_can_be() {
+    const NAME: &str = "on_a_full_disk_it_is_said_once_that_how_far_was_sent_cannot_be_written_and_once_that_it_can_be";
+    if !own_disks_are_there(NAME) {
+        return;
+    }
+    let (place, hand) = place().await;
+    let receiver = Receiver::start().await;
+    let disk = OnADisk::start_with(&place, false, Some(&receiver)).await;
+    let sent = async |all: BTreeSet<String>| {
+        let sent = async || (receiver.kept().samples.len() >= all.len()).then_some(());
+        eventually("all is sent", sent).await;
+    };
+    sent(samples(&disk.program).await).await;
+    disk.fill();
+    for _ in 0..2 {
+        sent(disk.news(&hand).await).await;
+    }
+    disk.make_room();
+    sent(disk.news(&hand).await).await;
+    let progress = async || {
+        let mut files = fs::read_dir(disk.seen.join("progress")).expect("a directory").flatten();
+        files.find(|file| fs::read_to_string(file.path()).is_ok_and(|text| text.contains("alice")))
+    };
+    eventually("it is written", progress).await;
+    let (_, log) = disk.program.terminate().await;
+    for words in ["samples may be sent twice", "written down again how far it went"] {
+        assert_eq!(log.matches(words).count(), 1, "{words}: {log}");
     }
 }
