@@ -30,20 +30,27 @@ pub fn create(directory: &Path) -> io::Result<()> {
 /// # Errors
 /// Where one of the steps fails.
 pub fn replace(directory: &Path, name: &str, beside: &str, text: &[u8]) -> io::Result<()> {
-    replace_by(directory, name, beside, |file| file.write_all(text))
+    replace_by(directory, name, None, beside, |file| file.write_all(text))
 }
 
-/// The same, whose text `write` writes.
+/// The same, whose text `write` writes. The file before gets the name `aside`, if one is given, once the new text is safe.
 ///
 /// # Errors
 /// Likewise.
 pub fn replace_by(
     directory: &Path,
     name: &str,
+    aside: Option<&str>,
     beside: &str,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
     let file = written(directory, beside, write)?;
+    if let Some(aside) = aside {
+        match fs::rename(directory.join(name), directory.join(aside)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
     file.persist(directory.join(name))?;
     tolerated(directory, File::open(directory)?.sync_all())
 }

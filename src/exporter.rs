@@ -96,6 +96,7 @@ impl Exporter {
         let sending = live.map(|live| tokio::spawn(live.run(stopped)));
         tell_where(listener.local_addr()?, server.web.as_deref());
         let clients = accounts.clients();
+        let samples = poller.samples.clone();
         let ended = tokio::select! {
             () = serve(server, listener, shutdown) => Ok(()),
             ended = poller.run(accounts) => ended.context("polling ended by a defect"),
@@ -105,6 +106,9 @@ impl Exporter {
             && timeout(SENDING_GRACE, sending).await.is_err()
         {
             debug!("a remote write is still under way; what is not settled is sent again");
+        }
+        if let Some(samples) = samples {
+            samples.close();
         }
         let clients = clients.all();
         let settled = join_all(clients.iter().map(|client| client.source().settle()));

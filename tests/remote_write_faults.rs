@@ -6,15 +6,15 @@ mod receiving;
 
 use std::{io::Write as _, sync::Arc, time::Duration};
 
-use chrono::Utc;
-use common::{Program, eventually, samples::Samples};
+use chrono::{TimeDelta, Utc};
+use common::{Page, Program, eventually, samples::Samples};
 use oura_exporter::clock::Clock;
 use receiving::{
     Place,
     faults::{self, Row, in_the_midst, only},
     live,
     receiver::{Behaviour, Kept, Receiver, Rule, Trouble},
-    settled, surely_sent, undisturbed_live,
+    served, settled, surely_sent, undisturbed_live,
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 
@@ -104,6 +104,85 @@ async fn live_samples_wait_for_a_receiver_that_never_answers() {
     eventually("they are taken", taken).await;
     sending.abort();
     receiver.kept().assert_proper("hang");
+}
+
+/// What the page says while nothing is taken, from when the receiver has shown that it takes nothing.
+async fn while_away(program: &Program) -> Page {
+    eventually("it is seen to be away", async || {
+        let page = Page::parse(&program.get("/metrics").await?);
+        (page.get("oura_remote_write_up") == Some(0.0)).then_some(page)
+    })
+    .await
+}
+
+/// Somebody whose requests are small: a dozen samples for each day.
+async fn with_small_requests() -> Place {
+    let mut place = Place::of("alice", Clock::still_at(Utc::now())).await;
+    place.collections = "daily_readiness";
+    place
+}
+
+#[tokio::test]
+async fn a_receiver_that_refuses_everything_costs_nothing_however_small_the_requests() {
+    let place = with_small_requests().await;
+    let recent = (Utc::now() - TimeDelta::days(7)).timestamp_millis();
+    for (status, words, since) in
+        [(400, "unsupported path", 0), (422, "no such tenant", 0), (409, "", 0), (400, "from now on", recent)]
+    {
+        let rule = Rule::Samples(status, words, Arc::new(move |_, time| time >= since));
+        let receiver = Receiver::that(Behaviour { rules: vec![rule], ..Behaviour::default() }).await;
+        let program = Program::start(&mut live(&place, &format!("{status}-{since}"), &receiver)).await;
+        program.ready().await;
+        let page = while_away(&program).await;
+        let all = served(&program).await;
+        let refused = all.only(|_, time| time >= since).len();
+        assert!(refused > 60, "{status} {words}: {refused} of {}", all.len());
+        assert_eq!(page.get("oura_remote_write_refused_samples_total"), Some(0.0), "{status} {words}");
+        assert!(page.get("oura_remote_write_pending_samples") >= Some(refused as f64), "{status} {words}");
+        receiver.came(receiver.requests() + 20).await;
+        receiver.set(Behaviour::default());
+        let page = settled(&program).await;
+        receiver.kept().samples.assert_same(&all, words);
+        assert_eq!(page.get("oura_remote_write_refused_samples_total"), Some(0.0), "{status} {words}");
+        let (_, log) = program.terminate().await;
+        assert!(!log.contains(" lost") && log.matches("refuses every sample").count() == 1, "{log}");
+    }
+}
+
+#[tokio::test]
+async fn requests_that_a_receiver_refuses_whole_are_lost_if_it_takes_those_after_them_and_counted_once() {
+    let place = with_small_requests().await;
+    for days in [1, 3] {
+        let program = Program::start(&mut place.program(&format!("first-{days}"))).await;
+        program.ready().await;
+        let oldest = served(&program).await.quantile(0.0).div_euclid(86_400_000) + days;
+        program.terminate().await;
+        let rule = Rule::Samples(400, "wrong", Arc::new(move |_, time| time.div_euclid(86_400_000) < oldest));
+        let receiver = Receiver::that(Behaviour { rules: vec![rule], ..Behaviour::default() }).await;
+        let program = Program::start(&mut live(&place, &format!("days-{days}"), &receiver)).await;
+        let (page, all) = (settled(&program).await, served(&program).await);
+        let lost = all.only(|_, time| time.div_euclid(86_400_000) < oldest).len();
+        assert!(lost > 5 && lost < 50, "{lost}");
+        assert_eq!(page.get("oura_remote_write_refused_samples_total"), Some(lost as f64));
+        receiver.kept().samples.assert_same(&all.only(|_, time| time.div_euclid(86_400_000) >= oldest), "the others");
+        let (_, log) = program.terminate().await;
+        assert!(log.contains(&format!("{lost} samples are lost")) && !log.contains("--output"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn each_cause_of_an_outage_is_told_once() {
+    let place = with_small_requests().await;
+    let troubles = [Trouble::Status(503, None), Trouble::Status(401, None), Trouble::Cut, Trouble::Status(503, None)];
+    let troubles = (0..).zip(troubles).map(|(number, trouble)| (number..number + 1, trouble)).collect();
+    let receiver = Receiver::that(Behaviour { troubles, ..Behaviour::default() }).await;
+    let program = Program::start(&mut live(&place, "outages", &receiver)).await;
+    receiver.came(5).await;
+    settled(&program).await;
+    let (_, log) = program.terminate().await;
+    let told: Vec<_> = log.lines().filter(|line| line.contains("remote write: ")).collect();
+    assert_eq!(told.len(), 4, "{log}");
+    assert!(told[0].contains("503") && told[1].contains("401") && told[3].contains("takes samples again"), "{log}");
 }
 
 /// Live sending in this process, where a receiver need not be waited for as long.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     observation::DateRange,
-    remote_write::{Delivered, Receiver, batches},
+    remote_write::{Delivered, Doubt, Receiver, Refusal, Undelivered, batches},
     samples::Lines,
 };
 
@@ -24,6 +24,9 @@ pub(super) struct Sending {
     receiver: Receiver,
     checkpoint: Checkpoint,
     delivered: Delivered,
+    doubt: Doubt,
+    /// What was refused since the place was kept.
+    since: Delivered,
     persistence: Persistence,
     now: DateTime<Utc>,
 }
@@ -46,7 +49,8 @@ impl Sending {
             let month = place.first.format("%Y-%m");
             info!("a run before this one was cut off in {month}; going on there (--restart begins at the first day)");
         }
-        Ok(Self { receiver, checkpoint, delivered: Delivered::default(), persistence, now })
+        let (delivered, since) = (Delivered::default(), Delivered::default());
+        Ok(Self { receiver, checkpoint, delivered, doubt: Doubt::default(), since, persistence, now })
     }
 
     pub(super) fn is_past(&self, days: DateRange) -> bool {
@@ -62,11 +66,9 @@ impl Sending {
         let sent = self.checkpoint.place().filter(|place| place.first == first).and_then(|place| place.before);
         let before = self.delivered.taken;
         for slice in batches(lines, sent.unwrap_or(i64::MIN / 4), i64::MAX / 4, self.now.timestamp_millis()) {
-            let delivered = self.receiver.deliver(slice.batch, self.persistence.waits()).await?;
-            for refusal in delivered.refused.keys().filter(|refusal| !self.delivered.refused.contains_key(refusal)) {
-                warn!("samples of {first} are refused: {}; going on with the others", refusal.words());
-            }
-            self.delivered.add(&delivered);
+            let mut delivered = self.receiver.deliver(slice.batch, self.persistence.waits(), &mut self.doubt).await?;
+            self.delivered.taken += std::mem::take(&mut delivered.taken);
+            self.since.add(&delivered);
             self.advance(Place { first, before: Some(slice.until) })?;
         }
         if let Some(next) = days.last.succ_opt() {
@@ -78,6 +80,14 @@ impl Sending {
     /// Takes note of the place, unless samples before it were refused that a receiver set up otherwise would take: then
     /// the same command sends them again.
     fn advance(&mut self, place: Place) -> anyhow::Result<()> {
+        if self.doubt.is_there() {
+            return Ok(());
+        }
+        let since = std::mem::take(&mut self.since);
+        for refusal in since.refused.keys().filter(|refusal| !self.delivered.refused.contains_key(refusal)) {
+            warn!("samples of {} are refused: {}; going on with the others", place.first, words(*refusal));
+        }
+        self.delivered.add(&since);
         let may_be_taken = self.delivered.refused.keys().any(|refusal| refusal.depends_on_window());
         if may_be_taken { Ok(()) } else { self.checkpoint.advance(place) }
     }
@@ -87,14 +97,27 @@ impl Sending {
     /// # Errors
     /// Where samples were refused.
     pub(super) fn conclude(&mut self) -> anyhow::Result<()> {
+        if self.doubt.is_there() && self.delivered.taken == 0 {
+            bail!(Undelivered::refuses_all());
+        }
+        self.delivered.add(&std::mem::take(&mut self.since));
+        if self.doubt.is_there() {
+            *self.delivered.refused.entry(Refusal::Other).or_default() += self.doubt.count();
+        }
         info!("the receiver took {} samples", self.delivered.taken);
         for (refusal, count) in &self.delivered.refused {
-            warn!("it refused {count}: {}", refusal.words());
+            warn!("it refused {count}: {}", words(*refusal));
         }
         let refused = self.delivered.refused();
         ensure!(refused == 0, "{refused} samples were refused; all others were taken");
         self.checkpoint.clear()
     }
+}
+
+/// Why samples are refused, with what to do about it.
+fn words(refusal: Refusal) -> String {
+    let other_way = if refusal == Refusal::TooOld { ", or use --output" } else { "" };
+    format!("{}{other_way}", refusal.words())
 }
 
 /// Whether the receiver can take history from `first` on: Prometheus takes years through files only, and nobody keeps

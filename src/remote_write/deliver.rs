@@ -19,6 +19,23 @@ const MOST_SINGLE: usize = 1_000;
 /// So many samples refused for a cause of their own, and none taken, are a receiver that takes nothing at all.
 const MOST_HOPELESS: u64 = 50;
 
+/// The samples that a receiver has refused for a cause of its own since it last took anything, over all requests of a
+/// sender: as long as it takes nothing, it may be the receiver that is wrong, and they are not lost.
+#[derive(Debug, Default)]
+pub(crate) struct Doubt(Vec<Batch>);
+
+impl Doubt {
+    /// Whether there is any.
+    pub(crate) const fn is_there(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// How many samples there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.iter().map(count).sum()
+    }
+}
+
 /// What became of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Delivered {
@@ -45,6 +62,11 @@ pub(crate) enum Undelivered {
 }
 
 impl Undelivered {
+    /// The receiver refuses whatever it is sent.
+    pub(crate) fn refuses_all() -> Self {
+        Self::Denied("the receiver refuses every sample".to_owned())
+    }
+
     /// The wait that the receiver asked for.
     pub(crate) fn asked_wait(&self) -> Option<Duration> {
         if let Self::Away { asked, .. } = self { *asked } else { None }
@@ -68,6 +90,7 @@ impl Delivered {
 
 impl Receiver {
     /// Delivers `batch`; what fails in passing is sent again after each of `waits`, or after the wait that is asked for.
+    /// What may have been refused wrongly is in `doubt`, until something is taken.
     ///
     /// # Errors
     /// Where the receiver stays away for longer than all waits, or takes nothing at all.
@@ -75,10 +98,15 @@ impl Receiver {
         &self,
         batch: Batch,
         mut waits: impl Iterator<Item = Duration> + Send,
+        doubt: &mut Doubt,
     ) -> Result<Delivered, Undelivered> {
+        let waits = &mut waits;
         let mut delivery =
-            Delivery { receiver: self, waits: &mut waits, delivered: Delivered::default(), left_out_singly: 0 };
+            Delivery { receiver: self, waits, doubt, delivered: Delivered::default(), left_out_singly: 0 };
         delivery.part(batch).await?;
+        if delivery.delivered.taken > 0 {
+            delivery.doubtful_again().await?;
+        }
         Ok(delivery.delivered)
     }
 }
@@ -86,6 +114,7 @@ impl Receiver {
 struct Delivery<'a> {
     receiver: &'a Receiver,
     waits: &'a mut (dyn Iterator<Item = Duration> + Send),
+    doubt: &'a mut Doubt,
     delivered: Delivered,
     /// How many samples were found out of order one by one.
     left_out_singly: usize,
@@ -160,9 +189,9 @@ impl Delivery<'_> {
             self.part(older).await?;
             self.part(newer).await?;
         } else {
-            self.refuse(refusal, count(&batch));
+            self.refuse_one(refusal, batch);
             if self.is_hopeless() {
-                return Err(Undelivered::Denied("the receiver refuses every sample".to_owned()));
+                return Err(Undelivered::refuses_all());
             }
         }
         Ok(())
@@ -172,10 +201,29 @@ impl Delivery<'_> {
         *self.delivered.refused.entry(refusal).or_default() += count;
     }
 
+    /// Of a receiver that has taken nothing of the request, a cause of its own may be its own fault.
+    fn refuse_one(&mut self, refusal: Refusal, batch: Batch) {
+        if refusal == Refusal::Other && self.delivered.taken == 0 {
+            self.doubt.0.push(batch);
+        } else {
+            self.refuse(refusal, count(&batch));
+        }
+    }
+
+    /// Sends again what was in doubt: of a receiver that takes others, it is the samples that are wrong.
+    async fn doubtful_again(&mut self) -> Result<(), Undelivered> {
+        for batch in std::mem::take(&mut self.doubt.0) {
+            match self.post(&batch).await? {
+                None => self.delivered.taken += count(&batch),
+                Some(split) => self.refuse(split.refusal(), count(&batch)),
+            }
+        }
+        Ok(())
+    }
+
     /// Whether nothing is taken, for no cause that has to do with the samples: then it is not they that are wrong.
     fn is_hopeless(&self) -> bool {
-        let others = self.delivered.refused.get(&Refusal::Other).copied().unwrap_or(0);
-        self.delivered.taken == 0 && others >= MOST_HOPELESS
+        self.delivered.taken == 0 && self.doubt.count() >= MOST_HOPELESS
     }
 
     /// Sends until there is an answer that counts; none: it was taken.

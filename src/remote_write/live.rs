@@ -1,6 +1,6 @@
 //! Live remote write: what the record learns is sent on at once, each sample at its own time and once.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use prometheus::{
     IntCounter, IntGauge, IntGaugeVec, Opts,
@@ -9,11 +9,11 @@ use prometheus::{
 };
 use tokio::{
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
-use super::{Receiver, Undelivered, batches, deliver::LONGEST_ASKED, sent_log::SentLog};
+use super::{Doubt, Receiver, Refusal, Undelivered, batches, deliver::LONGEST_ASKED, said::Said, sent_log::SentLog};
 use crate::{
     clock::Clock,
     samples::{self, Lines, Samples, Target, Telling, lines},
@@ -132,7 +132,15 @@ impl Live {
             error!("{problem:#}; live remote write begins again and may send what was sent before");
             SentLog::open(None).expect("nothing is read")
         });
-        Sending { live: self, sent, wait: SHORTEST_WAIT, is_away: false }
+        Sending {
+            live: self,
+            sent,
+            wait: SHORTEST_WAIT,
+            is_away: false,
+            doubt: Doubt::default(),
+            refused: BTreeMap::new(),
+            said: Said::default(),
+        }
     }
 }
 
@@ -141,6 +149,10 @@ struct Sending {
     sent: SentLog,
     wait: Duration,
     is_away: bool,
+    doubt: Doubt,
+    /// What was refused since it was kept how far it went: where that is sent again, it may be refused again.
+    refused: BTreeMap<Refusal, u64>,
+    said: Said,
 }
 
 /// Tellings that are sent together.
@@ -173,13 +185,28 @@ impl Sending {
                 if let Err(problem) = self.send(lines(&portion.tellings)).await {
                     return Some(self.went_away(&problem));
                 }
-                if let Err(problem) = self.sent.advance(&account, &portion.journal, portion.next()) {
-                    warn!("{problem:#}; after a restart, samples may be sent twice");
-                }
+                self.sent.advance(&account, &portion.journal, portion.next());
+                self.keep();
                 self.tell_pending();
             }
         }
+        if self.doubt.is_there() && !*stop.borrow() {
+            return Some(self.went_away(&Undelivered::refuses_all()));
+        }
+        self.keep();
         None
+    }
+
+    /// Takes note of how far it went, and of what is lost for good, unless it may be the receiver that is wrong.
+    fn keep(&mut self) {
+        if !self.doubt.is_there() {
+            for (refusal, count) in std::mem::take(&mut self.refused) {
+                self.live.stats.refused.inc_by(count);
+                self.said.lost(refusal, count);
+            }
+            self.said.kept(&self.sent.keep());
+        }
+        self.said.tell_lost(Instant::now());
     }
 
     /// What of an account was learnt first and is not sent; none if all is.
@@ -196,14 +223,13 @@ impl Sending {
         let lines: Lines = lines.iter().map(|(series, points)| (scraped(series), points.clone())).collect();
         let now = self.live.clock.now().timestamp_millis();
         for slice in batches(&lines, i64::MIN / 4, i64::MAX / 4, now) {
-            let delivered = self.live.receiver.deliver(slice.batch, std::iter::empty()).await?;
+            let delivered = self.live.receiver.deliver(slice.batch, std::iter::empty(), &mut self.doubt).await?;
             if delivered.taken > 0 {
                 self.came_back();
             }
             self.live.stats.taken.inc_by(delivered.taken);
-            self.live.stats.refused.inc_by(delivered.refused());
-            for (refusal, count) in &delivered.refused {
-                warn!("remote write: {count} samples are lost: {}", refusal.words());
+            for (refusal, count) in delivered.refused {
+                *self.refused.entry(refusal).or_default() += count;
             }
         }
         Ok(())
@@ -213,7 +239,7 @@ impl Sending {
         let samples = &self.live.samples;
         let of = |account: &String| {
             let journal = samples.journal(account)?;
-            Some(samples.count_since(account, &journal, self.sent.next(account, &journal)))
+            Some(samples.count_since(account, &journal, self.sent.kept(account, &journal)))
         };
         let count: usize = samples.accounts().iter().filter_map(of).sum();
         self.live.stats.pending.set(i64::try_from(count).unwrap_or(i64::MAX));
@@ -231,9 +257,13 @@ impl Sending {
 
     fn went_away(&mut self, problem: &Undelivered) -> Duration {
         self.live.stats.up.with_label_values::<&str>(&[]).set(0);
-        if !std::mem::replace(&mut self.is_away, true) {
-            warn!("remote write: {problem}; samples are kept for twenty days and sent when it takes them");
-        }
+        let is_new = !std::mem::replace(&mut self.is_away, true);
+        self.said.away(is_new, &problem.to_string(), Instant::now());
+        // Whatever is not kept is sent again, and refused again if it is to be.
+        self.sent.go_back();
+        self.refused.clear();
+        self.doubt = Doubt::default();
+        self.tell_pending();
         let wait = problem.asked_wait().map_or(self.wait, |asked| asked.max(self.wait)).min(LONGEST_ASKED);
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
         wait

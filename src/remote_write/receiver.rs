@@ -77,9 +77,7 @@ impl Refusal {
     /// In words, with what to do about it.
     pub(crate) const fn words(self) -> &'static str {
         match self {
-            Self::TooOld => {
-                "too old for the receiver; in Prometheus, raise storage.tsdb.out_of_order_time_window, or use --output"
-            }
+            Self::TooOld => "too old for the receiver; in Prometheus, raise storage.tsdb.out_of_order_time_window",
             Self::OutOfOrder => {
                 "older than the newest of their series; in Prometheus, set storage.tsdb.out_of_order_time_window"
             }

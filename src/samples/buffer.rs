@@ -33,6 +33,9 @@ const PAGE_AGE: TimeDelta = TimeDelta::minutes(5);
 /// How many bytes are gzipped at a time.
 const AT_A_TIME: usize = 16 * 1024;
 
+/// What is said of a record without a journal.
+const IN_MEMORY: &str = "what was told is kept in memory only, and told again after a restart";
+
 /// Where journals are.
 #[derive(Clone, Debug)]
 pub enum JournalIn {
@@ -45,7 +48,7 @@ pub enum JournalIn {
 /// The records of all accounts.
 pub struct Samples {
     journals: JournalIn,
-    /// Whether it was told that there is a record without a journal.
+    /// Whether it was told that there is no state directory.
     is_told: AtomicBool,
     records: Mutex<BTreeMap<String, Kept>>,
     /// A number that changes with every telling.
@@ -77,6 +80,11 @@ impl Kept {
     fn in_memory(account: &str, now: DateTime<Utc>) -> Self {
         Self { record: Record::new(account, now), journal: None, id: journal::new_id(), is_told_full: false }
     }
+
+    /// Where to begin for whoever has read all numbers below `from`: numbers that there never were are another record's.
+    fn unsent(&self, from: u64) -> u64 {
+        if from > self.record.numbers().end { 0 } else { from }
+    }
 }
 
 impl Samples {
@@ -94,7 +102,7 @@ impl Samples {
     }
 
     /// Keeps the record of `account` from now on, with what its journal knows; one that cannot be written down is kept in
-    /// memory, and that is said once.
+    /// memory, and that is said.
     pub fn keep(&self, account: &str, now: DateTime<Utc>) {
         let mut records = self.lock();
         if !records.contains_key(account) {
@@ -108,21 +116,18 @@ impl Samples {
 
     fn opened(&self, account: &str, now: DateTime<Utc>) -> Kept {
         let JournalIn::State(state) = &self.journals else { return Kept::in_memory(account, now) };
-        let opened = match state {
-            Some(state) => Journal::open(state, account, now).map_err(|error| format!("{}: {error}", state.display())),
-            None => Err("there is no state directory".to_owned()),
+        let Some(state) = state else {
+            if !self.is_told.swap(true, Ordering::Relaxed) {
+                warn!("{IN_MEMORY}: there is no state directory; set OURA_STATE_DIR to one that can be written");
+            }
+            return Kept::in_memory(account, now);
         };
-        match opened {
+        match Journal::open(state, account, now) {
             Ok((journal, record)) => {
                 Kept { id: journal.id().to_owned(), record, journal: Some(journal), is_told_full: false }
             }
-            Err(failure) => {
-                if !self.is_told.swap(true, Ordering::Relaxed) {
-                    warn!(
-                        "what was told of each document is kept in memory only ({failure}); set OURA_STATE_DIR to a directory \
-                         that can be written, or samples are told again after each restart"
-                    );
-                }
+            Err(unusable) => {
+                warn!(account, "{IN_MEMORY}: {unusable}; {}, and start again", unusable.advice());
                 Kept::in_memory(account, now)
             }
         }
@@ -174,6 +179,9 @@ impl Samples {
         // What Oura has taken back is a revision, and nothing to be told.
         self.stats.note(account, collection, &kept.record);
         if told.is_empty() {
+            if let Some(journal) = &mut kept.journal {
+                journal.retry(&kept.record);
+            }
             return;
         }
         kept.record.forget(now);
@@ -183,6 +191,15 @@ impl Samples {
         self.version.fetch_add(1, Ordering::Relaxed);
         drop(records);
         self.news.notify_one();
+    }
+
+    /// Tries once more to write down what could not be, before all is forgotten.
+    pub fn close(&self) {
+        for kept in self.lock().values_mut() {
+            if let Some(journal) = &mut kept.journal {
+                journal.retry(&kept.record);
+            }
+        }
     }
 
     /// Waits for news; those that came since the last wait count.
@@ -215,7 +232,7 @@ impl Samples {
     pub fn count_since(&self, account: &str, journal: &str, from: u64) -> usize {
         let records = self.lock();
         let kept = records.get(account).filter(|kept| kept.id == journal);
-        kept.map_or(0, |kept| kept.record.count_since(from))
+        kept.map_or(0, |kept| kept.record.count_since(kept.unsent(from)))
     }
 
     /// What was learnt of `account` from the telling with the number `from` of that journal on, oldest first, as long as it
@@ -223,7 +240,7 @@ impl Samples {
     pub fn since(&self, account: &str, journal: &str, from: u64, most: usize) -> Vec<Telling> {
         let records = self.lock();
         let kept = records.get(account).filter(|kept| kept.id == journal);
-        kept.map_or(vec![], |kept| kept.record.tellings_since(from, most))
+        kept.map_or(vec![], |kept| kept.record.tellings_since(kept.unsent(from), most))
     }
 
     /// The page of what was learnt within `window` before `now`: as it is, or gzipped.

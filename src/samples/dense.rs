@@ -159,6 +159,46 @@ impl Dense {
     }
 }
 
+/// Dense samples that are to be told.
+#[derive(Default)]
+pub(super) struct News {
+    pub(super) new: BTreeMap<Arc<Series>, BTreeMap<i64, f64>>,
+    /// How many more can be remembered.
+    pub(super) room: usize,
+    pub(super) is_full: bool,
+    /// Whether one of them was told before, with another value.
+    pub(super) is_revised: bool,
+}
+
+impl News {
+    /// Adds the sample of a series' second, unless it was told: those are `known`.
+    pub(super) fn add(&mut self, series: &Arc<Series>, known: &Dense, second: i64, value: f64) {
+        let last = known.last_within(series, second);
+        let Some(place) = place_after(last, second, value) else { return };
+        if self.room == 0 {
+            self.is_full = true;
+            return;
+        }
+        self.room -= 1;
+        self.is_revised |= last.is_some();
+        self.new.entry(Arc::clone(series)).or_default().insert(place, value);
+    }
+}
+
+/// Where a dense sample of a second is told of which this was the last; none if that says the same.
+pub(super) fn place_after(last: Option<(i64, f64)>, second: i64, value: f64) -> Option<i64> {
+    match last {
+        Some((_, last)) if last == value => None,
+        Some((place, _)) => Some(place + 1),
+        None => Some(second),
+    }
+}
+
+/// Points in milliseconds by their second: of several of one second, the last counts.
+pub(super) fn by_second(points: impl IntoIterator<Item = (i64, f64)>) -> BTreeMap<i64, f64> {
+    points.into_iter().map(|(time, value)| (time.div_euclid(SECOND) * SECOND, value)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

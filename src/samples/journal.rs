@@ -2,23 +2,22 @@
 //! keeps one, and backfills another one beside it.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, BufRead, BufReader, BufWriter, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    io::{self, BufReader, BufWriter, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use chrono::{DateTime, NaiveDate, Utc};
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, Utc};
+use rustix::fs::OFlags;
 use tracing::{info, warn};
 
-use super::{Place, Record, Series, SeriesPoints, Telling, known_label, known_metric, record::REMEMBERED};
-use crate::{catalogue::ACCOUNT_LABEL, documents, durable, observation::LabelValue};
+use super::{
+    Record, Telling,
+    journal_text::{self, Recalled, recalled},
+};
+use crate::durable;
 
-/// The version of the file that this build writes; it reads no other one.
-const VERSION: u32 = 1;
 /// The directory below that of the tokens.
 pub(super) const DIRECTORY: &str = "samples";
 /// Only the owner reads it.
@@ -30,45 +29,11 @@ pub(super) const OF_BACKFILLS: &str = "backfill";
 pub(super) const SET_ASIDE: &str = "damaged";
 /// A file is written anew when it is this many times as long as it need be.
 const SLACK: u64 = 2;
-/// The times of which a document can tell: the years 2010 to 2099.
-const MILLISECONDS: std::ops::Range<i64> = 1_262_304_000_000..4_102_444_800_000;
 /// No journal is longer, in bytes: a usual one has a tenth of it.
 const LARGEST: u64 = 64 << 20;
+const TOO_LARGE: &str = "is larger than 64 MB: what was told is told again";
 /// And at least so long, in bytes.
 const SMALL: u64 = 256 * 1024;
-/// So many samples are in memory at a time when it is.
-const AT_A_TIME: usize = 1_000;
-
-/// The first line.
-#[derive(Deserialize, Serialize)]
-struct Header {
-    version: u32,
-    /// Tells this journal from one that was set aside, for whoever notes how far they have read.
-    id: String,
-    born: DateTime<Utc>,
-}
-
-/// Every other line.
-#[derive(Deserialize, Serialize)]
-pub(super) struct Line {
-    number: u64,
-    learnt: DateTime<Utc>,
-    collection: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    day: Option<NaiveDate>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    start: Option<DateTime<Utc>>,
-    pub(super) told: Vec<LineSeries>,
-}
-
-/// The points of a series: the first time in milliseconds since 1970, then how much later each next one is.
-#[derive(Deserialize, Serialize)]
-pub(super) struct LineSeries {
-    name: String,
-    pub(super) labels: BTreeMap<String, String>,
-    times: Vec<i64>,
-    values: Vec<f64>,
-}
 
 /// Forgets what was told of `account`: removes its journals below the `state` directory, and what was set aside of them.
 /// Names are compared whole: another account's may begin with this one's.
@@ -108,26 +73,57 @@ pub(super) fn new_id() -> String {
     format!("{:016x}", fastrand::u64(..))
 }
 
+/// Why there can be no journal.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {cause}", path.display())]
+pub(super) struct Unusable {
+    path: PathBuf,
+    cause: io::Error,
+}
+
+impl Unusable {
+    fn of(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        |cause| Self { path, cause }
+    }
+
+    /// What to do about it.
+    pub(super) fn advice(&self) -> &'static str {
+        match self.cause.kind() {
+            io::ErrorKind::WouldBlock => "end that process, or give this one an OURA_STATE_DIR of its own",
+            io::ErrorKind::IsADirectory
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::InvalidInput => "move away what is there",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room",
+            _ => "let the exporter's user read and write it, or set OURA_STATE_DIR to a directory that can be written",
+        }
+    }
+}
+
 /// Where the record is written down.
 #[derive(Debug)]
 pub(super) struct Journal {
     directory: PathBuf,
     name: String,
     id: String,
+    born: DateTime<Utc>,
     file: File,
     length: u64,
     /// How long it was when it was last as short as could be.
     compact: u64,
+    /// Whether what is there cannot be used as it is, and is set aside when it can be written anew.
+    is_damaged: bool,
     is_failing: bool,
 }
 
 impl Journal {
     /// Opens the exporter's journal of `account` below the `state` directory, and recalls from it what was told. One that
-    /// cannot be used is set aside, with a warning.
+    /// cannot be used is set aside, with a warning; what can be read of it counts.
     ///
     /// # Errors
     /// Where there can be none: the directory cannot be written, or another process has it.
-    pub(super) fn open(state: &Path, account: &str, now: DateTime<Utc>) -> io::Result<(Self, Record)> {
+    pub(super) fn open(state: &Path, account: &str, now: DateTime<Utc>) -> Result<(Self, Record), Unusable> {
         Self::open_named(state, OF_THE_EXPORTER, account, now)
     }
 
@@ -135,55 +131,70 @@ impl Journal {
     ///
     /// # Errors
     /// Likewise.
-    pub(super) fn open_of_backfills(state: &Path, account: &str, now: DateTime<Utc>) -> io::Result<(Self, Record)> {
+    pub(super) fn open_of_backfills(
+        state: &Path,
+        account: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(Self, Record), Unusable> {
         Self::open_named(state, OF_BACKFILLS, account, now)
     }
 
-    fn open_named(state: &Path, ending: &str, account: &str, now: DateTime<Utc>) -> io::Result<(Self, Record)> {
+    fn open_named(state: &Path, ending: &str, account: &str, now: DateTime<Utc>) -> Result<(Self, Record), Unusable> {
         let directory = state.join(DIRECTORY);
-        durable::create(&directory)?;
+        durable::create(&directory).map_err(Unusable::of(&directory))?;
         let name = format!("{account}.{ending}");
         let path = directory.join(&name);
         let was_there = fs::symlink_metadata(&path).is_ok();
-        let mut file = opened(&path)?;
-        let aside = directory.join(format!("{name}.{SET_ASIDE}"));
-        if file.metadata()?.len() > LARGEST {
-            warn!(
-                account,
-                "{} is larger than {} MB, and set aside as {}",
-                path.display(),
-                LARGEST >> 20,
-                aside.display()
-            );
-            fs::rename(&path, &aside)?;
-            file = opened(&path)?;
-        }
-        file.seek(SeekFrom::Start(0))?;
-        let Recalled { header, mut record, damage } = recalled(BufReader::new(&file), account, now)?;
+        let file = opened(&path).map_err(Unusable::of(&path))?;
+        let told = told_by(&file, account, now).map_err(Unusable::of(&path))?;
+        let Recalled { id, born, mut record, damage } = told;
         record.number_from(now);
-        let damage = damage.or((was_there && header.is_none()).then_some("is empty: what was told is told again"));
-        let is_new = header.is_none();
-        let id = header.map_or_else(new_id, |header| header.id);
-        let length = file.metadata()?.len();
-        let mut journal = Self { directory, name, id, file, length, compact: length, is_failing: false };
-        if let Some(damage) = damage {
-            fs::copy(&path, &aside)?;
-            warn!(account, "{} {damage}; it is set aside as {}", path.display(), aside.display());
-        }
+        let is_new = id.is_none();
+        let damage = damage.or((was_there && is_new).then_some("is empty: what was told is told again"));
+        let length = file.metadata().map_err(Unusable::of(&path))?.len();
+        let id = id.unwrap_or_else(new_id);
+        let (compact, is_damaged, is_failing) = (length, damage.is_some(), false);
+        let mut journal = Self { directory, name, id, born, file, length, compact, is_damaged, is_failing };
         // One that is whole is of use as it is, on a full disk too.
-        let written = if is_new || damage.is_some() { journal.rewrite(&record) } else { Ok(()) };
-        if written.is_err() && !was_there {
-            // An empty one would look like one that was lost.
-            let _left = fs::remove_file(&path);
+        if is_new {
+            journal.begin(account, damage, &record);
         }
-        written.map(|()| (journal, record))
+        // All that can be read was kept, so that a wrong clock costs nothing.
+        record.forget(now);
+        Ok((journal, record))
+    }
+
+    /// Writes it anew, after what could not be used is set aside; where that fails, it is tried again later.
+    fn begin(&mut self, account: &str, damage: Option<&str>, record: &Record) {
+        let written = self.rewrite(record);
+        self.is_failing = written.is_err();
+        let (path, aside) = (self.path(), self.directory.join(self.aside()));
+        match (damage, written) {
+            (None, Ok(())) => {}
+            (Some(damage), Ok(())) => {
+                warn!(account, "{} {damage}; it is set aside as {}", path.display(), aside.display());
+            }
+            (Some(damage), Err(error)) => warn!(
+                account,
+                "{} {damage}; it cannot be set aside as {} and written anew yet: {error}; make room or set OURA_STATE_DIR",
+                path.display(),
+                aside.display()
+            ),
+            (None, Err(error)) => {
+                // An empty one would look like one that was lost.
+                let _left = fs::remove_file(&path);
+                self.warn_of(&error);
+            }
+        }
     }
 
     /// What the exporter has told of `account`, as far as it can be read now; it may be writing a line at this moment.
     pub(super) fn glance(state: &Path, account: &str, now: DateTime<Utc>) -> Record {
         let path = state.join(DIRECTORY).join(format!("{account}.{OF_THE_EXPORTER}"));
-        let recalled = File::open(path).and_then(|file| recalled(BufReader::new(file), account, now));
-        recalled.map_or_else(|_| Record::new(account, now), |recalled| recalled.record)
+        let told = opened_by(OpenOptions::new().read(true), &path).and_then(|file| told_by(&file, account, now));
+        let mut record = told.map_or_else(|_| Record::new(account, now), |told| told.record);
+        record.forget(now);
+        record
     }
 
     /// Tells this journal from others.
@@ -193,54 +204,77 @@ impl Journal {
 
     /// Adds lines; what cannot be written is told once, and known until the process ends.
     pub(super) fn add(&mut self, tellings: &[Telling], record: &Record) {
+        let is_gone = !self.is_failing && !self.is_there();
         // What could not be written before is in the record.
-        let written = if self.is_failing { self.rewrite(record) } else { self.append(tellings) };
-        if written.is_err() {
-            // Half a line would make the next one unreadable.
-            let _cut = self.file.set_len(self.length);
-        }
+        let written = if self.is_failing || is_gone { self.rewrite(record) } else { self.append(tellings) };
         let written = written.and_then(|()| {
             let is_long = self.length > SMALL && self.length > SLACK * self.compact;
             if is_long { self.rewrite(record) } else { Ok(()) }
         });
         match &written {
             Ok(()) if self.is_failing => info!("{} can be written again", self.path().display()),
-            Err(error) if !self.is_failing => warn!(
-                "cannot write {}: {error}; after a restart samples may be told again; make room or set OURA_STATE_DIR",
-                self.path().display()
-            ),
+            Ok(()) if is_gone => {
+                warn!("{} was removed or replaced while it was in use; it is written again", self.path().display());
+            }
+            Err(error) if !self.is_failing => self.warn_of(error),
             _ => {}
         }
         self.is_failing = written.is_err();
+    }
+
+    /// Tries again to write what could not be written.
+    pub(super) fn retry(&mut self, record: &Record) {
+        if self.is_failing {
+            self.add(&[], record);
+        }
+    }
+
+    fn warn_of(&self, error: &io::Error) {
+        warn!(
+            "cannot write {}: {error}; after a restart samples may be told again; make room or set OURA_STATE_DIR",
+            self.path().display()
+        );
     }
 
     fn path(&self) -> PathBuf {
         self.directory.join(&self.name)
     }
 
+    /// What it is called when it is set aside.
+    fn aside(&self) -> String {
+        format!("{}.{SET_ASIDE}", self.name)
+    }
+
+    /// Whether the file in its place is the one that is written to.
+    fn is_there(&self) -> bool {
+        let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let in_place = fs::metadata(self.path()).map(identity);
+        let own = self.file.metadata().map(identity);
+        in_place.is_ok_and(|in_place| own.is_ok_and(|own| own == in_place))
+    }
+
     fn append(&mut self, tellings: &[Telling]) -> io::Result<()> {
         let mut text = Vec::new();
-        tellings.iter().try_for_each(|telling| write_line(&mut text, telling))?;
-        self.file.write_all(&text)?;
+        tellings.iter().try_for_each(|telling| journal_text::write_line(&mut text, telling))?;
+        if let Err(error) = self.file.write_all(&text) {
+            // Half a line would make the next one unreadable.
+            let _cut = self.file.set_len(self.length);
+            return Err(error);
+        }
         self.length += text.len() as u64;
         Ok(())
     }
 
     /// Writes it anew, with what the record remembers.
     fn rewrite(&mut self, record: &Record) -> io::Result<()> {
-        let header = Header { version: VERSION, id: self.id.clone(), born: record.born() };
-        durable::replace_by(&self.directory, &self.name, &beside(&self.name), |file| {
+        durable::create(&self.directory)?;
+        let aside = self.is_damaged.then(|| self.aside());
+        durable::replace_by(&self.directory, &self.name, aside.as_deref(), &beside(&self.name), |file| {
             let mut out = BufWriter::new(file);
-            serde_json::to_writer(&mut out, &header)?;
-            out.write_all(b"\n")?;
-            let mut next = 0;
-            loop {
-                let some = record.tellings_since(next, AT_A_TIME);
-                let Some(last) = some.last() else { return out.flush() };
-                next = last.number + 1;
-                some.iter().try_for_each(|telling| write_line(&mut out, telling))?;
-            }
+            journal_text::write(&mut out, &self.id, self.born, record)?;
+            out.flush()
         })?;
+        self.is_damaged = false;
         self.file = opened(&self.path())?;
         self.length = self.file.metadata()?.len();
         self.compact = self.length;
@@ -248,12 +282,17 @@ impl Journal {
     }
 }
 
+/// What a file tells; nothing, if it is too large to be a journal.
+fn told_by(file: &File, account: &str, now: DateTime<Utc>) -> io::Result<Recalled> {
+    if file.metadata()?.len() > LARGEST {
+        return Ok(Recalled::nothing(account, now, Some(TOO_LARGE)));
+    }
+    recalled(BufReader::new(file), account, now)
+}
+
 /// The file, held against other processes as long as it is open.
 pub(super) fn opened(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().create(true).read(true).append(true).mode(FILE_MODE).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is no file", path.display())));
-    }
+    let file = opened_by(OpenOptions::new().create(true).read(true).append(true).mode(FILE_MODE), path)?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(io::Error::new(io::ErrorKind::WouldBlock, "another process has it")),
         // A file system without locks has no other process to hold it against that would know.
@@ -261,99 +300,9 @@ pub(super) fn opened(path: &Path) -> io::Result<File> {
     }
 }
 
-/// What a file tells.
-struct Recalled {
-    header: Option<Header>,
-    record: Record,
-    /// What is wrong with it, if not all of it could be used.
-    damage: Option<&'static str>,
-}
-
-/// Recalls what a file tells, line by line.
-///
-/// # Errors
-/// Where it cannot be read.
-fn recalled(mut file: impl BufRead, account: &str, now: DateTime<Utc>) -> io::Result<Recalled> {
-    let nothing = |damage| Recalled { header: None, record: Record::new(account, now), damage };
-    let mut text = Vec::new();
-    if file.read_until(b'\n', &mut text)? == 0 {
-        return Ok(nothing(None));
-    }
-    let header = serde_json::from_slice::<Header>(&text).ok();
-    let Some(header) = header.filter(|header| header.version == VERSION) else {
-        return Ok(nothing(Some("is damaged, or another version wrote it: what was told is told again")));
-    };
-    let mut record = Record::new(account, header.born.min(now));
-    let mut is_whole = true;
-    loop {
-        text.clear();
-        if file.read_until(b'\n', &mut text)? == 0 {
-            break;
-        }
-        let line = serde_json::from_slice::<Line>(&text).ok().filter(|_| text.ends_with(b"\n"));
-        let is_next = |telling: &Telling| telling.number >= record.numbers().end;
-        match line.and_then(telling).filter(|telling| is_sound(telling, account, now) && is_next(telling)) {
-            Some(telling) => record.recall(&telling),
-            None => is_whole = false,
-        }
-    }
-    record.forget(now);
-    let damage = "is cut short or damaged in part: some of what was told is told again";
-    Ok(Recalled { header: Some(header), record, damage: (!is_whole).then_some(damage) })
-}
-
-fn write_line(out: &mut impl io::Write, telling: &Telling) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &line(telling))?;
-    out.write_all(b"\n")
-}
-
-/// Whether an exporter of `account` can have told it: the clock may have been set back since, but no further than what is
-/// remembered.
-fn is_sound(telling: &Telling, account: &str, now: DateTime<Utc>) -> bool {
-    let own = (ACCOUNT_LABEL, LabelValue::from(account.to_owned()));
-    let can_be_told = |(series, points): &SeriesPoints| {
-        series.labels.contains(&own) && points.iter().all(|(time, _)| MILLISECONDS.contains(time))
-    };
-    let is_in_time = telling.learnt <= now + REMEMBERED && MILLISECONDS.end.unsigned_abs() > telling.number;
-    is_in_time && telling.told.iter().all(can_be_told)
-}
-
-fn line(telling: &Telling) -> Line {
-    let (day, start) = match telling.place {
-        Some(Place::Day(day)) => (Some(day), None),
-        Some(Place::Event(start)) => (None, Some(start)),
-        None => (None, None),
-    };
-    let told = telling.told.iter().map(|(series, points)| {
-        let before = [0].into_iter().chain(points.iter().map(|(time, _)| *time));
-        let labels = series.labels.iter().map(|(name, value)| ((*name).to_owned(), value.to_string()));
-        LineSeries {
-            name: series.name.to_owned(),
-            labels: labels.collect(),
-            times: points.iter().zip(before).map(|((time, _), before)| time - before).collect(),
-            values: points.iter().map(|(_, value)| *value).collect(),
-        }
-    });
-    let (number, learnt, collection) = (telling.number, telling.learnt, telling.collection.to_owned());
-    Line { number, learnt, collection, day, start, told: told.collect() }
-}
-
-/// What a line tells; none if it is damaged or of a collection that there is no more.
-fn telling(line: Line) -> Option<Telling> {
-    let collection = documents::kind(&line.collection)?.name;
-    let place = line.day.map(Place::Day).or(line.start.map(Place::Event));
-    let told = line.told.into_iter().map(points).collect::<Option<Vec<_>>>()?;
-    Some(Telling { number: line.number, learnt: line.learnt, collection, place, told })
-}
-
-fn points(line: LineSeries) -> Option<SeriesPoints> {
-    let labels = line.labels.into_iter().map(|(name, value)| Some((known_label(&name)?, value.into())));
-    let series = Series { name: known_metric(&line.name)?, labels: labels.collect::<Option<_>>()? };
-    let add = |sum: &mut i64, step: i64| {
-        *sum = sum.checked_add(step)?;
-        Some(*sum)
-    };
-    let times: Vec<_> = line.times.iter().copied().scan(0, add).collect();
-    let fits = times.len() == line.times.len() && times.len() == line.values.len();
-    fits.then(|| (Arc::new(series), times.into_iter().zip(line.values).collect()))
+/// The file. What is no file, a named pipe say, is neither waited for nor taken.
+fn opened_by(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let file = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    let is_file = file.metadata()?.is_file();
+    is_file.then_some(file).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is no file"))
 }

@@ -1,13 +1,18 @@
 //! The record: what every document says, at its own time, revisions too.
 //!
 //! `record` decides for one account what is told and when, by what was told before, of which `dense` keeps the most in
-//! little memory; `place` says where in time a sample stands; `journal` keeps what was told over restarts. `buffer` holds
-//! the records of all accounts and gives `/metrics/samples`: what was learnt in the last hours. `series` is what a sample belongs to, `openmetrics` the text of it, `look` what the landing page draws of it. The same tellings go out by remote write, and the
+//! little memory; `place` says where in time a sample stands; `journal` keeps what was told over restarts, as
+//! `journal_text`, and `rename` gives it another name. `buffer` holds the records of all accounts and gives
+//! `/metrics/samples`: what was learnt in the last hours. `series` is what a sample belongs to, `openmetrics` the text of it,
+//! `look` what the landing page draws of it. The same tellings go out by remote write, and the
 //! backfill makes its samples by the same places, after what `told` knows to stand there.
 
 mod buffer;
 mod dense;
 mod journal;
+#[cfg(test)]
+mod journal_tests;
+mod journal_text;
 mod look;
 mod openmetrics;
 mod place;

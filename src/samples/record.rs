@@ -8,7 +8,10 @@ use std::{
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use super::{Place, Series, SeriesPoints, dense::Dense};
+use super::{
+    Place, Series, SeriesPoints,
+    dense::{Dense, News, by_second},
+};
 use crate::{
     documents::DayFacts,
     metric::UNKNOWN,
@@ -27,6 +30,10 @@ pub const LEAST_BETWEEN: TimeDelta = TimeDelta::minutes(15);
 const GONE_AFTER: TimeDelta = TimeDelta::minutes(10);
 /// The milliseconds of a second.
 const SECOND: i64 = 1_000;
+/// No telling has so high a number, which is far beyond what any clock shows.
+pub(super) const HIGHEST_NUMBER: u64 = 1 << 50;
+/// Numbers that are as high as this leave too little room above.
+const HIGH_NUMBER: u64 = HIGHEST_NUMBER / 2;
 /// How many dense samples are remembered of an account: a usual one has half as many in twenty days. More are not told.
 pub const MOST_DENSE: usize = 250_000;
 
@@ -103,46 +110,6 @@ pub struct Record {
     revised: BTreeMap<&'static str, DateTime<Utc>>,
     lags: BTreeMap<&'static str, (i64, f64)>,
     is_full: bool,
-}
-
-/// Dense samples that are to be told.
-#[derive(Default)]
-struct News {
-    new: BTreeMap<Arc<Series>, BTreeMap<i64, f64>>,
-    /// How many more can be remembered.
-    room: usize,
-    is_full: bool,
-    /// Whether one of them was told before, with another value.
-    is_revised: bool,
-}
-
-impl News {
-    /// Adds the sample of a series' second, unless it was told: those are `known`.
-    fn add(&mut self, series: &Arc<Series>, known: &Dense, second: i64, value: f64) {
-        let last = known.last_within(series, second);
-        let Some(place) = place_after(last, second, value) else { return };
-        if self.room == 0 {
-            self.is_full = true;
-            return;
-        }
-        self.room -= 1;
-        self.is_revised |= last.is_some();
-        self.new.entry(Arc::clone(series)).or_default().insert(place, value);
-    }
-}
-
-/// Where a dense sample of a second is told of which this was the last; none if that says the same.
-pub(super) fn place_after(last: Option<(i64, f64)>, second: i64, value: f64) -> Option<i64> {
-    match last {
-        Some((_, last)) if last == value => None,
-        Some((place, _)) => Some(place + 1),
-        None => Some(second),
-    }
-}
-
-/// Points in milliseconds by their second: of several of one second, the last counts.
-pub(super) fn by_second(points: impl IntoIterator<Item = (i64, f64)>) -> BTreeMap<i64, f64> {
-    points.into_iter().map(|(time, value)| (time.div_euclid(SECOND) * SECOND, value)).collect()
 }
 
 /// Values of one document, by series.
@@ -228,7 +195,19 @@ impl Record {
 
     /// Numbers tellings from `now` on by the clock, so that none gets the number of one that was lost with its line.
     pub(super) fn number_from(&mut self, now: DateTime<Utc>) {
-        self.next = self.next.max(now.timestamp_millis().unsigned_abs());
+        let by_the_clock = u64::try_from(now.timestamp_millis()).unwrap_or_default();
+        self.next = self.next.max(by_the_clock.min(HIGH_NUMBER - 1));
+    }
+
+    /// Numbers all that is remembered anew if its numbers leave too little room above; whether they did.
+    pub(super) fn renumber(&mut self) -> bool {
+        let is_too_high = self.next >= HIGH_NUMBER;
+        if is_too_high {
+            let tellings = self.tellings(self.numbers());
+            *self = Self::new(&self.account, self.born);
+            tellings.into_iter().zip(0..).for_each(|(telling, number)| self.recall(&Telling { number, ..telling }));
+        }
+        is_too_high
     }
 
     /// How far back dense samples are told.
@@ -461,7 +440,11 @@ impl Record {
     pub(super) fn forget(&mut self, now: DateTime<Utc>) -> bool {
         let oldest = now - REMEMBERED;
         let before = self.entries.len();
-        while self.entries.front().is_some_and(|entry| entry.learnt < oldest) {
+        // What was learnt by a clock that was ahead is older than what came after it.
+        let is_old = |entries: &VecDeque<Entry>| {
+            entries.iter().find(|entry| entry.learnt <= now).is_some_and(|entry| entry.learnt < oldest)
+        };
+        while is_old(&self.entries) {
             self.entries.pop_front();
         }
         self.documents.retain(|(_, place), _| place.begin() >= oldest.timestamp_millis());

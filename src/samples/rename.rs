@@ -6,7 +6,10 @@ use std::{
     path::Path,
 };
 
-use super::journal::{DIRECTORY, Line, OF_BACKFILLS, OF_THE_EXPORTER, SET_ASIDE, beside, opened};
+use super::{
+    journal::{DIRECTORY, OF_BACKFILLS, OF_THE_EXPORTER, SET_ASIDE, beside, opened},
+    journal_text::Line,
+};
 use crate::{catalogue::ACCOUNT_LABEL, durable};
 
 /// Moves the journals of account `from` below the `state` directory to account `to`, and what was set aside of them.
@@ -32,7 +35,7 @@ pub fn rename_journals(state: &Path, from: &str, to: &str) -> io::Result<()> {
     }
     for (ending, file) in there.iter().zip(&held) {
         let name = format!("{to}.{ending}");
-        durable::replace_by(&directory, &name, &beside(&name), |new| {
+        durable::replace_by(&directory, &name, &beside(&name), None, |new| {
             let mut out = BufWriter::new(new);
             let mut lines = BufReader::new(file);
             let mut line = Vec::new();

@@ -8,8 +8,9 @@ use tracing::warn;
 
 use super::{
     Lines, Place, Record, Series, SeriesPoints,
+    dense::{by_second, place_after},
     journal::Journal,
-    record::{REMEMBERED, Values, by_second, ended, place_after},
+    record::{REMEMBERED, Values, ended},
 };
 use crate::observation::DateRange;
 
@@ -44,10 +45,10 @@ impl Told {
         told.by_the_exporter = Journal::glance(state, account, now);
         match Journal::open_of_backfills(state, account, now) {
             Ok((journal, record)) => (told.journal, told.by_backfills) = (Some(journal), record),
-            Err(error) => warn!(
+            Err(unusable) => warn!(
                 account,
-                "cannot note in {} what is told: {error}; another backfill of these days may not correct what changes",
-                state.display()
+                "cannot note what is told: {unusable}; another backfill of these days may not correct what changes; {}",
+                unusable.advice()
             ),
         }
         told

@@ -110,15 +110,19 @@ async fn a_collection_without_its_scope_is_left_out_and_told_and_the_others_are_
 #[tokio::test]
 async fn what_is_wrong_with_a_receiver_is_told_at_once_and_the_next_run_sends_all() {
     let mut place = Place::new().await;
-    place.collections = "daily_readiness,sleep";
-    let days = days_ago(9, 7);
-    let all = place.undisturbed(days, &[]).await;
     let everything: Which = Arc::new(|_, _| true);
+    let refusing = |status, words| Rule::Samples(status, words, Arc::clone(&everything));
+    // The second has a request of two dozen samples for each day.
+    let (dense, small) = (("daily_readiness,sleep", days_ago(9, 7)), ("daily_readiness,daily_sleep", days_ago(85, 7)));
     let rules = [
-        (Rule::Samples(400, "unsupported path", everything), "refuses every sample; check the URL"),
-        (Rule::Authorization("Bearer other".to_owned()), "OURA_REMOTE_WRITE_BEARER_TOKEN"),
+        (dense, refusing(400, "unsupported path"), "refuses every sample; check the URL"),
+        (small, refusing(400, "unsupported path"), "refuses every sample; check the URL"),
+        (small, refusing(422, ""), "refuses every sample; check the URL"),
+        (dense, Rule::Authorization("Bearer other".to_owned()), "OURA_REMOTE_WRITE_BEARER_TOKEN"),
     ];
-    for (number, (rule, words)) in rules.into_iter().enumerate() {
+    for (number, ((collections, days), rule, words)) in rules.into_iter().enumerate() {
+        place.collections = collections;
+        let all = place.undisturbed(days, &[]).await;
         let receiver = Receiver::that(Behaviour { rules: vec![rule], ..Behaviour::default() }).await;
         let (state, url) = (number.to_string(), receiver.url());
         let said = place.ended(&mut place.backfill(&state, days, &["--remote-write", &url])).await;

@@ -19,7 +19,7 @@ use tokio::process::Command;
 
 use crate::{
     common::{Program, eventually, needs::own_disks_are_there},
-    receiving::Place,
+    receiving::{Place, receiver::Receiver},
 };
 
 /// Documents with days, and rows with times of their own.
@@ -167,7 +167,7 @@ fn behind(place: &Place, words: &[&str]) -> Command {
 }
 
 /// What cannot be a journal is told once, however often it is asked, and the page goes on from memory.
-async fn goes_on_from_memory(place: &Place, hand: &ManualClock, mut command: Command, words: &str) {
+async fn goes_on_from_memory(place: &Place, hand: &ManualClock, mut command: Command, words: &str, advice: &str) {
     let program = Program::start(command.env("OURA_POLL_INTERVAL", "1s")).await;
     let first = samples(&program).await;
     assert!(first.len() > 1_000, "{words}: {} samples", first.len());
@@ -180,7 +180,7 @@ async fn goes_on_from_memory(place: &Place, hand: &ManualClock, mut command: Com
     let (_, log) = program.terminate().await;
     let warned = warnings(&log);
     assert!(warned.len() == 1 && warned[0].contains("kept in memory only"), "{words}, one warning: {log}");
-    assert!(warned[0].contains(words) && warned[0].contains("OURA_STATE_DIR"), "{words}: {log}");
+    assert!(warned[0].contains(words) && warned[0].contains(advice), "{words}, and {advice}: {log}");
 }
 
 /// Waits until everything was asked for three times more.
@@ -200,7 +200,7 @@ async fn a_journal_that_may_not_be_read_stays_as_it_is() {
     run(&mut place.program("state")).await;
     let before = fs::read(journal(&place)).expect("a journal");
     let command = if forbid(&journal(&place)) { behind(&place, &["unshare", "-r"]) } else { place.program("state") };
-    goes_on_from_memory(&place, &hand, command, "Permission denied").await;
+    goes_on_from_memory(&place, &hand, command, "alice.journal: Permission denied", "read and write it").await;
     if geteuid().is_root() {
         assert_eq!(fs::read(journal(&place)).expect("a journal"), before);
     }
@@ -210,11 +210,11 @@ async fn a_journal_that_may_not_be_read_stays_as_it_is() {
 async fn a_directory_in_its_place_or_a_file_in_that_of_its_directory_stays_as_it_is() {
     let (place, hand) = place().await;
     fs::create_dir_all(journal(&place)).expect("a directory");
-    goes_on_from_memory(&place, &hand, place.program("state"), "Is a directory").await;
+    goes_on_from_memory(&place, &hand, place.program("state"), "alice.journal: Is a directory", "move away").await;
     assert!(journal(&place).is_dir());
     fs::remove_dir_all(place.path("state/samples")).expect("it is there");
     fs::write(place.path("state/samples"), "not a directory").expect("a file");
-    goes_on_from_memory(&place, &hand, place.program("state"), "exists").await;
+    goes_on_from_memory(&place, &hand, place.program("state"), "state/samples: File exists", "move away").await;
 }
 
 #[tokio::test]
@@ -222,7 +222,7 @@ async fn without_a_state_directory_it_says_so_once() {
     let (place, hand) = place().await;
     let mut command = place.program("state");
     command.env_remove("OURA_STATE_DIR");
-    goes_on_from_memory(&place, &hand, command, "there is no state directory").await;
+    goes_on_from_memory(&place, &hand, command, "there is no state directory", "OURA_STATE_DIR").await;
 }
 
 #[tokio::test]
@@ -231,7 +231,8 @@ async fn what_another_process_has_is_left_to_it() {
     let first = Program::start(&mut place.program("state")).await;
     let told = samples(&first).await;
     let before = fs::read(journal(&place)).expect("a journal");
-    goes_on_from_memory(&place, &hand, place.program("state"), "another process has it").await;
+    let words = "alice.journal: another process has it";
+    goes_on_from_memory(&place, &hand, place.program("state"), words, "end that process").await;
     assert_eq!(fs::read(journal(&place)).expect("a journal"), before);
     assert_eq!(samples(&first).await, told);
     let (_, log) = first.terminate().await;
@@ -247,6 +248,11 @@ struct OnADisk {
 impl OnADisk {
     /// With what there is in the state directory; full from the start, if it is to be.
     async fn start(place: &Place, is_full: bool) -> Self {
+        Self::start_with(place, is_full, None).await
+    }
+
+    /// The same, which sends to `receiver`.
+    async fn start_with(place: &Place, is_full: bool, receiver: Option<&Receiver>) -> Self {
         let state = place.path("state");
         fs::create_dir_all(&state).expect("a place to mount");
         let fill = if is_full { "head -c 9M /dev/zero > \"$0/filling\" 2>/dev/null;" } else { "" };
@@ -255,6 +261,7 @@ impl OnADisk {
              cp -r \"$0.kept/.\" \"$0/\"; {fill} exec \"$@\""
         );
         let mut command = behind(place, &["unshare", "-rm", "sh", "-c", &script, state.to_str().expect("UTF-8")]);
+        command.envs(receiver.map(|receiver| ("OURA_REMOTE_WRITE_URL", receiver.url())));
         let program = Program::start(command.env("OURA_POLL_INTERVAL", "1s").stdout(Stdio::null())).await;
         let process = Path::new("/proc").join(program.child.id().expect("it runs").to_string()).join("root");
         let seen = process.join(state.strip_prefix("/").expect("absolute"));
@@ -293,6 +300,10 @@ async fn on_a_disk_that_fills_up_and_is_emptied_again_nothing_is_forgotten() {
     asked_again(&place).await;
     assert_eq!(samples(&disk.program).await, full, "nothing is told twice");
     disk.make_room();
+    // Without anything new.
+    let lines = || fs::read_to_string(disk.seen.join("samples/alice.journal")).expect("a journal").lines().count();
+    let before = lines();
+    eventually("it is written", async || (lines() > before).then_some(())).await;
     let all = disk.news(&hand).await;
     assert!(full.is_subset(&all));
     let kept = fs::read(disk.seen.join("samples/alice.journal")).expect("a journal");
@@ -319,4 +330,65 @@ async fn on_a_disk_that_is_full_from_the_start_a_journal_that_is_there_is_read()
     let (_, log) = disk.program.terminate().await;
     let warned = warnings(&log);
     assert!(warned.len() == 1 && warned[0].contains("No space left"), "one warning: {log}");
+}
+
+#[tokio::test]
+async fn on_a_full_disk_what_can_be_read_of_a_damaged_journal_counts_and_it_is_set_aside_when_there_is_room() {
+    const NAME: &str =
+        "on_a_full_disk_what_can_be_read_of_a_damaged_journal_counts_and_it_is_set_aside_when_there_is_room";
+    if !own_disks_are_there(NAME) {
+        return;
+    }
+    let (place, _hand) = place().await;
+    let (first, _) = run(&mut place.program("state")).await;
+    let good = fs::read(journal(&place)).expect("a journal");
+    for older in [None, Some("an older one, whole")] {
+        let spoilt = [&good[..], b"{\"number\":1}\n"].concat();
+        fs::create_dir_all(place.path("state/samples")).expect("a directory");
+        fs::write(journal(&place), &spoilt).expect("it is written");
+        if let Some(older) = older {
+            fs::write(journal(&place).with_extension("journal.damaged"), older).expect("it is written");
+        }
+        let disk = OnADisk::start(&place, true).await;
+        assert_eq!(samples(&disk.program).await, first, "nothing is told anew");
+        let aside = || fs::read(disk.seen.join("samples/alice.journal.damaged")).ok();
+        assert_eq!(aside(), older.map(|older| older.as_bytes().to_owned()), "nothing but the older one");
+        disk.make_room();
+        eventually("it is set aside", async || aside().filter(|aside| *aside == spoilt)).await;
+        let (_, log) = disk.program.terminate().await;
+        let warned = warnings(&log);
+        assert!(warned.len() == 1 && warned[0].contains("cannot be set aside"), "one warning: {log}");
+        assert!(log.contains("alice.journal can be written again"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn on_a_full_disk_it_is_said_once_that_how_far_was_sent_cannot_be_written_and_once_that_it_can_be() {
+    const NAME: &str = "on_a_full_disk_it_is_said_once_that_how_far_was_sent_cannot_be_written_and_once_that_it_can_be";
+    if !own_disks_are_there(NAME) {
+        return;
+    }
+    let (place, hand) = place().await;
+    let receiver = Receiver::start().await;
+    let disk = OnADisk::start_with(&place, false, Some(&receiver)).await;
+    let sent = async |all: BTreeSet<String>| {
+        let sent = async || (receiver.kept().samples.len() >= all.len()).then_some(());
+        eventually("all is sent", sent).await;
+    };
+    sent(samples(&disk.program).await).await;
+    disk.fill();
+    for _ in 0..2 {
+        sent(disk.news(&hand).await).await;
+    }
+    disk.make_room();
+    sent(disk.news(&hand).await).await;
+    let progress = async || {
+        let mut files = fs::read_dir(disk.seen.join("progress")).expect("a directory").flatten();
+        files.find(|file| fs::read_to_string(file.path()).is_ok_and(|text| text.contains("alice")))
+    };
+    eventually("it is written", progress).await;
+    let (_, log) = disk.program.terminate().await;
+    for words in ["samples may be sent twice", "written down again how far it went"] {
+        assert_eq!(log.matches(words).count(), 1, "{words}: {log}");
+    }
 }
