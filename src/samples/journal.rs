@@ -157,7 +157,7 @@ impl Journal {
         let mut journal = Self { directory, name, id, born, file, length, compact, is_damaged, is_failing };
         // One that is whole is of use as it is, on a full disk too.
         if is_new {
-            journal.begin(account, damage, &record);
+            journal.begin(account, damage, &record).map_err(Unusable::of(&path))?;
         }
         // All that can be read was kept, so that a wrong clock costs nothing.
         record.forget(now);
@@ -165,7 +165,10 @@ impl Journal {
     }
 
     /// Writes it anew, after what could not be used is set aside; where that fails, it is tried again later.
-    fn begin(&mut self, account: &str, damage: Option<&str>, record: &Record) {
+    ///
+    /// # Errors
+    /// Where there was none, and none can be written.
+    fn begin(&mut self, account: &str, damage: Option<&str>, record: &Record) -> io::Result<()> {
         let written = self.rewrite(record);
         self.is_failing = written.is_err();
         let (path, aside) = (self.path(), self.directory.join(self.aside()));
@@ -183,9 +186,10 @@ impl Journal {
             (None, Err(error)) => {
                 // An empty one would look like one that was lost.
                 let _left = fs::remove_file(&path);
-                self.warn_of(&error);
+                return Err(error);
             }
         }
+        Ok(())
     }
 
     /// What the exporter has told of `account`, as far as it can be read now; it may be writing a line at this moment.
@@ -231,7 +235,8 @@ impl Journal {
 
     fn warn_of(&self, error: &io::Error) {
         warn!(
-            "cannot write {}: {error}; after a restart samples may be told again; make room or set OURA_STATE_DIR",
+            "cannot write {}: {error}; until it can be, what is told is kept in memory only, and told again after a \
+             restart; make room or set OURA_STATE_DIR",
             self.path().display()
         );
     }
