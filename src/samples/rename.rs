@@ -35,7 +35,7 @@ pub fn rename_journals(state: &Path, from: &str, to: &str) -> io::Result<()> {
     }
     for (ending, file) in there.iter().zip(&held) {
         let name = format!("{to}.{ending}");
-        durable::replace_by(&directory, &name, &beside(&name), None, |new| {
+        durable::replace_by(&directory, &name, None, &beside(&name), |new| {
             let mut out = BufWriter::new(new);
             let mut lines = BufReader::new(file);
             let mut line = Vec::new();
