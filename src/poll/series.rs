@@ -1,9 +1,6 @@
 //! The rows of a time series that are kept between polls, so that a poll asks only for what is new.
 
-use std::{
-    collections::BTreeMap,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
@@ -25,26 +22,22 @@ const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// Rows by their time.
 #[derive(Debug)]
 pub(super) struct Series {
-    rows: BTreeMap<Stamp, Box<RawValue>>,
+    /// By time and source: what two sources say of one second are two rows.
+    rows: BTreeMap<(DateTime<Utc>, Option<String>), Box<RawValue>>,
     timeless: Vec<Box<RawValue>>,
     whole: DateTime<Utc>,
 }
 
-/// What tells rows apart: their time, and a digest of their source, as what two sources say of one second are two rows.
-type Stamp = (DateTime<Utc>, u64);
-
 #[derive(Deserialize)]
-struct Stamped<'a> {
+struct Stamp<'a> {
     timestamp: Time,
     #[serde(borrow, default)]
     source: Option<&'a RawValue>,
 }
 
-fn stamp(row: &RawValue) -> Option<Stamp> {
-    let Stamped { timestamp, source } = serde_json::from_str(row.get()).ok()?;
-    let mut hasher = DefaultHasher::new();
-    source.map(RawValue::get).hash(&mut hasher);
-    Some((timestamp.to_utc(), hasher.finish()))
+fn stamp(row: &RawValue) -> Option<(DateTime<Utc>, Option<String>)> {
+    let Stamp { timestamp, source } = serde_json::from_str(row.get()).ok()?;
+    Some((timestamp.to_utc(), source.map(|source| source.get().to_owned())))
 }
 
 /// When a row was taken, if it says so, and of a year in which it can have been.
@@ -74,7 +67,7 @@ impl Series {
     pub(super) fn begin_anew(&mut self, start: Option<DateTime<Utc>>, now: DateTime<Utc>) {
         self.whole = now;
         match start {
-            Some(start) => drop(self.rows.split_off(&(start, 0))),
+            Some(start) => drop(self.rows.split_off(&(start, None))),
             None => self.rows.clear(),
         }
     }
@@ -94,7 +87,7 @@ impl Series {
     pub(super) fn add(&mut self, rows: Vec<Box<RawValue>>, now: DateTime<Utc>) {
         self.timeless.clear();
         if let Some(newest) = self.newest() {
-            self.rows = self.rows.split_off(&(newest - KEPT, 0));
+            self.rows = self.rows.split_off(&(newest - KEPT, None));
         }
         for row in rows {
             match stamp(&row) {
