@@ -2,16 +2,18 @@
 
 mod common;
 
-use std::fs;
+use std::{
+    io::{self, Write as _},
+    time::Instant,
+};
 
 use common::{
     Program,
     browser::Browser,
-    door::{Visitor, at_the_redirect},
+    door::{Visitor, at_the_redirect, behind_nginx},
     eventually,
-    needs::{browser_is_there, there_is},
+    needs::{axe, browser_is_there, there_are},
     scene::{Scene, consent, mode},
-    servers::file,
 };
 use oura_exporter::simulator::Portal;
 use serde_json::json;
@@ -96,38 +98,38 @@ async fn assert_accessible(browser: &Browser, axe: Option<&str>) {
     }
 }
 
-#[tokio::test]
-async fn two_people_sign_in_on_the_page_and_one_signs_out() {
-    let name = "two_people_sign_in_on_the_page_and_one_signs_out";
-    let axe = fs::read_to_string(file("tests/web/node_modules/axe-core/axe.min.js")).ok();
-    there_is(axe.is_some(), "axe-core", "npm ci --prefix tests/web", name);
-    if !browser_is_there(name) {
-        return;
-    }
-    let scene = Scene::of(Portal::New).await.with_free_redirect();
-    let (exporter, visitor) = at_the_redirect(&scene, "127.0.0.1").await;
+/// Consents as `person`, and waits until the page has said what may be read and the exporter shows it; says how long that took.
+async fn signs_in(browser: &Browser, exporter: &Program, (account, person): (&str, &str), axe: &str) {
+    fill(browser, "account", account, "sign-in").await;
+    browser.press(person, "allow").await;
+    let consented = Instant::now();
+    let title = format!("Signed in as {account}");
+    let text = async || browser.evaluate("document.body.innerText").await.as_str().map(str::to_owned);
+    let read = async || text().await.filter(|text| text.starts_with(&title) && text.contains("may be read"));
+    eventually(&title, read).await;
+    let series = format!("oura_up{{account=\"{account}\"}} 1");
+    let up = async || exporter.get("/metrics").await.filter(|page| page.contains(&series));
+    eventually(&series, up).await;
+    let words = format!("{account} is on the page {:.1} s after consent\n", consented.elapsed().as_secs_f64());
+    let _printed = io::stderr().write_all(words.as_bytes());
+    let address = browser.evaluate("location.href").await;
+    let address = address.as_str().expect("an address");
+    assert!(!address.contains("code=") && !address.contains("state="), "{address}");
+    assert_accessible(browser, Some(axe)).await;
+}
+
+/// Two people sign in at an exporter that nobody has signed in to, and one signs out.
+async fn two_come_and_one_goes(scene: &Scene, exporter: &Program, visitor: &Visitor, axe: &str) {
     let browser = Browser::open(&visitor.home).await;
     there(&browser, "account").await;
-    assert_accessible(&browser, axe.as_deref()).await;
-    for (account, person) in [("anna", "alice"), ("ben", "bob")] {
+    assert_accessible(&browser, Some(axe)).await;
+    for people in [("anna", "alice"), ("ben", "bob")] {
         go(&browser, visitor.home.join("sign-in").expect("an address").as_str()).await;
-        fill(&browser, "account", account, "sign-in").await;
-        browser.press(person, "allow").await;
-        let title = format!("Signed in as {account}");
-        let text = async || browser.evaluate("document.body.innerText").await.as_str().map(str::to_owned);
-        let read = async || text().await.filter(|text| text.starts_with(&title) && text.contains("may be read"));
-        eventually(&title, read).await;
-        let address = browser.evaluate("location.href").await;
-        let address = address.as_str().expect("an address");
-        assert!(!address.contains("code=") && !address.contains("state="), "{address}");
-        assert_accessible(&browser, axe.as_deref()).await;
-        let series = format!("oura_up{{account=\"{account}\"}} 1");
-        let up = async || exporter.get("/metrics").await.filter(|page| page.contains(&series));
-        eventually(&series, up).await;
+        signs_in(&browser, exporter, people, axe).await;
     }
     go(&browser, visitor.home.join("sign-in").expect("an address").as_str()).await;
     there(&browser, "sign-out-ben").await;
-    assert_accessible(&browser, axe.as_deref()).await;
+    assert_accessible(&browser, Some(axe)).await;
     browser.evaluate("document.getElementById('sign-out-ben').click(); 1").await;
     let gone = async || exporter.get("/metrics").await.filter(|page| !page.contains("\"ben\""));
     assert!(eventually("ben is gone", gone).await.contains("oura_up{account=\"anna\"} 1"));
@@ -138,6 +140,24 @@ async fn two_people_sign_in_on_the_page_and_one_signs_out() {
         browser.complaints().await.into_iter().filter(|words| !words.contains(&simulator)).collect();
     assert_eq!(complaints, Vec::<String>::new(), "of the exporter's own pages");
     browser.close().await;
+}
+
+#[tokio::test]
+async fn two_people_sign_in_on_the_page_and_one_signs_out() {
+    const NAME: &str = "two_people_sign_in_on_the_page_and_one_signs_out";
+    let Some(axe) = axe(NAME).filter(|_| browser_is_there(NAME)) else { return };
+    let scene = Scene::of(Portal::New).await.with_free_redirect();
+    let (exporter, visitor) = at_the_redirect(&scene, "127.0.0.1").await;
+    two_come_and_one_goes(&scene, &exporter, &visitor, &axe).await;
+}
+
+#[tokio::test]
+async fn behind_a_proxy_below_a_path_two_people_sign_in_and_one_signs_out() {
+    const NAME: &str = "behind_a_proxy_below_a_path_two_people_sign_in_and_one_signs_out";
+    let Some(axe) = axe(NAME).filter(|_| browser_is_there(NAME) && there_are(&["nginx"], NAME)) else { return };
+    let mut scene = Scene::of(Portal::New).await.with_free_redirect();
+    let (exporter, visitor, _nginx) = behind_nginx(&mut scene).await;
+    two_come_and_one_goes(&scene, &exporter, &visitor, &axe).await;
 }
 
 #[tokio::test]

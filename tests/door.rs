@@ -2,15 +2,12 @@
 
 mod common;
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use common::{
     Page, Program,
-    door::{Visitor, at_the_redirect},
+    door::{Visitor, at_the_redirect, behind_nginx},
     eventually, moment,
     needs::there_are,
     scene::{Scene, consent, consent_to_all_but, mode},
@@ -294,41 +291,13 @@ async fn the_command_hands_over_to_an_exporter_that_runs_where_the_browser_comes
     until_up(&exporter, "ben").await;
 }
 
-/// The configuration of an nginx that serves `to` below `/oura/` of `port`.
-fn nginx(directory: &Path, port: u16, to: &str) -> PathBuf {
-    let place = directory.display();
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|name| format!("{name}_temp_path {place}/{name}; "))
-        .collect();
-    let text = format!(
-        "daemon off; master_process off; pid {place}/pid; error_log stderr; events {{}}\n\
-         http {{ access_log off; {temporary}\n\
-         server {{ listen 127.0.0.1:{port}; location /oura/ {{ proxy_pass http://{to}/; }} }} }}\n"
-    );
-    let path = directory.join("nginx.conf");
-    std::fs::write(&path, text).expect("it is written");
-    path
-}
-
 #[tokio::test]
 async fn behind_a_proxy_below_a_path_people_sign_in_and_out_as_well() {
     if !there_are(&["nginx"], "behind_a_proxy_below_a_path_people_sign_in_and_out_as_well") {
         return;
     }
     let mut scene = Scene::of(Portal::New).await.with_free_redirect();
-    let port = scene.redirect.as_deref().and_then(|uri| uri.parse::<reqwest::Url>().ok()?.port()).expect("a port");
-    let uri = format!("http://localhost:{port}/oura/callback");
-    scene.simulator.authorizations().register_redirect(&uri);
-    scene.redirect = Some(uri);
-    let exporter = Program::start(scene.program().env("OURA_POLL_INTERVAL", "36h")).await;
-    let directory = tempfile::tempdir().expect("a directory");
-    let mut command = tokio::process::Command::new("nginx");
-    command.arg("-c").arg(nginx(directory.path(), port, &exporter.address)).arg("-p").arg(directory.path());
-    let _nginx = command.kill_on_drop(true).spawn().expect("nginx starts");
-    let visitor = Visitor::of(&format!("http://localhost:{port}/oura/"));
-    let up = async || reqwest::get(visitor.home.clone()).await.ok().filter(|answer| answer.status() == 200);
-    eventually("nginx is up", up).await;
+    let (exporter, visitor, _nginx) = behind_nginx(&mut scene).await;
     sign_in(&visitor, "anna", "alice").await;
     until_up(&exporter, "anna").await;
     let shown = visitor.post("sign-out", &[("account", "anna")]).await;

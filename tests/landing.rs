@@ -10,8 +10,9 @@ use common::{
     Exporter, NOON, Plan,
     browser::Browser,
     day, eventually,
-    needs::{browser_is_there, there_are, there_is},
-    servers::{file, free_address, start, text},
+    needs::{axe, browser_is_there, there_are},
+    proxy::Nginx,
+    servers::free_address,
     simulator_at,
     truth::{day_of, documents, is_night, local},
 };
@@ -25,13 +26,6 @@ const SCHEMES: [&str; 2] = ["light", "dark"];
 /// What axe-core finds, as one line a finding.
 const AXE: &str = "axe.run().then(found => found.violations.map(v => \
                    v.id + ': ' + v.nodes.map(n => n.target + ' ' + n.failureSummary).join('; ')))";
-
-/// axe-core's text; none where it is not installed, and then the test is named.
-fn axe(test: &str) -> Option<String> {
-    let text = fs::read_to_string(file("tests/web/node_modules/axe-core/axe.min.js")).ok();
-    there_is(text.is_some(), "axe-core", "npm ci --prefix tests/web", test);
-    text
-}
 
 async fn open(exporter: &Exporter) -> Browser {
     let browser = Browser::open(&format!("{}/", exporter.url).parse().expect("an address")).await;
@@ -302,23 +296,6 @@ async fn without_a_record_the_page_says_so_in_place_of_drawings() {
     exporter.stop().await;
 }
 
-/// What nginx is told: below `/oura/` it passes the path on, below `/bare/` it takes it away.
-fn nginx_configuration(address: &str, exporter: &str) -> String {
-    format!(
-        "daemon off; master_process off; pid nginx.pid; error_log error.log; events {{}}
-         http {{
-           access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
-           uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-           server {{
-             listen {address};
-             proxy_set_header Host lan.example; proxy_max_temp_file_size 0;
-             location /oura {{ proxy_pass http://{exporter}; }}
-             location /bare/ {{ proxy_pass http://{exporter}/; }}
-           }}
-         }}"
-    )
-}
-
 #[tokio::test]
 async fn behind_a_proxy_every_link_leads_on_below_its_path() {
     let test = "behind_a_proxy_every_link_leads_on_below_its_path";
@@ -327,12 +304,14 @@ async fn behind_a_proxy_every_link_leads_on_below_its_path() {
     }
     let simulator = simulator_at(NOON).await;
     let exporter = Plan::default().set("OURA_WEB_EXTERNAL_URL", "http://lan.example/oura/").ready(&simulator).await;
-    let (address, directory) = (free_address().await, tempfile::tempdir().expect("a directory"));
-    let configuration = directory.path().join("nginx.conf");
-    fs::write(&configuration, nginx_configuration(&address, exporter.address())).expect("it is written");
-    let _nginx = start("nginx", directory.path(), &["-p", text(directory.path()), "-c", text(&configuration)]);
-    let serves = async || reqwest::get(format!("http://{address}/bare/")).await.ok()?.error_for_status().ok();
-    eventually("nginx serves", serves).await;
+    let address = free_address().await;
+    // Below /oura/ it passes the path on, below /bare/ it takes it away.
+    let exporter_is = exporter.address();
+    let lines = format!(
+        "proxy_set_header Host lan.example; location /oura {{ proxy_pass http://{exporter_is}; }} \
+         location /bare/ {{ proxy_pass http://{exporter_is}/; }}"
+    );
+    let _nginx = Nginx::start(&address, &lines, "/bare/").await;
     for (begin, root) in [("/oura", "/oura/"), ("/oura/", "/oura/"), ("/bare/", "/bare/")] {
         let browser = Browser::open(&format!("http://{address}{begin}").parse().expect("an address")).await;
         let is_at = async |path: String, words: &str| {

@@ -3,7 +3,7 @@
 
 use reqwest::{Client, Response, Url, header::LOCATION, redirect};
 
-use super::{Program, eventually, scene::Scene};
+use super::{Program, eventually, proxy::Nginx, scene::Scene};
 
 /// A visitor of the page at `home`.
 pub(crate) struct Visitor {
@@ -90,4 +90,17 @@ pub(crate) async fn at_the_redirect(scene: &Scene, address: &str) -> (Program, V
     command.env("OURA_POLL_INTERVAL", "36h");
     let program = Program::start_at(&format!("{address}:{port}"), &mut command).await;
     (program, Visitor::of(&format!("http://localhost:{port}/")))
+}
+
+/// The program behind an nginx that shows it below `/oura/`, where the redirect URI of `scene` is then.
+pub(crate) async fn behind_nginx(scene: &mut Scene) -> (Program, Visitor, Nginx) {
+    let uri: Url = scene.redirect.as_deref().expect("one of ours").parse().expect("an address");
+    let port = uri.port().expect("a port");
+    let uri = format!("http://localhost:{port}/oura/callback");
+    scene.simulator.authorizations().register_redirect(&uri);
+    scene.redirect = Some(uri);
+    let program = Program::start(scene.program().env("OURA_POLL_INTERVAL", "36h")).await;
+    let lines = format!("location /oura/ {{ proxy_pass http://{}/; }}", program.address);
+    let nginx = Nginx::start(&format!("127.0.0.1:{port}"), &lines, "/oura/").await;
+    (program, Visitor::of(&format!("http://localhost:{port}/oura/")), nginx)
 }

@@ -6,6 +6,7 @@ pub(crate) mod browser;
 pub(crate) mod certificates;
 pub(crate) mod door;
 pub(crate) mod needs;
+pub(crate) mod proxy;
 pub(crate) mod samples;
 pub(crate) mod scene;
 pub(crate) mod servers;

@@ -1,10 +1,12 @@
 //! What tests need of the machine: whether it is there, and what to do where it is not.
 
 use std::{
-    env,
+    env, fs,
     io::Write as _,
     process::{Command, Stdio},
 };
+
+use super::servers::file;
 
 /// What gives the programs that the tests need.
 const PACKAGES: &[(&str, &str)] = &[
@@ -75,4 +77,12 @@ pub(crate) fn there_is(is_there: bool, what: &str, how: &str, test: &str) -> boo
 /// Names a test that is left out and says why, past the test runner, which hides what good tests print.
 pub(crate) fn left_out(test: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "left out: {test} {why}");
+}
+
+/// The text of axe-core, which looks at pages as a screen reader does; none where it is not installed, and then the test is
+/// named.
+pub(crate) fn axe(test: &str) -> Option<String> {
+    let text = fs::read_to_string(file("tests/web/node_modules/axe-core/axe.min.js")).ok();
+    there_is(text.is_some(), "axe-core", "npm ci --prefix tests/web", test);
+    text
 }
