@@ -72,12 +72,16 @@ impl Exporter {
         let authority = authority(&config)?;
         let redirect_uri = config.sign_in.redirect_uri.clone();
         let transport = transport(&config, &stats, &clock, patience)?;
-        let way = way(&config, authority.as_ref(), &transport, Guard::new(address, has_basic_auth));
+        let is_shown_elsewhere = external.host().is_some() || !config.allowed_hosts.is_empty();
+        let guard = Guard::new(address, has_basic_auth, is_shown_elsewhere);
+        let way = way(&config, authority.as_ref(), &transport, guard);
         let accounts = roster(config, authority, &transport, &clock);
         let states = accounts.names().map(|name| AccountState::new(name, &kinds)).collect();
         let board = Arc::new(Board::new(states, clock.clone(), stale_after));
         let page = Page::new(Arc::clone(&board), stats.clone(), collectors)?;
+        let is_encrypted = web.as_ref().is_some_and(|web| web.is_encrypted());
         let door = Door::new(way, &redirect_uri, Arc::clone(&board), accounts.look(), clock.clone());
+        let door = door.encrypted(is_encrypted);
         let record = samples.clone();
         let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples };
         let (home, door) = (home(address, web.as_deref()), Some(Arc::new(door)));

@@ -119,6 +119,21 @@ async fn a_sign_in_is_not_lost_where_oura_does_not_say_who_it_is() {
     }
 }
 
+#[tokio::test]
+async fn who_is_known_is_not_replaced_by_somebody_of_whom_oura_says_nothing() {
+    for fault in [Fault::Status(500), Fault::Status(403), Fault::Html] {
+        let scene = Scene::of(Portal::New).await;
+        assert_eq!(log_in(&scene, "anna", "alice").await.0, Some(0));
+        let before = fs::read(scene.file("anna")).expect("tokens");
+        scene.simulator.faults().set(Scope::collection("personal_info"), fault.clone());
+        let (code, said) = log_in(&scene, "anna", "bob").await;
+        assert!(code == Some(1) && said.contains("Oura does not say at the moment who has signed in"), "{said}");
+        assert_eq!(fs::read(scene.file("anna")).expect("tokens"), before, "{fault:?}: the sign-in before is whole");
+        scene.simulator.faults().clear();
+        assert_eq!(log_in(&scene, "anna", "bob").await.0, Some(1), "{fault:?}: and it is still known whose it is");
+    }
+}
+
 /// Comes back from Oura as `person`, and gives the page of the attempt.
 async fn come_back(visitor: &Visitor, account: &str, person: &str, title: &str) -> String {
     let (place, url) = visitor.begin(account).await;

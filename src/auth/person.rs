@@ -51,6 +51,15 @@ pub enum WrongPerson {
         /// The account.
         account: String,
     },
+    /// Oura does not say who has signed in, and the account is somebody's.
+    #[error(
+        "Oura does not say at the moment who has signed in, and account {account} is somebody's already, so that nothing was \
+         stored; try again in some minutes, or, if you are sure, {MEANT} --account {account}"
+    )]
+    Unsaid {
+        /// The account.
+        account: String,
+    },
     /// Nobody can tell.
     #[error(
         "account {account} is signed in, and whether this is the same person cannot be told, so that nothing was stored; choose \
@@ -138,7 +147,10 @@ impl Store {
         if replaces == Replaces::ProvenSamePerson && self.has(account) && is_own != Some(true) {
             return Err(WrongPerson::Unproven { account: name() }.into());
         }
-        let Some(id) = id else { return Ok(None) };
+        let Some(id) = id else {
+            let is_somebodys = own.is_some() && replaces != Replaces::Anybody;
+            return if is_somebodys { Err(WrongPerson::Unsaid { account: name() }.into()) } else { Ok(None) };
+        };
         if replaces != Replaces::Anybody {
             if is_own == Some(false) {
                 return Err(WrongPerson::OtherPerson { account: name() }.into());

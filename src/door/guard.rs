@@ -14,9 +14,11 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// What may be done on a page that is served at `address`, with or without a password.
-    pub fn new(address: SocketAddr, has_basic_auth: bool) -> Self {
-        Self { is_trusted: has_basic_auth || address.ip().to_canonical().is_loopback() }
+    /// What may be done on a page that is served at `address`, with or without a password, and shown elsewhere by a proxy or
+    /// not.
+    pub fn new(address: SocketAddr, has_basic_auth: bool, is_shown_elsewhere: bool) -> Self {
+        let is_of_this_machine = address.ip().to_canonical().is_loopback() && !is_shown_elsewhere;
+        Self { is_trusted: has_basic_auth || is_of_this_machine }
     }
 
     /// Whether the sign-in of `account` may be renewed, which `is_dead` if no token of it works any more.

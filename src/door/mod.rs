@@ -52,6 +52,8 @@ pub struct Door {
     /// Where the browser comes back to, whole and its path alone.
     redirect_uri: String,
     redirect_path: String,
+    /// Whether the page speaks TLS.
+    is_encrypted: bool,
     board: Arc<Board>,
     look: Arc<Notify>,
     clock: Clock,
@@ -83,8 +85,21 @@ impl Door {
     /// A door of that kind; `look` has the exporter look at the token files.
     pub fn new(way: Way, redirect_uri: &str, board: Arc<Board>, look: Arc<Notify>, clock: Clock) -> Self {
         let redirect_path = Url::parse(redirect_uri).map(|url| url.path().to_owned()).unwrap_or_default();
-        let attempts = Attempts::default();
-        Self { way, redirect_uri: redirect_uri.to_owned(), redirect_path, board, look, clock, attempts }
+        let (attempts, redirect_uri) = (Attempts::default(), redirect_uri.to_owned());
+        Self { way, redirect_uri, redirect_path, is_encrypted: false, board, look, clock, attempts }
+    }
+
+    /// The same on a page that speaks TLS, if it does.
+    #[must_use]
+    pub fn encrypted(self, is_encrypted: bool) -> Self {
+        if is_encrypted && self.is_open() && self.redirect_uri.starts_with("http:") {
+            warn!(
+                "OURA_REDIRECT_URI: the browser cannot come back to {}, as this page speaks TLS; register the same with https:// \
+                 at Oura, and set it; until then the address at which the browser ends is pasted",
+                self.redirect_uri
+            );
+        }
+        Self { is_encrypted, ..self }
     }
 
     /// Whether requests for that path are for it.
@@ -94,8 +109,7 @@ impl Door {
 
     /// Whether the browser comes back there. A proxy may have taken away what the path begins with.
     fn is_redirect(&self, path: &str) -> bool {
-        let is_end = path.len() > 1 && self.redirect_path.ends_with(path) && !path.ends_with('/');
-        is_end || (path == self.redirect_path && path.len() > 1)
+        path.len() > 1 && self.redirect_path.ends_with(path)
     }
 
     /// Whether people can sign in here, or are told what it takes.
@@ -134,7 +148,7 @@ impl Door {
         match path.as_str() {
             SIGN_IN => self.show(&fields(query.as_bytes()), host(&request)),
             STATE => self.state(&fields(query.as_bytes())),
-            _ => self.apart(|door| async move { door.finish(&Answer::of_query(&query), None).await }).await,
+            _ => self.apart(|door| async move { door.finish(&Answer::of_query(&query), None, &path).await }).await,
         }
     }
 
@@ -156,9 +170,9 @@ impl Door {
         let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
         let taken = match path {
             SIGN_IN => {
-                self.begin(field("account").trim(), field("replace") == "person").await.map(|id| see_attempt(&id))
+                self.begin(field("account").trim(), field("replace") == "person").await.map(|id| see_attempt(&id, path))
             }
-            PASTE => Ok(self.finish(&Answer::of_paste(field("address")), Some(field("attempt"))).await),
+            PASTE => Ok(self.finish(&Answer::of_paste(field("address")), Some(field("attempt")), path).await),
             _ => self.sign_out(field("account")).await.map(|()| see("./")),
         };
         taken.unwrap_or_else(|error| answer(StatusCode::BAD_REQUEST, &pages::trouble(&format!("{error:#}"))))
@@ -189,8 +203,8 @@ impl Door {
         Ok(id)
     }
 
-    /// Takes an answer of Oura's, and sends the browser to where nothing of it is in the address.
-    async fn finish(&self, given: &Answer, id: Option<&str>) -> http::Answer {
+    /// Takes an answer of Oura's that came to the path `from`, and sends the browser to where nothing of it is in the address.
+    async fn finish(&self, given: &Answer, id: Option<&str>, from: &str) -> http::Answer {
         if given.is_empty() {
             let words = "this address holds no answer of Oura's; paste the whole address that the browser was sent to";
             return answer(StatusCode::BAD_REQUEST, &pages::trouble(words));
@@ -211,7 +225,7 @@ impl Door {
         };
         self.attempts.end(&attempt.id, stage);
         self.look.notify_one();
-        see_attempt(&attempt.id)
+        see_attempt(&attempt.id, from)
     }
 
     /// Exchanges the code and stores what Oura gives.
@@ -297,6 +311,10 @@ impl Door {
 
     /// Whether a browser that asked for `host` finds this exporter at the redirect URI, too, as far as one can tell.
     fn leads_here(&self, host: &str) -> bool {
+        // A proxy may speak TLS for an exporter that does not; one that does answers nothing else.
+        if self.is_encrypted && self.redirect_uri.starts_with("http:") {
+            return false;
+        }
         let asked = Url::parse(&format!("http://{host}/"));
         let place = |url: &Url| {
             let name = url.host_str().unwrap_or_default().to_owned();
@@ -355,8 +373,10 @@ fn see(place: &str) -> http::Answer {
     answer
 }
 
-fn see_attempt(id: &str) -> http::Answer {
-    see(&format!("sign-in?attempt={id}"))
+/// Sends the browser from the path `from` to the page of an attempt, wherever a proxy shows both.
+fn see_attempt(id: &str, from: &str) -> http::Answer {
+    let up = "../".repeat(from.matches('/').count().saturating_sub(1));
+    see(&format!("{up}sign-in?attempt={id}"))
 }
 
 fn answer(status: StatusCode, page: &Page) -> http::Answer {

@@ -159,14 +159,15 @@ impl WebConfig {
 
     /// A file that is being written, or is lost, looks like one that asks for no password.
     fn judge(&self, new: Settings) -> Result<Settings, Vec<String>> {
-        let is_same =
-            new.encryption.is_some() == self.is_encrypted() && new.basic_auth.is_some() == self.has_basic_auth();
+        let is_same = new.encryption.is_some() == self.is_encrypted()
+            && new.basic_auth.is_some() == self.has_basic_auth()
+            && new.needs_client_certificate == self.current.load().needs_client_certificate;
         if is_same {
             return Ok(new);
         }
         let path = self.path.display();
         Err(vec![format!(
-            "{path}: TLS and basic auth are switched on and off by a start only; start the exporter anew"
+            "{path}: TLS, client certificates and basic auth are switched on and off by a start only; restart the exporter"
         )])
     }
 
