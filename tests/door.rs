@@ -292,6 +292,28 @@ async fn the_command_hands_over_to_an_exporter_that_runs_where_the_browser_comes
 }
 
 #[tokio::test]
+async fn wherever_the_browser_comes_back_to_it_goes_on_to_the_page_of_the_sign_in() {
+    for path in ["/callback/", "/oauth/callback", "/a/b/callback/"] {
+        let mut scene = Scene::of(Portal::New).await.with_free_redirect();
+        let mut uri: reqwest::Url = scene.redirect.as_deref().expect("one of ours").parse().expect("an address");
+        uri.set_path(path);
+        scene.simulator.authorizations().register_redirect(uri.as_str());
+        scene.redirect = Some(uri.to_string());
+        let (exporter, visitor) = at_the_redirect(&scene, "127.0.0.1").await;
+        let (_, url) = visitor.begin("anna").await;
+        let back = consent(&url, "alice", "allow").await;
+        let shown = visitor.get(&back).await;
+        assert_eq!(shown.status, 303, "{path}: {}", shown.text);
+        let place = visitor.home.join(&back).expect("an address").join(&shown.location.expect("a place"));
+        let place = place.expect("an address");
+        assert_eq!(place.path(), "/sign-in", "{path}");
+        let shown = visitor.get(place.as_str()).await;
+        assert!(shown.status == 200 && shown.text.contains("anna"), "{path}: {}", shown.text);
+        until_up(&exporter, "anna").await;
+    }
+}
+
+#[tokio::test]
 async fn behind_a_proxy_below_a_path_people_sign_in_and_out_as_well() {
     if !there_are(&["nginx"], "behind_a_proxy_below_a_path_people_sign_in_and_out_as_well") {
         return;
