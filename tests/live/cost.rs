@@ -63,10 +63,10 @@ async fn a_day_of_polls_and_looking_back_costs_less_than_three_thousand_requests
 const RUNS: i64 = 14;
 /// How far apart it asks for everything, so that the test does not take too long: what is kept is the same.
 const STEP: TimeDelta = TimeDelta::hours(4);
-/// The memory of its own that it may take, in kB. What the program's file takes besides, of which an optimized one has some
-/// 7.5 MB in memory, says nothing in a build for tests.
-const MOST_MEMORY: u64 = 8_000;
-const MOST_MEMORY_AT_THE_START: u64 = 5_000;
+/// How many times the memory of its own that it has at first it may have after two weeks, and after a start with the journal
+/// of two weeks. How much that is depends on how it is built; what its file takes besides says nothing in a build for tests.
+const MOST_AFTER_TWO_WEEKS: u64 = 3;
+const MOST_AFTER_A_RESTART: u64 = 2;
 
 /// Asks for everything, and is asked for it.
 async fn look(process: &mut Process, address: &str, now: DateTime<Utc>) {
@@ -97,18 +97,18 @@ async fn after_fourteen_days_it_takes_little_memory_and_after_a_restart_less() {
     variables.push(("OURA_STATE_DIR", state.path().display().to_string()));
     let mut process = Process::start(&variables, &address, start);
     look(&mut process, &address, start).await;
-    memory(&process, "at first");
+    let first = memory(&process, "at first");
     while clock.now() < start + TimeDelta::days(RUNS) {
         hand.advance(STEP);
         look(&mut process, &address, clock.now()).await;
     }
     let own = memory(&process, "after fourteen days");
-    assert!(own < MOST_MEMORY, "{own} kB");
+    assert!(own < MOST_AFTER_TWO_WEEKS * first, "{own} kB, {first} kB at first");
     process.kill().await;
     let mut process = Process::start(&variables, &address, clock.now());
     look(&mut process, &address, clock.now()).await;
     let own = memory(&process, "with a journal of fourteen days");
-    assert!(own < MOST_MEMORY_AT_THE_START, "{own} kB");
+    assert!(own < MOST_AFTER_A_RESTART * first, "{own} kB, {first} kB at first");
     let journal = fs::metadata(state.path().join("samples/alice.journal")).expect("a journal").len();
     assert!(journal > 1_000_000, "a journal of fourteen days, not {journal} bytes");
 }
