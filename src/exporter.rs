@@ -99,6 +99,9 @@ impl Exporter {
         let (stop_sending, stopped) = watch::channel(false);
         let sending = live.map(|live| tokio::spawn(live.run(stopped)));
         tell_where(listener.local_addr()?, server.web.as_deref());
+        if server.board.is_empty() && server.door.as_ref().is_some_and(|door| door.is_open()) {
+            info!("nobody has signed in; open {}", server.home);
+        }
         let clients = accounts.clients();
         let samples = poller.samples.clone();
         let ended = tokio::select! {
