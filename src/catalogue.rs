@@ -61,7 +61,7 @@ pub fn of_the_board() -> Vec<Entry> {
 /// METRICS.md.
 pub fn markdown() -> String {
     let mut text = String::from(
-        "# Metrics\n\nMade from the source by `UPDATE_DOCS=1 cargo test --test catalogue`; do not edit by hand.\n\n\
+        "# Metrics\n\nMade from the source by `UPDATE_DOCS=1 cargo test --test it catalogue::`; do not edit by hand.\n\n\
          All are gauges unless they end in `_total` or say histogram. Every series about a wearer has the label \
          `account`. What a document does not say has no series. State sets have one series per state, 1 for the one \
          that holds; a state newer than this build shows as `unknown`.\n",

@@ -37,7 +37,7 @@
 //! # A new kind of document
 //!
 //! Write `documents/<kind>.rs` after its neighbours, add its line to [`documents::KINDS`], let the simulator have some,
-//! and run `UPDATE_DOCS=1 cargo test --test catalogue`.
+//! and run `UPDATE_DOCS=1 cargo test --test it catalogue::`.
 
 pub mod auth;
 pub mod backfill;

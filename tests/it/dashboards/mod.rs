@@ -1,0 +1,11 @@
+//! Every dashboard can be imported, shows what the exporter has, and says what each panel means.
+
+mod board;
+mod empty;
+mod import;
+mod layout;
+mod panels;
+mod prometheus;
+mod queries;
+mod together;
+mod years;

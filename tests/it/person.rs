@@ -1,0 +1,224 @@
+//! The right person: who signs in as somebody else is refused by name, in the command and on the page, unless it is meant.
+
+use std::fs;
+
+use crate::common::{
+    Page, Program,
+    door::{Visitor, at_the_redirect},
+    eventually,
+    scene::{Scene, consent},
+};
+use oura_exporter::simulator::{Fault, Portal, Scope};
+use tokio::{io::AsyncWriteExt as _, process::Command};
+
+/// Signs in by the command with these flags besides; the exit code and what it said.
+async fn log_in(scene: &Scene, account: &str, person: &str) -> (Option<i32>, String) {
+    scene.log_in(account, async |url| consent(url, person, "allow").await).await
+}
+
+/// The same, where it is said that the person is meant.
+async fn log_in_all_the_same(scene: &Scene, account: &str, person: &str) -> (Option<i32>, String) {
+    let mut begun = scene.begin(&["--no-browser", "--replace-person", "--account", account]).await;
+    let pasted = consent(begun.url.as_ref().expect("an address"), person, "allow").await;
+    let mut stdin = begun.child.stdin.take().expect("a pipe");
+    stdin.write_all(format!("{pasted}\n").as_bytes()).await.expect("it reads");
+    drop(stdin);
+    begun.end().await
+}
+
+/// Oura's id of everybody.
+async fn ids(scene: &Scene) -> Vec<String> {
+    let mut ids = Vec::new();
+    for wearer in scene.simulator.people() {
+        let url = format!("{}/v2/usercollection/personal_info", scene.simulator.url());
+        let request = reqwest::Client::new().get(url).bearer_auth(&wearer.token).header("user-agent", "a test");
+        let info: serde_json::Value = request.send().await.expect("an answer").json().await.expect("JSON");
+        ids.push(info["id"].as_str().expect("an id").to_owned());
+    }
+    assert_ne!(ids[0], ids[1]);
+    ids
+}
+
+#[tokio::test]
+async fn whoever_has_an_account_already_is_refused_under_another_name_and_named() {
+    let scene = Scene::of(Portal::New).await;
+    assert_eq!(log_in(&scene, "anna", "alice").await.0, Some(0));
+    for other in ["ben", "Anna", "anna-2"] {
+        let (code, said) = log_in(&scene, other, "alice").await;
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("this is the person of account anna") && said.contains("private window"), "{said}");
+        assert!(said.contains(&format!("login --replace-person --account {other}")), "{said}");
+        assert!(!scene.file(other).exists());
+    }
+    let (code, said) = log_in(&scene, "ben", "bob").await;
+    assert_eq!(code, Some(0), "the right person is not: {said}");
+    let (_, said) = scene.run(&["accounts"]).await;
+    assert!(!said.contains("one person"), "{said}");
+}
+
+#[tokio::test]
+async fn an_account_does_not_change_hands_by_itself() {
+    for portal in [Portal::Legacy, Portal::New] {
+        let scene = Scene::of(portal).await;
+        assert_eq!(log_in(&scene, "anna", "alice").await.0, Some(0));
+        let before = fs::read(scene.file("anna")).expect("tokens");
+        let (code, said) = log_in(&scene, "anna", "bob").await;
+        assert!(code == Some(1) && said.contains("account anna is another person's"), "{said}");
+        assert_eq!(fs::read(scene.file("anna")).expect("tokens"), before, "the sign-in before is whole");
+        let (code, said) = log_in(&scene, "anna", "alice").await;
+        assert_eq!(code, Some(0), "the same person renews it: {said}");
+        // What is known of the person outlives the renewal of the tokens.
+        scene.expire("anna");
+        let (code, said) = scene.run(&["check"]).await;
+        assert_eq!(code, Some(0), "{said}");
+        let (code, said) = log_in(&scene, "anna", "bob").await;
+        assert!(code == Some(1) && said.contains("account anna is another person's"), "{said}");
+        let (code, said) = log_in_all_the_same(&scene, "anna", "bob").await;
+        assert_eq!(code, Some(0), "where it is meant: {said}");
+        assert_eq!(log_in(&scene, "anna", "alice").await.0, Some(1), "from then on it is bob's");
+    }
+}
+
+#[tokio::test]
+async fn two_accounts_of_one_person_are_told_by_both_commands_and_no_id_is_anywhere() {
+    let scene = Scene::of(Portal::New).await;
+    let ids = ids(&scene).await;
+    assert_eq!(log_in(&scene, "anna", "alice").await.0, Some(0));
+    assert_eq!(log_in(&scene, "ben", "bob").await.0, Some(0));
+    let mut all = log_in_all_the_same(&scene, "zoe", "alice").await.1;
+    for command in ["accounts", "check"] {
+        let (code, said) = scene.run(&[command]).await;
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(said.matches("Accounts anna and zoe are one person").count(), 1, "{said}");
+        all += &said;
+    }
+    for account in ["anna", "ben", "zoe"] {
+        let text = fs::read_to_string(scene.file(account)).expect("tokens");
+        assert!(text.contains("\"person\": \""), "it is known");
+        all += &text;
+    }
+    assert!(ids.iter().all(|id| !all.contains(id)), "{all}");
+    scene.run(&["logout", "--account", "anna"]).await;
+    let (_, said) = scene.run(&["accounts"]).await;
+    assert!(!said.contains("one person"), "{said}");
+}
+
+#[tokio::test]
+async fn a_sign_in_is_not_lost_where_oura_does_not_say_who_it_is() {
+    for fault in [Fault::Status(500), Fault::Status(404), Fault::Html] {
+        let scene = Scene::of(Portal::New).await;
+        scene.simulator.faults().set(Scope::collection("personal_info"), fault.clone());
+        let (_, said) = log_in(&scene, "anna", "alice").await;
+        assert!(said.contains("Signed in as account anna"), "{fault:?}: {said}");
+        scene.simulator.faults().clear();
+        let (code, said) = log_in(&scene, "anna", "alice").await;
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(log_in(&scene, "anna", "bob").await.0, Some(1), "now it is known");
+    }
+}
+
+#[tokio::test]
+async fn who_is_known_is_not_replaced_by_somebody_of_whom_oura_says_nothing() {
+    for fault in [Fault::Status(500), Fault::Status(403), Fault::Html] {
+        let scene = Scene::of(Portal::New).await;
+        assert_eq!(log_in(&scene, "anna", "alice").await.0, Some(0));
+        let before = fs::read(scene.file("anna")).expect("tokens");
+        scene.simulator.faults().set(Scope::collection("personal_info"), fault.clone());
+        let (code, said) = log_in(&scene, "anna", "bob").await;
+        assert!(code == Some(1) && said.contains("Oura does not say at the moment who has signed in"), "{said}");
+        assert_eq!(fs::read(scene.file("anna")).expect("tokens"), before, "{fault:?}: the sign-in before is whole");
+        scene.simulator.faults().clear();
+        assert_eq!(log_in(&scene, "anna", "bob").await.0, Some(1), "{fault:?}: and it is still known whose it is");
+    }
+}
+
+/// Comes back from Oura as `person`, and gives the page of the attempt.
+async fn come_back(visitor: &Visitor, account: &str, person: &str, title: &str) -> String {
+    let (place, url) = visitor.begin(account).await;
+    visitor.get(&consent(&url, person, "allow").await).await;
+    visitor.titled(&place, title).await
+}
+
+#[tokio::test]
+async fn on_the_page_the_wrong_person_is_refused_by_name_and_may_be_meant() {
+    let scene = Scene::of(Portal::New).await.with_free_redirect();
+    let (exporter, visitor) = at_the_redirect(&scene, "127.0.0.1").await;
+    come_back(&visitor, "anna", "alice", "Signed in as anna").await;
+    let text = come_back(&visitor, "ben", "alice", "Not signed in").await;
+    assert!(text.contains("This is the person of account anna") && text.contains("private window"), "{text}");
+    let text = come_back(&visitor, "anna", "bob", "Not signed in").await;
+    assert!(text.contains("Account anna is another person's") && text.contains("id=\"replace\""), "{text}");
+    come_back(&visitor, "ben", "bob", "Signed in as ben").await;
+    come_back(&visitor, "anna", "alice", "Signed in as anna").await;
+
+    let shown = visitor.post("sign-in", &[("account", "anna"), ("replace", "person")]).await;
+    let place = shown.location.expect("a place");
+    let url = visitor.get(&place).await.oura();
+    visitor.get(&consent(&url, "bob", "allow").await).await;
+    visitor.titled(&place, "Signed in as anna").await;
+    let (_, said) = scene.run(&["accounts"]).await;
+    assert!(said.contains("Accounts anna and ben are one person"), "{said}");
+    let (_, log) = exporter.terminate().await;
+    assert_eq!(log.matches("not signed in on the page: ").count(), 2, "{log}");
+    assert!(ids(&scene).await.iter().all(|id| !log.contains(id)), "{log}");
+}
+
+#[tokio::test]
+async fn beyond_this_machine_only_the_same_person_renews_a_sign_in_and_only_one_that_has_ended() {
+    let scene = Scene::of(Portal::New).await.with_free_redirect();
+    let (exporter, visitor) = at_the_redirect(&scene, "0.0.0.0").await;
+    come_back(&visitor, "anna", "alice", "Signed in as anna").await;
+    let shown = visitor.post("sign-in", &[("account", "anna")]).await;
+    assert!(shown.status == 400 && shown.text.contains("renews only sign-ins that have ended"), "{}", shown.text);
+    exporter.terminate().await;
+
+    scene.simulator.authorizations().revoke_everything("alice");
+    let (exporter, visitor) = at_the_redirect(&scene, "0.0.0.0").await;
+    let dead = async || {
+        let page = Page::parse(&exporter.get("/metrics").await?);
+        (page.get("oura_account_authorized{account=\"anna\"}") == Some(0.0)).then_some(())
+    };
+    eventually("the sign-in has ended", dead).await;
+    for replace in ["", "person"] {
+        let shown = visitor.post("sign-in", &[("account", "anna"), ("replace", replace)]).await;
+        let place = shown.location.expect("a place");
+        let url = visitor.get(&place).await.oura();
+        visitor.get(&consent(&url, "bob", "allow").await).await;
+        let text = visitor.titled(&place, "Not signed in").await;
+        assert!(
+            text.contains("whether this is the same person cannot be told") && !text.contains("id=\"replace\""),
+            "{text}"
+        );
+    }
+    come_back(&visitor, "anna", "alice", "Signed in as anna").await;
+    exporter.terminate().await;
+}
+
+/// The exporter of `scene`, until its log says something of each of these files.
+async fn log_that_names(command: &mut Command, files: &[&str]) -> String {
+    let exporter = Program::start(command).await;
+    eventually("it serves", async || exporter.get("/-/healthy").await).await;
+    let (_, log) = exporter.terminate().await;
+    assert!(files.iter().all(|file| log.contains(file)), "{log}");
+    log
+}
+
+#[tokio::test]
+async fn token_files_that_have_changed_places_are_named_and_nobody_is_shown_as_somebody_else() {
+    let scene = Scene::of(Portal::New).await;
+    assert_eq!(log_in(&scene, "anna", "alice").await.0, Some(0));
+    assert_eq!(log_in(&scene, "ben", "bob").await.0, Some(0));
+    let (anna, ben) = (scene.file("anna"), scene.file("ben"));
+    let beside = scene.tokens().join("beside");
+    fs::rename(&anna, &beside)
+        .and_then(|()| fs::rename(&ben, &anna))
+        .and_then(|()| fs::rename(&beside, &ben))
+        .expect("they are there");
+    let log = log_that_names(&mut scene.program(), &["/anna.json is no account", "/ben.json is no account"]).await;
+    assert!(
+        log.contains("it holds the sign-in of account ben") && log.contains("it holds the sign-in of account anna"),
+        "{log}"
+    );
+    let (code, said) = scene.run(&["check"]).await;
+    assert!(code == Some(2) && said.contains("it holds the sign-in of account anna"), "{said}");
+}
