@@ -5,6 +5,7 @@ mod accounts_change;
 mod alerts;
 mod backfill;
 mod bad_night;
+mod booted;
 mod browser;
 mod catalogue;
 mod common;

@@ -404,10 +404,10 @@ async fn who_has_no_account_is_led_to_those_of_the_service() {
 #[tokio::test]
 async fn a_way_to_the_network_that_leads_nowhere_is_named() {
     for (name, value, cause) in [
-        ("SSL_CERT_FILE", "/nowhere/all.pem", "\"/nowhere/all.pem\" cannot be read (No such file"),
+        ("SSL_CERT_FILE", "/proc/nowhere.pem", "\"/proc/nowhere.pem\" cannot be read (No such file"),
         ("SSL_CERT_FILE", "/etc/passwd", "\"/etc/passwd\" holds no certificate in PEM"),
         ("SSL_CERT_FILE", "", "\"\" is empty"),
-        ("SSL_CERT_DIR", "/nowhere", "\"/nowhere\" is no directory"),
+        ("SSL_CERT_DIR", "/etc/passwd", "\"/etc/passwd\" is no directory"),
     ] {
         let (code, text) = run(program().arg("demo").env(name, value)).await;
         let named = text.contains(&format!("{name}: {cause}")) && text.contains("; write the whole path");
