@@ -10,7 +10,7 @@ COPY Cargo.toml Cargo.lock ./
 RUN mkdir src benches \
     && echo '//! Stands in for the library.' > src/lib.rs \
     && echo '//! Stands in for the program.' > src/main.rs \
-    && echo 'fn main() {}' | tee -a src/main.rs benches/history.rs > benches/page.rs \
+    && echo 'fn main() {}' | tee -a src/main.rs benches/backfill.rs > benches/page.rs \
     && cargo build --release --locked \
     && cargo clean --release --locked --package oura-exporter \
     && rm -r src
@@ -37,8 +37,8 @@ USER 10058:10058
 VOLUME /var/lib/oura-exporter
 EXPOSE 10058
 STOPSIGNAL SIGTERM
-# The first poll takes up to two minutes when Oura does not answer.
-HEALTHCHECK --timeout=10s --start-period=2m CMD ["oura-exporter", "healthcheck"]
+# Whether it serves, not whether it is ready: what waits for the first sign-in must not be restarted, nor taken off the net.
+HEALTHCHECK --timeout=10s --start-period=10s CMD ["oura-exporter", "healthcheck", "--alive"]
 ENTRYPOINT ["oura-exporter"]
 
 ARG REVISION=unknown

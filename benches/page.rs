@@ -88,7 +88,19 @@ async fn server() -> anyhow::Result<Server> {
     let hosts = Hosts::new(([127, 0, 0, 1], 10058).into(), "localhost:10058", vec![]);
     let external = ExternalUrl::default();
     let (home, door, web, has_basic_auth) = (String::new(), None, None, false);
-    Ok(Server { board, page, samples: None, record: None, hosts, external, home, door, web, has_basic_auth })
+    Ok(Server {
+        board,
+        page,
+        samples: None,
+        record: None,
+        hosts,
+        external,
+        home,
+        door,
+        room: None,
+        web,
+        has_basic_auth,
+    })
 }
 
 /// What one person's cloud answers, with the fields that the exporter asks for.

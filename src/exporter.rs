@@ -15,7 +15,7 @@ use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tracing::{debug, info, warn};
 
 use crate::{
-    auth::{Authority, Keeper, TokenFile, TokenSource},
+    auth::{Authority, Keeper, Room, TokenFile, TokenSource},
     clock::Clock,
     config::{self, Config},
     door::{Door, Guard, Way},
@@ -74,18 +74,21 @@ impl Exporter {
         let transport = transport(&config, &stats, &clock, patience)?;
         let is_shown_elsewhere = external.host().is_some() || !config.allowed_hosts.is_empty();
         let guard = Guard::new(address, has_basic_auth, is_shown_elsewhere);
+        let store = config.sign_in.store.clone().filter(|_| authority.is_some());
+        let room = store.map(|store| Arc::new(Room::of(store)));
         let way = way(&config, authority.as_ref(), &transport, guard);
-        let accounts = roster(config, authority, &transport, &clock);
+        let accounts = roster(config, authority, room.as_deref(), &transport, &clock);
         let states = accounts.names().map(|name| AccountState::new(name, &kinds)).collect();
         let board = Arc::new(Board::new(states, clock.clone(), stale_after));
         let page = Page::new(Arc::clone(&board), stats.clone(), collectors)?;
         let is_encrypted = web.as_ref().is_some_and(|web| web.is_encrypted());
         let door = Door::new(way, &redirect_uri, Arc::clone(&board), accounts.look(), clock.clone());
-        let door = door.encrypted(is_encrypted);
+        let door = door.encrypted(is_encrypted).with_room(room.clone());
         let record = samples.clone();
         let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples };
         let (home, door) = (home(address, web.as_deref()), Some(Arc::new(door)));
-        let server = Server { board, page, samples: served, record, hosts, external, home, door, web, has_basic_auth };
+        let server =
+            Server { board, page, samples: served, record, hosts, external, home, door, room, web, has_basic_auth };
         let server = Arc::new(server);
         Ok(Self { server, poller, accounts, live })
     }
@@ -251,14 +254,21 @@ pub fn accounts(config: Config, stats: &ApiStats, clock: &Clock, patience: Patie
 }
 
 /// The same, and those who sign in while the exporter runs.
-fn roster(config: Config, authority: Option<Arc<Authority>>, transport: &Arc<Transport>, clock: &Clock) -> Roster {
+fn roster(
+    config: Config,
+    authority: Option<Arc<Authority>>,
+    room: Option<&Room>,
+    transport: &Arc<Transport>,
+    clock: &Clock,
+) -> Roster {
+    let trouble = room.and_then(Room::trouble).map(|trouble| trouble.to_string());
     let directory = config.sign_in.store.clone().zip(authority.clone()).map(|(store, authority)| Directory {
         store,
         authority,
         transport: Arc::clone(transport),
         clock: clock.clone(),
         taken: config.accounts.iter().map(|account| account.name.clone()).collect(),
-        told: config.warnings.iter().cloned().collect(),
+        told: config.warnings.iter().cloned().chain(trouble).collect(),
         seen: None,
         refused: BTreeMap::new(),
     });

@@ -119,7 +119,7 @@ impl Reason {
             }
             Self::Defect => "a defect of this program, which the log names by its place; the other collections go on",
             Self::State => {
-                "the token file cannot be read or stored, or another process holds its lock: the disk, the rights, or a process that \
+                "the token file cannot be read or stored, or another process holds its lock: the disk, the permissions, or a process that \
                  was stopped; the log names the file"
             }
         }
@@ -191,7 +191,7 @@ impl Problem {
     pub fn of_documents(unreadable: &Unreadable) -> Self {
         Self {
             reason: Reason::Document,
-            what: format!("no document can be read, the first fails at `{}`", unreadable.field),
+            what: format!("no document can be read, the first fails at {}", unreadable.field),
         }
     }
 

@@ -11,6 +11,7 @@ use hyper::{
 use tracing::error;
 
 use crate::{
+    auth::Room,
     config::{Asked, ExternalUrl},
     door::Door,
     hosts::{Hosts, WrongHost},
@@ -49,6 +50,8 @@ pub struct Server {
     pub home: String,
     /// Where people sign in, if they do.
     pub door: Option<std::sync::Arc<Door>>,
+    /// Whether what comes of it can be kept.
+    pub room: Option<std::sync::Arc<Room>>,
 }
 
 impl Server {
@@ -136,6 +139,10 @@ impl Server {
 
     fn ready(&self) -> Answer {
         if self.board.is_empty() {
+            if let Some(trouble) = self.room.as_ref().and_then(|room| room.trouble()) {
+                let words = format!("nobody has signed in, and nobody can: {trouble}\n");
+                return text(StatusCode::SERVICE_UNAVAILABLE, words);
+            }
             let is_open = self.door.as_ref().is_some_and(|door| door.is_open());
             let todo = if is_open { format!("open {}", self.home) } else { "run: oura-exporter login".to_owned() };
             let words = format!("nobody has signed in; {todo}\n");

@@ -45,6 +45,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether a file is where a directory belongs, which no waiting and no restart mends.
+    pub fn is_of_a_file_in_the_way(&self) -> bool {
+        matches!(self, Self::System { kind: io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists, .. })
+    }
+
     pub(super) fn of_system(what: &'static str, path: &Path, error: &io::Error) -> Self {
         Self::System { what, path: path.to_owned(), kind: error.kind(), cause: error.to_string() }
     }
@@ -53,9 +58,15 @@ impl StoreError {
 const fn advice(kind: io::ErrorKind) -> &'static str {
     match kind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room; what was stored is whole",
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
-            "give this user the right to it (a login as another user leaves files of theirs), or set OURA_STATE_DIR to a \
-             directory it may write"
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "mount something there that this user may write, or set OURA_STATE_DIR to a directory that it may write"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "make this user its owner (a login as another user leaves files of theirs), or set OURA_STATE_DIR to a directory \
+             that it may write"
+        }
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "it, or what it is to lie in, is a file; move that away, or set OURA_STATE_DIR to a directory"
         }
         _ => "check OURA_STATE_DIR and its disk",
     }

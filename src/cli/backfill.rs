@@ -128,7 +128,7 @@ impl Arguments {
         accounts.retain(|account| self.account.as_ref().is_none_or(|name| *name == account.name));
         ensure!(
             !accounts.is_empty(),
-            "--account: nobody of that name; `oura-exporter accounts` shows who is signed in"
+            "--account: nobody of that name is signed in; oura-exporter accounts shows who is"
         );
         let Self { from, to, restart, group, .. } = self;
         let readers = group.map_or(Readers::Owner, Readers::Group);

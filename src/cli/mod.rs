@@ -8,15 +8,15 @@ mod check;
 mod demo;
 mod examine;
 mod flags;
+mod healthcheck;
 mod logging;
 mod naming;
 mod sign_in;
 
-use std::{env, process::ExitCode, time::Duration};
+use std::{env, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use hyper::{HeaderMap, header::AUTHORIZATION};
 use tokio::{
     net::TcpListener,
     runtime,
@@ -24,23 +24,16 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use self::{
-    flags::{ServeFlags, WebFlags},
-    logging::Reader,
-};
+use self::{flags::ServeFlags, logging::Reader};
 use crate::{
     clock::Clock,
     config::{self, Accounts, Config, Flags, Mistakes},
     exporter::Exporter,
     oura::Patience,
-    oura::body,
-    tls,
 };
 
 /// Wrong use or configuration.
 const MISUSE: u8 = 2;
-/// How long the health check waits for the answer.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Prometheus exporter for Oura Ring.
 #[derive(Parser)]
@@ -59,7 +52,7 @@ enum Command {
     /// Serves made-up data of two people: no account, no network
     Demo(demo::Demo),
     /// Exits with 0 when the exporter on this machine is ready
-    Healthcheck(WebFlags),
+    Healthcheck(healthcheck::Healthcheck),
     /// Signs a person in at Oura
     Login(sign_in::Login),
     /// Takes a person's sign-in back at Oura and forgets it
@@ -83,7 +76,7 @@ impl Command {
         let own = match self {
             Self::Serve(flags) => flags.0.clone(),
             Self::Demo(demo) => demo.flags.0.clone(),
-            Self::Healthcheck(flags) => flags.0.clone(),
+            Self::Healthcheck(healthcheck) => healthcheck.flags.0.clone(),
             _ => Flags::default(),
         };
         own.or(before.0)
@@ -148,7 +141,7 @@ fn on_runtime(command: Command, config: Config) -> anyhow::Result<()> {
         match command {
             Command::Serve(_) => serve(config).await,
             Command::Demo(demo) => demo.run(config).await,
-            Command::Healthcheck(_) => healthcheck(&config).await,
+            Command::Healthcheck(healthcheck) => healthcheck.run(&config).await,
             Command::Login(login) => login.run(&config.sign_in, &config).await,
             Command::Logout(logout) => logout.run(&config.sign_in).await,
             Command::Accounts(accounts) => accounts.run(&config.sign_in).await,
@@ -188,28 +181,4 @@ fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
         }
         info!("stopping");
     })
-}
-
-async fn healthcheck(config: &Config) -> anyhow::Result<()> {
-    let address = config.listen_address.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
-    tls::choose_provider();
-    let mut http = reqwest::Client::builder().tls_certs_only([]).no_proxy().timeout(HEALTH_TIMEOUT);
-    let mut scheme = "http";
-    let mut headers = HeaderMap::new();
-    if let Some(web) = &config.web {
-        let pass = web.health();
-        headers.insert(AUTHORIZATION, pass.bearer());
-        if let Some(identity) = pass.identity() {
-            scheme = "https";
-            // It asks this machine, by an address that hardly any certificate names.
-            http = http.tls_danger_accept_invalid_certs(true).identity(reqwest::Identity::from_pem(identity)?);
-        }
-    }
-    let url = format!("{scheme}://{address}/-/ready");
-    let answer = http.default_headers(headers).build()?.get(&url).send().await;
-    let answer = answer.with_context(|| format!("no answer from {url}"))?;
-    let status = answer.status();
-    let words = String::from_utf8_lossy(&body::beginning(answer, body::LARGEST_REPLY).await).into_owned();
-    anyhow::ensure!(status.is_success(), "{}", words.trim());
-    Ok(())
 }

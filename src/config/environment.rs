@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
-use super::{Reader, documents::meant, settings::VARIABLES};
+use super::{Reader, documents::meant, network, settings::VARIABLES};
 
 const PREFIX: &str = "OURA_";
 /// What editors put before a file's text; in an environment file it becomes a part of the first name or value.
@@ -32,6 +32,7 @@ impl Environment {
     pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>, reader: &mut Reader) -> Self {
         let variables: Vec<_> = variables.into_iter().collect();
         let places = places(&variables);
+        network::judge(&variables, reader);
         let own = own_variables(variables, reader);
         let given: BTreeMap<String, String> = envy::prefixed(PREFIX).from_iter(own).unwrap_or_else(|error| {
             reader.mistakes.push(format!("the environment cannot be read: {error}"));

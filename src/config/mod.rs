@@ -4,6 +4,7 @@ mod documents;
 mod draft;
 mod environment;
 mod external_url;
+mod network;
 mod parse;
 mod samples;
 mod settings;
@@ -12,6 +13,7 @@ mod urls;
 
 use std::{
     ffi::OsString,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -47,8 +49,12 @@ const FAST: Duration = Duration::from_secs(60);
 const DEPRECATED: &str = "tag";
 /// The collection that Oura's sandbox lacks.
 const NOT_IN_SANDBOX: &str = "personal_info";
-const NO_ACCOUNT: &str = "no account: sign in with `oura-exporter login`, or set OURA_ACCESS_TOKEN, or run `oura-exporter \
-                          demo` to look at made-up data";
+const NO_ACCOUNT: &str = "no account: sign in on the page of a running exporter, or run: oura-exporter login; or set \
+                          OURA_ACCESS_TOKEN; or run oura-exporter demo to look at made-up data";
+const NO_APPLICATION: &str = "OURA_CLIENT_ID, OURA_CLIENT_SECRET: not set; register an application at Oura and set both, as the \
+                              README shows";
+/// Where a service keeps its state.
+const STATE_OF_SERVICE: &str = "/var/lib/oura-exporter";
 
 /// What is said where nobody can sign in.
 pub const NO_PLACE_FOR_TOKENS: &str = "no place for tokens: neither HOME nor OURA_STATE_DIR is set; set OURA_STATE_DIR";
@@ -194,10 +200,10 @@ impl Config {
         let mut config = Self::of(draft, &places, &mut reader);
         config.judge(&mut reader);
         if accounts != Accounts::NotNeeded {
-            config.find_accounts(&mut reader);
+            config.find_accounts(accounts, &mut reader);
         }
         if !token_is_set && config.signed_in.is_empty() {
-            reader.mistakes.extend(config.lacks(accounts).map(str::to_owned));
+            reader.mistakes.extend(config.lacks(accounts));
         }
         let Reader { mistakes, warnings } = reader;
         config.warnings.clone_from(&warnings);
@@ -230,12 +236,17 @@ impl Config {
     }
 
     /// Who is signed in, and whether that is enough to go by.
-    fn find_accounts(&mut self, reader: &mut Reader) {
+    fn find_accounts(&mut self, accounts: Accounts, reader: &mut Reader) {
         let stored = self.sign_in.store.as_ref().map_or_else(|| Ok(Listing::default()), Store::list);
         match stored {
             Ok(listing) => {
                 self.signed_in = listing.accounts;
                 reader.warnings.extend(listing.warnings);
+            }
+            // The exporter says it, on its page too, and goes on when it is mended. A file in the way is a mistake unless a
+            // token of the environment does without the directory.
+            Err(error)
+                if accounts == Accounts::MayCome && (!self.accounts.is_empty() || !error.is_of_a_file_in_the_way()) => {
             }
             Err(error) => reader.mistakes.push(error.to_string()),
         }
@@ -253,14 +264,21 @@ impl Config {
     }
 
     /// What it lacks to do without an account.
-    fn lacks(&self, accounts: Accounts) -> Option<&'static str> {
+    fn lacks(&self, accounts: Accounts) -> Vec<String> {
         let SignIn { store, application, on_the_page, .. } = &self.sign_in;
+        let mut lacks = vec![];
         match (accounts, store, application) {
-            (Accounts::NotNeeded, ..) => None,
-            (Accounts::MayCome, None, Some(_)) => Some(NO_PLACE_FOR_TOKENS),
-            (Accounts::MayCome, Some(_), application) if application.is_some() || *on_the_page => None,
-            _ => Some(NO_ACCOUNT),
+            (Accounts::NotNeeded, ..) => {}
+            (Accounts::MayCome, None, Some(_)) => lacks.push(NO_PLACE_FOR_TOKENS.to_owned()),
+            (Accounts::MayCome, Some(_), application) if application.is_some() || *on_the_page => {}
+            (Accounts::MayCome, ..) => lacks.push(NO_ACCOUNT.to_owned()),
+            (Accounts::Needed, store, application) => {
+                lacks.push(NO_ACCOUNT.to_owned());
+                lacks.extend(application.is_none().then(|| NO_APPLICATION.to_owned()));
+                lacks.extend(store.as_ref().and_then(|store| of_the_service(store.directory())));
+            }
         }
+        lacks
     }
 
     /// What is wrong or odd about settings that are good each by itself.
@@ -296,6 +314,18 @@ impl Config {
         ];
         urls.into_iter().filter_map(|(name, url, what)| unencrypted(name, url?, what))
     }
+}
+
+/// What is said where nobody is signed in in `own`, and this machine has a service that keeps its accounts elsewhere.
+fn of_the_service(own: &Path) -> Option<String> {
+    let is_elsewhere = own != Path::new(STATE_OF_SERVICE) && fs::symlink_metadata(STATE_OF_SERVICE).is_ok();
+    is_elsewhere.then(|| {
+        format!(
+            "nobody is signed in in {}; the service of this machine has its accounts in {STATE_OF_SERVICE}: to use them, run this \
+             as its user, by the command sudo systemd-run that the README has below \"As a service\"",
+            own.display()
+        )
+    })
 }
 
 fn all_but_deprecated() -> Vec<&'static Kind> {

@@ -192,7 +192,7 @@ impl Setting {
     pub(super) fn secret_file(&self) -> Result<SecretString, String> {
         self.not_for_a_shell()?;
         let text = read_small(&self.text).map_err(|error| match self.text.contains('/') {
-            true => self.mistake(&format!("cannot be read ({error}); check path and rights")),
+            true => self.mistake(&format!("cannot be read ({error}); check path and permissions")),
             // It is not repeated: the likeliest mistake is the token itself in place of the path.
             false => format!("{}: there is no such file ({error}); write a whole path, not the token", self.name),
         })?;

@@ -26,7 +26,7 @@ use self::{
     pages::Page,
 };
 use crate::{
-    auth::{self, Answer, Authority, Login, Revoked, Store, Tokens, WrongPerson},
+    auth::{self, Answer, Authority, Login, Revoked, Room, Store, Tokens, WrongPerson},
     clock::Clock,
     http,
     latest::{AccountState, Board},
@@ -58,6 +58,8 @@ pub struct Door {
     look: Arc<Notify>,
     clock: Clock,
     attempts: Attempts,
+    /// Whether what comes of a sign-in can be kept.
+    room: Option<Arc<Room>>,
 }
 
 /// What there is to sign in with.
@@ -86,7 +88,13 @@ impl Door {
     pub fn new(way: Way, redirect_uri: &str, board: Arc<Board>, look: Arc<Notify>, clock: Clock) -> Self {
         let redirect_path = Url::parse(redirect_uri).map(|url| url.path().to_owned()).unwrap_or_default();
         let (attempts, redirect_uri) = (Attempts::default(), redirect_uri.to_owned());
-        Self { way, redirect_uri, redirect_path, is_encrypted: false, board, look, clock, attempts }
+        Self { way, redirect_uri, redirect_path, is_encrypted: false, board, look, clock, attempts, room: None }
+    }
+
+    /// The same, which says whether what comes of a sign-in can be kept.
+    #[must_use]
+    pub fn with_room(self, room: Option<Arc<Room>>) -> Self {
+        Self { room, ..self }
     }
 
     /// The same on a page that speaks TLS, if it does.
@@ -302,7 +310,8 @@ impl Door {
             }
             _ => pages::steps(&self.redirect_uri),
         };
-        answer(StatusCode::OK, &page)
+        let trouble = self.room.as_ref().and_then(|room| room.trouble());
+        answer(StatusCode::OK, &page.warning(trouble.map(|trouble| format!("no sign-in can be kept: {trouble}"))))
     }
 
     fn needs_sign_in(&self, account: &str) -> bool {

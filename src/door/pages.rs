@@ -33,6 +33,15 @@ impl Page {
         Self { html: document(title, "", "", main), script: None }
     }
 
+    /// The same with a warning below its title, if there is one.
+    pub(super) fn warning(mut self, words: Option<String>) -> Self {
+        if let Some(words) = words {
+            let warning = format!("</h1><p class=\"bad\" role=\"alert\">{}</p>", Escaped(&sentence(&words)));
+            self.html = self.html.replacen("</h1>", &warning, 1);
+        }
+        self
+    }
+
     /// What a browser may load, run and send for it.
     pub(super) fn policy(&self) -> String {
         let script = self.script.map(|script| {

@@ -47,7 +47,7 @@ impl AccountState {
         if !collection.unreadable.is_empty() {
             let Unreadable { count, field } = &collection.unreadable;
             let advice = self.advice(Reason::Document);
-            return Some(format!("{count} of its documents cannot be read, the first fails at `{field}`; {advice}"));
+            return Some(format!("{count} of its documents cannot be read, the first fails at {field}; {advice}"));
         }
         let scope = missing_scope(collection.kind, self.grant.as_ref());
         (collection.mark() == Mark::NotGranted).then(|| self.told(&Problem::of_scope(scope)))
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(odd.summary(), (false, "Some documents cannot be read.".to_owned()));
         assert_eq!(
             odd.remark(&odd.collections[0]).unwrap(),
-            "1 of its documents cannot be read, the first fails at `score`; if it stays, report it with the field's name"
+            "1 of its documents cannot be read, the first fails at score; if it stays, report it with the field's name"
         );
         let mut only = AccountState::new("anna", &[&KINDS[place("daily_spo2")]]);
         only.collections[0].failed(Problem::of_refusal(Standing::Good), START);

@@ -16,7 +16,7 @@ use tokio::{
     sync::{oneshot, watch},
     task::{JoinError, JoinSet},
 };
-use tracing::{info, warn};
+use tracing::info;
 
 pub use account::Account;
 use follower::Follower;
@@ -100,10 +100,7 @@ impl Poller {
             _ = stop => {}
         }
         let Account { name, .. } = account;
-        warn!(
-            account = name,
-            "its token file is gone, as after a logout: it leaves the page until somebody signs in again"
-        );
+        info!(account = name, "its sign-in has been removed; it leaves the page until somebody signs in again");
         self.forget(&name);
         name
     }

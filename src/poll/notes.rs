@@ -151,7 +151,7 @@ impl Follower {
         let (account, collection) = (&self.state.name, &mut self.state.collections[place]);
         if are_capped && !collection.words_are_capped {
             let collection = collection.kind.name;
-            warn!(account, collection, "more than 100 different words in one label; the others are counted as `other`");
+            warn!(account, collection, "more than 100 different words in one label; the others are counted as other");
         }
         collection.words_are_capped |= are_capped;
     }

@@ -54,13 +54,20 @@ pub fn forget_journals(state: &Path, account: &str) -> io::Result<()> {
                 || name.starts_with(&beside(own))
         })
     };
-    for name in entries.flatten().map(|entry| entry.file_name()).filter(|name| is_own(&name.to_string_lossy())) {
-        match fs::remove_file(directory.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+    let mut result = Ok(());
+    for entry in entries.flatten().filter(|entry| is_own(&entry.file_name().to_string_lossy())) {
+        let path = entry.path();
+        // What stands in place of a file, as a container's mount leaves it, goes too; where a link leads stays as it is.
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let removed = if is_directory { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        if let Err(error) = removed
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            // The others go all the same.
+            result = Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())));
         }
     }
-    Ok(())
+    result
 }
 
 /// What a file begins with that is being written in place of the one of that name; the tilde is in no account's name.

@@ -100,7 +100,7 @@ impl Reader<'_> {
             (None, Some(file)) => {
                 let path = beside(self.path, file);
                 let read = self.versions.read(&path);
-                let cause = |error| format!("{} cannot be read ({error}); check path and rights", path.display());
+                let cause = |error| format!("{} cannot be read ({error}); check path and permissions", path.display());
                 read.map_err(|error| self.mistake(&format!("{setting}_file"), &cause(error))).ok()
             }
             (Some(_), Some(_)) => {
@@ -128,7 +128,7 @@ fn beside(file: &Path, path: &str) -> PathBuf {
 /// All mistakes.
 pub(super) fn read(path: &Path) -> Result<Settings, Vec<String>> {
     let mut reader = Reader { path, versions: Versions::default(), mistakes: vec![], warnings: vec![] };
-    let said = |error| vec![format!("{}: cannot be read ({error}); check path and rights", path.display())];
+    let said = |error| vec![format!("{}: cannot be read ({error}); check path and permissions", path.display())];
     let bytes = reader.versions.read(path).map_err(said)?;
     let file = parse(&bytes, &mut reader);
     let settings = settings(file, &bytes, &mut reader);

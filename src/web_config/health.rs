@@ -8,13 +8,13 @@ use hyper::{
 use secrecy::{ExposeSecret as _, SecretSlice};
 use sha2::{Digest as _, Sha256};
 
-/// The only path that it asks for.
-pub(super) const PATH: &str = "/-/ready";
+/// The only paths that it asks for.
+const PATHS: [&str; 2] = ["/-/ready", "/-/healthy"];
 /// Keeps this digest apart from any other of the same file.
 const PURPOSE: &[u8] = b"oura-exporter healthcheck\0";
 
 /// Proves that whoever shows it can read the web configuration. That file has the hashes of the passwords, whose salts
-/// nobody can guess; what it opens is readiness alone.
+/// nobody can guess; what it opens is readiness and health alone.
 #[derive(Clone)]
 pub struct HealthPass {
     bearer: HeaderValue,
@@ -41,8 +41,11 @@ impl HealthPass {
         self.identity.as_ref().map(|identity| identity.expose_secret())
     }
 
-    /// Whether a request shows it. Digests are compared, so that the time tells nothing of the pass.
-    pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
+    /// Whether it lets a request through. Digests are compared, so that the time tells nothing of the pass.
+    pub(super) fn admits(&self, path: &str, headers: &HeaderMap) -> bool {
+        if !PATHS.contains(&path) {
+            return false;
+        }
         let shown = headers.get(AUTHORIZATION).map_or(&b""[..], HeaderValue::as_bytes);
         Sha256::digest(shown) == Sha256::digest(self.bearer.as_bytes())
     }

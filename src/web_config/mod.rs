@@ -176,7 +176,7 @@ impl WebConfig {
     /// # Errors
     /// The answer that it gets instead.
     pub async fn admit<B: Sync>(&self, settings: &Settings, request: &Request<B>) -> Result<(), Box<Answer>> {
-        if request.uri().path() == health::PATH && settings.health.is_in(request.headers()) {
+        if settings.health.admits(request.uri().path(), request.headers()) {
             return Ok(());
         }
         if settings.rate_limit.as_ref().is_some_and(|limit| !limit.admits(Instant::now())) {

@@ -109,7 +109,9 @@ fn what_is_no_yaml_of_this_shape_is_named_by_its_line_and_not_repeated() {
     assert!(WebConfig::read(&path).expect_err("no text")[0].ends_with("is not UTF-8; save it anew"));
     for path in [path.with_file_name("none.yml"), path.parent().expect("a directory").to_owned(), "/dev/zero".into()] {
         let said = WebConfig::read(&path).expect_err("no file");
-        assert!(said.len() == 1 && said[0].contains("cannot be read (") && said[0].ends_with("check path and rights"));
+        assert!(
+            said.len() == 1 && said[0].contains("cannot be read (") && said[0].ends_with("check path and permissions")
+        );
     }
 }
 
@@ -159,8 +161,13 @@ fn only_the_same_file_makes_the_same_pass_for_the_health_check() {
     let (one, other) = (format!("basic_auth_users: {{a: {HASH}}}"), format!("basic_auth_users: {{b: {HASH}}}"));
     let pass = |text: &str| read(text).expect("a good file").health();
     let shown = |pass: &HealthPass| [(hyper::header::AUTHORIZATION, pass.bearer())].into_iter().collect();
-    assert!(pass(&one).is_in(&shown(&pass(&one))) && !pass(&one).is_in(&shown(&pass(&other))));
-    assert!(!pass(&one).is_in(&hyper::HeaderMap::new()));
+    for path in ["/-/ready", "/-/healthy"] {
+        assert!(pass(&one).admits(path, &shown(&pass(&one))) && !pass(&one).admits(path, &shown(&pass(&other))));
+        assert!(!pass(&one).admits(path, &hyper::HeaderMap::new()));
+    }
+    for path in ["/metrics", "/metrics/samples", "/", "/-/", "/-/ready/", "/sign-in"] {
+        assert!(!pass(&one).admits(path, &shown(&pass(&one))), "{path}");
+    }
     let debug = format!("{:?} {:?}", pass(&one).bearer(), read(&one).expect("a good file"));
     assert!(!debug.contains("Bearer") && !debug.contains("$2y$"), "{debug}");
 }

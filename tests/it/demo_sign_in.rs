@@ -19,10 +19,18 @@ async fn two_people_of_the_demo_sign_in_on_its_page_and_are_shown() {
         let back = consent(&oura, person, "allow").await;
         assert!(back.starts_with(&format!("http://localhost:{}/callback?", free.port())), "{back}");
         visitor.get(&back).await;
-        visitor.titled(&place, &format!("Signed in as {account}")).await;
+        let page = visitor.titled(&place, &format!("Signed in as {account}")).await;
+        assert!(!page.contains('`'), "words for people: {page}");
         let series = format!("oura_readiness_score{{account=\"{account}\"}}");
         eventually(&series, async || program.get("/metrics").await.filter(|page| page.contains(&series))).await;
     }
+    visitor.post("sign-out", &[("account", "bob")]).await;
+    assert_eq!(visitor.post("sign-out", &[("account", "ben")]).await.status, 303);
+    let series = "oura_readiness_score{account=\"ben\"}";
+    eventually("ben is gone", async || program.get("/metrics").await.filter(|page| !page.contains(series))).await;
     let (_, log) = program.terminate().await;
+    assert!(log.contains("signed out on the page") && !log.contains("token file is gone"), "{log}");
+    let warned: Vec<_> = log.lines().filter(|line| line.contains(" WARN ") && line.contains("sign")).collect();
+    assert!(warned.is_empty(), "who signs out is no trouble: {warned:?}");
     assert!(log.contains("sign in as alice or bob"), "{log}");
 }

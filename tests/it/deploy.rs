@@ -9,7 +9,7 @@ use crate::common::{
 };
 use oura_exporter::{
     auth::{Portal, Store, Tokens},
-    config::VARIABLES,
+    config::{Unset, VARIABLES},
     tls,
 };
 use serde_json::{Value, json};
@@ -448,14 +448,21 @@ fn kubernetes_instructions_name_what_is_there() {
     // A bare machine has none, and the checkout may be no repository.
     machine.program("git", "echo 0123456789abcdef");
     let said: String = instructions("deploy/kubernetes.yaml").iter().map(|block| machine.paste(block)).collect();
-    assert_eq!(said.lines().count(), 7, "{said}");
+    assert_eq!(said.lines().count(), 4, "{said}");
     let file = read("deploy/kubernetes.yaml");
     assert!(
         file.contains("kind: Deployment\nmetadata:\n  name: oura-exporter\n") && said.contains("deploy/oura-exporter")
     );
-    assert!(file.contains("- name: sign-in\n") && said.contains("-c sign-in"), "{said}");
+    // What is forwarded is where the browser comes back to.
+    let port = format!("- {{name: metrics, containerPort: {}}}\n", INSTANCE.trim_start_matches("localhost:"));
+    assert!(file.contains(&port) && said.contains("port-forward deploy/oura-exporter 10058\n"), "{said}");
+    let redirect = VARIABLES.iter().find(|variable| variable.name == "OURA_REDIRECT_URI").expect("a setting");
+    assert!(
+        matches!(redirect.unset, Unset::Value(uri) if file.contains(&format!("redirect URI {uri}, which"))),
+        "{file}"
+    );
     let tag = format!("oura-exporter:{}", env!("CARGO_PKG_VERSION"));
-    assert!(said.matches(&tag).count() == 2 && file.contains(&format!("image: &image {tag}\n")), "{said}");
+    assert!(said.matches(&tag).count() == 2 && file.contains(&format!("image: {tag}\n")), "{said}");
     // What is left out at the end is YAML as well.
     let (_, monitor) = file.split_once("\n# ---\n").expect("a ServiceMonitor");
     let monitor: String =

@@ -219,7 +219,7 @@ async fn small_answers_that_are_huge_once_unpacked() {
     );
     let items = gzip(&[start.as_bytes(), b",1", b"]}}],\"next_token\":null}"], 4_000_000);
     let (_, log) = polled("one document with 4,000,000 values", move |_| Answer::Gzip(Arc::clone(&items))).await;
-    assert!(log.contains("`its size`"), "{log}");
+    assert!(log.contains("fails at its size"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -248,7 +248,7 @@ async fn a_million_documents() {
     let (page, log) =
         polled("15,000 that cannot be read, below the limit", move |_| Answer::List(Arc::clone(&bad))).await;
     assert_eq!(failures(&page, "daily_sleep", "document"), 15_000.0, "{}", page.text);
-    assert!(log.contains("no document can be read, the first fails at `day`"), "{log}");
+    assert!(log.contains("no document can be read, the first fails at day"), "{log}");
     let good = documents((0..15_000).map(|_| format!("{{\"day\":\"{}\",\"score\":80}}", today())));
     let (page, _) = polled("15,000 of one day", move |_| Answer::List(Arc::clone(&good))).await;
     assert_eq!(page.get("oura_sleep_score{account=\"default\"}"), Some(80.0), "{}", page.text);

@@ -6,7 +6,7 @@ use std::{
     process::{Output, Stdio},
 };
 
-use crate::common::{Program, eventually, simulator_at};
+use crate::common::{Program, eventually, needs::own_disks_are_there, simulator_at};
 use oura_exporter::simulator::{Fault, Scope, Settings, Simulator};
 use tokio::{net::TcpListener, process::Command};
 
@@ -177,7 +177,12 @@ async fn the_health_check_follows_readiness() {
     let (code, text) = check("127.0.0.1:1").await;
     assert_eq!(code, Some(1));
     assert!(text.contains("no answer from http://127.0.0.1:1/-/ready"), "{text}");
+    let alive =
+        async |address: &str| run(program().args(["healthcheck", "--alive", "--web.listen-address", address])).await;
+    let (code, text) = alive("127.0.0.1:1").await;
+    assert!(code == Some(1) && text.contains("no answer from http://127.0.0.1:1/-/healthy"), "{text}");
     let demo = Program::start(program().arg("demo")).await;
+    assert_eq!(alive(&demo.address).await.0, Some(0), "ready or not");
     eventually("it becomes ready", async || (check(&demo.address).await.0 == Some(0)).then_some(())).await;
 }
 
@@ -321,7 +326,7 @@ async fn help_fits_a_terminal_and_shows_a_command_what_concerns_it_its_own_first
         (&[][..], serve),
         (&["serve"], serve),
         (&["demo"], demo),
-        (&["healthcheck"], &["--web.listen-address", "--web.config.file"]),
+        (&["healthcheck"], &["--alive", "--web.listen-address", "--web.config.file"]),
         (&["login"], &["--account", "--no-browser", "--replace-person"]),
         (&["logout"], &["--account"]),
         (&["accounts"], &[]),
@@ -353,4 +358,70 @@ async fn help_fits_a_terminal_and_shows_a_command_what_concerns_it_its_own_first
             assert_eq!(shown, [flags, &["--help"]].concat(), "{command:?}: {text}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_doctor_says_all_that_is_missing_before_anybody_has_signed_in() {
+    let application = "OURA_CLIENT_ID, OURA_CLIENT_SECRET: not set; register an application at Oura and set both";
+    let home = tempfile::tempdir().expect("a directory");
+    let without = async |command: &[&str]| run(program().env("HOME", home.path()).args(command)).await;
+    for command in [&["check"][..], &["backfill", "--from", "2026-11-01", "--output", "-"]] {
+        let (code, text) = without(command).await;
+        assert_eq!(code, Some(2), "{command:?}: {text}");
+        assert!(text.contains("no account: sign in ") && text.contains(application), "{command:?}: {text}");
+        assert!(!text.contains('`'), "{text}");
+    }
+    let mut with = program();
+    with.env("HOME", home.path()).env("OURA_CLIENT_ID", "id").env("OURA_CLIENT_SECRET", "secret").arg("check");
+    let (code, text) = run(&mut with).await;
+    assert!(code == Some(2) && text.contains("no account: ") && !text.contains("not set"), "{text}");
+}
+
+#[tokio::test]
+async fn who_has_no_account_is_led_to_those_of_the_service() {
+    if !own_disks_are_there("who_has_no_account_is_led_to_those_of_the_service") {
+        return;
+    }
+    // As systemd leaves it: a link to where only root and the unit come.
+    let service = "mkdir -m 700 /var/lib/private && ln -s private/oura-exporter /var/lib/oura-exporter";
+    let led = "the service of this machine has its accounts in /var/lib/oura-exporter: to use them, run this as its user, by \
+               the command sudo systemd-run";
+    for (made, is_led) in [(service, true), ("mkdir /var/lib/oura-exporter", true), ("true", false)] {
+        for command in ["check", "backfill --from 2026-11-01 --output -"] {
+            let script = format!("mount -t tmpfs tmpfs /var/lib && {made} && exec \"$0\" {command}");
+            let mut shell = Command::new("unshare");
+            shell.args(["--map-root-user", "--mount", "sh", "-c", &script, env!("CARGO_BIN_EXE_oura-exporter")]);
+            shell.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path))).env("HOME", "/nowhere");
+            let (code, text) = run(&mut shell).await;
+            assert!(code == Some(2) && text.contains("no account: "), "{made}, {command}: {text}");
+            assert_eq!(text.contains(led), is_led, "{made}, {command}: {text}");
+            let named = text.contains("nobody is signed in in /nowhere/.local/state/oura-exporter; ");
+            assert_eq!(named, is_led, "{made}, {command}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_way_to_the_network_that_leads_nowhere_is_named() {
+    for (name, value, cause) in [
+        ("SSL_CERT_FILE", "/proc/nowhere.pem", "\"/proc/nowhere.pem\" cannot be read (No such file"),
+        ("SSL_CERT_FILE", "/etc/passwd", "\"/etc/passwd\" holds no certificate in PEM"),
+        ("SSL_CERT_FILE", "", "\"\" is empty"),
+        ("SSL_CERT_DIR", "/etc/passwd", "\"/etc/passwd\" is no directory"),
+    ] {
+        let (code, text) = run(program().arg("demo").env(name, value)).await;
+        let named = text.contains(&format!("{name}: {cause}")) && text.contains("; write the whole path");
+        assert!(code == Some(2) && named, "{name}={value}: {text}");
+    }
+    for (name, value) in
+        [("HTTPS_PROXY", "anna:secret words"), ("https_proxy", "ftp://secret"), ("ALL_PROXY", "http://")]
+    {
+        let demo = Program::start(program().arg("demo").env(name, value)).await;
+        let (code, log) = demo.terminate().await;
+        let told = format!("{name}: not the address of an HTTP proxy, so that it is left aside");
+        assert!(code == Some(0) && log.matches(&told).count() == 1, "{name}={value}: {log}");
+        assert!(!log.contains("secret"), "{log}");
+    }
+    let (code, text) = run(program().args(["demo", "--web.external-url", ""])).await;
+    assert!(code == Some(2) && text.contains("--web.external-url: ") && text.contains("write https://"), "{text}");
 }

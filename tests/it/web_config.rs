@@ -328,9 +328,9 @@ fn program() -> Command {
     command
 }
 
-async fn healthcheck(address: &str, web: &Path) -> (Option<i32>, String) {
+async fn healthcheck(address: &str, web: &Path, asked: &[&str]) -> (Option<i32>, String) {
     let mut check = program();
-    check.args(["healthcheck", "--web.listen-address", address, "--web.config.file", text(web)]);
+    check.args(["healthcheck", "--web.listen-address", address, "--web.config.file", text(web)]).args(asked);
     let output = check.output().await.expect("the program runs");
     (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
 }
@@ -347,15 +347,19 @@ async fn the_health_check_gets_through_with_the_same_file_and_tells_readiness() 
         simulator.faults().set(Scope::collection("sleep"), Fault::Delay(Duration::from_secs(1)));
         let exporter = exporter(directory.path(), &web, &simulator).await;
         let (path, address) = (directory.path().join("web.yml"), exporter.address().to_owned());
-        let (code, said) = healthcheck(&address, &path).await;
+        let (code, said) = healthcheck(&address, &path, &["--alive"]).await;
+        assert_eq!(code, Some(0), "it serves, whether it is ready or not: {said}");
+        let (code, said) = healthcheck(&address, &path, &[]).await;
         assert!(code == Some(0) || (code == Some(1) && said.contains("the first poll has not ended")), "{said}");
-        let ready = async || (healthcheck(&address, &path).await.0 == Some(0)).then_some(());
+        let ready = async || (healthcheck(&address, &path, &[]).await.0 == Some(0)).then_some(());
         eventually("the health check succeeds", ready).await;
         let other = directory.path().join("other.yml");
         fs::write(&other, format!("{web}# not the same\n")).expect("it is written");
         if web.contains("basic_auth_users") {
-            let (code, said) = healthcheck(&address, &other).await;
-            assert!(code == Some(1) && said.contains("the right password"), "{said}");
+            for asked in [&[][..], &["--alive"]] {
+                let (code, said) = healthcheck(&address, &other, asked).await;
+                assert!(code == Some(1) && said.contains("the right password"), "{said}");
+            }
         }
         exporter.stop().await;
     }

@@ -64,6 +64,27 @@ pub(crate) fn own_disks_are_there(test: &str) -> bool {
     can
 }
 
+/// Whether this machine boots another one, of what is installed here: that takes an administrator who may mount, and is no
+/// more to be installed than what the test before needs.
+pub(crate) fn systemd_boots(test: &str) -> bool {
+    let mut probe = Command::new("unshare");
+    probe.args([
+        "--mount",
+        "sh",
+        "-ec",
+        "mount -t tmpfs tmpfs /mnt; mkdir /mnt/upper /mnt/work /mnt/root; mount -t overlay overlay -o \
+         lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work /mnt/root; systemd-nspawn --version; test -x /mnt/root/sbin/init",
+    ]);
+    let can = probe.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    if !can {
+        left_out(
+            test,
+            "needs an administrator who may boot a container: apt-get install systemd-container systemd-sysv, as root",
+        );
+    }
+    can
+}
+
 /// Says whether a test can run; where it lacks something it is named and left out, unless all must run.
 pub(crate) fn there_is(is_there: bool, what: &str, how: &str, test: &str) -> bool {
     if !is_there {

@@ -78,7 +78,7 @@ impl Scene {
     }
 
     /// Everything that the program needs for a sign-in.
-    fn variables(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
         let url = self.simulator.url();
         let tokens = self.tokens().to_str().expect("UTF-8").to_owned();
         let mut variables = vec![

@@ -1,0 +1,70 @@
+//! Whether tokens can be kept: found out at the start, before anybody consents, and told until it is mended.
+
+use std::sync::{Mutex, PoisonError};
+
+use tracing::{info, warn};
+
+use super::{Store, StoreError};
+
+/// A store, and what keeps it from being written.
+#[derive(Debug)]
+pub struct Room {
+    store: Store,
+    trouble: Mutex<Option<StoreError>>,
+}
+
+impl Room {
+    /// Looks at `store`, and logs what is wrong with it.
+    pub fn of(store: Store) -> Self {
+        let trouble = found(&store);
+        if let Some(trouble) = &trouble {
+            warn!("no sign-in can be kept: {trouble}");
+        }
+        Self { store, trouble: Mutex::new(trouble) }
+    }
+
+    /// What keeps tokens from being kept; looked at anew as long as there is something, which costs a refused call.
+    pub fn trouble(&self) -> Option<StoreError> {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if trouble.is_some() {
+            *trouble = found(&self.store);
+            if trouble.is_none() {
+                info!("sign-ins can be kept in {} now", self.store.directory().display());
+            }
+        }
+        trouble.clone()
+    }
+}
+
+fn found(store: &Store) -> Option<StoreError> {
+    store.glance().err().or_else(|| store.check().err())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_trouble_stands_until_it_is_mended_and_names_the_way_out() {
+        let parent = tempfile::tempdir().unwrap();
+        let file = parent.path().join("file");
+        fs::write(&file, "").unwrap();
+        for directory in [file.clone(), file.join("below"), file.join("far/below")] {
+            let room = Room::of(Store::new(&directory));
+            for _ in 0..2 {
+                let said = room.trouble().map(|trouble| trouble.to_string()).unwrap_or_default();
+                assert!(
+                    said.contains(directory.to_str().unwrap()) && said.contains("is a file; move that away"),
+                    "{said}"
+                );
+            }
+            fs::remove_file(&file).unwrap();
+            assert_eq!(room.trouble(), None, "{}", directory.display());
+            fs::remove_dir_all(&file).unwrap();
+            fs::write(&file, "").unwrap();
+        }
+        assert_eq!(Room::of(Store::new(parent.path().join("a/b"))).trouble(), None);
+    }
+}
