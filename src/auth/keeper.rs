@@ -192,14 +192,14 @@ impl Inner {
     }
 
     async fn is_of(&self, id: &str) -> Result<(), NoToken> {
-        // Two who are learnt at once would each have a salt of their own, by which nobody can compare them.
-        let _one_by_one = LEARNING.lock().await;
         let mut state = self.state.lock().await;
         let defect = |error: getrandom::Error| NoToken::Defect(error.to_string());
         let known = state.tokens.as_ref().and_then(|tokens| tokens.person.as_ref());
         if self.store.learns(known, id).map_err(defect)?.is_none() {
             return Ok(());
         }
+        // Two who are learnt at once would each have a salt of their own, by which nobody can compare them.
+        let _one_by_one = LEARNING.lock().await;
         let (_lock, stored) = self.prepared(&mut state).await?;
         if let Some(person) = self.store.learns(stored.person.as_ref(), id).map_err(defect)? {
             if stored.person.as_ref().is_some_and(|known| !known.is(id)) {

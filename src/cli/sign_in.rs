@@ -74,6 +74,7 @@ pub(super) struct Logout {
 impl Login {
     pub(super) async fn run(&self, sign_in: &SignIn, config: &Config) -> anyhow::Result<()> {
         let store = store(sign_in)?;
+        store.check()?;
         let authority = authority(sign_in)?;
         let name = self.account.clone().map_or_else(|| naming::ask(store), Ok)?;
         // Found out before anybody consents: whether what comes of it can be stored.
