@@ -6,6 +6,7 @@ mod environment;
 mod external_url;
 mod network;
 mod parse;
+mod paths;
 mod samples;
 mod settings;
 mod sign_in;
@@ -26,6 +27,7 @@ use tracing::Level;
 pub use self::{
     documents::{help, markdown},
     external_url::{Asked, ExternalUrl},
+    paths::is_own,
     samples::{SamplesConfig, receiver_url},
     settings::{Flag, Unset, VARIABLES, Variable},
     sign_in::SignIn,
@@ -292,6 +294,7 @@ impl Config {
         if self.poll_interval < FAST {
             reader.warnings.push("OURA_POLL_INTERVAL: below 60s; the ring does not sync that often".to_owned());
         }
+        reader.mistakes.extend(self.shadowed());
         reader.warnings.extend(self.unencrypted());
     }
 }
