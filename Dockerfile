@@ -7,15 +7,18 @@ WORKDIR /build
 # The dependencies, a layer of their own that changes with Cargo.toml and Cargo.lock only. What was built from the
 # stand-in sources is cleaned away, or cargo could take it for the program: it goes by the files' times.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src benches \
-    && echo '//! Stands in for the library.' > src/lib.rs \
-    && echo '//! Stands in for the program.' > src/main.rs \
-    && echo 'fn main() {}' | tee -a src/main.rs benches/backfill.rs > benches/page.rs \
+COPY crates/oura-simulator/Cargo.toml crates/oura-simulator/
+RUN mkdir -p src crates/oura-simulator/src tests/it tests/alone benches examples \
+    && echo '//! Stands in for a library.' | tee crates/oura-simulator/src/lib.rs > src/lib.rs \
+    && echo '//! Stands in for a program.' | tee crates/oura-simulator/src/main.rs > src/main.rs \
+    && echo 'fn main() {}' | tee -a src/main.rs crates/oura-simulator/src/main.rs tests/it/main.rs tests/alone/main.rs \
+        benches/page.rs benches/backfill.rs > examples/cloud.rs \
     && cargo build --release --locked \
-    && cargo clean --release --locked --package oura-exporter \
-    && rm -r src
+    && cargo clean --release --locked --package oura-exporter --package oura-simulator \
+    && rm -r src crates/oura-simulator/src
 
 COPY build.rs build.rs
+COPY crates crates
 COPY src src
 ARG REVISION=unknown
 RUN OURA_EXPORTER_REVISION="$REVISION" cargo build --release --locked

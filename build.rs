@@ -9,12 +9,13 @@ use std::{
 /// What is told where there is no git: in a container's build, or by whoever packages an archive.
 const TOLD: &str = "OURA_EXPORTER_REVISION";
 /// What makes the program; where it differs from the commit, the revision says so.
-const SOURCES: &[&str] = &["src", "Cargo.toml", "Cargo.lock", "build.rs"];
+const SOURCES: &[&str] = &["src", "crates", "Cargo.toml", "Cargo.lock", "build.rs"];
 
 fn main() {
     let directory = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     println!("cargo::rerun-if-env-changed={TOLD}");
-    for source in SOURCES {
+    // A package of the exporter alone has no other crates.
+    for source in SOURCES.iter().filter(|source| directory.join(source).exists()) {
         println!("cargo::rerun-if-changed={source}");
     }
     // The files that change with a commit or a checkout. One that is not there would make every build begin anew.

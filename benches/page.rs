@@ -49,7 +49,7 @@ fn clock() -> Clock {
 }
 
 async fn simulator() -> std::io::Result<Simulator> {
-    Simulator::start(Settings { clock: clock(), ..Settings::default() }).await
+    Simulator::start(Settings { clock: clock().into(), ..Settings::default() }).await
 }
 
 /// Everybody's way to their data.

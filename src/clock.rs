@@ -74,6 +74,13 @@ impl Clock {
     }
 }
 
+#[cfg(feature = "demo")]
+impl From<Clock> for oura_simulator::TimeSource {
+    fn from(clock: Clock) -> Self {
+        Self::new(move || clock.now())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

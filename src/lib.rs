@@ -29,10 +29,10 @@
 //! # Around it
 //!
 //! [`cli`] reads the command line, [`config`] the environment, both by the one table [`config::VARIABLES`]; [`exporter`]
-//! puts the parts together. [`simulator`] is an Oura Cloud on loopback with the traps of the real one, for the demo and
-//! the tests. [`catalogue`] lists every metric there is and makes METRICS.md of it. [`defect`] keeps a panic to the
-//! collection in which it happens. [`clock`] and [`tls`] are what time and cryptography are asked of; [`durable`] writes
-//! files that are never half written.
+//! puts the parts together. `simulator`, a crate of its own, is an Oura Cloud on loopback with the traps of the real one, for
+//! the demo and the tests. [`catalogue`] lists every metric there is and makes METRICS.md of it. [`defect`] keeps a panic
+//! to the collection in which it happens. [`clock`] and [`tls`] are what time and cryptography are asked of; [`durable`]
+//! writes files that are never half written.
 //!
 //! # A new kind of document
 //!
@@ -62,7 +62,8 @@ pub mod problem;
 pub mod remote_write;
 pub mod samples;
 pub mod server;
-pub mod simulator;
+#[cfg(feature = "demo")]
+pub use oura_simulator as simulator;
 mod state_file;
 pub mod status;
 pub mod tls;

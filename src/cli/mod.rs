@@ -6,6 +6,7 @@ mod output;
 mod backfill;
 mod beside;
 mod check;
+#[cfg(feature = "demo")]
 mod demo;
 mod examine;
 mod flags;
@@ -51,6 +52,7 @@ enum Command {
     /// Polls the account and serves the page; the default
     Serve(ServeFlags),
     /// Serves made-up data of two people: no account, no network
+    #[cfg(feature = "demo")]
     Demo(demo::Demo),
     /// Exits with 0 when the exporter on this machine is ready
     Healthcheck(healthcheck::Healthcheck),
@@ -69,13 +71,19 @@ enum Command {
 impl Command {
     /// Who reads what it tells.
     fn reader(&self) -> Reader {
-        if matches!(self, Self::Serve(_) | Self::Demo(_)) { Reader::Log } else { Reader::Person }
+        match self {
+            Self::Serve(_) => Reader::Log,
+            #[cfg(feature = "demo")]
+            Self::Demo(_) => Reader::Log,
+            _ => Reader::Person,
+        }
     }
 
     /// Its flags, and those before its name where it has none of that kind.
     fn flags(&self, before: ServeFlags) -> Flags {
         let own = match self {
             Self::Serve(flags) => flags.0.clone(),
+            #[cfg(feature = "demo")]
             Self::Demo(demo) => demo.flags.0.clone(),
             Self::Healthcheck(healthcheck) => healthcheck.flags.0.clone(),
             _ => Flags::default(),
@@ -141,6 +149,7 @@ fn on_runtime(command: Command, config: Config) -> anyhow::Result<()> {
     let ended = runtime.block_on(async {
         match command {
             Command::Serve(_) => serve(config).await,
+            #[cfg(feature = "demo")]
             Command::Demo(demo) => demo.run(config).await,
             Command::Healthcheck(healthcheck) => healthcheck.run(&config).await,
             Command::Login(login) => login.run(&config.sign_in, &config).await,

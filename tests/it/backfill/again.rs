@@ -258,7 +258,7 @@ fn at_millisecond(samples: &Samples, later: i64) -> Points {
 async fn a_backfill_knows_what_the_one_before_it_told() {
     let at = moment("2026-09-20T09:00:00Z");
     oura_exporter::tls::choose_provider();
-    let settings = Settings { clock: Clock::still_at(at), full_days: Some(0), ..Settings::default() };
+    let settings = Settings { clock: Clock::still_at(at).into(), full_days: Some(0), ..Settings::default() };
     let simulator = Simulator::start(settings).await.expect("a free port");
     let state = tempfile::tempdir().expect("a directory");
     let first = told(&simulator, state.path(), at).await;

@@ -22,7 +22,8 @@ const FEW: &str = "daily_readiness,daily_sleep,enhanced_tag,rest_mode_period";
 async fn service(years: u32) -> Simulator {
     oura_exporter::tls::choose_provider();
     let clock = Clock::still_at(moment(NOON));
-    let settings = Settings { clock, years, full_days: Some(0), has_traveller: true, ..Settings::default() };
+    let settings =
+        Settings { clock: clock.into(), years, full_days: Some(0), has_traveller: true, ..Settings::default() };
     Simulator::start(settings).await.expect("a free port")
 }
 

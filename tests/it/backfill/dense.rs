@@ -22,7 +22,7 @@ const SAMPLED: &str = "daily_activity,heartrate,sleep,session,ring_battery_level
 /// A service at which it is always `at`.
 async fn service(at: DateTime<Utc>) -> Simulator {
     oura_exporter::tls::choose_provider();
-    let settings = Settings { clock: Clock::still_at(at), full_days: Some(0), ..Settings::default() };
+    let settings = Settings { clock: Clock::still_at(at).into(), full_days: Some(0), ..Settings::default() };
     Simulator::start(settings).await.expect("a free port")
 }
 

@@ -41,7 +41,8 @@ struct Scene {
 impl Scene {
     async fn of(person: &'static str) -> Self {
         oura_exporter::tls::choose_provider();
-        let settings = Settings { clock: Clock::still_at(Utc::now()), full_days: Some(0), ..Settings::default() };
+        let settings =
+            Settings { clock: Clock::still_at(Utc::now()).into(), full_days: Some(0), ..Settings::default() };
         let simulator = Simulator::start(settings).await.expect("a free port");
         Self { simulator, person, directory: tempfile::tempdir().expect("a directory") }
     }
@@ -200,7 +201,7 @@ async fn what_prometheus_has_scraped_is_still_there_when_files_are_in_and_it_sta
     }
     // As if all were scraped an hour ago: the newest heart rate is younger.
     let at = Utc::now() + TimeDelta::hours(1);
-    let settings = Settings { clock: Clock::still_at(at), ..Settings::default() };
+    let settings = Settings { clock: Clock::still_at(at).into(), ..Settings::default() };
     let simulator = Simulator::start(settings).await.expect("a free port");
     let exporter = Plan::default().at_moment(at).still().ready(&simulator).await;
     let database = tempfile::tempdir().expect("a directory");

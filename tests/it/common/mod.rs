@@ -61,7 +61,7 @@ pub(crate) async fn simulator_at(now: &str) -> Simulator {
 }
 
 pub(crate) async fn simulator_with(clock: Clock) -> Simulator {
-    let settings = Settings { clock, ..Settings::default() };
+    let settings = Settings { clock: clock.into(), ..Settings::default() };
     Simulator::start(settings).await.expect("a free port on loopback")
 }
 

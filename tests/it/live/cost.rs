@@ -90,7 +90,7 @@ async fn after_fourteen_days_it_takes_little_memory_and_after_a_restart_less() {
     tls::choose_provider();
     let start = Utc::now() - TimeDelta::days(RUNS);
     let (clock, hand) = Clock::driven_from(start);
-    let settings = Settings { clock: clock.clone(), seed: SEED, full_days: Some(0), ..Settings::default() };
+    let settings = Settings { clock: clock.clone().into(), seed: SEED, full_days: Some(0), ..Settings::default() };
     let simulator = Simulator::start(settings).await.expect("a free port");
     let (state, address) = (tempfile::tempdir().expect("a directory"), free_address().await);
     let mut variables = variables(&simulator, "alice");

@@ -41,7 +41,7 @@ impl Scene {
     pub(crate) async fn new(person: &'static str) -> Self {
         tls::choose_provider();
         let (clock, hand) = Clock::driven_from(start());
-        let settings = Settings { clock: clock.clone(), seed: SEED, full_days: Some(0), ..Settings::default() };
+        let settings = Settings { clock: clock.clone().into(), seed: SEED, full_days: Some(0), ..Settings::default() };
         let simulator = Simulator::start(settings).await.expect("a free port");
         let state = tempfile::tempdir().expect("a directory");
         Self { simulator, clock, hand, state, book: Book::new(person, start()) }

@@ -47,7 +47,8 @@ impl Place {
 
     pub(crate) async fn of(person: &'static str, clock: Clock) -> Self {
         tls::choose_provider();
-        let simulator = Simulator::start(Settings { clock, ..Settings::default() }).await.expect("a free port");
+        let simulator =
+            Simulator::start(Settings { clock: clock.into(), ..Settings::default() }).await.expect("a free port");
         Self { simulator, person, collections: SOME, directory: tempfile::tempdir().expect("a directory") }
     }
 

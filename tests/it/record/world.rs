@@ -80,7 +80,7 @@ impl World {
         oura_exporter::tls::choose_provider();
         let (clock, hand) = Clock::driven_from(course.start);
         let settings = Settings {
-            clock: clock.clone(),
+            clock: clock.clone().into(),
             seed: course.seed,
             full_days: Some(0),
             has_traveller: course.has_traveller,

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
-use crate::simulator::query::{Parameters, value};
+use crate::query::{Parameters, value};
 
 /// What the verifier must fit.
 #[derive(Clone, Debug, PartialEq, Eq)]

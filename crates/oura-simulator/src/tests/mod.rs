@@ -1,6 +1,7 @@
 //! The simulator as its clients see it, over HTTP.
 
 mod auth;
+mod control;
 mod data;
 mod failing;
 mod office;
@@ -9,10 +10,13 @@ mod schema;
 mod versions;
 mod windows;
 
-use serde_json::Value;
+use std::sync::{Arc, Mutex};
 
-use super::{Settings, Simulator};
-use crate::clock::Clock;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{Settings, Simulator, TimeSource};
 
 /// A Wednesday on which both people are up and about: 17:30 in Helsinki, 10:30 in New York.
 pub(super) const NOON: &str = "2026-08-19T14:30:00Z";
@@ -21,6 +25,19 @@ pub(super) const NOON: &str = "2026-08-19T14:30:00Z";
 pub(super) struct Bench {
     pub(super) simulator: Simulator,
     client: reqwest::Client,
+}
+
+/// A clock that shows `moment` now and runs on from there.
+pub(super) fn running_from(moment: &str) -> TimeSource {
+    let (moment, start) = (moment.parse::<DateTime<Utc>>().unwrap(), Instant::now());
+    TimeSource::new(move || moment + start.elapsed())
+}
+
+/// A clock that shows what is put into the other half.
+pub(super) fn set_by_hand(moment: &str) -> (TimeSource, Arc<Mutex<DateTime<Utc>>>) {
+    let shared = Arc::new(Mutex::new(moment.parse().unwrap()));
+    let shown = Arc::clone(&shared);
+    (TimeSource::new(move || *shown.lock().unwrap()), shared)
 }
 
 /// What came back: the status and the body, null if it is not JSON.
@@ -32,7 +49,7 @@ impl Bench {
     }
 
     pub(super) async fn seeded(moment: &str, seed: u64) -> Self {
-        Self::of(Settings { clock: Clock::at(moment.parse().unwrap()), seed, ..Settings::default() }).await
+        Self::of(Settings { clock: running_from(moment), seed, ..Settings::default() }).await
     }
 
     pub(super) async fn of(settings: Settings) -> Self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::simulator::{at_random::chosen, noise::Noise, replies::Reply};
+use crate::{at_random::chosen, noise::Noise, replies::Reply};
 
 /// Where the token URL sends a client that follows redirects; nothing is there but the record of the request.
 const ELSEWHERE: &str = "/oauth/elsewhere";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Bench, NOON, got};
-use crate::simulator::{Fault, Scope};
+use crate::{Fault, Scope};
 
 #[tokio::test]
 async fn who_may_not_is_told_so_in_the_services_words() {

@@ -19,6 +19,7 @@ use tokio::time::sleep;
 use super::{
     Recorded, Settings,
     collections::Kind,
+    control,
     faults::{Fault, Faults},
     life::{Life, View},
     noise::Noise,
@@ -31,7 +32,7 @@ use super::{
     visitor::Visitor,
     window::Shelf,
 };
-use crate::{clock::Clock, http::Answer};
+use crate::{TimeSource, replies::Answer};
 
 /// What every page names as the next one while [`Fault::RepeatToken`] is on, and begins with under
 /// [`Fault::EndlessPages`].
@@ -51,9 +52,10 @@ pub(super) struct Dropped;
 pub(super) struct Cloud {
     pub(super) faults: Faults,
     pub(super) authorizations: Authorizations,
-    clock: Clock,
+    clock: TimeSource,
     pub(super) lives: Vec<Life>,
     seed: u64,
+    has_control: bool,
     records: Mutex<Records>,
 }
 
@@ -75,6 +77,7 @@ impl Cloud {
             clock: settings.clock,
             lives,
             seed: settings.seed,
+            has_control: settings.has_control,
             records: Mutex::default(),
         }
     }
@@ -91,6 +94,10 @@ impl Cloud {
     /// Answers a request that came over the connection with this number, and records it.
     pub(super) async fn answer(&self, request: Request<Incoming>, connection: u64) -> Result<Answer, Dropped> {
         let (head, body) = request.into_parts();
+        if self.has_control && head.uri.path().starts_with(control::ROOT) {
+            let reply = control::answer(self, &head.method, head.uri.path(), &text(body).await?);
+            return Ok(reply.encode(&head.headers, 0).0);
+        }
         let query = parameters(head.uri.query().unwrap_or_default());
         let number = self.record(&head, &query, connection);
         let form = form(&head.headers, body).await?;
@@ -274,8 +281,12 @@ async fn form(headers: &HeaderMap, body: Incoming) -> Result<Vec<(String, String
     if !is_form {
         return Ok(Vec::new());
     }
+    Ok(parameters(&text(body).await?))
+}
+
+async fn text(body: Incoming) -> Result<String, Dropped> {
     let bytes = Limited::new(body, MOST_FORM).collect().await.map_err(|_| Dropped)?.to_bytes();
-    Ok(parameters(&String::from_utf8_lossy(&bytes)))
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The value of a header, if it says anything.

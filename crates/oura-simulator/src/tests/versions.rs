@@ -5,23 +5,20 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::Bench;
-use crate::{
-    clock::Clock,
-    simulator::{COLLECTIONS, Kind, Settings, Simulator, Version, life::View, noise::Noise, syncs::syncs},
-};
+use super::{Bench, running_from, set_by_hand};
+use crate::{COLLECTIONS, Kind, Settings, Simulator, TimeSource, Version, life::View, noise::Noise, syncs::syncs};
 
 const START: &str = "2026-09-20T00:00:00Z";
 const DAYS: i64 = 50;
 const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
 
 /// A simulator of real life, at a moment.
-async fn real(clock: Clock, seed: u64) -> Bench {
+async fn real(clock: TimeSource, seed: u64) -> Bench {
     Bench::of(Settings { clock, seed, full_days: Some(0), has_traveller: true, ..Settings::default() }).await
 }
 
 async fn ledger(seed: u64) -> Simulator {
-    real(Clock::at(START.parse().unwrap()), seed).await.simulator
+    real(running_from(START), seed).await.simulator
 }
 
 fn day_of(document: &Value) -> &str {
@@ -83,11 +80,11 @@ fn questions(ledger: &Simulator, seed: u64) -> Vec<(DateTime<Utc>, usize, usize,
 async fn at_any_moment_the_route_answers_with_the_version_of_that_moment() {
     for seed in [1, 2] {
         let ledger = ledger(seed).await;
-        let (clock, hand) = Clock::driven_from(START.parse().unwrap());
-        let bench = real(clock.clone(), seed).await;
+        let (clock, hand) = set_by_hand(START);
+        let bench = real(clock, seed).await;
         let mut asked = BTreeMap::<&str, usize>::new();
         for (moment, person, collection, day) in questions(&ledger, seed) {
-            hand.advance(moment - clock.now());
+            *hand.lock().unwrap() = moment;
             let (person, collection) = (PEOPLE[person], COLLECTIONS[collection]);
             if collection.kind == Kind::Series {
                 continue;
@@ -147,14 +144,14 @@ async fn versions_come_one_after_the_other_and_differ() {
 #[tokio::test]
 async fn rows_come_with_the_syncs() {
     let ledger = ledger(1).await;
-    let (clock, hand) = Clock::driven_from(START.parse().unwrap());
-    let bench = real(clock.clone(), 1).await;
+    let (clock, hand) = set_by_hand(START);
+    let bench = real(clock, 1).await;
     for day in ["2026-09-29", "2026-10-03", "2026-11-05"] {
         for (person, collection) in [("alice", "heartrate"), ("bob", "ring_battery_level")] {
             let versions = ledger.versions(person, collection, day.parse().unwrap());
             assert!(!versions.is_empty(), "{person} {day}");
             for version in versions.iter().step_by(7) {
-                hand.advance(version.readable_from - clock.now());
+                *hand.lock().unwrap() = version.readable_from;
                 let rows = &version.documents;
                 let time = |row: &Value| row["timestamp"].as_str().unwrap().to_owned();
                 let window = format!("start_datetime={}&end_datetime={}", time(&rows[0]), time(rows.last().unwrap()));

@@ -1,6 +1,6 @@
 //! The two portals, the application that is registered with each, and the scopes that it can be granted.
 
-use crate::simulator::noise::Noise;
+use crate::noise::Noise;
 
 /// What the new portal puts before the name of a scope.
 const PREFIX: &str = "extapi:";

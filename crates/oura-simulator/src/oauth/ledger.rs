@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{applications::Portal, challenge::Challenge, refusals::Refusal};
-use crate::simulator::noise::Noise;
+use crate::noise::Noise;
 
 /// How long a code lives.
 const CODE_LIFETIME: TimeDelta = TimeDelta::minutes(10);
@@ -58,10 +58,10 @@ pub(super) struct Proof {
 }
 
 /// Whose data an access token opens, and which of them.
-pub(in crate::simulator) struct Pass {
-    pub(in crate::simulator) person: String,
+pub(crate) struct Pass {
+    pub(crate) person: String,
     /// The scopes, without a prefix.
-    pub(in crate::simulator) scopes: Vec<String>,
+    pub(crate) scopes: Vec<String>,
 }
 
 impl Ledger {

@@ -10,7 +10,7 @@ use super::{
     got,
     office::{BOTH, CALLBACK, LEGACY_TOKEN, NEW_TOKEN, Office, Pairs, location, refusal, token_path},
 };
-use crate::simulator::{Application, Granted, Portal, TokenFault};
+use crate::{Application, Granted, Portal, TokenFault};
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 

@@ -13,7 +13,7 @@ use super::{
     faults::TokenFault,
     refusals::Refusal,
 };
-use crate::simulator::{cloud::Dropped, query::value, replies::Reply};
+use crate::{cloud::Dropped, query::value, replies::Reply};
 
 /// The grant type of a refresh.
 pub(super) const REFRESH: &str = "refresh_token";

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use reqwest::{Client, RequestBuilder, Response, Url, redirect::Policy};
 
 use super::{Bench, Got, NOON, got};
-use crate::simulator::{Application, Authorizations, Portal};
+use crate::{Application, Authorizations, Portal};
 
 pub(super) const CALLBACK: &str = "http://localhost:10058/callback";
 pub(super) const BOTH: [Portal; 2] = [Portal::Legacy, Portal::New];

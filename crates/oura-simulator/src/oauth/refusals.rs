@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::applications::Portal;
-use crate::simulator::replies::Reply;
+use crate::replies::Reply;
 
 /// Why a token URL refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

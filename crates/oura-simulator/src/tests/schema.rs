@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Bench, NOON, got};
-use crate::simulator::{COLLECTIONS, Kind};
+use crate::{COLLECTIONS, Kind};
 
 /// Where real documents are known to differ from the specification: collection, field.
 const DEVIATIONS: [(&str, &str); 3] =

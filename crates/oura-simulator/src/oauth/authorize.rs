@@ -7,7 +7,7 @@ use super::{
     ledger::Proof,
     page,
 };
-use crate::simulator::{
+use crate::{
     people::PEOPLE,
     query::{Parameters, value},
     replies::Reply,

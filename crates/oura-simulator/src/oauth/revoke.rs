@@ -1,7 +1,7 @@
 //! The revoke URLs: the legacy one takes the token itself in several places, the new one a form from the application.
 
 use super::{Asked, Authorizations, applications::Portal, credentials::proven, refusals::unknown_client};
-use crate::simulator::{cloud::bearer, query::value, replies::Reply};
+use crate::{cloud::bearer, query::value, replies::Reply};
 
 impl Authorizations {
     /// Ends what a token was issued for: its whole pair, and those bought with it.

@@ -5,11 +5,8 @@ use std::collections::BTreeSet;
 use chrono::DateTime;
 use serde_json::Value;
 
-use super::{Bench, NOON};
-use crate::{
-    clock::Clock,
-    simulator::{COLLECTIONS, Kind, Settings},
-};
+use super::{Bench, NOON, running_from};
+use crate::{COLLECTIONS, Kind, Settings};
 
 const LAST_QUARTER: &str = "start_date=2026-05-19&end_date=2026-08-21";
 
@@ -138,7 +135,7 @@ async fn a_quarter_has_every_trap() {
 async fn stretches_of_sleep_do_not_overlap_even_when_travelling() {
     let time = |night: &Value, field: &str| DateTime::parse_from_rfc3339(night[field].as_str().unwrap()).unwrap();
     for (seed, person) in [(1, "alice"), (1, "bob"), (2, "alice"), (3, "bob"), (1, "carol"), (4, "carol")] {
-        let clock = Clock::at(NOON.parse().unwrap());
+        let clock = running_from(NOON);
         let bench = Bench::of(Settings { clock, seed, has_traveller: true, ..Settings::default() }).await;
         let nights = bench.data(person, "sleep?start_date=2025-08-01&end_date=2026-08-21").await;
         for pair in nights.windows(2) {

@@ -30,7 +30,7 @@ use super::{
     replies::Reply,
     routes::Door,
 };
-use crate::clock::Clock;
+use crate::TimeSource;
 pub use applications::{Application, Portal};
 pub use faults::TokenFault;
 use faults::TokenFaults;
@@ -44,7 +44,7 @@ const TOKEN_LIFETIME_SECONDS: u64 = 2_591_999;
 /// The authorization server: its switches, and what it has seen.
 pub struct Authorizations {
     applications: [Application; 2],
-    clock: Clock,
+    clock: TimeSource,
     desk: Mutex<Desk>,
 }
 
@@ -98,7 +98,7 @@ pub(super) struct Asked<'a> {
 
 impl Authorizations {
     /// A server on which nobody has signed in.
-    pub(super) fn new(seed: u64, clock: Clock) -> Self {
+    pub(super) fn new(seed: u64, clock: TimeSource) -> Self {
         let noise = Noise::new(seed).of("sign-in");
         let desk = Desk {
             redirects: vec![FIRST_REDIRECT.to_owned()],

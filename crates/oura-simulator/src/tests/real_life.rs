@@ -6,15 +6,12 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::Bench;
-use crate::{
-    clock::Clock,
-    simulator::{Settings, Simulator, Version},
-};
+use crate::{Settings, Simulator, TimeSource, Version};
 
 const PEOPLE: [&str; 2] = ["alice", "bob"];
 
 async fn real() -> Simulator {
-    let clock = Clock::still_at("2026-12-31T12:00:00Z".parse().unwrap());
+    let clock = TimeSource::still_at("2026-12-31T12:00:00Z".parse().unwrap());
     Bench::of(Settings { clock, full_days: Some(0), ..Settings::default() }).await.simulator
 }
 

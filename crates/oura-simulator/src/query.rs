@@ -27,31 +27,15 @@ impl Bound {
     }
 }
 
-/// The parameters in the query part of an address.
+/// The parameters in the query part of an address, or of a form.
 pub(super) fn parameters(query: &str) -> Vec<(String, String)> {
-    let parts = query.split('&').filter(|part| !part.is_empty());
-    parts
-        .map(|part| part.split_once('=').unwrap_or((part, "")))
-        .map(|(name, value)| (plain(name), plain(value)))
-        .collect()
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }
 
-/// Without percent signs; a plus is a space.
+/// A text that is encoded as in a form; a plus is a space.
 pub(super) fn plain(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let escaped = if *first == b'%' { after.split_at_checked(2) } else { None };
-        let decoded = escaped.and_then(|(digits, after)| Some((hex(digits)?, after)));
-        let (byte, after) = decoded.unwrap_or((if *first == b'+' { b' ' } else { *first }, after));
-        bytes.push(byte);
-        rest = after;
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn hex(digits: &[u8]) -> Option<u8> {
-    digits.iter().try_fold(0, |value, &digit| Some(value * 16 + u8::try_from(char::from(digit).to_digit(16)?).ok()?))
+    // As a name without a value: where the text has & or =, its first part is what such a client meant.
+    form_urlencoded::parse(text.as_bytes()).next().map(|(text, _)| text.into_owned()).unwrap_or_default()
 }
 
 /// The value of `name`; an empty one counts as not given.

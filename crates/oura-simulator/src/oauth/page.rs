@@ -1,7 +1,7 @@
 //! The pages that a browser sees: the question for consent, and what is wrong with a request.
 
 use super::applications::{Application, Portal};
-use crate::simulator::{people::PEOPLE, query::Parameters, replies::Reply};
+use crate::{people::PEOPLE, query::Parameters, replies::Reply};
 
 /// Which parameters of the request travel through the form.
 const CARRIED: [&str; 5] = ["client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method"];

@@ -1,10 +1,19 @@
 //! What the service answers: JSON, errors in its several shapes, and pages of HTML from the edge.
 
+use std::io::Write as _;
+
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use hyper::{Response, StatusCode, header::HeaderMap};
+use flate2::{Compression, write::GzEncoder};
+use http_body_util::Full;
+use hyper::{
+    Response, StatusCode,
+    header::{ACCEPT_ENCODING, HeaderMap},
+};
 use serde_json::{Value, json};
 
-use crate::http::{Answer, accepts_gzip, gzip};
+/// An answer as it goes out.
+pub(super) type Answer = Response<Full<Bytes>>;
 
 /// What a token's rate limit says it is.
 const RATE_LIMIT: u32 = 5000;
@@ -128,4 +137,17 @@ impl Reply {
         let answer = answer.body(body.into()).expect("names and values of our own are valid");
         (answer, length)
     }
+}
+
+/// Whether the client takes gzip, by its Accept-Encoding.
+fn accepts_gzip(asked: &HeaderMap) -> bool {
+    let codings = asked.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    codings.flat_map(|value| value.split(',')).any(|coding| coding.trim().eq_ignore_ascii_case("gzip"))
+}
+
+/// `body` as one gzip member.
+fn gzip(body: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let written = encoder.write_all(body).and_then(|()| encoder.finish());
+    written.expect("memory takes everything").into()
 }

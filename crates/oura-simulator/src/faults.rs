@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::at_random::AtRandom;
+use super::{Rule, at_random::AtRandom};
 
 /// Whose and which requests a fault is for; nothing named: all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,6 +113,13 @@ impl Faults {
     /// Everything is well again, and all documents are as they were.
     pub fn clear(&self) {
         *self.switches() = Switches::default();
+    }
+
+    /// What is set, the latest last; what is used up is left out.
+    pub(super) fn set_now(&self) -> Vec<Rule> {
+        let switches = self.switches();
+        let left = switches.faults.iter().filter(|(_, fault)| !matches!(fault, Fault::Times(0, _)));
+        left.map(|(scope, fault)| Rule { scope: scope.clone(), fault: fault.clone() }).collect()
     }
 
     /// Changes a collection's documents on their way out: `edit` gets all of them near the window that was asked for,

@@ -14,6 +14,7 @@ mod at_random;
 mod battery;
 mod cloud;
 mod collections;
+mod control;
 mod cursor;
 mod doings;
 mod events;
@@ -28,12 +29,14 @@ mod people;
 mod query;
 mod replies;
 mod routes;
+mod rule;
 mod sandbox;
 mod scores;
 mod server;
 mod sleep;
 mod stages;
 mod syncs;
+mod time_source;
 mod versions;
 mod visitor;
 mod wellbeing;
@@ -51,11 +54,12 @@ use std::{
 use chrono::{DateTime, NaiveDate, Utc};
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::clock::Clock;
 use cloud::Cloud;
 pub use collections::{COLLECTIONS, Collection, Kind};
 pub use faults::{Fault, Faults, Scope};
 pub use oauth::{Application, Authorizations, Exchange, Granted, Portal, TokenFault};
+pub use rule::{Rule, RuleError};
+pub use time_source::TimeSource;
 pub use versions::Version;
 
 /// A running Oura Cloud; it stops when it is dropped.
@@ -70,7 +74,7 @@ pub struct Simulator {
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// What time it is there.
-    pub clock: Clock,
+    pub clock: TimeSource,
     /// What all data follow from.
     pub seed: u64,
     /// How many years of history everybody has.
@@ -80,11 +84,20 @@ pub struct Settings {
     pub full_days: Option<u32>,
     /// Whether there is carol of Los Angeles besides, who flies twice a year; she has a token, but cannot sign in.
     pub has_traveller: bool,
+    /// Whether faults can be switched over HTTP as well, at `/simulator/faults`, by whoever can reach it.
+    pub has_control: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { clock: Clock::system(), seed: 1, years: 5, full_days: None, has_traveller: false }
+        Self {
+            clock: TimeSource::system(),
+            seed: 1,
+            years: 5,
+            full_days: None,
+            has_traveller: false,
+            has_control: false,
+        }
     }
 }
 
@@ -121,14 +134,22 @@ pub struct Recorded {
 impl Simulator {
     /// Starts on 127.0.0.1 at a free port.
     pub async fn start(settings: Settings) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::start_on((Ipv4Addr::LOCALHOST, 0).into(), settings).await
+    }
+
+    /// Starts at this address.
+    ///
+    /// # Errors
+    /// When it is not free, or not one of this machine.
+    pub async fn start_on(address: SocketAddr, settings: Settings) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let cloud = Arc::new(Cloud::new(settings));
         let server = tokio::spawn(server::run(listener, Arc::clone(&cloud)));
         Ok(Self { cloud, address, server })
     }
 
-    /// Where it is: `http://127.0.0.1:PORT`.
+    /// Where it is, for instance `http://127.0.0.1:10059`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

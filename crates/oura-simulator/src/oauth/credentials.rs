@@ -8,7 +8,7 @@ use super::{
     applications::{Application, Portal},
     refusals::Refusal,
 };
-use crate::simulator::{
+use crate::{
     cloud::header,
     query::{Parameters, plain, value},
 };
