@@ -15,12 +15,12 @@ use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tracing::{debug, info, warn};
 
 use crate::{
-    auth::{Authority, Keeper, TokenFile, TokenSource},
+    auth::{Announced, Authority, Keeper, Running, Store, TokenFile, TokenSource},
     clock::Clock,
     config::{self, Config},
     door::{Door, Guard, Way},
     hosts::Hosts,
-    http,
+    http::{self, InTheOpen},
     latest::{AccountState, Board, Page},
     oura::{Client, Patience, Transport},
     poll::{Account, Directory, Poller, Roster},
@@ -50,6 +50,8 @@ pub struct Exporter {
     pub accounts: Roster,
     /// What sends the record on, where it is sent.
     pub live: Option<Live>,
+    /// Says in the state directory that it runs, and where: `login` finds it by that.
+    pub announced: Option<Announced>,
 }
 
 impl Exporter {
@@ -75,19 +77,22 @@ impl Exporter {
         let is_shown_elsewhere = external.host().is_some() || !config.allowed_hosts.is_empty();
         let guard = Guard::new(address, has_basic_auth, is_shown_elsewhere);
         let way = way(&config, authority.as_ref(), &transport, guard);
+        let home = home(address, web.as_deref());
+        let announced = config.sign_in.store.as_ref().and_then(|store| announced(store, &home, way.shut()));
         let accounts = roster(config, authority, &transport, &clock);
         let states = accounts.names().map(|name| AccountState::new(name, &kinds)).collect();
         let board = Arc::new(Board::new(states, clock.clone(), stale_after));
         let page = Page::new(Arc::clone(&board), stats.clone(), collectors)?;
         let is_encrypted = web.as_ref().is_some_and(|web| web.is_encrypted());
         let door = Door::new(way, &redirect_uri, Arc::clone(&board), accounts.look(), clock.clone());
-        let door = door.encrypted(is_encrypted);
+        let door = door.below(external.root());
+        let door = if is_encrypted { door.encrypted(address.port()) } else { door };
         let record = samples.clone();
         let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples };
-        let (home, door) = (home(address, web.as_deref()), Some(Arc::new(door)));
+        let door = Some(Arc::new(door));
         let server = Server { board, page, samples: served, record, hosts, external, home, door, web, has_basic_auth };
         let server = Arc::new(server);
-        Ok(Self { server, poller, accounts, live })
+        Ok(Self { server, poller, accounts, live, announced })
     }
 
     /// Polls, sends, and serves on `listener` until `shutdown` resolves.
@@ -95,7 +100,7 @@ impl Exporter {
     /// # Errors
     /// Where a part of it ends by a defect.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { server, poller, accounts, live } = self;
+        let Self { server, poller, accounts, live, announced: _announced } = self;
         let (stop_sending, stopped) = watch::channel(false);
         let sending = live.map(|live| tokio::spawn(live.run(stopped)));
         tell_where(listener.local_addr()?, server.web.as_deref());
@@ -132,6 +137,9 @@ pub async fn serve(server: Arc<Server>, listener: TcpListener, shutdown: impl Fu
     let answer = move |request: Request<Incoming>| {
         let server = Arc::clone(&server);
         async move {
+            if request.extensions().get::<InTheOpen>().is_some() {
+                return server.receive_in_the_open(&request).await;
+            }
             let Some(web) = server.web.clone() else { return server.receive(request).await };
             let settings = web.settings().await;
             let mut answer = match web.admit(&settings, &request).await {
@@ -204,6 +212,13 @@ fn record(config: &Config, clock: &Clock) -> anyhow::Result<Kept> {
     };
     collectors.push(Box::new(live.stats.clone()));
     Ok((Some(samples), Some(live), collectors))
+}
+
+/// Says in the state directory that an exporter runs, whose page is at `home`. Where that cannot be said, `login` finds the
+/// port taken and asks what to do.
+fn announced(store: &Store, home: &str, shut: Option<&str>) -> Option<Announced> {
+    let running = Running { page: home.to_owned(), shut: shut.map(str::to_owned) };
+    store.announce(&running).inspect_err(|error| debug!(%error, "no file says that an exporter runs")).ok()
 }
 
 /// The address of the landing page, as a browser on this machine asks for it.

@@ -30,7 +30,7 @@ pub enum WrongHost {
     /// It asks for somebody else.
     #[error(
         "this exporter does not answer by the name {0}: ask for it by localhost, or set OURA_ALLOWED_HOSTS to the name and \
-         start it anew"
+         restart it"
     )]
     Misdirected(Name),
 }

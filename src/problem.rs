@@ -23,6 +23,20 @@ pub enum Access<'a> {
     SignIn(&'a str),
     /// Made by hand, in the environment.
     ByHand,
+    /// Made by hand, in a file that is read again when it changes.
+    ByFile,
+}
+
+impl Access<'_> {
+    /// How a new token by hand gets to where it is read, as `token` calls it.
+    fn put(self, token: &str) -> String {
+        match self {
+            Self::ByFile => {
+                format!("put {token} into the file that OURA_ACCESS_TOKEN_FILE names, which is read again by itself")
+            }
+            Self::SignIn(_) | Self::ByHand => format!("put {token} into OURA_ACCESS_TOKEN and restart the exporter"),
+        }
+    }
 }
 
 /// Why a collection fails: the closed list behind the label `reason`.
@@ -129,25 +143,20 @@ impl Reason {
     pub fn advice(self, access: Access<'_>) -> String {
         match (self, access) {
             (Self::Token, Access::SignIn(name)) => format!("run: {}", login(name)),
-            (Self::Token, Access::ByHand) => {
-                "put a new token into OURA_ACCESS_TOKEN and start the exporter anew".to_owned()
-            }
+            (Self::Token, access) => access.put("a new token"),
             (Self::Scope, Access::SignIn(name)) => format!(
                 "tick it in your application at Oura, then run: {}, and tick it on Oura's consent page",
                 login(name)
             ),
-            (Self::Scope, Access::ByHand) => {
-                "tick it in your application at Oura and on Oura's consent page, put the new token \
-                                              into OURA_ACCESS_TOKEN and start the exporter anew"
-                    .to_owned()
-            }
+            (Self::Scope, access) => format!(
+                "tick it in your application at Oura and on Oura's consent page, {}",
+                access.put("the new token")
+            ),
             (Self::Refused, Access::SignIn(name)) => {
                 format!("it is asked again within minutes; if it lasts, run: {}, and tick every scope", login(name))
             }
-            (Self::Refused, Access::ByHand) => {
-                "it is asked again within minutes; if it lasts, put a new token with every scope \
-                                                into OURA_ACCESS_TOKEN and start the exporter anew"
-                    .to_owned()
+            (Self::Refused, access) => {
+                format!("it is asked again within minutes; if it lasts, {}", access.put("a new token with every scope"))
             }
             (reason, _) => reason.common_advice().to_owned(),
         }

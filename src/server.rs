@@ -14,7 +14,7 @@ use crate::{
     config::{Asked, ExternalUrl},
     door::Door,
     hosts::{Hosts, WrongHost},
-    http::{Answer, accepts_gzip, accepts_open_metrics},
+    http::{Answer, NOT_TLS, accepts_gzip, accepts_open_metrics},
     landing,
     latest::{Board, Page},
     samples::{Format, LOOK_BACK, Samples, USUAL_WINDOW},
@@ -78,6 +78,22 @@ impl Server {
                 door.answer(request).await
             }
             _ => self.answer(&request),
+        }
+    }
+
+    /// Answers a request of this machine that is not encrypted, where all others are: Oura takes no redirect URI but
+    /// `http://localhost` for a browser here. The state in it is known to nobody but who began the sign-in.
+    pub async fn receive_in_the_open<B>(&self, request: &Request<B>) -> Answer {
+        match &self.door {
+            Some(door)
+                if door.is_open()
+                    && door.comes_back_in_the_open(request.uri().path())
+                    && *request.method() == Method::GET
+                    && self.hosts.judge(request).is_ok() =>
+            {
+                door.finish_in_the_open(request.uri().query().unwrap_or_default()).await
+            }
+            _ => text(StatusCode::BAD_REQUEST, NOT_TLS),
         }
     }
 

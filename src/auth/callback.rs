@@ -34,7 +34,7 @@ struct Expected {
 
 /// What is said of an answer without the right state.
 const NOT_OURS: &str = "This answer belongs to another sign-in (its state differs or is missing). The one that was begun \
-    here still waits: go on in its own page, or begin anew.";
+    here still waits: go on in its own page, or start again.";
 
 type Visit = (Answer, oneshot::Sender<http::Answer>);
 
@@ -92,7 +92,7 @@ async fn visit<B>(request: Request<B>, expected: Expected, visits: mpsc::Sender<
     if visits.try_send((answer, shown)).is_err() {
         return html(StatusCode::GONE, "Already answered", "This sign-in has its answer. You can close this page.");
     }
-    page.await.unwrap_or_else(|_| html(StatusCode::GONE, "Ended", "The sign-in has ended. Begin anew."))
+    page.await.unwrap_or_else(|_| html(StatusCode::GONE, "Ended", "The sign-in has ended. Start again."))
 }
 
 fn page(error: Option<&anyhow::Error>) -> http::Answer {

@@ -8,13 +8,14 @@ use std::sync::{
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use tokio::{sync::Mutex, task};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{
     authority::Authority,
     lock::{Lock, lock},
     no_token::{Cause, NoToken, SignIn, Told, time},
     oauth_error::OAuthError,
+    person::one_person,
     retry::{AFTER_DISK_TROUBLE, Renewals, Replacements},
     source::{Grant, is_same},
     store::{Edition, Store},
@@ -25,6 +26,9 @@ use crate::clock::Clock;
 
 /// However short Oura says that a token lives, the next one is not asked for sooner.
 const LEAST_BETWEEN_RENEWALS: TimeDelta = TimeDelta::minutes(15);
+
+/// Held while it is kept whose sign-in one is.
+static LEARNING: Mutex<()> = Mutex::const_new(());
 
 /// Where the tokens of a signed-in account come from. What it does goes on when the asker goes away: between Oura's answer
 /// and the sync of the file nothing but the end of the process may come.
@@ -116,6 +120,15 @@ impl Keeper {
         self.0.state.lock().await.tokens.as_ref().map(Tokens::grant)
     }
 
+    /// Oura has said whose sign-in it is: keeps that, if it was not known, and says who else's account is that person's.
+    pub async fn is_of(&self, id: &str) {
+        let (inner, id) = (Arc::clone(&self.0), id.to_owned());
+        // What is under way goes on when the asker goes away, as all that writes does.
+        if let Err(problem) = ended(tokio::spawn(async move { inner.is_of(&id).await }).await) {
+            debug!(account = self.0.account, "whose sign-in it is cannot be kept yet: {problem}");
+        }
+    }
+
     /// Whether the file holds another sign-in than a moment ago; while a renewal is under way nobody can tell.
     pub fn has_news(&self) -> bool {
         let Ok(mut state) = self.0.state.try_lock() else { return false };
@@ -176,6 +189,31 @@ impl Inner {
         let renewed = self.renew(&mut state, &tokens, false).await?;
         state.replacements.replaced(now);
         Ok(renewed.access)
+    }
+
+    async fn is_of(&self, id: &str) -> Result<(), NoToken> {
+        let mut state = self.state.lock().await;
+        let defect = |error: getrandom::Error| NoToken::Defect(error.to_string());
+        let known = state.tokens.as_ref().and_then(|tokens| tokens.person.as_ref());
+        if self.store.learns(known, id).map_err(defect)?.is_none() {
+            return Ok(());
+        }
+        // Two who are learnt at once would each have a salt of their own, by which nobody can compare them.
+        let _one_by_one = LEARNING.lock().await;
+        let (_lock, stored) = self.prepared(&mut state).await?;
+        if let Some(person) = self.store.learns(stored.person.as_ref(), id).map_err(defect)? {
+            if stored.person.as_ref().is_some_and(|known| !known.is(id)) {
+                warn!(
+                    account = self.account,
+                    "this is another person's sign-in than was known; compare with their Oura app"
+                );
+            }
+            self.keep(&mut state, Tokens { person: Some(person), ..stored }).await;
+            for names in self.store.namesakes().iter().filter(|names| names.contains(&self.account)) {
+                warn!(account = self.account, "{}", one_person(names));
+            }
+        }
+        Ok(())
     }
 
     /// The tokens as the store has them now: another process may have replaced them. Where their file cannot be read,

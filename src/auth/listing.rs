@@ -156,7 +156,7 @@ fn refuse_second_holders(candidates: &mut [Candidate]) {
         let holder = candidate.fingerprint.and_then(|fingerprint| holders.get(&fingerprint));
         let Some(holder) = holder.filter(|holder| **holder != candidate.path) else { continue };
         let why = format!("{} holds the same refresh token, which works once, and is used", holder.display());
-        let todo = format!("remove it, or sign in anew: oura-exporter login --account {}", candidate.name);
+        let todo = format!("remove it, or sign in again: oura-exporter login --account {}", candidate.name);
         candidate.refused = Some(no_account(&candidate.path, &why, &todo));
     }
 }
@@ -166,7 +166,7 @@ fn of_other(path: &Path, name: &str, inner: String) -> String {
         Unfit::OtherAccount(Some(inner)) => format!("it holds the sign-in of account {inner}"),
         _ => "it holds the sign-in of another account".to_owned(),
     };
-    no_account(path, &whose, &format!("remove it, or sign in anew: oura-exporter login --account {name}"))
+    no_account(path, &whose, &format!("remove it, or sign in again: oura-exporter login --account {name}"))
 }
 
 fn no_account(path: &Path, why: &str, todo: &str) -> String {

@@ -49,6 +49,22 @@ impl Store {
     }
 }
 
+/// Whether tokens of the account can be kept, found out before anybody consents. Who has none yet leaves no lock file behind
+/// by a sign-in that comes to nothing.
+///
+/// # Errors
+/// Those of [`Store::check`] and [`Store::lock`].
+pub async fn can_keep(store: &Store, account: &str) -> Result<(), StoreError> {
+    let (checked, name) = (store.clone(), account.to_owned());
+    let checked = task::spawn_blocking(move || {
+        checked.check()?;
+        if checked.has(&name) { checked.lock(&name).map(drop) } else { Ok(()) }
+    });
+    checked
+        .await
+        .unwrap_or_else(|error| Err(StoreError::of_system("lock", store.directory(), &io::Error::other(error))))
+}
+
 /// The lock file. What is no file, a named pipe say, is neither waited for nor taken.
 fn opened(path: &Path) -> io::Result<File> {
     let at_once = OFlags::NONBLOCK.bits().cast_signed();

@@ -12,7 +12,7 @@ use chrono::Utc;
 use reqwest::Url;
 use tokio::{task, time::timeout};
 
-use super::{Authority, Code, Portal, Replaces, Store, Tokens, callback, challenge::Secrets};
+use super::{Authority, Code, Doubt, Portal, Replaces, Store, Tokens, callback, challenge::Secrets};
 
 /// How long a person may take at the consent page: Oura's codes live that long, too.
 const CONSENT: Duration = Duration::from_secs(600);
@@ -147,19 +147,19 @@ impl Login {
 
     /// Exchanges what the browser brought for tokens.
     pub(crate) async fn finish(&self, answer: Answer) -> anyhow::Result<Tokens> {
-        ensure!(!answer.is_empty(), "the address holds no code; begin anew");
+        ensure!(!answer.is_empty(), "the address holds no code; start again");
         let ours = answer.is_bare || answer.is_to(&self.secrets.state);
         ensure!(
             ours,
-            "this answer belongs to another sign-in (its state differs or is missing); begin anew and use the new page"
+            "this answer belongs to another sign-in (its state differs or is missing); start again and use the new page"
         );
         if let Some(error) = answer.error {
             match error.as_str() {
-                "access_denied" => bail!("consent was denied; begin anew and press Allow"),
-                _ => bail!("Oura's consent page ended with an error; begin anew"),
+                "access_denied" => bail!("consent was denied; start again and press Allow"),
+                _ => bail!("Oura's consent page ended with an error; start again"),
             }
         }
-        let code = answer.code.filter(|code| !code.is_empty()).context("the address holds no code; begin anew")?;
+        let code = answer.code.filter(|code| !code.is_empty()).context("the address holds no code; start again")?;
         let code = Code { code: code.into(), verifier: self.secrets.verifier.clone() };
         let tokens = self.authority.exchange(&code, Utc::now()).await;
         tokens.map_err(|error| anyhow!("{error}; {}", error.advice()))
@@ -187,7 +187,8 @@ fn is_code(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | '+' | '/' | '%'))
 }
 
-/// Stores the first tokens of a sign-in under the lock that refreshes respect, with whose they are: `id` is Oura's.
+/// Stores the first tokens of a sign-in under the lock that refreshes respect, with whose they are: `id` is Oura's. What could
+/// not be told of the person is to be said.
 ///
 /// # Errors
 /// Where they are not of the person that they should be, or cannot be stored; the tokens before are whole.
@@ -197,12 +198,15 @@ pub async fn keep(
     mut tokens: Tokens,
     id: Option<String>,
     replaces: Replaces,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<Doubt>> {
     let (store, account) = (store.clone(), account.to_owned());
     let kept = task::spawn_blocking(move || {
+        // Who is refused leaves no lock file behind.
+        store.judge(&account, id.as_deref(), replaces)?;
         let _lock = store.lock(&account)?;
         tokens.person = store.judge(&account, id.as_deref(), replaces)?;
-        Ok(store.write(&account, &tokens)?)
+        store.write(&account, &tokens)?;
+        Ok(store.doubts(&account, tokens.person.as_ref()))
     });
     kept.await?
 }

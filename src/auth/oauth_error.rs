@@ -134,8 +134,8 @@ impl OAuthError {
     pub(super) fn advice(&self) -> &'static str {
         match self {
             Self::Refused(refusal) if refusal.is_of_the_application() => CHECK_APPLICATION,
-            Self::Refused(_) => "begin anew and finish within ten minutes; a code works once",
-            Self::Unavailable(_) | Self::Unreachable(_) | Self::Unusable(_) => "begin anew in a few minutes",
+            Self::Refused(_) => "start again and finish within ten minutes; a code works once",
+            Self::Unavailable(_) | Self::Unreachable(_) | Self::Unusable(_) => "start again in a few minutes",
         }
     }
 }
@@ -159,7 +159,7 @@ mod tests {
             let refusal = refusal(400, &body);
             assert!(refusal.is_of_the_grant() && refusal.is_telling(), "{description}");
             assert_eq!(refusal.advice_at_renewal(), None, "{description}");
-            assert!(OAuthError::Refused(refusal).advice().contains("begin anew"), "{description}");
+            assert!(OAuthError::Refused(refusal).advice().contains("start again"), "{description}");
         }
         let other = refusal(400, r#"{"error":"slow_down","error_description":"invalid_grant"}"#);
         assert_eq!((other.code, other.is_of_the_grant()), (Some(ErrorCode::Other), false));

@@ -71,6 +71,33 @@ pub enum WrongPerson {
     },
 }
 
+/// What could not be told of the person at a sign-in that is stored all the same.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// Oura did not say who it is.
+    #[error(
+        "Oura did not say who this is: compare what the page shows with the Oura app of the person that you mean; as soon as \
+         Oura says it, the exporter compares it with the other accounts"
+    )]
+    Unsaid,
+    /// Another account cannot be read.
+    #[error(
+        "the sign-in of account {0} cannot be read, so that nobody can tell whether this is the same person: compare what the \
+         page shows with the Oura app of the person that you mean, and run: oura-exporter accounts"
+    )]
+    Unread(String),
+}
+
+/// What is said of accounts that are one person's.
+pub fn one_person(names: &[String]) -> String {
+    let (last, first) =
+        names.split_last().map_or_else(Default::default, |(last, first)| (last.clone(), first.join(", ")));
+    format!(
+        "Accounts {first} and {last} are one person: if that is not meant, sign out at Oura or use a private window, and run: \
+         oura-exporter login --replace-person --account NAME"
+    )
+}
+
 const MEANT: &str = "run: oura-exporter login --replace-person";
 
 impl Person {
@@ -87,7 +114,7 @@ impl Person {
     }
 
     /// Whether that id is theirs.
-    fn is(&self, id: &str) -> bool {
+    pub(super) fn is(&self, id: &str) -> bool {
         self.hash == hash(&self.salt, id)
     }
 }
@@ -120,6 +147,28 @@ impl Store {
             Some((name, person))
         };
         names.into_iter().filter_map(person).collect()
+    }
+
+    /// The accounts of which Oura never said whose they are.
+    pub fn unsaid(&self) -> Vec<String> {
+        let names = self.accounts().unwrap_or_default().into_iter();
+        names.filter(|name| matches!(self.read(name), Ok(Some(tokens)) if tokens.person.is_none())).collect()
+    }
+
+    /// What could not be told of the person who has signed in as `account`, as whom Oura told `person`.
+    pub(super) fn doubts(&self, account: &str, person: Option<&Person>) -> Vec<Doubt> {
+        let unsaid = person.is_none().then_some(Doubt::Unsaid);
+        let others = self.accounts().unwrap_or_default().into_iter().filter(|name| name != account);
+        unsaid.into_iter().chain(others.filter(|name| self.read(name).is_err()).map(Doubt::Unread)).collect()
+    }
+
+    /// What is to be kept of the person with that id, of whom `known` is kept; none if that is it already. Whoever signed in
+    /// while no other account could be read has a salt of their own, by which nobody can compare them.
+    pub(super) fn learns(&self, known: Option<&Person>, id: &str) -> Result<Option<Person>, getrandom::Error> {
+        let persons = self.persons();
+        let is_known = known
+            .is_some_and(|known| known.is(id) && persons.first().is_none_or(|(_, first)| first.salt == known.salt));
+        if is_known { Ok(None) } else { Person::new(id, &persons).map(Some) }
     }
 
     /// The accounts that are one person's, as lists of two names and more.

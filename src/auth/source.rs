@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Keeper, NoToken, SignIn, TokenFile};
+use crate::problem::Access;
 
 /// What a person granted at a sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +67,13 @@ impl TokenSource {
         }
     }
 
+    /// Oura has said, with this id, whose token it is.
+    pub async fn is_of(&self, id: &str) {
+        if let Self::Kept(keeper) = self {
+            keeper.is_of(id).await;
+        }
+    }
+
     /// Whether there is another sign-in, or another token by hand, than a moment ago.
     pub fn has_news(&self) -> bool {
         match self {
@@ -108,6 +116,15 @@ impl TokenSource {
     pub async fn settle(&self) {
         if let Self::Kept(keeper) = self {
             keeper.settle().await;
+        }
+    }
+
+    /// How the account of that name comes by its token.
+    pub const fn access<'a>(&self, name: &'a str) -> Access<'a> {
+        match self {
+            Self::Fixed(_) => Access::ByHand,
+            Self::File(_) => Access::ByFile,
+            Self::Kept(_) => Access::SignIn(name),
         }
     }
 

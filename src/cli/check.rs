@@ -4,7 +4,7 @@ use anyhow::ensure;
 
 use super::{
     examine::{examine, words},
-    sign_in::of_one_person,
+    sign_in::of_persons,
 };
 use crate::{
     clock::Clock,
@@ -32,7 +32,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         failures += table(&state, are_named);
         println!("  {}", state.summary().1);
     }
-    for line in store.iter().flat_map(of_one_person) {
+    for line in store.iter().flat_map(of_persons) {
         println!("\n{line}");
     }
     ensure!(failures == 0, "{failures} collections need attention, see above");

@@ -4,6 +4,7 @@
 mod output;
 
 mod backfill;
+mod beside;
 mod check;
 mod demo;
 mod examine;

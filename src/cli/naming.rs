@@ -39,7 +39,7 @@ impl Rename {
         store.write(to, &tokens)?;
         store.remove(from)?;
         println!(
-            "Account {from} is called {to} from now on. Its series begin anew under that name; start the exporter."
+            "Account {from} is called {to} from now on. Its series start again under that name; start the exporter."
         );
         Ok(())
     }

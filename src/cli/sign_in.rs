@@ -5,35 +5,27 @@ use std::{
     env,
     io::{self, Write as _},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use reqwest::Url;
-use tokio::time::{sleep, timeout};
 
 use super::{
+    beside,
     examine::{examine, marked, words},
     naming::{self, Rename},
 };
 use crate::{
-    auth::{self, Authority, Listing, Replaces, Revoked, Store, TokenSource, Tokens},
+    auth::{self, Authority, Doubt, Listing, Replaces, Revoked, Store, TokenSource, Tokens},
     clock::Clock,
     config::{self, Config, SignIn},
     latest::{AccountState, CollectionState, Mark, missing_scope},
-    oura::{Client, Patience, Transport, body, person_id},
+    oura::{Client, Patience, Transport, person_id},
     poll::Account,
     samples,
     status::ApiStats,
-    tls,
 };
-
-/// How long a running exporter may take to say that it is one.
-const ANSWER: Duration = Duration::from_secs(2);
-/// How long is waited for a sign-in on its page, and how often it is looked for.
-const HANDED_OVER: Duration = Duration::from_secs(600);
-const LOOK: Duration = Duration::from_millis(500);
 
 /// Signs a person in.
 #[derive(Clone, PartialEq, Eq, clap::Args)]
@@ -86,12 +78,12 @@ impl Login {
         let authority = authority(sign_in)?;
         let name = self.account.clone().map_or_else(|| naming::ask(store), Ok)?;
         // Found out before anybody consents: whether what comes of it can be stored.
-        drop(auth::lock(store, &name).await?);
+        auth::can_keep(store, &name).await?;
         let is_alone = self.no_browser || self.replace_person;
-        let running = if is_alone { None } else { running_at(&sign_in.redirect_uri).await };
+        let page = if is_alone { None } else { beside::page(store, &sign_in.redirect_uri).await? };
         let transport = transport(config)?;
-        let tokens = match running {
-            Some(page) => hand_over(store, &name, page).await?,
+        let tokens = match page {
+            Some(page) => beside::hand_over(store, &name, page).await?,
             None => self.sign_in(store, &name, &authority, &transport).await?,
         };
         println!("\nSigned in as account {name}. Tokens are in {}.", store.directory().display());
@@ -121,46 +113,11 @@ impl Login {
         };
         let id = person_id(transport, &tokens.access).await;
         let replaces = if self.replace_person { Replaces::Anybody } else { Replaces::SamePerson };
-        auth::keep(store, name, tokens.clone(), id, replaces).await?;
+        for doubt in auth::keep(store, name, tokens.clone(), id, replaces).await? {
+            println!("\nBeware: {doubt}.");
+        }
         Ok(tokens)
     }
-}
-
-/// Leaves the sign-in to the exporter that runs where the browser comes back to, and waits for its end.
-async fn hand_over(store: &Store, account: &str, mut page: Url) -> anyhow::Result<Tokens> {
-    let signed_in_at = |tokens: &Tokens| tokens.signed_in_at;
-    let before = store.read(account).ok().flatten().as_ref().map(signed_in_at);
-    page.query_pairs_mut().append_pair("account", account);
-    println!("An exporter runs here, and people sign in on its own page. Go on there:\n\n{page}\n");
-    // Where there is no browser, the address is enough.
-    let _none = webbrowser::open(page.as_str());
-    let done = async {
-        loop {
-            sleep(LOOK).await;
-            if let Ok(Some(tokens)) = store.read(account)
-                && Some(tokens.signed_in_at) != before
-            {
-                return tokens;
-            }
-        }
-    };
-    timeout(HANDED_OVER, done).await.with_context(|| {
-        let directory = store.directory().display();
-        format!(
-            "nobody signed in as {account} within ten minutes, as far as {directory} says; an exporter of another user keeps its \
-             tokens elsewhere, and says on its page who is signed in"
-        )
-    })
-}
-
-/// The page for signing in of the exporter that answers where the browser comes back to, if one does.
-async fn running_at(redirect_uri: &str) -> Option<Url> {
-    let page = Url::parse(redirect_uri).ok()?.join("/sign-in").ok()?;
-    tls::choose_provider();
-    let http = reqwest::Client::builder().tls_certs_only([]).no_proxy().timeout(ANSWER).build().ok()?;
-    let answer = http.get(page.clone()).send().await.ok().filter(|answer| answer.status().is_success())?;
-    let text = String::from_utf8_lossy(&body::beginning(answer, 64 * body::KILOBYTE).await).into_owned();
-    text.contains("action=\"sign-in\"").then_some(page)
 }
 
 /// Opens the consent page; where this machine has no browser, says how one elsewhere does it.
@@ -277,24 +234,17 @@ pub(super) fn accounts(sign_in: &SignIn) -> anyhow::Result<()> {
             }
         }
     }
-    for line in of_one_person(store) {
+    for line in of_persons(store) {
         writeln!(out, "{line}")?;
     }
     anyhow::ensure!(bad == 0, "{bad} of the accounts cannot be used");
     Ok(())
 }
 
-/// What is said of accounts that are one person's.
-pub(super) fn of_one_person(store: &Store) -> impl Iterator<Item = String> {
-    let told = |names: Vec<String>| {
-        let (last, first) =
-            names.split_last().map_or_else(Default::default, |(last, first)| (last.clone(), first.join(", ")));
-        format!(
-            "Accounts {first} and {last} are one person: if that is not meant, sign out at Oura or use a private window, and run: \
-             oura-exporter login --replace-person --account NAME"
-        )
-    };
-    store.namesakes().into_iter().map(told)
+/// What is said of accounts that are one person's, and of those of which nobody knows whose they are.
+pub(super) fn of_persons(store: &Store) -> impl Iterator<Item = String> {
+    let unsaid = store.unsaid().into_iter().map(|name| format!("Account {name}: {}", Doubt::Unsaid));
+    store.namesakes().into_iter().map(|names| auth::one_person(&names)).chain(unsaid)
 }
 
 fn row(name: &str, tokens: &Tokens) -> String {

@@ -5,6 +5,7 @@ mod draft;
 mod environment;
 mod external_url;
 mod parse;
+mod paths;
 mod samples;
 mod settings;
 mod sign_in;
@@ -24,6 +25,7 @@ use tracing::Level;
 pub use self::{
     documents::{help, markdown},
     external_url::{Asked, ExternalUrl},
+    paths::is_own,
     samples::{SamplesConfig, receiver_url},
     settings::{Flag, Unset, VARIABLES, Variable},
     sign_in::SignIn,
@@ -274,6 +276,7 @@ impl Config {
         if self.poll_interval < FAST {
             reader.warnings.push("OURA_POLL_INTERVAL: below 60s; the ring does not sync that often".to_owned());
         }
+        reader.mistakes.extend(self.shadowed());
         reader.warnings.extend(self.unencrypted());
     }
 }

@@ -1,19 +1,32 @@
 //! The sign-ins that were begun on the page: each is answered once, within ten minutes, by whoever knows its state.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::auth::{Answer, Login, Replaces};
+use crate::auth::{Answer, Doubt, Login, Replaces};
 
 /// How long a person may take: Oura's codes live that long, too.
-const LIFE: TimeDelta = TimeDelta::minutes(10);
-/// How many are kept: whoever begins more has the oldest forgotten.
+pub(super) const LIFE: TimeDelta = TimeDelta::minutes(10);
+/// How many may wait for their answer: none that waits is forgotten for a new one.
 const MOST: usize = 64;
+/// How many strangers may begin in the life of one, all of them and each: the other places are for those who are known.
+const MOST_OF_STRANGERS: usize = 32;
+const MOST_OF_ONE: usize = 8;
 
 /// All that were begun of late.
 #[derive(Default)]
-pub(super) struct Attempts(Mutex<Vec<Attempt>>);
+pub(super) struct Attempts(Mutex<Recent>);
+
+#[derive(Default)]
+struct Recent {
+    attempts: Vec<Attempt>,
+    /// Which strangers began one and when, whatever came of it: each beginning is a request to Oura.
+    strangers: Vec<(IpAddr, DateTime<Utc>)>,
+}
 
 /// A sign-in that was begun.
 #[derive(Clone)]
@@ -27,8 +40,19 @@ pub(super) struct Attempt {
     pub(super) replaces: Replaces,
     begun: DateTime<Utc>,
     pub(super) stage: Stage,
+    /// The origin of the page on which it was begun, as the browser knows it.
+    pub(super) origin: String,
     /// Whether the browser was sent on to Oura: who comes back to the page wants to stay there.
     was_sent: bool,
+}
+
+/// A sign-in that begins.
+pub(super) struct New {
+    pub(super) id: String,
+    pub(super) account: String,
+    pub(super) login: Login,
+    pub(super) replaces: Replaces,
+    pub(super) origin: String,
 }
 
 /// How far it has come.
@@ -39,7 +63,11 @@ pub(super) enum Stage {
     /// Oura is asked for the tokens.
     Busy,
     /// The tokens of this sign-in are stored.
-    Done(DateTime<Utc>),
+    Done {
+        signed_in_at: DateTime<Utc>,
+        /// What could not be told of the person.
+        doubts: Vec<Doubt>,
+    },
     /// It has ended without tokens.
     Failed {
         why: String,
@@ -53,33 +81,73 @@ pub(super) enum Stage {
 pub(super) enum NotTaken {
     #[error(
         "this answer belongs to another sign-in than those that were begun on this page of late, or to one that is older than \
-         ten minutes. If oura-exporter login waits for it in a terminal, paste this page's address there; otherwise begin anew"
+         ten minutes. If oura-exporter login waits for it in a terminal, paste this page's address there; otherwise start again"
     )]
     Unknown,
-    #[error("this sign-in has its answer already; each is answered once. Begin anew if it has failed")]
+    #[error("this sign-in has its answer already; each is answered once. Start again if it has failed")]
     Answered,
 }
 
+/// Why no sign-in is begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TooMany {
+    #[error(
+        "too many sign-ins were begun from your address within ten minutes: go on with one of them, or wait that long; the \
+         command oura-exporter login needs no page"
+    )]
+    OfOne,
+    #[error(
+        "too many sign-ins were begun here within ten minutes, so that none is added to those that wait: try again after that \
+         time; the command oura-exporter login needs no page"
+    )]
+    OfAll,
+}
+
 impl Attempts {
-    /// Adds one, and forgets those whose time is over.
-    pub(super) fn add(&self, id: String, account: &str, login: Login, replaces: Replaces, now: DateTime<Utc>) {
-        let mut attempts = self.lock();
-        attempts.retain(|attempt| attempt.is_alive(now));
-        if attempts.len() >= MOST {
-            attempts.remove(0);
+    /// Whether another one may be begun now, before Oura is asked: by somebody who is known, or by the stranger at that
+    /// address. Those whose time is over are forgotten.
+    ///
+    /// # Errors
+    /// Where there were too many of late.
+    pub(super) fn admit(&self, stranger: Option<IpAddr>, now: DateTime<Utc>) -> Result<(), TooMany> {
+        let mut recent = self.lock();
+        recent.attempts.retain(|attempt| attempt.is_alive(now));
+        recent.strangers.retain(|(_, begun)| now - *begun < LIFE);
+        if recent.attempts.iter().filter(|attempt| attempt.is_open()).count() >= MOST {
+            return Err(TooMany::OfAll);
         }
-        let (account, login) = (account.to_owned(), Arc::new(login));
-        attempts.push(Attempt { id, account, login, replaces, begun: now, stage: Stage::Waiting, was_sent: false });
+        let Some(address) = stranger.map(network) else { return Ok(()) };
+        if recent.strangers.iter().filter(|(other, _)| *other == address).count() >= MOST_OF_ONE {
+            return Err(TooMany::OfOne);
+        }
+        if recent.strangers.len() >= MOST_OF_STRANGERS {
+            return Err(TooMany::OfAll);
+        }
+        recent.strangers.push((address, now));
+        Ok(())
+    }
+
+    /// Adds one that was admitted. Where there is no room it is that of the oldest that has ended.
+    pub(super) fn add(&self, new: New, now: DateTime<Utc>) {
+        let New { id, account, login, replaces, origin } = new;
+        let attempts = &mut self.lock().attempts;
+        if attempts.len() >= MOST
+            && let Some(ended) = attempts.iter().position(|attempt| !attempt.is_open())
+        {
+            attempts.remove(ended);
+        }
+        let (login, stage) = (Arc::new(login), Stage::Waiting);
+        attempts.push(Attempt { id, account, login, replaces, begun: now, stage, origin, was_sent: false });
     }
 
     /// The one of that id.
     pub(super) fn get(&self, id: &str, now: DateTime<Utc>) -> Option<Attempt> {
-        self.lock().iter().find(|attempt| attempt.id == id && attempt.is_alive(now)).cloned()
+        self.lock().attempts.iter().find(|attempt| attempt.id == id && attempt.is_alive(now)).cloned()
     }
 
     /// Whether the browser is to be sent on to Oura by itself: once.
     pub(super) fn sends(&self, id: &str) -> bool {
-        let mut attempts = self.lock();
+        let attempts = &mut self.lock().attempts;
         let attempt = attempts.iter_mut().find(|attempt| attempt.id == id && attempt.stage == Stage::Waiting);
         attempt.is_some_and(|attempt| !std::mem::replace(&mut attempt.was_sent, true))
     }
@@ -90,7 +158,7 @@ impl Attempts {
             Some(id) => attempt.id == id && (answer.is_bare() || answer.is_to(attempt.login.state())),
             None => answer.is_to(attempt.login.state()),
         };
-        let mut attempts = self.lock();
+        let attempts = &mut self.lock().attempts;
         let attempt = attempts.iter_mut().find(|attempt| is_meant(attempt) && attempt.is_alive(now));
         let attempt = attempt.ok_or(NotTaken::Unknown)?;
         if attempt.stage != Stage::Waiting {
@@ -102,12 +170,12 @@ impl Attempts {
 
     /// Takes note of how it has ended.
     pub(super) fn end(&self, id: &str, stage: Stage) {
-        if let Some(attempt) = self.lock().iter_mut().find(|attempt| attempt.id == id) {
+        if let Some(attempt) = self.lock().attempts.iter_mut().find(|attempt| attempt.id == id) {
             attempt.stage = stage;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Attempt>> {
+    fn lock(&self) -> MutexGuard<'_, Recent> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -115,5 +183,57 @@ impl Attempts {
 impl Attempt {
     fn is_alive(&self, now: DateTime<Utc>) -> bool {
         now - self.begun < LIFE
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Waiting | Stage::Busy)
+    }
+}
+
+/// The address that counts as one stranger's: of IPv6 they have at least a whole /64.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
+    fn admitted(attempts: &Attempts, address: &str, now: DateTime<Utc>) -> Result<(), TooMany> {
+        attempts.admit(Some(address.parse().unwrap()), now)
+    }
+
+    #[test]
+    fn each_stranger_begins_so_many_in_ten_minutes_and_another_one_still_may() {
+        for [one, same, other] in [
+            ["192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"],
+            ["2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"],
+            ["172.17.0.1", "172.17.0.1", "10.0.0.1"],
+        ] {
+            let attempts = Attempts::default();
+            for _ in 0..MOST_OF_ONE {
+                assert_eq!(admitted(&attempts, one, NOW), Ok(()));
+            }
+            assert_eq!(admitted(&attempts, same, NOW), Err(TooMany::OfOne));
+            assert_eq!(admitted(&attempts, other, NOW), Ok(()));
+            assert_eq!(attempts.admit(None, NOW), Ok(()), "who is known is not counted");
+            assert_eq!(admitted(&attempts, one, NOW + LIFE), Ok(()));
+        }
+    }
+
+    #[test]
+    fn strangers_together_leave_places_to_those_who_are_known() {
+        let attempts = Attempts::default();
+        for host in 0..MOST_OF_STRANGERS {
+            assert_eq!(admitted(&attempts, &format!("198.51.100.{host}"), NOW), Ok(()));
+        }
+        assert_eq!(admitted(&attempts, "203.0.113.1", NOW), Err(TooMany::OfAll));
+        assert_eq!(attempts.admit(None, NOW), Ok(()));
+        assert_eq!(admitted(&attempts, "203.0.113.1", NOW + LIFE), Ok(()));
     }
 }

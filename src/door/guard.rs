@@ -1,6 +1,6 @@
 //! What may be done on the page by whoever reaches it: beyond this machine and without a password, no more than to add.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::ensure;
 
@@ -11,6 +11,8 @@ use crate::auth::{self, Replaces};
 pub struct Guard {
     /// Whether only people of this machine, or with a password, reach it.
     pub is_trusted: bool,
+    /// Whether a proxy shows it elsewhere, so that all come from the proxy's address.
+    is_shown_elsewhere: bool,
 }
 
 impl Guard {
@@ -18,7 +20,13 @@ impl Guard {
     /// not.
     pub fn new(address: SocketAddr, has_basic_auth: bool, is_shown_elsewhere: bool) -> Self {
         let is_of_this_machine = address.ip().to_canonical().is_loopback() && !is_shown_elsewhere;
-        Self { is_trusted: has_basic_auth || is_of_this_machine }
+        Self { is_trusted: has_basic_auth || is_of_this_machine, is_shown_elsewhere }
+    }
+
+    /// Who asks from `peer`, if that is a stranger: nobody who gave a password, and nobody of this machine.
+    pub(super) fn stranger(self, peer: IpAddr) -> Option<IpAddr> {
+        let is_of_this_machine = peer.to_canonical().is_loopback() && !self.is_shown_elsewhere;
+        (!self.is_trusted && !is_of_this_machine).then_some(peer)
     }
 
     /// Whether the sign-in of `account` may be renewed, which `is_dead` if no token of it works any more.
@@ -56,5 +64,34 @@ impl Guard {
              logout --account {account}"
         );
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_that_shows_the_page_elsewhere_makes_strangers_of_all_and_a_password_of_none() {
+        let loopback: IpAddr = "127.0.0.1".parse().unwrap();
+        for (address, has_password, is_shown_elsewhere, is_trusted, knows_loopback) in [
+            ("127.0.0.1:10058", false, false, true, true),
+            ("[::1]:10058", false, false, true, true),
+            ("127.0.0.1:10058", false, true, false, false),
+            ("127.0.0.1:10058", true, true, true, true),
+            ("0.0.0.0:10058", false, false, false, true),
+            ("192.168.1.2:10058", false, true, false, false),
+            ("0.0.0.0:10058", true, false, true, true),
+        ] {
+            let guard = Guard::new(address.parse().unwrap(), has_password, is_shown_elsewhere);
+            assert_eq!(guard.is_trusted, is_trusted, "{address} {has_password} {is_shown_elsewhere}");
+            assert_eq!(
+                guard.stranger(loopback).is_none(),
+                knows_loopback,
+                "{address} {has_password} {is_shown_elsewhere}"
+            );
+            let lan = "192.168.1.9".parse().unwrap();
+            assert_eq!(guard.stranger(lan).is_none(), is_trusted, "{address} {has_password} {is_shown_elsewhere}");
+        }
     }
 }

@@ -4,6 +4,7 @@ mod attempts;
 mod guard;
 mod origin;
 mod pages;
+mod visit;
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
 
@@ -13,7 +14,8 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::Body,
     header::{
-        ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue, LOCATION, REFERRER_POLICY,
+        ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY,
+        RETRY_AFTER,
     },
 };
 use reqwest::Url;
@@ -22,13 +24,14 @@ use tracing::{info, warn};
 
 pub use self::guard::Guard;
 use self::{
-    attempts::{Attempt, Attempts, Stage},
-    pages::Page,
+    attempts::{Attempt, Attempts, LIFE, New, Stage, TooMany},
+    pages::{Page, Persons},
+    visit::{Visit, WayBack, comes_back_to},
 };
 use crate::{
-    auth::{self, Answer, Authority, Login, Revoked, Store, Tokens, WrongPerson},
+    auth::{self, Answer, Authority, Login, Revoked, Store, WrongPerson},
     clock::Clock,
-    http,
+    config, http,
     latest::{AccountState, Board},
     oura::{Transport, person_id},
     samples,
@@ -42,6 +45,9 @@ const SIGN_OUT: &str = "/sign-out";
 /// The longest form, in bytes: a pasted address is the longest that is in one.
 const LONGEST_FORM: usize = 16 * 1024;
 
+/// What is said of an address that is none of Oura's answers.
+const NO_ANSWER: &str = "this address holds no answer of Oura's; paste the whole address that the browser was sent to";
+
 /// How often, and how long in between, it is looked whether an account has left the page.
 const LOOKS: usize = 60;
 const LOOK: Duration = Duration::from_millis(50);
@@ -52,6 +58,8 @@ pub struct Door {
     /// Where the browser comes back to, whole and its path alone.
     redirect_uri: String,
     redirect_path: String,
+    /// The path below which a proxy shows the page, with the slash at its end.
+    root: String,
     /// Whether the page speaks TLS.
     is_encrypted: bool,
     board: Arc<Board>,
@@ -81,25 +89,44 @@ pub enum Way {
     },
 }
 
+impl Way {
+    /// Why nobody can sign in here; none if people can.
+    pub const fn shut(&self) -> Option<&'static str> {
+        match self {
+            Self::Shut(why) => Some(why),
+            Self::Unregistered => Some("no application is set there (OURA_CLIENT_ID); its page shows how to get one"),
+            Self::Open { .. } => None,
+        }
+    }
+}
+
 impl Door {
     /// A door of that kind; `look` has the exporter look at the token files.
     pub fn new(way: Way, redirect_uri: &str, board: Arc<Board>, look: Arc<Notify>, clock: Clock) -> Self {
         let redirect_path = Url::parse(redirect_uri).map(|url| url.path().to_owned()).unwrap_or_default();
         let (attempts, redirect_uri) = (Attempts::default(), redirect_uri.to_owned());
-        Self { way, redirect_uri, redirect_path, is_encrypted: false, board, look, clock, attempts }
+        let root = "/".to_owned();
+        Self { way, redirect_uri, redirect_path, root, is_encrypted: false, board, look, clock, attempts }
     }
 
-    /// The same on a page that speaks TLS, if it does.
+    /// The same on a page that a proxy shows below the path `root`.
     #[must_use]
-    pub fn encrypted(self, is_encrypted: bool) -> Self {
-        if is_encrypted && self.is_open() && self.redirect_uri.starts_with("http:") {
+    pub fn below(self, root: String) -> Self {
+        Self { root, ..self }
+    }
+
+    /// The same on a page that speaks TLS on `port`.
+    #[must_use]
+    pub fn encrypted(self, port: u16) -> Self {
+        let uri = &self.redirect_uri;
+        if self.is_open() && uri.starts_with("http:") && !comes_back_to(uri, port) {
             warn!(
-                "OURA_REDIRECT_URI: the browser cannot come back to {}, as this page speaks TLS; register the same with https:// \
-                 at Oura, and set it; until then the address at which the browser ends is pasted",
-                self.redirect_uri
+                "OURA_REDIRECT_URI: the browser cannot come back to {uri}, as this page speaks TLS: register \
+                 http://localhost:{port}/callback at Oura (for a browser on this machine) or the page's address with https:// \
+                 and /callback, and set it; until then the address at which the browser ends is pasted"
             );
         }
-        Self { is_encrypted, ..self }
+        Self { is_encrypted: true, ..self }
     }
 
     /// Whether requests for that path are for it.
@@ -109,7 +136,13 @@ impl Door {
 
     /// Whether the browser comes back there. A proxy may have taken away what the path begins with.
     fn is_redirect(&self, path: &str) -> bool {
-        path.len() > 1 && self.redirect_path.ends_with(path)
+        !config::is_own(path) && self.redirect_path.ends_with(path)
+    }
+
+    /// Whether the browser comes back there without TLS to a port that speaks it, as Oura takes `http://localhost` for a
+    /// redirect URI and no certificate is for that name: only a browser on this machine asks so.
+    pub fn comes_back_in_the_open(&self, path: &str) -> bool {
+        self.redirect_uri.starts_with("http:") && path == self.redirect_path
     }
 
     /// Whether people can sign in here, or are told what it takes.
@@ -139,16 +172,17 @@ impl Door {
             return answer(StatusCode::NOT_FOUND, &pages::trouble(why));
         }
         if method == Method::POST {
+            let visit = Visit::of(&request);
             return match own_form(request).await {
-                Ok(form) => self.apart(|door| async move { door.take_form(&path, &form).await }).await,
+                Ok(form) => self.apart(|door| async move { door.take_form(&path, &form, visit).await }).await,
                 Err((status, words)) => answer(status, &pages::trouble(&words)),
             };
         }
         let query = request.uri().query().unwrap_or_default().to_owned();
         match path.as_str() {
-            SIGN_IN => self.show(&fields(query.as_bytes()), host(&request)),
+            SIGN_IN => self.show(&fields(query.as_bytes()), &Visit::of(&request), method == Method::GET),
             STATE => self.state(&fields(query.as_bytes())),
-            _ => self.apart(|door| async move { door.finish(&Answer::of_query(&query), None, &path).await }).await,
+            _ => self.apart(|door| async move { door.finish(&Answer::of_query(&query), &path).await }).await,
         }
     }
 
@@ -166,20 +200,24 @@ impl Door {
         })
     }
 
-    async fn take_form(&self, path: &str, form: &Fields) -> http::Answer {
+    async fn take_form(&self, path: &str, form: &Fields, visit: Visit) -> http::Answer {
         let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
         let taken = match path {
             SIGN_IN => {
-                self.begin(field("account").trim(), field("replace") == "person").await.map(|id| see_attempt(&id, path))
+                let begun = self.begin(field("account").trim(), field("replace") == "person", visit).await;
+                begun.map(|id| see_attempt(&id, path))
             }
-            PASTE => Ok(self.finish(&Answer::of_paste(field("address")), Some(field("attempt")), path).await),
+            PASTE => Ok(self.paste(field("address"), field("attempt"), &visit).await),
             _ => self.sign_out(field("account")).await.map(|()| see("./")),
         };
-        taken.unwrap_or_else(|error| answer(StatusCode::BAD_REQUEST, &pages::trouble(&format!("{error:#}"))))
+        taken.unwrap_or_else(|error| {
+            let page = pages::trouble(&format!("{error:#}"));
+            if error.is::<TooMany>() { too_many(&page) } else { answer(StatusCode::BAD_REQUEST, &page) }
+        })
     }
 
     /// Begins a sign-in as `account`, for whoever consents where `is_meant`; its id.
-    async fn begin(&self, account: &str, is_meant: bool) -> anyhow::Result<String> {
+    async fn begin(&self, account: &str, is_meant: bool, visit: Visit) -> anyhow::Result<String> {
         let Way::Open { authority, store, taken, guard, .. } = &self.way else {
             anyhow::bail!("no application is set; the page shows how to get one");
         };
@@ -194,29 +232,78 @@ impl Door {
         if store.has(account) {
             guard.renews(account, self.needs_sign_in(account))?;
         }
-        let (checked, name) = (store.clone(), account.to_owned());
+        self.attempts.admit(guard.stranger(visit.peer), self.clock.now())?;
         // Found out before anybody consents: whether what comes of it can be stored.
-        tokio::task::spawn_blocking(move || checked.check().and_then(|()| checked.lock(&name).map(drop))).await??;
+        auth::can_keep(store, account).await?;
         let login = Login::begin(authority).await?;
         let id = auth::random().map_err(|error| anyhow!("the system gives no randomness: {error}"))?;
-        self.attempts.add(id.clone(), account, login, guard.replaces(is_meant), self.clock.now());
+        let (name, replaces) = (account.to_owned(), guard.replaces(is_meant));
+        self.attempts
+            .add(New { id: id.clone(), account: name, login, replaces, origin: visit.origin }, self.clock.now());
         Ok(id)
     }
 
-    /// Takes an answer of Oura's that came to the path `from`, and sends the browser to where nothing of it is in the address.
-    async fn finish(&self, given: &Answer, id: Option<&str>, from: &str) -> http::Answer {
-        if given.is_empty() {
-            let words = "this address holds no answer of Oura's; paste the whole address that the browser was sent to";
-            return answer(StatusCode::BAD_REQUEST, &pages::trouble(words));
-        }
-        let attempt = match self.attempts.take(given, id, self.clock.now()) {
-            Ok(attempt) => attempt,
-            Err(not_taken) => return answer(StatusCode::BAD_REQUEST, &pages::trouble(&not_taken.to_string())),
+    /// Takes what a person has pasted. Where it is nothing of Oura's, the page of the attempt says so and still has its field.
+    async fn paste(&self, pasted: &str, id: &str, visit: &Visit) -> http::Answer {
+        let given = Answer::of_paste(pasted);
+        let taken = if given.is_empty() { Err(NO_ANSWER.to_owned()) } else { self.take(&given, Some(id)) };
+        let words = match taken {
+            Ok(attempt) => return see_attempt(&self.end(attempt, &given).await.id, PASTE),
+            Err(words) => words,
         };
+        let attempt = self.attempts.get(id, self.clock.now()).filter(|attempt| attempt.stage == Stage::Waiting);
+        let page = attempt.map_or_else(
+            || pages::trouble(&words),
+            |attempt| {
+                pages::waiting(
+                    &attempt,
+                    &WayBack::of(&visit.host, &self.redirect_uri, self.is_encrypted),
+                    false,
+                    Some(&words),
+                )
+            },
+        );
+        answer(StatusCode::BAD_REQUEST, &page)
+    }
+
+    /// Takes an answer of Oura's that came to the path `from`, and sends the browser to where nothing of it is in the address.
+    async fn finish(&self, given: &Answer, from: &str) -> http::Answer {
+        match self.come_back(given).await {
+            Ok(attempt) => see_attempt(&attempt.id, from),
+            Err(words) => answer(StatusCode::BAD_REQUEST, &pages::trouble(&words)),
+        }
+    }
+
+    /// Answers a browser that comes back in the open, and sends it on to the encrypted page on which it began.
+    pub async fn finish_in_the_open(self: &Arc<Self>, query: &str) -> http::Answer {
+        let given = Answer::of_query(query);
+        let finish = |door: Arc<Self>| async move {
+            match door.come_back(&given).await {
+                Ok(attempt) => see(&format!("{}{}sign-in?attempt={}", attempt.origin, door.root, attempt.id)),
+                Err(words) => answer(StatusCode::BAD_REQUEST, &pages::trouble(&words)),
+            }
+        };
+        self.apart(finish).await
+    }
+
+    async fn come_back(&self, given: &Answer) -> Result<Attempt, String> {
+        if given.is_empty() {
+            return Err(NO_ANSWER.to_owned());
+        }
+        let attempt = self.take(given, None)?;
+        Ok(self.end(attempt, given).await)
+    }
+
+    fn take(&self, given: &Answer, id: Option<&str>) -> Result<Attempt, String> {
+        self.attempts.take(given, id, self.clock.now()).map_err(|not_taken| not_taken.to_string())
+    }
+
+    /// Brings an attempt to its end with the answer that it was waiting for.
+    async fn end(&self, attempt: Attempt, given: &Answer) -> Attempt {
         let stage = match self.keep(&attempt, given).await {
-            Ok(tokens) => {
+            Ok(done) => {
                 info!(account = attempt.account, "signed in on the page");
-                Stage::Done(tokens.signed_in_at)
+                done
             }
             Err(error) => {
                 warn!(account = attempt.account, "not signed in on the page: {error:#}");
@@ -225,16 +312,19 @@ impl Door {
         };
         self.attempts.end(&attempt.id, stage);
         self.look.notify_one();
-        see_attempt(&attempt.id, from)
+        attempt
     }
 
     /// Exchanges the code and stores what Oura gives.
-    async fn keep(&self, attempt: &Attempt, given: &Answer) -> anyhow::Result<Tokens> {
+    async fn keep(&self, attempt: &Attempt, given: &Answer) -> anyhow::Result<Stage> {
         let Way::Open { store, transport, .. } = &self.way else { anyhow::bail!("no application is set") };
         let tokens = attempt.login.finish(given.clone()).await?;
-        let id = person_id(transport, &tokens.access).await;
-        auth::keep(store, &attempt.account, tokens.clone(), id, attempt.replaces).await?;
-        Ok(tokens)
+        let (signed_in_at, id) = (tokens.signed_in_at, person_id(transport, &tokens.access).await);
+        let doubts = auth::keep(store, &attempt.account, tokens, id, attempt.replaces).await?;
+        for doubt in &doubts {
+            warn!(account = attempt.account, "{doubt}");
+        }
+        Ok(Stage::Done { signed_in_at, doubts })
     }
 
     async fn sign_out(&self, account: &str) -> anyhow::Result<()> {
@@ -264,18 +354,19 @@ impl Door {
         }
     }
 
-    /// The page of an attempt, or of everybody.
-    fn show(&self, query: &Fields, host: &str) -> http::Answer {
+    /// The page of an attempt, or of everybody. A program that only looks does not go on to Oura.
+    fn show(&self, query: &Fields, visit: &Visit, is_read: bool) -> http::Answer {
         let Some(id) = query.get("attempt") else {
             return self
                 .people_page(query.get("account").filter(|name| auth::is_name(name)).map_or("", String::as_str));
         };
         let Some(attempt) = self.attempts.get(id, self.clock.now()) else {
-            let words = "this sign-in is over: ten minutes have passed, or the exporter was started anew; begin anew";
+            let words = "this sign-in is over: ten minutes have passed, or the exporter was restarted; start again";
             return answer(StatusCode::NOT_FOUND, &pages::trouble(words));
         };
-        let sends = self.leads_here(host) && self.attempts.sends(id);
-        answer(StatusCode::OK, &pages::attempt(&attempt, self.seen(&attempt).as_ref(), sends))
+        let way_back = WayBack::of(&visit.host, &self.redirect_uri, self.is_encrypted);
+        let sends = is_read && way_back == WayBack::Here && self.attempts.sends(id);
+        answer(StatusCode::OK, &pages::attempt(&attempt, self.seen(&attempt).as_ref(), &way_back, sends))
     }
 
     /// In a word, how far an attempt has come, for the page that waits.
@@ -287,7 +378,7 @@ impl Door {
 
     /// The account as the exporter has read it since the sign-in.
     fn seen(&self, attempt: &Attempt) -> Option<AccountState> {
-        let Stage::Done(signed_in_at) = attempt.stage else { return None };
+        let Stage::Done { signed_in_at, .. } = attempt.stage else { return None };
         let account = self.board.accounts().into_iter().find(|account| account.name == attempt.account)?;
         let is_new = account.grant.as_ref().is_some_and(|grant| grant.signed_in_at == signed_in_at);
         (is_new && account.waiting().next().is_none()).then_some(account)
@@ -295,10 +386,10 @@ impl Door {
 
     fn people_page(&self, name: &str) -> http::Answer {
         let page = match &self.way {
-            Way::Open { guard, taken, .. } => {
+            Way::Open { guard, store, .. } => {
                 let accounts = self.board.accounts();
-                let accounts: Vec<_> = accounts.iter().filter(|account| !taken.contains(&account.name)).collect();
-                pages::people(&accounts, &self.redirect_uri, *guard, name)
+                let persons = Persons { unsaid: store.unsaid(), namesakes: store.namesakes() };
+                pages::people(&accounts, &persons, &self.redirect_uri, *guard, name)
             }
             _ => pages::steps(&self.redirect_uri),
         };
@@ -307,21 +398,6 @@ impl Door {
 
     fn needs_sign_in(&self, account: &str) -> bool {
         self.board.accounts().iter().any(|state| state.name == account && state.needs_sign_in())
-    }
-
-    /// Whether a browser that asked for `host` finds this exporter at the redirect URI, too, as far as one can tell.
-    fn leads_here(&self, host: &str) -> bool {
-        // A proxy may speak TLS for an exporter that does not; one that does answers nothing else.
-        if self.is_encrypted && self.redirect_uri.starts_with("http:") {
-            return false;
-        }
-        let asked = Url::parse(&format!("http://{host}/"));
-        let place = |url: &Url| {
-            let name = url.host_str().unwrap_or_default().to_owned();
-            let is_loopback = matches!(name.as_str(), "localhost" | "127.0.0.1" | "[::1]");
-            (if is_loopback { "localhost".to_owned() } else { name }, url.port())
-        };
-        asked.is_ok_and(|asked| Url::parse(&self.redirect_uri).is_ok_and(|uri| place(&uri) == place(&asked)))
     }
 }
 
@@ -343,10 +419,6 @@ fn allowed(path: &str) -> &'static str {
         // A program that only looks must not use the answer up.
         _ => "GET",
     }
-}
-
-fn host<B>(request: &Request<B>) -> &str {
-    request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
 }
 
 /// The form that the exporter's own page has sent.
@@ -377,6 +449,12 @@ fn see(place: &str) -> http::Answer {
 fn see_attempt(id: &str, from: &str) -> http::Answer {
     let up = "../".repeat(from.matches('/').count().saturating_sub(1));
     see(&format!("{up}sign-in?attempt={id}"))
+}
+
+fn too_many(page: &Page) -> http::Answer {
+    let mut answer = answer(StatusCode::TOO_MANY_REQUESTS, page);
+    answer.headers_mut().insert(RETRY_AFTER, LIFE.num_seconds().into());
+    answer
 }
 
 fn answer(status: StatusCode, page: &Page) -> http::Answer {

@@ -8,17 +8,21 @@ use sha2::{Digest as _, Sha256};
 use super::{
     attempts::{Attempt, Stage},
     guard::Guard,
+    visit::WayBack,
 };
 use crate::{
-    auth::Replaces,
+    auth::{Doubt, Replaces, one_person},
     documents::KINDS,
-    landing::{Escaped, STYLE},
+    landing::{Escaped, NAVIGATION, STYLE},
     latest::{AccountState, CollectionState, Mark},
 };
 
 const OWN_STYLE: &str = include_str!("style.css");
 /// Has the page that waits end by itself, without losing what somebody types meanwhile.
 const WAIT: &str = include_str!("wait.js");
+/// What somebody must know who comes after another person in the same browser.
+const SECOND: &str = "<p class=\"quiet\">Sign out at Oura first, or use a private window: otherwise Oura lets in whomever this browser \
+    last was.</p>";
 /// Where an application is registered.
 const PORTAL: &str = "https://developer.ouraring.com";
 
@@ -26,6 +30,14 @@ const PORTAL: &str = "https://developer.ouraring.com";
 pub(super) struct Page {
     pub(super) html: String,
     pub(super) script: Option<&'static str>,
+}
+
+/// What the store knows of the persons.
+pub(super) struct Persons {
+    /// The accounts of which Oura never said whose they are.
+    pub(super) unsaid: Vec<String>,
+    /// The accounts that are one person's.
+    pub(super) namesakes: Vec<Vec<String>>,
 }
 
 impl Page {
@@ -50,8 +62,7 @@ fn document(title: &str, head: &str, body: &str, main: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title} - Oura exporter</title>\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">{head}<style>{STYLE}{OWN_STYLE}</style></head>\
-         <body{body}><main><h1>{title}</h1>{main}</main><footer><nav aria-label=\"Pages\"><ul><li><a href=\"./\">Today</a>\
-         <li><a href=\"sign-in\">People</a></ul></nav></footer></body></html>\n",
+         <body{body}><header><p class=\"name\">Oura exporter</p>{NAVIGATION}</header><main><h1>{title}</h1>{main}</main></body></html>\n",
         title = Escaped(title),
     )
 }
@@ -61,7 +72,7 @@ pub(super) fn trouble(words: &str) -> Page {
     let sentence = sentence(words);
     Page::new(
         "Not done",
-        &format!("<p class=\"bad\">{}</p><p><a href=\"sign-in\">Begin anew</a></p>", Escaped(&sentence)),
+        &format!("<p class=\"bad\">{}</p><p><a href=\"sign-in\">Start again</a></p>", Escaped(&sentence)),
     )
 }
 
@@ -82,8 +93,8 @@ pub(super) fn steps(redirect_uri: &str) -> Page {
              <li>Register an application with Oura, at <a href=\"{PORTAL}\">{PORTAL}</a>.</li>\
              <li>{}</li>\
              <li>Set <code>OURA_CLIENT_ID</code> and <code>OURA_CLIENT_SECRET</code> to the id and the secret that Oura shows (or \
-             <code>OURA_CLIENT_ID_FILE</code> and <code>OURA_CLIENT_SECRET_FILE</code> to files that hold them), and start the \
-             exporter anew. Then this page has a button to sign in.</li></ol></section>",
+             <code>OURA_CLIENT_ID_FILE</code> and <code>OURA_CLIENT_SECRET_FILE</code> to files that hold them), and restart \
+             the exporter. Then this page has a button to sign in.</li></ol></section>",
             registration(redirect_uri)
         ),
     )
@@ -103,12 +114,21 @@ fn registration(redirect_uri: &str) -> String {
 }
 
 /// Who is signed in, and how the next one does; `name` is proposed for them.
-pub(super) fn people(accounts: &[&AccountState], redirect_uri: &str, guard: Guard, name: &str) -> Page {
+pub(super) fn people(
+    accounts: &[AccountState],
+    persons: &Persons,
+    redirect_uri: &str,
+    guard: Guard,
+    name: &str,
+) -> Page {
     let title = if accounts.is_empty() { "Nobody has signed in" } else { "People" };
     let mut main = String::new();
     if !accounts.is_empty() {
-        let rows: String = accounts.iter().map(|account| row(account, guard)).collect();
-        let _ = write!(main, "<section class=\"card\"><h2>Signed in</h2>{rows}{}</section>", untrusted(guard));
+        let namesakes =
+            persons.namesakes.iter().map(|names| format!("<p class=\"bad\">{}.</p>", Escaped(&one_person(names))));
+        let rows = accounts.iter().map(|account| row(account, persons, guard));
+        let rows: String = namesakes.chain(rows).collect();
+        let _ = write!(main, "<section class=\"card\"><h2>On the page</h2>{rows}{}</section>", untrusted(guard));
     }
     let heading = if accounts.is_empty() { "Sign in" } else { "Add a person" };
     let _ = write!(
@@ -118,18 +138,22 @@ pub(super) fn people(accounts: &[&AccountState], redirect_uri: &str, guard: Guar
          <input id=\"account\" name=\"account\" required maxlength=\"64\" pattern=\"[A-Za-z0-9][A-Za-z0-9._\\-]*\" \
          autocomplete=\"off\" autocapitalize=\"none\" spellcheck=\"false\" value=\"{}\" aria-describedby=\"about-names\">\
          <p id=\"about-names\" class=\"quiet\">A first name, say; no e-mail address. All of the person's series have it as \
-         their label <code>account</code>.</p><button id=\"sign-in\">Sign in with Oura</button></form>\
-         <p class=\"quiet\">A second person? Sign out at Oura first, or use a private window: otherwise Oura lets in whomever \
-         this browser last was.</p></section>\
+         their label <code>account</code>.</p><button id=\"sign-in\">Sign in with Oura</button></form>{}</section>\
          <section class=\"card\"><h2>The application at Oura</h2><p>{}</p></section>",
         Escaped(name),
+        if accounts.is_empty() { "" } else { SECOND },
         registration(redirect_uri)
     );
     Page::new(title, &main)
 }
 
-fn row(account: &AccountState, guard: Guard) -> String {
+fn row(account: &AccountState, persons: &Persons, guard: Guard) -> String {
     let (is_dead, name) = (account.needs_sign_in(), Escaped(&account.name));
+    if !account.is_signed_in {
+        return format!(
+            "<div class=\"row\"><strong>{name}</strong><span class=\"quiet\">by OURA_ACCESS_TOKEN</span></div>"
+        );
+    }
     let class = if is_dead { "bad" } else { "quiet" };
     let words = if is_dead { "must sign in again" } else { "signed in" };
     let button = |action: &str, words: &str| {
@@ -140,7 +164,12 @@ fn row(account: &AccountState, guard: Guard) -> String {
     };
     let again = if guard.is_trusted || is_dead { button("sign-in", "Sign in again") } else { String::new() };
     let out = if guard.is_trusted { button("sign-out", "Sign out") } else { String::new() };
-    format!("<div class=\"row\"><strong>{name}</strong><span class=\"{class}\">{words}</span>{again}{out}</div>")
+    let doubt = if persons.unsaid.contains(&account.name) { doubt(&Doubt::Unsaid) } else { String::new() };
+    format!("<div class=\"row\"><strong>{name}</strong><span class=\"{class}\">{words}</span>{again}{out}</div>{doubt}")
+}
+
+fn doubt(doubt: &Doubt) -> String {
+    format!("<p class=\"old\">{}</p>", Escaped(&sentence(&doubt.to_string())))
 }
 
 /// What cannot be done here, where anybody may reach the page.
@@ -159,25 +188,28 @@ pub(super) fn state(attempt: &Attempt, seen: Option<&AccountState>) -> &'static 
         (Stage::Waiting, _) => "waiting",
         (Stage::Busy, _) => "busy",
         (Stage::Failed { .. }, _) => "failed",
-        (Stage::Done(_), None) => "reading",
-        (Stage::Done(_), Some(_)) => "done",
+        (Stage::Done { .. }, None) => "reading",
+        (Stage::Done { .. }, Some(_)) => "done",
     }
 }
 
 /// The page of an attempt; with `sends` the browser goes on to Oura by itself.
-pub(super) fn attempt(attempt: &Attempt, seen: Option<&AccountState>, sends: bool) -> Page {
+pub(super) fn attempt(attempt: &Attempt, seen: Option<&AccountState>, way_back: &WayBack, sends: bool) -> Page {
     let name = &attempt.account;
     match (&attempt.stage, seen) {
-        (Stage::Waiting, _) => waiting(attempt, sends),
+        (Stage::Waiting, _) => waiting(attempt, way_back, sends, None),
         (Stage::Busy, _) => {
             unfinished(attempt, &format!("Signing in as {name}"), "<p>Oura is asked for the tokens.</p>")
         }
-        (Stage::Done(_), None) => unfinished(
+        (Stage::Done { .. }, None) => unfinished(
             attempt,
             &format!("Signed in as {name}"),
             "<p>The collections are being read for the first time.</p>",
         ),
-        (Stage::Done(_), Some(account)) => Page::new(&format!("Signed in as {name}"), &collections(account)),
+        (Stage::Done { doubts, .. }, Some(account)) => {
+            let doubts: String = doubts.iter().map(doubt).collect();
+            Page::new(&format!("Signed in as {name}"), &(doubts + &collections(account)))
+        }
         (Stage::Failed { why, is_wrong_person }, _) => failed(attempt, why, *is_wrong_person),
     }
 }
@@ -193,28 +225,54 @@ fn failed(attempt: &Attempt, why: &str, is_wrong_person: bool) -> Page {
              sign in as {name} all the same</button></form>"
         );
     }
-    let _ = write!(main, "<p><a href=\"sign-in?account={name}\">Begin anew</a></p>");
+    let _ = write!(main, "<p><a href=\"sign-in?account={name}\">Start again</a></p>");
     Page::new("Not signed in", &main)
 }
 
-fn waiting(attempt: &Attempt, sends: bool) -> Page {
+/// The page of an attempt to which nobody has come back; `refused` says why what was pasted is not taken.
+pub(super) fn waiting(attempt: &Attempt, way_back: &WayBack, sends: bool, refused: Option<&str>) -> Page {
     let url = attempt.login.url.as_str();
     let head = format!("<meta http-equiv=\"refresh\" content=\"0; url={}\">", Escaped(url));
+    let refused = refused
+        .map(|words| format!("<p id=\"refused\" class=\"bad\" role=\"alert\">{}</p>", Escaped(&sentence(words))));
+    let described = if refused.is_some() { " aria-invalid=\"true\" aria-describedby=\"refused\"" } else { "" };
     let main = format!(
-        "<p><a class=\"button\" id=\"oura\" href=\"{}\" target=\"_blank\" rel=\"noopener\">Open Oura's page</a></p>\
-         <p>Consent there. Oura then sends the browser back, and this page ends by itself.</p>\
-         <section class=\"card\"><h2>Oura sent you to a page that does not load?</h2>\
-         <p>That is so where the browser is not on the exporter's machine. Copy the whole address of that page, and paste it \
-         here.</p>\
+        "<p><a class=\"button\" id=\"oura\" href=\"{}\" target=\"_blank\" rel=\"noopener\">Open Oura's page</a></p>{}\
          <form method=\"post\" action=\"sign-in-paste\"><input type=\"hidden\" name=\"attempt\" value=\"{}\">\
-         <label for=\"address\">The address</label><input id=\"address\" name=\"address\" required autocomplete=\"off\" \
-         spellcheck=\"false\"><button id=\"paste\">Sign in with it</button></form></section>\
-         <p class=\"quiet\">It waits for ten minutes.</p>",
+         <label for=\"address\">The address</label>{}<input id=\"address\" name=\"address\" required autocomplete=\"off\" \
+         spellcheck=\"false\"{described}><button id=\"paste\">Sign in with it</button></form></section>\
+         <p class=\"quiet\">This page waits for ten minutes, and ends by itself when the sign-in is done.</p>",
         Escaped(url),
+        way_back.words(),
         attempt.id,
+        refused.unwrap_or_default()
     );
     let head = if sends { head } else { String::new() };
     unfinished_with(attempt, &format!("Sign in as {}", attempt.account), &head, &main)
+}
+
+impl WayBack {
+    /// What comes after the consent, up to the field for the address.
+    fn words(&self) -> String {
+        const COPY: &str = "Copy the whole address of that page, and paste it here.";
+        match self {
+            Self::Here => format!(
+                "<p>Consent there. Oura then sends the browser back here.</p><section class=\"card\"><h2>Did the browser end at a \
+                 page that does not load?</h2><p>{COPY}</p>"
+            ),
+            Self::ThisMachine(uri) => format!(
+                "<p>Consent there. Oura then sends the browser to <code>{}</code>, which loads only in a browser on the exporter's \
+                 own machine.</p><section class=\"card\"><h2>In any other browser that page does not load, which does no harm</h2>\
+                 <p>{COPY}</p>",
+                Escaped(uri)
+            ),
+            Self::Elsewhere(uri) => format!(
+                "<p>Consent there. Oura then sends the browser to <code>{}</code>.</p><section class=\"card\"><h2>Does that page not \
+                 load?</h2><p>{COPY}</p>",
+                Escaped(uri)
+            ),
+        }
+    }
 }
 
 fn unfinished(attempt: &Attempt, title: &str, main: &str) -> Page {
@@ -222,9 +280,9 @@ fn unfinished(attempt: &Attempt, title: &str, main: &str) -> Page {
     unfinished_with(attempt, title, head, main)
 }
 
-/// A page that is loaded anew when the attempt has come further.
+/// A page that is loaded again when the attempt has come further.
 fn unfinished_with(attempt: &Attempt, title: &str, head: &str, main: &str) -> Page {
-    let state = format!(" data-state=\"{}\"", state(attempt, None));
+    let state = format!(" data-attempt=\"{}\" data-state=\"{}\"", attempt.id, state(attempt, None));
     let main = format!("{main}<script>{WAIT}</script>");
     Page { html: document(title, head, &state, &main), script: Some(WAIT) }
 }

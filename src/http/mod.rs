@@ -39,10 +39,10 @@ use tracing::{debug, warn};
 
 use self::{
     connections::{Connections, LastRequest, places},
-    encryption::encrypted,
+    encryption::{Agreed, agreed},
 };
 pub use self::{
-    encryption::Encryption,
+    encryption::{Encryption, NOT_TLS},
     negotiation::{Gzip, accepts_gzip, accepts_open_metrics, gzip},
 };
 
@@ -79,6 +79,10 @@ const FOR_BROWSERS: [(HeaderName, HeaderValue); 3] = [
 /// Where a request comes from; every request carries it among its extensions.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
+
+/// A client of this machine asks so, in plain HTTP, a port that speaks TLS; its requests carry this among their extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct InTheOpen;
 
 /// Serves `answer` on `listener` until `shutdown` resolves, then drains for at most three seconds. Where more clients
 /// come than there are places, the connection whose last request is longest ago is closed for the new one.
@@ -169,16 +173,20 @@ where
         graceful: Watcher,
     ) -> io::Result<()> {
         let Some(encryption) = encryption else {
-            return graceful.watch(self.connection(stream)).await.map_err(io::Error::other);
+            return graceful.watch(self.connection(stream, None)).await.map_err(io::Error::other);
         };
-        let stream = tokio::select! {
-            stream = encrypted(stream, &encryption) => stream?,
+        let agreed = tokio::select! {
+            agreed = agreed(stream, &encryption) => agreed?,
             _ = stopped.changed() => return Ok(()),
         };
-        graceful.watch(self.connection(stream)).await.map_err(io::Error::other)
+        let served = match agreed {
+            Agreed::Encrypted(stream) => graceful.watch(self.connection(*stream, None)).await,
+            Agreed::Open(stream) => graceful.watch(self.connection(stream, Some(InTheOpen))).await,
+        };
+        served.map_err(io::Error::other)
     }
 
-    fn connection<S>(self, stream: S) -> impl GracefulConnection<Error = hyper::Error> + Send
+    fn connection<S>(self, stream: S, open: Option<InTheOpen>) -> impl GracefulConnection<Error = hyper::Error> + Send
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -187,6 +195,7 @@ where
         let service = service_fn(move |mut request: Request<Incoming>| {
             last_request.is_now();
             request.extensions_mut().insert(peer);
+            open.map(|open| request.extensions_mut().insert(open));
             let answer = answer(request);
             let is_another = asked_before.swap(true, Ordering::Relaxed);
             async move {

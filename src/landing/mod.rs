@@ -16,6 +16,10 @@ use crate::{latest::AccountState, samples::Samples};
 
 pub(crate) const STYLE: &str = include_str!("style.css");
 
+/// The links at the top of every page.
+pub(crate) const NAVIGATION: &str = "<nav aria-label=\"Pages\"><ul><li><a href=\"./\">Today</a><li><a href=\"sign-in\">People</a>\
+    <li><a href=\"metrics\">Metrics</a><li><a href=\"-/ready\">Ready</a><li><a href=\"-/healthy\">Healthy</a></ul></nav>";
+
 /// The seconds after which a browser asks for the page again.
 pub const REFRESH: &str = "60";
 /// The query of a page that is not asked for again: whoever needs longer to read it can have it stand still.
@@ -27,9 +31,7 @@ pub fn page(accounts: &[AccountState], samples: Option<&Samples>, now: DateTime<
     let mut html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Oura exporter</title>\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><style>{STYLE}</style></head><body>\
-         <header><h1>Oura exporter</h1><nav aria-label=\"Pages\"><ul><li><a href=\"metrics\">Metrics</a>\
-         <li><a href=\"sign-in\">People</a>\
-         <li><a href=\"-/ready\">Ready</a><li><a href=\"-/healthy\">Healthy</a></ul></nav></header><main>"
+         <header><h1>Oura exporter</h1>{NAVIGATION}</header><main>"
     );
     let wearers: Vec<_> = accounts.iter().map(|account| Wearer { account, samples, now }).collect();
     for wearer in &wearers {

@@ -27,6 +27,8 @@ pub struct AccountState {
     pub authorized: Option<bool>,
     /// Whether a sign-in gives its tokens, and not the environment.
     pub is_signed_in: bool,
+    /// Whether a file gives its token, which is read again when it changes.
+    pub has_token_file: bool,
     /// What the person granted at the sign-in; none if there was none, or nothing is known of it.
     pub grant: Option<Grant>,
     /// When the access token ends; none if nobody knows.
@@ -89,6 +91,7 @@ impl AccountState {
             name: name.to_owned(),
             authorized: None,
             is_signed_in: false,
+            has_token_file: false,
             grant: None,
             token_expires_at: None,
             known: Known::default(),
@@ -134,7 +137,11 @@ impl AccountState {
 
     /// How the account comes by its token.
     pub fn access(&self) -> Access<'_> {
-        if self.is_signed_in { Access::SignIn(&self.name) } else { Access::ByHand }
+        match (self.is_signed_in, self.has_token_file) {
+            (true, _) => Access::SignIn(&self.name),
+            (false, true) => Access::ByFile,
+            (false, false) => Access::ByHand,
+        }
     }
 
     /// What a person can do about a problem of that kind.

@@ -87,8 +87,8 @@ impl AccountState {
 fn overdue(collection: &CollectionState) -> String {
     let every = collection.watch.map(|watch| humantime::format_duration(watch.interval).to_string());
     format!(
-        "overdue: it is asked for every {} and was not read for more than three times as long; look into the log, start the \
-         exporter anew, and report it if it comes again",
+        "overdue: it is asked for every {} and was not read for more than three times as long; look into the log, restart the \
+         exporter, and report it if it comes again",
         every.unwrap_or_default()
     )
 }
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(
             account.remark(workout).unwrap(),
             "the token lacks the scope workout; tick it in your application at Oura and on Oura's consent page, put the new \
-             token into OURA_ACCESS_TOKEN and start the exporter anew"
+             token into OURA_ACCESS_TOKEN and restart the exporter"
         );
         not_granted(&mut account, "workout");
         let workout = &account.collections[place("workout")];

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -11,7 +12,7 @@ use super::{Client, Transport};
 use crate::auth::TokenSource;
 
 /// The collection that says it.
-const COLLECTION: &str = "personal_info";
+pub const COLLECTION: &str = "personal_info";
 /// How long is waited for it: somebody looks at a page meanwhile.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -37,6 +38,11 @@ pub async fn person_id(transport: &Arc<Transport>, token: &SecretString) -> Opti
             return None;
         }
     };
+    person_in(&document)
+}
+
+/// The id of the person whom a document of [`COLLECTION`] tells of.
+pub fn person_in(document: &RawValue) -> Option<String> {
     let info: PersonalInfo = serde_json::from_str(document.get()).ok()?;
     info.id.filter(|id| !id.is_empty())
 }

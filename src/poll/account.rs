@@ -11,7 +11,7 @@ use crate::{
     documents::{Kind, Reading},
     observation::{DateRange, Known},
     oura::{Client, apart},
-    problem::{Access, Problem, Reason},
+    problem::{Problem, Reason},
 };
 
 /// An account to follow.
@@ -38,8 +38,7 @@ impl Account {
 
     /// What a person can do about a problem of that kind.
     pub fn advice(&self, reason: Reason) -> String {
-        let access = if self.client.source().is_kept() { Access::SignIn(&self.name) } else { Access::ByHand };
-        reason.advice(access)
+        reason.advice(self.client.source().access(&self.name))
     }
 
     /// Asks a collection for what there is of `days`, with all samples, and of a little more on both sides.

@@ -19,8 +19,8 @@ use crate::{
     auth::Grant,
     defect::caught_in,
     latest::{self, AccountState, CollectionState},
-    oura::{Client, Room},
-    problem::{Problem, Reason},
+    oura::{self, Client, Room},
+    problem::{Access, Problem, Reason},
 };
 
 /// How long after a refusal for want of a scope that was never granted it is asked again.
@@ -85,6 +85,7 @@ impl Follower {
     pub(super) fn new(poller: Poller, account: Account) -> Self {
         let mut state = AccountState::new(&account.name, &poller.kinds);
         state.is_signed_in = account.client.source().is_kept();
+        state.has_token_file = account.client.source().access(&account.name) == Access::ByFile;
         let since = poller.clock.now();
         for collection in &mut state.collections {
             collection.watch = Some(latest::Watch { since, interval: every(collection.kind.pace, poller.interval) });
@@ -194,6 +195,12 @@ impl Follower {
         let before = self.reasons();
         let is_new_sign_in = self.state.granted(ended.grant);
         let documents = ended.result.as_ref().map_or(0, |answer| answer.documents.len());
+        if self.poller.kinds[place].name == oura::WHO_IT_IS
+            && let Ok(answer) = &ended.result
+            && let Some(id) = answer.documents.first().and_then(|document| oura::person_in(document))
+        {
+            self.client.source().is_of(&id).await;
+        }
         let reading = match ended.result {
             Ok(answer) => {
                 let reading = caught_in(self.read(place, answer)).await;

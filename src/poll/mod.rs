@@ -109,11 +109,12 @@ impl Poller {
     }
 
     fn forget(&self, account: &str) {
-        self.board.take_down(account);
         self.stats.forget(account, &self.kinds);
         if let Some(samples) = &self.samples {
             samples.forget(account);
         }
+        // Last: whoever waits for the account to be gone looks here.
+        self.board.take_down(account);
     }
 }
 

@@ -147,7 +147,7 @@ fn certificates(setting: &str, pem: &[u8], reader: &mut Reader<'_>) -> Option<Ve
     match CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>() {
         Ok(certificates) if !certificates.is_empty() => return Some(certificates),
         Ok(_) => reader.mistake(setting, "holds no certificate in PEM; it begins with -----BEGIN CERTIFICATE-----"),
-        Err(error) => reader.mistake(setting, &format!("is no good PEM ({error}); copy it anew")),
+        Err(error) => reader.mistake(setting, &format!("is no good PEM ({error}); copy it again")),
     }
     None
 }
@@ -168,7 +168,7 @@ fn authorities(
     let mut roots = RootCertStore::empty();
     for certificate in certificates(SETTING, pem, reader)? {
         if let Err(error) = roots.add(certificate) {
-            reader.mistake(SETTING, &format!("holds a certificate that is no authority's ({error}); copy it anew"));
+            reader.mistake(SETTING, &format!("holds a certificate that is no authority's ({error}); copy it again"));
         }
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(provider)).build();

@@ -142,7 +142,7 @@ pub(super) fn read(path: &Path) -> Result<Settings, Vec<String>> {
 /// The file, as far as it can be read. No value of it is repeated: some are secrets.
 fn parse(bytes: &[u8], reader: &mut Reader<'_>) -> File {
     let Ok(text) = std::str::from_utf8(bytes) else {
-        reader.mistakes.push(format!("{}: is not UTF-8; save it anew", reader.path.display()));
+        reader.mistakes.push(format!("{}: is not UTF-8; save it again", reader.path.display()));
         return File::default();
     };
     let mut unknown = Vec::new();
@@ -217,7 +217,9 @@ fn users(users: BTreeMap<String, Option<String>>, reader: &mut Reader<'_>) -> Op
         let hash = hash.unwrap_or_default();
         match bcrypt::HashParts::from_str(&hash).map(|parts| parts.get_cost()) {
             _ if name.contains(':') => reader.mistake(&setting, "a name has no colon; choose another"),
-            Ok(cost) if !COSTS.contains(&cost) => reader.mistake(&setting, "the cost is not within 4 to 31; hash anew"),
+            Ok(cost) if !COSTS.contains(&cost) => {
+                reader.mistake(&setting, "the cost is not within 4 to 31; hash it again")
+            }
             Ok(cost) => {
                 if cost > SLOW {
                     reader.warning(&setting, &format!("with cost {cost} a check takes seconds; 10 is usual"));

@@ -106,7 +106,7 @@ fn what_is_no_yaml_of_this_shape_is_named_by_its_line_and_not_repeated() {
     }
     let (_directory, path) = written("");
     fs::write(&path, b"\xff\xfe").expect("it is written");
-    assert!(WebConfig::read(&path).expect_err("no text")[0].ends_with("is not UTF-8; save it anew"));
+    assert!(WebConfig::read(&path).expect_err("no text")[0].ends_with("is not UTF-8; save it again"));
     for path in [path.with_file_name("none.yml"), path.parent().expect("a directory").to_owned(), "/dev/zero".into()] {
         let said = WebConfig::read(&path).expect_err("no file");
         assert!(said.len() == 1 && said[0].contains("cannot be read (") && said[0].ends_with("check path and rights"));

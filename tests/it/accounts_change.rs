@@ -217,6 +217,8 @@ async fn the_file_of_the_access_token_is_read_again_when_it_changes() {
         let exporter = with_token_file(&simulator, &file).await;
         let authorized = |page: &Page| page.get("oura_account_authorized{account=\"default\"}");
         soon("Oura refuses the token", &exporter, |page| authorized(page) == Some(0.0)).await;
+        let advice = "into the file that OURA_ACCESS_TOKEN_FILE names, which is read again by itself";
+        assert!(exporter.get("/").await.expect("a page").contains(advice), "and what to do is said");
         replace(&file, &format!("{}\n", simulator.people()[0].token));
         soon("the new token is in use", &exporter, is_up("default")).await;
         let (_, log) = exporter.terminate().await;

@@ -53,7 +53,7 @@ async fn a_browser_in_which_somebody_denies_says_what_to_do() {
     }
     let scene = Scene::of(Portal::New).await.with_free_redirect();
     let (page, code, said) = sign_in(&scene, "deny", "Not signed in").await;
-    let advice = "consent was denied; begin anew and press Allow";
+    let advice = "consent was denied; start again and press Allow";
     assert!(page.contains(advice) && said.contains(advice), "{page}{said}");
     assert_eq!(code, Some(1), "{said}");
     assert!(!scene.file("ben").exists());
@@ -165,7 +165,24 @@ async fn a_browser_elsewhere_pastes_the_address_and_a_page_that_waits_ends_by_it
     }
     let scene = Scene::of(Portal::New).await.with_free_redirect();
     let exporter = Program::start(scene.program().env("OURA_POLL_INTERVAL", "36h")).await;
-    let visitor = Visitor::of(&format!("http://{}/", exporter.address));
+    one_pastes_and_one_comes_back(&Visitor::of(&format!("http://{}/", exporter.address))).await;
+}
+
+#[tokio::test]
+async fn behind_a_proxy_below_a_path_the_address_is_pasted_as_well() {
+    const NAME: &str = "behind_a_proxy_below_a_path_the_address_is_pasted_as_well";
+    if !(browser_is_there(NAME) && there_are(&["nginx"], NAME)) {
+        return;
+    }
+    let mut scene = Scene::of(Portal::New).await.with_free_redirect();
+    let (_exporter, _, _nginx) = behind_nginx(&mut scene).await;
+    // By this name of loopback the page does not know itself at the redirect URI, as on another machine.
+    let elsewhere = format!("http://ring.localhost:{}/oura/", scene.port());
+    one_pastes_and_one_comes_back(&Visitor::of(&elsewhere)).await;
+}
+
+/// Signs one in by what is pasted, after what is none of it, and another one by a browser that comes back, while the page waits.
+async fn one_pastes_and_one_comes_back(visitor: &Visitor) {
     let browser = Browser::open(&visitor.home).await;
     for (account, person, pastes) in [("anna", "alice", true), ("ben", "bob", false)] {
         go(&browser, visitor.home.join("sign-in").expect("an address").as_str()).await;
@@ -175,6 +192,12 @@ async fn a_browser_elsewhere_pastes_the_address_and_a_page_that_waits_ends_by_it
         let url = url.as_str().and_then(|url| url.parse().ok()).expect("an address");
         let back = consent(&url, person, "allow").await;
         if pastes {
+            for wrong in ["hello", "http://localhost/callback", "https://ouraring.com/?code=1234567890&state=x"] {
+                browser.evaluate("document.body.id = 'before'; 1").await;
+                fill(&browser, "address", wrong, "paste").await;
+                let refused = "document.body.id !== 'before' && !!document.getElementById('refused')";
+                eventually(wrong, async || (browser.evaluate(refused).await == true).then_some(())).await;
+            }
             fill(&browser, "address", &back, "paste").await;
         } else {
             browser.evaluate("document.getElementById('address').value = 'half an addr'; 1").await;
@@ -183,6 +206,8 @@ async fn a_browser_elsewhere_pastes_the_address_and_a_page_that_waits_ends_by_it
         }
         browser.text_of_page(&format!("Signed in as {account}")).await;
     }
-    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    // That the browser reports what was refused as such is as it should be.
+    let complaints = browser.complaints().await;
+    assert!(complaints.iter().all(|words| words.contains("400 (Bad Request)")), "{complaints:?}");
     browser.close().await;
 }

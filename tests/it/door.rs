@@ -82,6 +82,11 @@ async fn the_address_at_which_the_browser_ended_can_be_pasted() {
         for wrong in ["hello", "", "http://localhost/callback"] {
             let shown = visitor.post("sign-in-paste", &[("attempt", id), ("address", wrong)]).await;
             assert!(shown.status == 400 && shown.text.contains("paste the whole address"), "{}", shown.text);
+            assert!(
+                shown.text.contains("id=\"paste\"") && shown.text.contains(id),
+                "the field is still there: {}",
+                shown.text
+            );
         }
         let shown = visitor.post("sign-in-paste", &[("attempt", id), ("address", &pasted(&back))]).await;
         assert_eq!((shown.status, shown.location.as_deref()), (303, Some(place.as_str())), "{}", shown.text);
@@ -117,6 +122,7 @@ async fn an_answer_is_taken_once_and_by_its_own_sign_in_only() {
     let form = [("attempt", of_other.trim_start_matches("sign-in?attempt=")), ("address", right.as_str())];
     let shown = visitor.post("sign-in-paste", &form).await;
     assert!(shown.status == 400 && shown.text.contains("belongs to another sign-in"), "{}", shown.text);
+    assert!(shown.text.contains("id=\"paste\""), "the right one may still be pasted: {}", shown.text);
     assert!(visitor.get(&of_other).await.text.contains("data-state=\"waiting\""), "it waits for its own answer");
     let looked = reqwest::Client::new().head(&right).send().await.expect("an answer");
     assert_eq!(looked.status(), 405, "whoever only looks does not use it up");
@@ -189,7 +195,7 @@ async fn what_goes_wrong_is_said_on_the_page_with_what_to_do() {
     let back = consent(&url, "alice", "deny").await;
     visitor.get(&back).await;
     let text = visitor.titled(&place, "Not signed in").await;
-    assert!(text.contains("Consent was denied; begin anew and press Allow."), "{text}");
+    assert!(text.contains("Consent was denied; start again and press Allow."), "{text}");
     for name in ["", "anna@example.com", "../anna", "two words"] {
         let shown = visitor.post("sign-in", &[("account", name)]).await;
         assert!(shown.status == 400 && shown.text.contains("no e-mail"), "{name}: {}", shown.text);
@@ -323,4 +329,50 @@ async fn behind_a_proxy_below_a_path_people_sign_in_and_out_as_well() {
     let shown = visitor.post("sign-out", &[("account", "anna")]).await;
     assert_eq!(shown.location.as_deref(), Some("./"), "{}", shown.text);
     assert!(visitor.get("").await.text.contains("Nobody has signed in"));
+}
+
+#[tokio::test]
+async fn a_program_that_only_looks_at_the_page_of_a_sign_in_uses_nothing_up() {
+    let scene = Scene::of(Portal::New).await.with_free_redirect();
+    let (_exporter, visitor) = at_the_redirect(&scene, "127.0.0.1").await;
+    let place = visitor.post("sign-in", &[("account", "anna")]).await.location.expect("a place");
+    for _ in 0..3 {
+        let looked = reqwest::Client::new().head(visitor.home.join(&place).expect("an address")).send().await;
+        assert_eq!(looked.expect("an answer").status(), 200);
+    }
+    let goes_on = "http-equiv=\"refresh\" content=\"0;";
+    assert!(visitor.get(&place).await.text.contains(goes_on), "a person goes on to Oura");
+    assert!(!visitor.get(&place).await.text.contains(goes_on), "and who comes back stays");
+}
+
+#[tokio::test]
+async fn started_without_anybody_the_log_names_the_page_to_open() {
+    for (address, home) in
+        [("127.0.0.1:0", "http://localhost:"), ("0.0.0.0:0", "http://localhost:"), ("[::1]:0", "http://localhost:")]
+    {
+        let scene = Scene::of(Portal::New).await;
+        let exporter = Program::start_at(address, &mut scene.program()).await;
+        let port = exporter.address.rsplit(':').next().expect("a port").to_owned();
+        let healthy = async || reqwest::get(format!("http://{}/-/healthy", exporter.address)).await.ok();
+        eventually("it serves", healthy).await;
+        let (_, log) = exporter.terminate().await;
+        let line = format!("nobody has signed in; open {home}{port}/");
+        assert!(log.contains(&line), "{address}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn whose_token_is_from_the_environment_is_among_the_people_and_has_no_buttons() {
+    let scene = Scene::of(Portal::New).await;
+    let token = scene.simulator.people()[1].token.clone();
+    for (name, value) in [("OURA_ACCESS_TOKEN", token), ("OURA_ACCESS_TOKEN", "no-token-of-oura".to_owned())] {
+        let mut command = scene.program();
+        let exporter = Program::start(command.env(name, value).env("OURA_ACCOUNT", "ben")).await;
+        let visitor = Visitor::of(&format!("http://{}/", exporter.address));
+        let there =
+            async || Some(visitor.get("sign-in").await.text).filter(|text| text.contains("<strong>ben</strong>"));
+        let text = eventually("ben is there", there).await;
+        assert!(text.contains("<h1>People</h1>") && text.contains("by OURA_ACCESS_TOKEN"), "{text}");
+        assert!(!text.contains("sign-out-ben") && !text.contains("Nobody has signed in"), "{text}");
+    }
 }

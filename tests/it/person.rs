@@ -8,7 +8,10 @@ use crate::common::{
     eventually,
     scene::{Scene, consent},
 };
-use oura_exporter::simulator::{Fault, Portal, Scope};
+use oura_exporter::{
+    clock::Clock,
+    simulator::{Fault, Portal, Scope},
+};
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
 /// Signs in by the command with these flags besides; the exit code and what it said.
@@ -221,4 +224,52 @@ async fn token_files_that_have_changed_places_are_named_and_nobody_is_shown_as_s
     );
     let (code, said) = scene.run(&["check"]).await;
     assert!(code == Some(2) && said.contains("it holds the sign-in of account anna"), "{said}");
+}
+
+#[tokio::test]
+async fn of_whom_oura_says_nothing_is_shown_and_compared_as_soon_as_oura_says_it() {
+    for fault in [Fault::Status(500), Fault::Status(403), Fault::Html] {
+        let scene = Scene::of(Portal::New).await.with_free_redirect();
+        scene.simulator.faults().set(Scope::collection("personal_info"), fault.clone());
+        let (exporter, visitor) = at_the_redirect(&scene, "127.0.0.1").await;
+        let text = come_back(&visitor, "anna", "alice", "Signed in as anna").await;
+        assert!(text.contains("Oura did not say who this is: compare"), "{fault:?}: {text}");
+        let text = visitor.get("sign-in").await.text;
+        assert!(text.contains("Oura did not say who this is"), "{fault:?}: {text}");
+        exporter.terminate().await;
+        let (_, said) = log_in(&scene, "ben", "alice").await;
+        assert!(said.contains("Beware: Oura did not say who this is: compare"), "{fault:?}: {said}");
+        let (_, said) = scene.run(&["accounts"]).await;
+        assert_eq!(said.matches("Oura did not say who this is").count(), 2, "{said}");
+
+        scene.simulator.faults().clear();
+        let exporter = scene.exporter(Clock::system()).await;
+        let visitor = Visitor::of(&format!("{}/", exporter.url));
+        let told = "Accounts anna and ben are one person";
+        let page = async || Some(visitor.get("sign-in").await.text).filter(|text| text.contains(told));
+        let page = eventually(told, page).await;
+        assert!(!page.contains("Oura did not say who this is"), "{page}");
+        let (_, said) = scene.run(&["accounts"]).await;
+        assert!(said.contains(told) && !said.contains("did not say"), "{said}");
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_read_is_named_at_the_sign_in_and_compared_when_it_can_be() {
+    let scene = Scene::of(Portal::New).await;
+    assert_eq!(log_in(&scene, "anna", "alice").await.0, Some(0));
+    let whole = fs::read(scene.file("anna")).expect("tokens");
+    let newer = b"{\"version\": 99, \"access_token\": \"x\"}";
+    for (other, damaged) in [("ben", &whole[..40]), ("carl", b""), ("dora", newer)] {
+        fs::write(scene.file("anna"), damaged).expect("it is written");
+        let (_, said) = log_in(&scene, other, "alice").await;
+        assert!(said.contains("Beware: the sign-in of account anna cannot be read"), "{other}: {said}");
+        fs::write(scene.file("anna"), &whole).expect("it is written");
+        let exporter = scene.exporter(Clock::system()).await;
+        let told = format!("Accounts anna and {other} are one person");
+        eventually(&told, async || scene.run(&["accounts"]).await.1.contains(&told).then_some(())).await;
+        exporter.stop().await;
+        scene.run(&["logout", "--account", other]).await;
+    }
 }

@@ -109,7 +109,7 @@ async fn denied_consent_says_to_press_allow() {
     for portal in PORTALS {
         let scene = Scene::of(portal).await;
         let ended = scene.log_in("anna", async |url| consent(url, "alice", "deny").await).await;
-        assert_refused(&scene, ended, "consent was denied", "begin anew and press Allow");
+        assert_refused(&scene, ended, "consent was denied", "start again and press Allow");
     }
 }
 
@@ -117,7 +117,7 @@ async fn denied_consent_says_to_press_allow() {
 async fn the_answer_to_another_sign_in_is_not_taken() {
     let scene = Scene::of(Portal::New).await;
     let ended = scene.log_in("anna", async |url| with_other_state(&allow(url).await)).await;
-    assert_refused(&scene, ended, "belongs to another sign-in", "begin anew and use the new page");
+    assert_refused(&scene, ended, "belongs to another sign-in", "start again and use the new page");
     assert!(scene.simulator.authorizations().exchanges().is_empty(), "its code is not used");
 }
 
@@ -143,8 +143,8 @@ async fn the_browser_is_told_what_came_of_a_sign_in_that_oura_refuses() {
     });
     let (status, page) = shown(&scene, &spent).await;
     assert_eq!(status, 400);
-    assert!(page.contains("<h1>Not signed in</h1>") && page.contains("begin anew"), "{page}");
-    assert_refused(&scene, begun.end().await, "Oura refuses (400): invalid_grant", "begin anew");
+    assert!(page.contains("<h1>Not signed in</h1>") && page.contains("start again"), "{page}");
+    assert_refused(&scene, begun.end().await, "Oura refuses (400): invalid_grant", "start again");
 }
 
 #[tokio::test]
@@ -180,10 +180,10 @@ async fn a_pasted_address_needs_its_state_and_a_bare_code_needs_none() {
     let scene = Scene::of(Portal::Legacy).await;
     let stateless = async |url: &Url| with_query(&allow(url).await, |pairs| pairs.retain(|(name, _)| name != "state"));
     let ended = scene.log_in("anna", stateless).await;
-    assert_refused(&scene, ended, "belongs to another sign-in", "begin anew and use the new page");
+    assert_refused(&scene, ended, "belongs to another sign-in", "start again and use the new page");
     let emptied = async |url: &Url| allow(url).await.replace("state=", "state=x&estate=");
     let ended = scene.log_in("anna", emptied).await;
-    assert_refused(&scene, ended, "belongs to another sign-in", "begin anew and use the new page");
+    assert_refused(&scene, ended, "belongs to another sign-in", "start again and use the new page");
     let bare = async |url: &Url| {
         let back: Url = allow(url).await.parse().expect("an address");
         back.query_pairs().find(|(name, _)| name == "code").expect("a code").1.into_owned()
@@ -240,7 +240,7 @@ fn with_other_state(address: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_code_that_is_too_old_says_to_begin_anew() {
+async fn a_code_that_is_too_old_says_to_start_again() {
     for portal in PORTALS {
         let (scene, _, hand) = driven(portal).await;
         let late = async |url: &Url| {
@@ -250,7 +250,7 @@ async fn a_code_that_is_too_old_says_to_begin_anew() {
         };
         let ended = scene.log_in("anna", late).await;
         let what = "Oura refuses (400): invalid_grant, The authorization code has expired";
-        assert_refused(&scene, ended, what, "begin anew and finish within ten minutes");
+        assert_refused(&scene, ended, what, "start again and finish within ten minutes");
     }
 }
 
@@ -272,7 +272,7 @@ async fn nothing_pasted_or_no_code_in_it_says_what_to_paste() {
 
 #[tokio::test]
 async fn refusals_without_words_at_sign_in_say_what_to_do_all_the_same() {
-    let again = "begin anew";
+    let again = "start again";
     for (fault, what) in [
         (TokenFault::Html(400), "Oura refuses (400): no reason given"),
         (TokenFault::EmptyBody(400), "Oura refuses (400): no reason given"),

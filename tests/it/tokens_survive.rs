@@ -34,7 +34,7 @@ struct Count {
 }
 
 impl Count {
-    /// After these kills somebody had to sign in anew.
+    /// After these kills somebody had to sign in again.
     const fn lost(&self) -> u32 {
         self.before_the_answer + self.between_answer_and_sync
     }

@@ -1,6 +1,12 @@
 //! Whoever visits the exporter's page to sign in, as a browser would: forms are sent from the page's own origin.
 
-use reqwest::{Client, Response, Url, header::LOCATION, redirect};
+use std::{fs, path::Path};
+
+use reqwest::{
+    Certificate, Client, Response, Url,
+    header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION},
+    redirect,
+};
 
 use super::{Program, eventually, proxy::Nginx, scene::Scene};
 
@@ -37,7 +43,19 @@ impl Shown {
 
 impl Visitor {
     pub(crate) fn of(home: &str) -> Self {
-        let http = Client::builder().redirect(redirect::Policy::none()).build().expect("a client");
+        let http = Client::builder().redirect(redirect::Policy::none());
+        // As browsers do it, whatever the system's resolver knows.
+        let http = http.resolve("ring.localhost", ([127, 0, 0, 1], 0).into()).build().expect("a client");
+        Self { http, home: home.parse().expect("an address") }
+    }
+
+    /// One who trusts an authority, and gives these words as `Authorization`.
+    pub(crate) fn over_tls(home: &str, authority: &Path, words: &str) -> Self {
+        let authority = Certificate::from_pem(&fs::read(authority).expect("a certificate")).expect("PEM");
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_str(words).expect("a header"));
+        let http = Client::builder().redirect(redirect::Policy::none()).tls_certs_only([authority]);
+        let http = http.default_headers(headers).build().expect("a client");
         Self { http, home: home.parse().expect("an address") }
     }
 
@@ -83,18 +101,19 @@ impl Visitor {
 
 /// The program at the redirect URI of `scene`, as it is when its port is the usual one.
 pub(crate) async fn at_the_redirect(scene: &Scene, address: &str) -> (Program, Visitor) {
-    let uri: Url = scene.redirect.as_deref().expect("one of ours").parse().expect("an address");
-    let port = uri.port().expect("a port");
+    (at_the_redirect_with(scene, address, &[]).await, Visitor::of(&format!("http://localhost:{}/", scene.port())))
+}
+
+/// The same, with more variables.
+pub(crate) async fn at_the_redirect_with(scene: &Scene, address: &str, variables: &[(&str, &str)]) -> Program {
     let mut command = scene.program();
-    command.env("OURA_POLL_INTERVAL", "36h");
-    let program = Program::start_at(&format!("{address}:{port}"), &mut command).await;
-    (program, Visitor::of(&format!("http://localhost:{port}/")))
+    command.env("OURA_POLL_INTERVAL", "36h").envs(variables.iter().copied());
+    Program::start_at(&format!("{address}:{}", scene.port()), &mut command).await
 }
 
 /// The program behind an nginx that shows it below `/oura/`, where the redirect URI of `scene` is then.
 pub(crate) async fn behind_nginx(scene: &mut Scene) -> (Program, Visitor, Nginx) {
-    let uri: Url = scene.redirect.as_deref().expect("one of ours").parse().expect("an address");
-    let port = uri.port().expect("a port");
+    let port = scene.port();
     let uri = format!("http://localhost:{port}/oura/callback");
     scene.simulator.authorizations().register_redirect(&uri);
     scene.redirect = Some(uri);

@@ -77,6 +77,17 @@ impl Scene {
         self
     }
 
+    /// The port of its redirect URI, which is one of ours.
+    pub(crate) fn port(&self) -> u16 {
+        let uri: Url = self.redirect.as_deref().expect("one of ours").parse().expect("an address");
+        uri.port().expect("a port")
+    }
+
+    /// The same simulator and application, and another directory for the tokens.
+    pub(crate) fn state_elsewhere(&mut self) -> TempDir {
+        std::mem::replace(&mut self.state, tempfile::tempdir().expect("a directory"))
+    }
+
     /// Everything that the program needs for a sign-in.
     fn variables(&self) -> Vec<(&'static str, String)> {
         let url = self.simulator.url();

@@ -60,7 +60,7 @@ impl ByHand {
         config.poll_interval = Duration::from_secs(300);
         let patience = Patience { retries: 0, stagger: Duration::ZERO, ..Patience::default() };
         let address = address.parse().expect("an address");
-        let Exporter { server, poller, accounts, live } =
+        let Exporter { server, poller, accounts, live, .. } =
             Exporter::new(config, address, clock, patience).expect("an exporter");
         let sending = live.map(|live| {
             let (stop, stopped) = watch::channel(false);

@@ -144,7 +144,7 @@ impl World {
         let mut config = config(&self.simulator, self.course.people, &variables);
         config.poll_interval = Duration::from_secs(300);
         let patience = Patience { retries: 0, stagger: Duration::ZERO, ..Patience::default() };
-        let Exporter { server, poller, accounts, live } =
+        let Exporter { server, poller, accounts, live, .. } =
             Exporter::new(config, listener.local_addr().expect("an address"), self.clock.clone(), patience)
                 .expect("an exporter");
         let (stop, stopped) = oneshot::channel::<()>();

@@ -1,0 +1,105 @@
+//! `login` beside an exporter that runs: whether the sign-in is left to its page, or why it cannot be.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use reqwest::Url;
+use tokio::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    auth::{Running, Store, Tokens},
+    oura::body,
+    tls,
+};
+
+/// How long whoever answers where the browser comes back to may take.
+const ANSWER: Duration = Duration::from_secs(2);
+/// How long is waited for a sign-in on the page, and how often it is looked for.
+const HANDED_OVER: Duration = Duration::from_secs(600);
+const LOOK: Duration = Duration::from_millis(500);
+
+/// The page for signing in of the exporter on `store` that holds the address where the browser comes back to; none if
+/// nobody holds it, so that the command can listen there itself.
+///
+/// # Errors
+/// Where somebody holds it to whom the sign-in cannot be left, with what to do.
+pub(super) async fn page(store: &Store, redirect_uri: &str) -> anyhow::Result<Option<Url>> {
+    let Ok(redirect) = Url::parse(redirect_uri) else { return Ok(None) };
+    let is_of_this_machine = matches!(redirect.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    if is_of_this_machine && !is_taken(&redirect).await {
+        return Ok(None);
+    }
+    let mut running = store.running();
+    running.sort_by_key(|running| port(&running.page) != redirect.port_or_known_default());
+    if let Some(open) = running.iter().find(|running| running.shut.is_none()) {
+        return Ok(Some(open.page.parse::<Url>()?.join("sign-in")?));
+    }
+    // Elsewhere a proxy is, which is taken by its nature.
+    ensure!(is_of_this_machine, "the redirect URI {redirect_uri} does not lead to this machine; use --no-browser");
+    if let Some(Running { page, shut: Some(why) }) = running.first() {
+        bail!(
+            "the exporter at {page} holds the address that the browser comes back to, and people do not sign in on its page: \
+             {why}. Or sign in with --no-browser, by pasting the address at which the browser ends"
+        );
+    }
+    let directory = store.directory().display();
+    if let Some(page) = exporter_at(&redirect).await {
+        bail!(
+            "the exporter that answers at {page} does not keep its tokens in {directory}: sign in on its page; or set OURA_STATE_DIR \
+             as it has it, and run this as its user; or, for a sign-in in {directory}, use --no-browser"
+        );
+    }
+    bail!(
+        "cannot listen on {}, where the browser will be sent: a program listens there that is no exporter with its tokens in \
+         {directory}. Stop it, or use --no-browser; if it is an exporter, sign in on its page, or set OURA_STATE_DIR as it has it",
+        redirect.authority()
+    );
+}
+
+fn port(url: &str) -> Option<u16> {
+    Url::parse(url).ok()?.port_or_known_default()
+}
+
+/// Whether somebody listens there.
+async fn is_taken(redirect: &Url) -> bool {
+    let (host, port) = (redirect.host_str().unwrap_or_default(), redirect.port_or_known_default().unwrap_or(80));
+    let connected = timeout(ANSWER, TcpStream::connect((host.trim_matches(['[', ']']), port))).await;
+    matches!(connected, Ok(Ok(_)))
+}
+
+/// The page for signing in of whichever exporter answers there without TLS and password, if one does.
+async fn exporter_at(redirect: &Url) -> Option<Url> {
+    let page = redirect.join("/sign-in").ok()?;
+    tls::choose_provider();
+    let http = reqwest::Client::builder().tls_certs_only([]).no_proxy().timeout(ANSWER).build().ok()?;
+    let answer = http.get(page.clone()).send().await.ok()?;
+    let text = String::from_utf8_lossy(&body::beginning(answer, 64 * body::KILOBYTE).await).into_owned();
+    text.contains("- Oura exporter</title>").then_some(page)
+}
+
+/// Leaves the sign-in to the exporter whose page that is, and waits for the tokens that come of it.
+///
+/// # Errors
+/// Where nobody signs in within ten minutes, or the exporter ends before.
+pub(super) async fn hand_over(store: &Store, account: &str, mut page: Url) -> anyhow::Result<Tokens> {
+    let before = store.read(account).ok().flatten().map(|tokens| tokens.signed_in_at);
+    page.query_pairs_mut().append_pair("account", account);
+    println!("An exporter runs here, and people sign in on its own page. Go on there:\n\n{page}\n");
+    // Where there is no browser, the address is enough.
+    let _none = webbrowser::open(page.as_str());
+    let done = async {
+        loop {
+            sleep(LOOK).await;
+            let tokens = store.read(account).ok().flatten();
+            if let Some(tokens) = tokens.filter(|tokens| Some(tokens.signed_in_at) != before) {
+                return Ok(tokens);
+            }
+            ensure!(!store.running().is_empty(), "the exporter has ended before anybody signed in; run this again");
+        }
+    };
+    let words = || format!("nobody signed in as {account} within ten minutes; run this again");
+    timeout(HANDED_OVER, done).await.with_context(words)?
+}
