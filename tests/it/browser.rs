@@ -102,7 +102,7 @@ async fn signs_in(browser: &Browser, exporter: &Program, (account, person): (&st
     browser.press(person, "allow").await;
     let consented = Instant::now();
     let title = format!("Signed in as {account}");
-    let text = async || browser.evaluate("document.body.innerText").await.as_str().map(str::to_owned);
+    let text = async || browser.evaluate("document.querySelector('main')?.innerText").await.as_str().map(str::to_owned);
     let read = async || text().await.filter(|text| text.starts_with(&title) && text.contains("may be read"));
     eventually(&title, read).await;
     let series = format!("oura_up{{account=\"{account}\"}} 1");

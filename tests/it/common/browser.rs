@@ -111,7 +111,12 @@ impl Browser {
 
     /// The text of the page, once it has that heading.
     pub(crate) async fn text_of_page(&self, heading: &str) -> String {
-        let text = async || self.evaluate("document.body.innerText").await.as_str().map(str::to_owned);
+        let text = async || {
+            self.evaluate("(document.querySelector('main') || document.body).innerText")
+                .await
+                .as_str()
+                .map(str::to_owned)
+        };
         eventually(heading, async || text().await.filter(|text| text.starts_with(heading))).await
     }
 
