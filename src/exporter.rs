@@ -15,7 +15,7 @@ use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tracing::{debug, info, warn};
 
 use crate::{
-    auth::{Announced, Authority, Keeper, Room, Running, Store, TokenFile, TokenSource},
+    auth::{Announced, Authority, Keeper, Running, Store, StoreHealth, TokenFile, TokenSource},
     clock::Clock,
     config::{self, Config},
     door::{Door, Guard, Way},
@@ -77,23 +77,23 @@ impl Exporter {
         let is_shown_elsewhere = external.host().is_some() || !config.allowed_hosts.is_empty();
         let guard = Guard::new(address, has_basic_auth, is_shown_elsewhere);
         let store = config.sign_in.store.clone().filter(|_| authority.is_some());
-        let room = store.map(|store| Arc::new(Room::of(store)));
+        let health = store.map(|store| Arc::new(StoreHealth::of(store)));
         let way = way(&config, authority.as_ref(), &transport, guard);
         let home = home(address, web.as_deref());
         let announced = config.sign_in.store.as_ref().and_then(|store| announced(store, &home, way.shut()));
-        let accounts = roster(config, authority, room.as_deref(), &transport, &clock);
+        let accounts = roster(config, authority, health.as_deref(), &transport, &clock);
         let states = accounts.names().map(|name| AccountState::new(name, &kinds)).collect();
         let board = Arc::new(Board::new(states, clock.clone(), stale_after));
         let page = Page::new(Arc::clone(&board), stats.clone(), collectors)?;
         let is_encrypted = web.as_ref().is_some_and(|web| web.is_encrypted());
         let door = Door::new(way, &redirect_uri, Arc::clone(&board), accounts.look(), clock.clone());
-        let door = door.below(external.root()).with_room(room.clone());
+        let door = door.below(external.root()).with_store_health(health.clone());
         let door = if is_encrypted { door.encrypted(address.port()) } else { door };
         let record = samples.clone();
         let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples };
         let door = Some(Arc::new(door));
         let server =
-            Server { board, page, samples: served, record, hosts, external, home, door, room, web, has_basic_auth };
+            Server { board, page, samples: served, record, hosts, external, home, door, health, web, has_basic_auth };
         let server = Arc::new(server);
         Ok(Self { server, poller, accounts, live, announced })
     }
@@ -272,11 +272,11 @@ pub fn accounts(config: Config, stats: &ApiStats, clock: &Clock, patience: Patie
 fn roster(
     config: Config,
     authority: Option<Arc<Authority>>,
-    room: Option<&Room>,
+    health: Option<&StoreHealth>,
     transport: &Arc<Transport>,
     clock: &Clock,
 ) -> Roster {
-    let trouble = room.and_then(Room::trouble).map(|trouble| trouble.to_string());
+    let trouble = health.and_then(StoreHealth::trouble).map(|trouble| trouble.to_string());
     let directory = config.sign_in.store.clone().zip(authority.clone()).map(|(store, authority)| Directory {
         store,
         authority,

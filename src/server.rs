@@ -11,7 +11,7 @@ use hyper::{
 use tracing::error;
 
 use crate::{
-    auth::Room,
+    auth::StoreHealth,
     config::{Asked, ExternalUrl},
     door::Door,
     hosts::{Hosts, WrongHost},
@@ -51,7 +51,7 @@ pub struct Server {
     /// Where people sign in, if they do.
     pub door: Option<std::sync::Arc<Door>>,
     /// Whether what comes of it can be kept.
-    pub room: Option<std::sync::Arc<Room>>,
+    pub health: Option<std::sync::Arc<StoreHealth>>,
 }
 
 impl Server {
@@ -155,7 +155,7 @@ impl Server {
 
     fn ready(&self) -> Answer {
         if self.board.is_empty() {
-            if let Some(trouble) = self.room.as_ref().and_then(|room| room.trouble()) {
+            if let Some(trouble) = self.health.as_ref().and_then(|health| health.trouble()) {
                 let words = format!("nobody has signed in, and nobody can: {trouble}\n");
                 return text(StatusCode::SERVICE_UNAVAILABLE, words);
             }

@@ -29,7 +29,7 @@ use self::{
     visit::{Visit, WayBack, comes_back_to},
 };
 use crate::{
-    auth::{self, Answer, Authority, Login, Revoked, Room, Store, WrongPerson},
+    auth::{self, Answer, Authority, Login, Revoked, Store, StoreHealth, WrongPerson},
     clock::Clock,
     config, http,
     latest::{AccountState, Board},
@@ -67,7 +67,7 @@ pub struct Door {
     clock: Clock,
     attempts: Attempts,
     /// Whether what comes of a sign-in can be kept.
-    room: Option<Arc<Room>>,
+    health: Option<Arc<StoreHealth>>,
 }
 
 /// What there is to sign in with.
@@ -107,14 +107,14 @@ impl Door {
     pub fn new(way: Way, redirect_uri: &str, board: Arc<Board>, look: Arc<Notify>, clock: Clock) -> Self {
         let redirect_path = Url::parse(redirect_uri).map(|url| url.path().to_owned()).unwrap_or_default();
         let (attempts, redirect_uri) = (Attempts::default(), redirect_uri.to_owned());
-        let (root, room) = ("/".to_owned(), None);
-        Self { way, redirect_uri, redirect_path, root, is_encrypted: false, board, look, clock, attempts, room }
+        let (root, health) = ("/".to_owned(), None);
+        Self { way, redirect_uri, redirect_path, root, is_encrypted: false, board, look, clock, attempts, health }
     }
 
     /// The same, which says whether what comes of a sign-in can be kept.
     #[must_use]
-    pub fn with_room(self, room: Option<Arc<Room>>) -> Self {
-        Self { room, ..self }
+    pub fn with_store_health(self, health: Option<Arc<StoreHealth>>) -> Self {
+        Self { health, ..self }
     }
 
     /// The same on a page that a proxy shows below the path `root`.
@@ -401,7 +401,7 @@ impl Door {
             }
             _ => pages::steps(&self.redirect_uri),
         };
-        let trouble = self.room.as_ref().and_then(|room| room.trouble());
+        let trouble = self.health.as_ref().and_then(|health| health.trouble());
         answer(StatusCode::OK, &page.warning(trouble.map(|trouble| format!("no sign-in can be kept: {trouble}"))))
     }
 

@@ -8,12 +8,12 @@ use super::{Store, StoreError};
 
 /// A store, and what keeps it from being written.
 #[derive(Debug)]
-pub struct Room {
+pub struct StoreHealth {
     store: Store,
     trouble: Mutex<Option<StoreError>>,
 }
 
-impl Room {
+impl StoreHealth {
     /// Looks at `store`, and logs what is wrong with it.
     pub fn of(store: Store) -> Self {
         let trouble = found(&store);
@@ -23,7 +23,7 @@ impl Room {
         Self { store, trouble: Mutex::new(trouble) }
     }
 
-    /// What keeps tokens from being kept; looked at anew as long as there is something, which costs a refused call.
+    /// What keeps tokens from being kept; looked at again as long as there is something, which costs a refused call.
     pub fn trouble(&self) -> Option<StoreError> {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if trouble.is_some() {
@@ -52,19 +52,19 @@ mod tests {
         let file = parent.path().join("file");
         fs::write(&file, "").unwrap();
         for directory in [file.clone(), file.join("below"), file.join("far/below")] {
-            let room = Room::of(Store::new(&directory));
+            let health = StoreHealth::of(Store::new(&directory));
             for _ in 0..2 {
-                let said = room.trouble().map(|trouble| trouble.to_string()).unwrap_or_default();
+                let said = health.trouble().map(|trouble| trouble.to_string()).unwrap_or_default();
                 assert!(
                     said.contains(directory.to_str().unwrap()) && said.contains("is a file; move that away"),
                     "{said}"
                 );
             }
             fs::remove_file(&file).unwrap();
-            assert_eq!(room.trouble(), None, "{}", directory.display());
+            assert_eq!(health.trouble(), None, "{}", directory.display());
             fs::remove_dir_all(&file).unwrap();
             fs::write(&file, "").unwrap();
         }
-        assert_eq!(Room::of(Store::new(parent.path().join("a/b"))).trouble(), None);
+        assert_eq!(StoreHealth::of(Store::new(parent.path().join("a/b"))).trouble(), None);
     }
 }
