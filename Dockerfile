@@ -15,9 +15,10 @@ RUN mkdir src benches \
     && cargo clean --release --locked --package oura-exporter \
     && rm -r src
 
-COPY build.rs build.rs
+COPY build.rs .git_archival.txt ./
 COPY src src
-ARG REVISION=unknown
+ARG REVISION=
+ARG SOURCE_DATE_EPOCH
 RUN OURA_EXPORTER_REVISION="$REVISION" cargo build --release --locked
 
 FROM debian:bookworm-slim
