@@ -30,6 +30,7 @@ RUN apt-get update \
     && install --directory --owner=10058 --group=10058 --mode=0700 /var/lib/oura-exporter
 
 COPY --from=build /build/target/release/oura-exporter /usr/local/bin/
+COPY LICENSE-APACHE LICENSE-MIT LICENSES-THIRD-PARTY.txt /usr/share/doc/oura-exporter/
 
 ENV OURA_LISTEN_ADDRESS=0.0.0.0:10058 \
     OURA_STATE_DIR=/var/lib/oura-exporter
