@@ -13,8 +13,8 @@ use crate::common::{
 fn checkout(version: &str, heading: &str) -> TempDir {
     let directory = TempDir::new().expect("a directory");
     let path = directory.path();
-    for name in ["src", "packaging"] {
-        fs::create_dir(path.join(name)).expect("a directory");
+    for name in ["src", "packaging/debian"] {
+        fs::create_dir_all(path.join(name)).expect("a directory");
     }
     for name in ["packaging/check-release", "packaging/changelog"] {
         fs::copy(file(name), path.join(name)).expect("a script");
@@ -25,6 +25,7 @@ fn checkout(version: &str, heading: &str) -> TempDir {
     let changelog =
         format!("# Changelog\n\n{heading}\n\n- [FEATURE] new\n\n## 0.1.0 / 2026-01-01\n\n- [FEATURE] old\n");
     fs::write(path.join("CHANGELOG.md"), changelog).expect("a file");
+    fs::write(path.join("packaging/debian/changelog"), "oura-exporter (0.2.0-1) unstable\n").expect("a file");
     for arguments in [&["init", "--quiet"][..], &["add", "."], &["commit", "--quiet", "--message=first"]] {
         let mut git = Command::new("git");
         git.arg("-C").arg(path).args(["-c", "user.name=a", "-c", "user.email=a@example.com"]).args(arguments);
@@ -48,6 +49,7 @@ fn a_tag_is_released_only_if_version_changelog_and_commit_fit_it() {
         ("0.2.0", dated, "v0.2.0", "v0.2.0 may be released"),
         ("0.1.0", dated, "v0.2.0", "the package's version 0.1.0: set version in Cargo.toml, or tag v0.1.0"),
         ("0.2.0", dated, "0.2.0", "the tag is 0.2.0"),
+        ("0.3.0", "## 0.3.0 / 2026-12-01", "v0.3.0", "packaging/debian/changelog does not begin with 0.3.0-1"),
         ("0.2.0", "## 0.2.0 / unreleased", "v0.2.0", "CHANGELOG.md has no line \"## 0.2.0 / "),
         ("0.2.0", "## 0.2.01 / 2026-12-01", "v0.2.0", "CHANGELOG.md has no line \"## 0.2.0 / "),
         ("0.2.0", "## 0x2.0 / 2026-12-01", "v0.2.0", "CHANGELOG.md has no line \"## 0.2.0 / "),
