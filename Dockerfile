@@ -17,10 +17,11 @@ RUN mkdir -p src crates/oura-simulator/src tests/it tests/alone benches examples
     && cargo clean --release --locked --package oura-exporter --package oura-simulator \
     && rm -r src crates/oura-simulator/src
 
-COPY build.rs build.rs
+COPY build.rs .git_archival.txt ./
 COPY crates crates
 COPY src src
-ARG REVISION=unknown
+ARG REVISION=
+ARG SOURCE_DATE_EPOCH
 RUN OURA_EXPORTER_REVISION="$REVISION" cargo build --release --locked
 
 FROM debian:bookworm-slim
@@ -32,6 +33,7 @@ RUN apt-get update \
     && install --directory --owner=10058 --group=10058 --mode=0700 /var/lib/oura-exporter
 
 COPY --from=build /build/target/release/oura-exporter /usr/local/bin/
+COPY LICENSE-APACHE LICENSE-MIT LICENSES-THIRD-PARTY.txt /usr/share/doc/oura-exporter/
 
 ENV OURA_LISTEN_ADDRESS=0.0.0.0:10058 \
     OURA_STATE_DIR=/var/lib/oura-exporter

@@ -31,8 +31,8 @@
 //! [`cli`] reads the command line, [`config`] the environment, both by the one table [`config::VARIABLES`]; [`exporter`]
 //! puts the parts together. `simulator`, a crate of its own, is an Oura Cloud on loopback with the traps of the real one, for
 //! the demo and the tests. [`catalogue`] lists every metric there is and makes METRICS.md of it. [`defect`] keeps a panic
-//! to the collection in which it happens. [`clock`] and [`tls`] are what time and cryptography are asked of; [`durable`]
-//! writes files that are never half written.
+//! to the collection in which it happens. [`version`] says which program this is. [`clock`] and [`tls`] are what time and
+//! cryptography are asked of; [`durable`] writes files that are never half written.
 //!
 //! # A new kind of document
 //!
@@ -67,4 +67,5 @@ pub use oura_simulator as simulator;
 mod state_file;
 pub mod status;
 pub mod tls;
+pub mod version;
 pub mod web_config;

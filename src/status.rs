@@ -8,12 +8,10 @@ use prometheus::{
     proto::MetricFamily,
 };
 
-use crate::{documents::Kind, problem::Reason};
+use crate::{documents::Kind, problem::Reason, version};
 
 /// Request durations are sorted into these, in seconds: a fast answer, a usual one, a slow one, the timeout.
 const BUCKETS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// The revision this was built from: git's, or as the build was told; see build.rs.
-const REVISION: &str = env!("REVISION");
 
 /// A metric of the exporter's own, kept by the `prometheus` crate.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +64,7 @@ impl ApiStats {
     pub fn new() -> Result<Self, prometheus::Error> {
         let options = |own: &Own| Opts::new(own.name, own.help);
         let build = IntGaugeVec::new(options(&BUILD), BUILD.labels)?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION]).set(1);
+        build.with_label_values(&[version::VERSION, version::REVISION]).set(1);
         Ok(Self {
             requests: IntCounterVec::new(options(&REQUESTS), REQUESTS.labels)?,
             errors: IntCounterVec::new(options(&ERRORS), ERRORS.labels)?,

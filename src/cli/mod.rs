@@ -18,7 +18,7 @@ mod sign_in;
 use std::{env, process::ExitCode};
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use tokio::{
     net::TcpListener,
     runtime,
@@ -32,6 +32,7 @@ use crate::{
     config::{self, Accounts, Config, Flags, Mistakes},
     exporter::Exporter,
     oura::Patience,
+    version,
 };
 
 /// Wrong use or configuration.
@@ -92,11 +93,21 @@ impl Command {
     }
 }
 
+/// The definition of the command line, of which completions and man pages are made.
+#[must_use]
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the command that the arguments name, and says how the process is to end.
 pub fn main() -> ExitCode {
     let ended = match Cli::try_parse() {
         Ok(cli) => run(cli),
-        // Help and version, or what is wrong with the arguments.
+        Err(asked) if asked.kind() == ErrorKind::DisplayVersion => {
+            println!("{}", version::text());
+            ExitCode::SUCCESS
+        }
+        // Help, or what is wrong with the arguments.
         Err(words) if words.print().is_err() && !words.use_stderr() => ExitCode::from(output::CLOSED_PIPE),
         Err(words) => ExitCode::from(u8::try_from(words.exit_code()).unwrap_or(MISUSE)),
     };

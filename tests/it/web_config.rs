@@ -395,12 +395,14 @@ async fn clients_that_speak_no_tls_are_told_and_those_that_say_nothing_do_not_ke
     let path = directory.path().join("web.yml");
     fs::write(&path, format!("{TLS}}}\n")).expect("it is written");
     let program = Program::start(program().args(["demo", "--web.config.file", text(&path)])).await;
-    for request in ["GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", "POST / HTTP/1.0\r\n\r\n"] {
+    let close = "Host: localhost\r\nConnection: close\r\n\r\n";
+    for (asked, version) in [("GET /metrics", "HTTP/1.1"), ("POST /", "HTTP/1.0")] {
+        let request = format!("{asked} {version}\r\n{close}");
         let mut client = TcpStream::connect(&program.address).await.expect("a connection");
         client.write_all(request.as_bytes()).await.expect("it is sent");
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.expect("an answer");
-        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("ask for https://"), "{answer}");
+        assert!(answer.starts_with(&format!("{version} 400 ")) && answer.contains("ask for https://"), "{answer}");
     }
     let mut silent = Vec::new();
     for words in [&b""[..], b"\x16\x03\x01", b"\x16\x03\x01 and no more of it"] {

@@ -21,6 +21,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("openssl", "apt-get install openssl"),
     ("script", "apt-get install bsdutils"),
     ("systemd-analyze", "apt-get install systemd"),
+    ("fish", "apt-get install fish"),
+    ("zsh", "apt-get install zsh"),
+    ("mandoc", "apt-get install mandoc"),
     ("check-jsonschema", "pip install check-jsonschema"),
     ("kubernetes-validate", "pip install kubernetes-validate"),
 ];

@@ -1,0 +1,91 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_oura_exporter_global_optspecs
+    string join \n web-listen-address= web-config-file= web-external-url= log-level= log-format= h/help V/version
+end
+
+function __fish_oura_exporter_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_oura_exporter_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_oura_exporter_using_subcommand
+    set -l cmd (__fish_oura_exporter_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -l web.listen-address -d 'Where the page is served; 0.0.0.0:10058 means all interfaces; wins over OURA_LISTEN_ADDRESS' -r
+complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -l web.config.file -d 'TLS and basic auth of the page: a file in the format of Prometheus\' exporter-toolkit; wins over OURA_WEB_CONFIG_FILE' -r
+complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -l web.external-url -d 'Where a proxy shows the page, https://lan.example/oura/ say: its path is answered like none, and its name, too; wins over OURA_WEB_EXTERNAL_URL' -r
+complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -l log.level -d 'Error, warn, info, debug or trace; wins over OURA_LOG' -r
+complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -l log.format -d 'Text, or json for machines; wins over OURA_LOG_FORMAT' -r
+complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -s h -l help -d 'Print help'
+complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -s V -l version -d 'Print version'
+complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -f -a "serve" -d 'Polls the account and serves the page; the default'
+complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -f -a "demo" -d 'Serves made-up data of two people: no account, no network'
+complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -f -a "healthcheck" -d 'Exits with 0 when the exporter on this machine is ready'
+complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -f -a "login" -d 'Signs a person in at Oura'
+complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -f -a "logout" -d 'Takes a person\'s sign-in back at Oura and forgets it'
+complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -f -a "accounts" -d 'Shows who is signed in, and renames accounts'
+complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -f -a "backfill" -d 'Brings in any stretch of the past: as files for promtool, or by remote write'
+complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -f -a "check" -d 'Looks at everything as a doctor would: 0 only if all is well'
+complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand serve" -l web.listen-address -d 'Where the page is served; 0.0.0.0:10058 means all interfaces; wins over OURA_LISTEN_ADDRESS' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand serve" -l web.config.file -d 'TLS and basic auth of the page: a file in the format of Prometheus\' exporter-toolkit; wins over OURA_WEB_CONFIG_FILE' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand serve" -l web.external-url -d 'Where a proxy shows the page, https://lan.example/oura/ say: its path is answered like none, and its name, too; wins over OURA_WEB_EXTERNAL_URL' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand serve" -l log.level -d 'Error, warn, info, debug or trace; wins over OURA_LOG' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand serve" -l log.format -d 'Text, or json for machines; wins over OURA_LOG_FORMAT' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand serve" -s h -l help -d 'Print help'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand demo" -l web.listen-address -d 'Where the page is served; 0.0.0.0:10058 means all interfaces; wins over OURA_LISTEN_ADDRESS' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand demo" -l web.config.file -d 'TLS and basic auth of the page: a file in the format of Prometheus\' exporter-toolkit; wins over OURA_WEB_CONFIG_FILE' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand demo" -l web.external-url -d 'Where a proxy shows the page, https://lan.example/oura/ say: its path is answered like none, and its name, too; wins over OURA_WEB_EXTERNAL_URL' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand demo" -l log.level -d 'Error, warn, info, debug or trace; wins over OURA_LOG' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand demo" -l log.format -d 'Text, or json for machines; wins over OURA_LOG_FORMAT' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand demo" -l sign-in -d 'Starts without accounts: the two people sign in on the exporter\'s page and consent on the simulator\'s'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand demo" -s h -l help -d 'Print help'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand healthcheck" -l web.listen-address -d 'Where the page is served; 0.0.0.0:10058 means all interfaces; wins over OURA_LISTEN_ADDRESS' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand healthcheck" -l web.config.file -d 'TLS and basic auth of the page: a file in the format of Prometheus\' exporter-toolkit; wins over OURA_WEB_CONFIG_FILE' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand healthcheck" -s h -l help -d 'Print help'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand login" -l account -d 'The name of the account, asked for if it is not given; a second person is a second name' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand login" -l no-browser -d 'Prints the page\'s address and takes the one that the browser ends at from standard input'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand login" -l replace-person -d 'Means it where the account is another person\'s, or the person has another account'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand login" -s h -l help -d 'Print help'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand logout" -l account -d 'The name of the account' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand logout" -s h -l help -d 'Print help'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand accounts; and not __fish_seen_subcommand_from rename help" -s h -l help -d 'Print help'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand accounts; and not __fish_seen_subcommand_from rename help" -f -a "rename" -d 'Gives an account another name: tokens and the record of what was told move along'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand accounts; and not __fish_seen_subcommand_from rename help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand accounts; and __fish_seen_subcommand_from rename" -s h -l help -d 'Print help'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand accounts; and __fish_seen_subcommand_from help" -f -a "rename" -d 'Gives an account another name: tokens and the record of what was told move along'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand accounts; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l from -d 'The first day, as 2021-01-31' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l to -d 'The last day; all there are if it is not given' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l output -d 'Files of OpenMetrics for promtool, one a month, into this directory; - means standard output' -r -F
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l remote-write -d 'Remote write to this address instead, as http://localhost:8428/api/v1/write' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l account -d 'This account only' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l group -d 'The group that may read the files, as prometheus' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l job -d 'The label job of your scrapes; wins over OURA_JOB' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l instance -d 'The label instance of your scrapes; wins over OURA_INSTANCE' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l restart -d 'Begin at the first day, although a run before this one was cut off'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -s h -l help -d 'Print help'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand check" -s h -l help -d 'Print help'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill check help" -f -a "serve" -d 'Polls the account and serves the page; the default'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill check help" -f -a "demo" -d 'Serves made-up data of two people: no account, no network'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill check help" -f -a "healthcheck" -d 'Exits with 0 when the exporter on this machine is ready'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill check help" -f -a "login" -d 'Signs a person in at Oura'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill check help" -f -a "logout" -d 'Takes a person\'s sign-in back at Oura and forgets it'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill check help" -f -a "accounts" -d 'Shows who is signed in, and renames accounts'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill check help" -f -a "backfill" -d 'Brings in any stretch of the past: as files for promtool, or by remote write'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill check help" -f -a "check" -d 'Looks at everything as a doctor would: 0 only if all is well'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill check help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and __fish_seen_subcommand_from accounts" -f -a "rename" -d 'Gives an account another name: tokens and the record of what was told move along'
