@@ -5,9 +5,12 @@ FROM rust:1-slim-bookworm AS build
 WORKDIR /build
 
 # The dependencies, a layer of their own that changes with Cargo.toml and Cargo.lock only. What was built from the
-# stand-in sources is cleaned away, or cargo could take it for the program: it goes by the files' times.
+# stand-in sources is cleaned away, or cargo could take it for the program: it goes by the files' times. The dashboards are
+# made for the tests only; cargo wants to see a library there all the same.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src benches \
+COPY crates/dashboards/Cargo.toml crates/dashboards/
+RUN mkdir src benches crates/dashboards/src \
+    && echo '//! Stands in for the dashboards.' > crates/dashboards/src/lib.rs \
     && echo '//! Stands in for the library.' > src/lib.rs \
     && echo '//! Stands in for the program.' > src/main.rs \
     && echo 'fn main() {}' | tee -a src/main.rs benches/history.rs > benches/page.rs \

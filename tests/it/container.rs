@@ -2,8 +2,17 @@
 
 use std::{env, fs, path::PathBuf, process::Command};
 
+use tempfile::TempDir;
+
 /// The sources that the Dockerfile stands in for, because its context has only the product's.
-const STANDS_IN: [&str; 2] = ["benches/history.rs", "benches/page.rs"];
+const STANDS_IN: [&str; 3] = ["benches/history.rs", "benches/page.rs", "crates/dashboards/src/lib.rs"];
+
+/// The path of a file in the context, whose directories are there.
+fn within(context: &TempDir, name: &str) -> PathBuf {
+    let path = context.path().join(name);
+    fs::create_dir_all(path.parent().expect("a directory")).expect("directories");
+    path
+}
 
 #[test]
 fn the_build_context_is_enough_for_cargo() {
@@ -16,11 +25,11 @@ fn the_build_context_is_enough_for_cargo() {
     let ignore = fs::read_to_string(root.join(".dockerignore")).expect(".dockerignore");
     let context = tempfile::tempdir().expect("a directory");
     for name in ignore.lines().filter_map(|line| line.strip_prefix('!')) {
-        std::os::unix::fs::symlink(root.join(name), context.path().join(name)).expect("a link");
+        let path = within(&context, name);
+        std::os::unix::fs::symlink(root.join(name), path).expect("a link");
     }
-    fs::create_dir(context.path().join("benches")).expect("a directory");
     for name in STANDS_IN {
-        fs::write(context.path().join(name), "fn main() {}").expect("a file");
+        fs::write(within(&context, name), "fn main() {}").expect("a file");
     }
     let mut cargo = Command::new(env::var_os("CARGO").expect("cargo runs this"));
     cargo.args(["metadata", "--locked", "--offline", "--no-deps", "--format-version=1"]).current_dir(context.path());

@@ -42,7 +42,7 @@ const NO_REMOTE_WRITE: &str = "only where OURA_REMOTE_WRITE_URL is set";
 const NO_ADVICE: &str = "Oura names a best bedtime only when it has found one";
 const NO_DISTANCE: &str = "not every kind of workout has a distance";
 const RARE: &str = "happens seldom";
-const SECOND_MONTH: &str = "the 30 days before the last 30";
+const SECOND_MONTH: &str = "the 30 days before the last 30, and a year ago";
 const EARLY: &str = "Oura says it in the course of the day";
 const OPTIONAL: &str = "the document may lack it, or the wearer did not do it lately";
 
@@ -57,14 +57,15 @@ pub(crate) const MAY_BE_EMPTY: &[MayBeEmpty] = &[
     row("oura-today", "Activity contributors", &[], When::Always, EARLY),
     row("oura-today", "Day", &[], When::Always, EARLY),
     row("oura-today", "Resilience", &[], When::Always, OPTIONAL),
-    row("oura-sleep", "Bedtime and waking", &["C", "D"], When::Always, NO_ADVICE),
-    row("oura-recovery", "Readiness, 30 days", &["B"], When::Young, SECOND_MONTH),
-    row("oura-recovery", "Sleep, 30 days", &["B"], When::Young, SECOND_MONTH),
-    row("oura-recovery", "Heart rate variability, 30 days", &["B"], When::Young, SECOND_MONTH),
-    row("oura-recovery", "Lowest heart rate, 30 days", &["B"], When::Young, SECOND_MONTH),
-    row("oura-recovery", "Month at a glance", &["C"], When::Young, EARLY),
+    row("*", "@Alerts", &[], When::Always, RARE),
+    row("oura-sleep", "Bedtime and waking", &["D", "E"], When::Always, NO_ADVICE),
+    row("oura-sleep", "Sleep in numbers", &["E", "F", "G", "H"], When::Young, SECOND_MONTH),
+    row("oura-recovery", "Recovery in numbers", &["E", "F", "G", "H"], When::Young, SECOND_MONTH),
+    row("oura-activity", "Activity in numbers", &["E", "F", "G", "H"], When::Young, SECOND_MONTH),
+    row("oura-recovery", "Days at a glance", &["C"], When::Young, EARLY),
     row("oura-recovery", "How the day was", &[], When::Young, EARLY),
-    row("oura-activity", "Activity score and contributors", &[], When::Young, EARLY),
+    row("oura-activity", "Activity contributors", &[], When::Young, EARLY),
+    row("oura-activity", "Load of workouts", &[], When::Young, OPTIONAL),
     row("oura-activity", "Workouts by kind", &[], When::Young, OPTIONAL),
     row("oura-activity", "Energy of workouts", &[], When::Young, OPTIONAL),
     row("oura-activity", "Distance of workouts", &[], When::Young, NO_DISTANCE),

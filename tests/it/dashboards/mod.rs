@@ -4,6 +4,7 @@ mod board;
 mod empty;
 mod import;
 mod layout;
+mod made;
 mod panels;
 mod prometheus;
 mod queries;

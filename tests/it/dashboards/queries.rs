@@ -111,3 +111,13 @@ fn is_of_raw_values(after: &str) -> bool {
     let argument = after.trim_start_matches('(');
     argument.starts_with("oura_") && !argument.starts_with(SAMPLE)
 }
+
+/// Prometheus 2 counts both ends of a window: at midnight `[7d:1d]` would have eight days.
+#[test]
+fn windows_hold_as_many_days_on_every_server() {
+    assert_none(|dashboard| {
+        let wrong = |query: &str| query.match_indices(":1d]").any(|(at, _)| !query[..at].ends_with("23h59m59s999ms"));
+        let unfit = expressions(dashboard).into_iter().filter(|(_, query)| wrong(query));
+        unfit.map(|(who, _)| format!("{who}: a window of days that does not end a millisecond early")).collect()
+    });
+}

@@ -1,0 +1,720 @@
+//! What Grafana reads of a dashboard, as far as the boards use it.
+
+use serde::Serialize;
+
+use crate::meaning::Meaning;
+
+/// Names Grafana's choices by their own words.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$each:meta])* $variant:ident = $word:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+        pub enum $name { $($(#[$each])* #[serde(rename = $word)] $variant),* }
+    };
+}
+
+words!(
+    /// The panels that come with Grafana.
+    PanelKind {
+        /// Bars with a number each.
+        BarGauge = "bargauge",
+        /// Numbers.
+        Stat = "stat",
+        /// States one after the other, a row each.
+        StateTimeline = "state-timeline",
+        /// A grid of cells.
+        StatusHistory = "status-history",
+        /// A table.
+        Table = "table",
+        /// Lines, bars and points over time.
+        TimeSeries = "timeseries",
+        /// Points of one value over another.
+        XyChart = "xychart",
+        /// A heading under which panels lie.
+        Row = "row",
+    }
+);
+
+/// A dashboard.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Dashboard {
+    /// What it needs of a Grafana, which says so when it is imported.
+    #[serde(rename = "__requires")]
+    pub requires: Vec<Requirement>,
+    /// Its address, and the name of its file.
+    pub uid: &'static str,
+    /// Its title.
+    pub title: &'static str,
+    /// What it is for.
+    pub description: &'static str,
+    /// By which the boards find each other.
+    pub tags: Vec<&'static str>,
+    /// The version of the format.
+    pub schema_version: u32,
+    /// Of the dashboard; Grafana counts on from it.
+    pub version: u32,
+    /// Whether it may be changed in place.
+    pub editable: bool,
+    /// 1: the cross hair is shared by all panels.
+    pub graph_tooltip: u8,
+    /// In whose time it is drawn: `utc`, or `browser`.
+    pub timezone: &'static str,
+    /// The reader's own.
+    pub week_start: &'static str,
+    /// January.
+    pub fiscal_year_start_month: u8,
+    /// What it opens on.
+    pub time: TimeRange,
+    /// How often it asks again.
+    pub refresh: &'static str,
+    /// Grafana's own.
+    pub timepicker: Empty,
+    /// Links on top of it.
+    pub links: Vec<Link>,
+    /// What is marked on all of its panels.
+    pub annotations: List<Annotation>,
+    /// What the reader chooses on top of it.
+    pub templating: List<Variable>,
+    /// Its panels, from top to bottom.
+    pub panels: Vec<Panel>,
+}
+
+/// An object without fields.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Empty {}
+
+/// Grafana's lists within an object.
+#[derive(Clone, Debug, Serialize)]
+pub struct List<T> {
+    /// What is in it.
+    pub list: Vec<T>,
+}
+
+/// A span of time.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct TimeRange {
+    /// Such as `now-30d`.
+    pub from: &'static str,
+    /// Such as `now`.
+    pub to: &'static str,
+}
+
+/// A part of Grafana that a dashboard needs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Requirement {
+    /// `grafana`, `panel` or `datasource`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Its id.
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
+    /// The oldest version that will do; empty: any.
+    pub version: &'static str,
+}
+
+/// The data source that the reader chose.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct DataSource {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    uid: &'static str,
+}
+
+impl DataSource {
+    /// The one that the variable `datasource` names.
+    pub const CHOSEN: Self = Self { kind: "prometheus", uid: "${datasource}" };
+}
+
+/// A link on top of a dashboard to those with its tags.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Link {
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub title: &'static str,
+    pub tags: Vec<&'static str>,
+    pub as_dropdown: bool,
+    pub include_vars: bool,
+    pub keep_time: bool,
+    pub target_blank: bool,
+    pub icon: &'static str,
+    pub tooltip: &'static str,
+    pub url: &'static str,
+}
+
+/// Events that are marked on all panels.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Annotation {
+    pub name: &'static str,
+    pub datasource: DataSource,
+    pub enable: bool,
+    pub hide: bool,
+    pub icon_color: &'static str,
+    pub expr: String,
+    pub step: &'static str,
+    pub title_format: &'static str,
+    pub text_format: &'static str,
+    pub tag_keys: &'static str,
+    pub use_value_for_time: bool,
+}
+
+/// What the reader chooses on top of a dashboard.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Variable {
+    pub name: &'static str,
+    pub label: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<&'static str>,
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub datasource: Option<DataSource>,
+    pub query: Query,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regex: Option<&'static str>,
+    pub multi: bool,
+    pub include_all: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub all_value: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current: Option<Choice>,
+    pub options: Vec<Choice>,
+    pub hide: u8,
+    pub skip_url_sync: bool,
+}
+
+/// What a variable asks for, or offers.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Query {
+    /// Text, as custom variables and data sources have it.
+    Text(String),
+    /// A query to the data source.
+    #[serde(rename_all = "camelCase")]
+    Asked {
+        /// Such as `label_values(metric, label)`.
+        query: String,
+        /// Any name.
+        ref_id: &'static str,
+    },
+}
+
+/// A value that a variable may have.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Choice {
+    pub selected: bool,
+    pub text: OneOrMany,
+    pub value: OneOrMany,
+}
+
+/// A word, or several where more than one may be chosen.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<&'static str>),
+}
+
+/// A panel, or the heading of a row.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Panel {
+    pub id: u32,
+    #[serde(rename = "type")]
+    pub kind: PanelKind,
+    pub title: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub datasource: Option<DataSource>,
+    pub grid_pos: GridPos,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collapsed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub panels: Option<Vec<Panel>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_from: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Vec<Target>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub transformations: Vec<Transformation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field_config: Option<FieldConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub options: Option<Options>,
+}
+
+/// Where a panel lies, of 24 columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct GridPos {
+    pub x: u32,
+    pub y: u32,
+    pub w: u32,
+    pub h: u32,
+}
+
+words!(
+    /// The shape of an answer.
+    Format {
+        /// Series over time.
+        TimeSeries = "time_series",
+        /// A table with a column for each label.
+        Table = "table",
+    }
+);
+
+/// A query of a panel, and what it means.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Target {
+    pub ref_id: String,
+    pub datasource: DataSource,
+    pub expr: String,
+    pub legend_format: String,
+    pub editor_mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    pub instant: bool,
+    pub range: bool,
+    /// What each cell must show; not for Grafana.
+    #[serde(skip)]
+    pub meaning: Meaning,
+}
+
+/// What is done with the answers before they are drawn.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "id", content = "options", rename_all = "camelCase")]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub enum Transformation {
+    JoinByField {
+        #[serde(rename = "byField")]
+        by_field: &'static str,
+        mode: &'static str,
+    },
+    Organize {
+        #[serde(rename = "excludeByName")]
+        exclude_by_name: Map<bool>,
+        #[serde(rename = "indexByName")]
+        index_by_name: Map<u32>,
+        #[serde(rename = "renameByName")]
+        rename_by_name: Map<String>,
+    },
+    Merge {},
+    SortBy {
+        sort: Vec<Sort>,
+    },
+}
+
+/// By name; in the order of the names, so that the file does not change by itself.
+pub type Map<T> = std::collections::BTreeMap<String, T>;
+
+/// The order of a table.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Sort {
+    pub field: &'static str,
+    pub desc: bool,
+}
+
+/// How the values of a panel look.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct FieldConfig {
+    pub defaults: Defaults,
+    pub overrides: Vec<Override>,
+}
+
+/// How values look where no override says otherwise.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Defaults {
+    pub unit: String,
+    pub color: Color,
+    pub thresholds: Thresholds,
+    pub no_value: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decimals: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mappings: Vec<Mapping>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<DataLink>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom: Option<Custom>,
+}
+
+/// A link from a value.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct DataLink {
+    pub title: &'static str,
+    pub url: &'static str,
+    pub target_blank: bool,
+    /// The click on the value itself follows the link.
+    pub one_click: bool,
+}
+
+/// A colour, or a way to choose one.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Color {
+    pub mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fixed_color: Option<&'static str>,
+}
+
+impl Color {
+    /// Grafana's palette, a colour for each series.
+    pub const PALETTE: Self = Self { mode: "palette-classic", fixed_color: None };
+    /// As the thresholds have it.
+    pub const THRESHOLDS: Self = Self { mode: "thresholds", fixed_color: None };
+
+    /// This one.
+    pub const fn fixed(color: &'static str) -> Self {
+        Self { mode: "fixed", fixed_color: Some(color) }
+    }
+}
+
+/// From which value on which colour.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Thresholds {
+    pub mode: &'static str,
+    pub steps: Vec<Step>,
+}
+
+/// From this value on this colour; the first has none.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Step {
+    pub value: Option<f64>,
+    pub color: &'static str,
+}
+
+/// Text for a value.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", content = "options", rename_all = "lowercase")]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub enum Mapping {
+    Value(Map<Text>),
+    Range { from: Option<f64>, to: Option<f64>, result: Text },
+}
+
+/// What is shown instead of a value.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Text {
+    pub text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub color: Option<&'static str>,
+    pub index: u32,
+}
+
+/// How single fields differ from the others.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Override {
+    pub matcher: Matcher,
+    pub properties: Vec<Property>,
+}
+
+/// Which fields are meant.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Matcher {
+    pub id: &'static str,
+    pub options: String,
+}
+
+/// What is different.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "id", content = "value", rename_all = "camelCase")]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub enum Property {
+    Color(Color),
+    Unit(String),
+    Decimals(u8),
+    Thresholds(Thresholds),
+    Mappings(Vec<Mapping>),
+    NoValue(String),
+    Min(f64),
+    Max(f64),
+    Links(Vec<DataLink>),
+    #[serde(rename = "custom.drawStyle")]
+    DrawStyle(DrawStyle),
+    #[serde(rename = "custom.lineInterpolation")]
+    Interpolation(Interpolation),
+    #[serde(rename = "custom.lineWidth")]
+    LineWidth(u8),
+    #[serde(rename = "custom.lineStyle")]
+    LineStyle(LineStyle),
+    #[serde(rename = "custom.pointSize")]
+    PointSize(u8),
+    #[serde(rename = "custom.showPoints")]
+    ShowPoints(ShowPoints),
+    #[serde(rename = "custom.fillBelowTo")]
+    FillBelowTo(&'static str),
+    #[serde(rename = "custom.fillOpacity")]
+    FillOpacity(u8),
+    #[serde(rename = "custom.hideFrom")]
+    HideFrom(HideFrom),
+    #[serde(rename = "custom.axisPlacement")]
+    AxisPlacement(&'static str),
+    #[serde(rename = "custom.cellOptions")]
+    CellOptions(CellOptions),
+    #[serde(rename = "custom.width")]
+    Width(u32),
+}
+
+words!(
+    /// How a series is drawn.
+    DrawStyle {
+        /// A bar for each value.
+        Bars = "bars",
+        /// A line through the values.
+        Line = "line",
+        /// A point for each value.
+        Points = "points",
+    }
+);
+
+words!(
+    /// How a line goes from one value to the next.
+    Interpolation {
+        /// Straight.
+        Linear = "linear",
+        /// Level until the next.
+        StepAfter = "stepAfter",
+    }
+);
+
+words!(
+    /// Whether each value of a line has a point.
+    ShowPoints {
+        /// It has.
+        Always = "always",
+        /// Where there is room.
+        Auto = "auto",
+        /// It has not.
+        Never = "never",
+    }
+);
+
+/// A line that is not drawn through.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct LineStyle {
+    pub fill: &'static str,
+    pub dash: [u8; 2],
+}
+
+/// Where a series does not show.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct HideFrom {
+    pub legend: bool,
+    pub tooltip: bool,
+    pub viz: bool,
+}
+
+/// How a cell of a table is drawn.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct CellOptions {
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+}
+
+/// What a kind of panel has of its own for each field.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Custom {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub draw_style: Option<DrawStyle>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line_interpolation: Option<Interpolation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line_width: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fill_opacity: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub show_points: Option<ShowPoints>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub point_size: Option<PointSize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub span_nulls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stacking: Option<Stacking>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bar_alignment: Option<i8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bar_width_factor: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub axis_border_show: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub axis_label: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub axis_placement: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub show: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub align: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cell_options: Option<CellOptions>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inspect: Option<bool>,
+}
+
+/// How large points are: a number for lines, an object for one value over another.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(untagged)]
+pub enum PointSize {
+    /// In pixels.
+    Pixels(u8),
+    /// In pixels, as the chart of two values wants it.
+    Fixed {
+        /// In pixels.
+        fixed: u8,
+    },
+}
+
+/// Whether series stand on each other.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Stacking {
+    pub mode: &'static str,
+    pub group: &'static str,
+}
+
+/// What a kind of panel has of its own.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Options {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub legend: Option<Legend>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tooltip: Option<Tooltip>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reduce_options: Option<Reduce>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub orientation: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub color_mode: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub graph_mode: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub justify_mode: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_mode: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wide_layout: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_mode: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_mode: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub show_unfilled: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub show_value: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row_height: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub col_width: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merge_values: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub align_value: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub show_header: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cell_height: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort_by: Option<Vec<SortBy>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series: Option<Vec<XySeries>>,
+}
+
+/// Which of a series' values is shown.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Reduce {
+    pub calcs: Vec<&'static str>,
+    pub fields: &'static str,
+    pub values: bool,
+}
+
+/// The legend of a panel.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Legend {
+    pub display_mode: &'static str,
+    pub placement: &'static str,
+    pub show_legend: bool,
+    pub calcs: Vec<&'static str>,
+}
+
+/// What is told where the pointer stands.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct Tooltip {
+    pub mode: &'static str,
+    pub sort: &'static str,
+}
+
+/// By what a table is sorted at first.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct SortBy {
+    pub display_name: &'static str,
+    pub desc: bool,
+}
+
+/// Points of one field over another.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct XySeries {
+    pub x: FieldOf,
+    pub y: FieldOf,
+}
+
+/// A field by its name.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct FieldOf {
+    pub matcher: Matcher,
+}
