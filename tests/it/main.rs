@@ -7,6 +7,7 @@ mod backfill;
 mod bad_night;
 mod browser;
 mod catalogue;
+mod cells;
 mod common;
 mod container;
 mod dashboards;
