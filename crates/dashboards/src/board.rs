@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    expression::{Expression, other},
+    expression::{Expression, day, day_by, other},
     model::{
         Annotation, Choice, Dashboard, DataSource, Empty, Link, List, OneOrMany, Panel, PanelKind, Query, Requirement,
         TimeRange, Variable,
@@ -60,7 +60,7 @@ impl Board {
             refresh: "5m",
             timepicker: Empty {},
             links: vec![to_the_others()],
-            annotations: List { list: marks() },
+            annotations: List { list: vec![] },
             templating: List { list: vec![data_source(), account(wearers)] },
             panels: vec![],
         };
@@ -114,6 +114,7 @@ impl Board {
 
     /// The dashboard.
     pub fn build(mut self) -> Dashboard {
+        self.dashboard.annotations.list = marks(self.dashboard.timezone == "utc");
         self.dashboard.requires = requires(&self.dashboard.panels);
         self.dashboard
     }
@@ -229,12 +230,22 @@ pub fn choice(name: &'static str, label: &'static str, about: &'static str, of: 
     }
 }
 
-/// What is marked on all boards: what the wearer did, and what alerts say.
-fn marks() -> Vec<Annotation> {
+/// What is marked on all panels: what the wearer did, and what alerts say. Boards of days mark days, as the moments of a year would
+/// be too many points; the others mark moments, each at its own time.
+fn marks(of_days: bool) -> Vec<Annotation> {
+    let (workouts, tags) = match of_days {
+        true => (days("day_workouts", "activity"), days("day_tags", "tag")),
+        false => (moments("workout_duration_seconds", "activity"), moments("tag", "tag")),
+    };
+    let step = if of_days { "1d" } else { "5m" };
+    let mark = |name, color, expression: &Expression, title, at_value| Annotation {
+        use_value_for_time: at_value,
+        ..mark(name, color, expression, title, step)
+    };
     vec![
-        mark("Workouts", "orange", &workouts(), "Workout: {{activity}}", true),
-        mark("Tags", "blue", &tags(), "Tag: {{tag}}", true),
-        mark("Rest mode", "purple", &rest_mode(), "Rest mode", false),
+        mark("Workouts", "orange", &workouts, "Workout: {{activity}}", !of_days),
+        mark("Tags", "blue", &tags, "Tag: {{tag}}", !of_days),
+        mark("Rest mode", "purple", &rest_mode(of_days), "Rest mode", false),
         mark("Alerts", "red", &alerts(), "{{alertname}}", false),
     ]
 }
@@ -244,7 +255,7 @@ fn mark(
     color: &'static str,
     expression: &Expression,
     title: &'static str,
-    use_value_for_time: bool,
+    step: &'static str,
 ) -> Annotation {
     Annotation {
         name,
@@ -253,29 +264,33 @@ fn mark(
         hide: false,
         icon_color: color,
         expr: expression.promql(),
-        step: "5m",
+        step,
         title_format: title,
         text_format: "{{account}}",
         tag_keys: "",
-        use_value_for_time,
+        use_value_for_time: false,
     }
 }
 
 const EVENT: &str = "an event at its own time";
 
-/// The moment of each workout's sample, in milliseconds.
-fn workouts() -> Expression {
-    let promql =
-        r#"max by (account, activity) (timestamp(oura_sample_workout_duration_seconds{account=~"$account"})) * 1000"#;
-    other(promql, EVENT)
+/// The days that have something of the kind.
+fn days(metric: &'static str, label: &'static str) -> Expression {
+    let each = day_by(metric, &[label]);
+    other(format!("{} > 0", each.promql()), EVENT)
 }
 
-fn tags() -> Expression {
-    other(r#"max by (account, tag) (timestamp(oura_sample_tag{account=~"$account"})) * 1000"#, EVENT)
+/// The moment of each sample, in milliseconds.
+fn moments(metric: &str, label: &str) -> Expression {
+    let moment = format!(r#"timestamp(oura_sample_{metric}{{account=~"$account"}})"#);
+    other(format!("max by (account, {label}) ({moment}) * 1000"), EVENT)
 }
 
-fn rest_mode() -> Expression {
-    other(r#"max by (account) (oura_rest_mode{account=~"$account"}) == 1"#, EVENT)
+fn rest_mode(of_days: bool) -> Expression {
+    match of_days {
+        true => other(format!("{} == 1", day("rest_mode").promql()), EVENT),
+        false => other(r#"max by (account) (oura_rest_mode{account=~"$account"}) == 1"#, EVENT),
+    }
 }
 
 fn alerts() -> Expression {

@@ -68,7 +68,7 @@ impl DayForm {
             }
             Self::Period(of, period) => {
                 let of = of.at(0);
-                format!("avg_over_time(({of})[${{period}}d23h59m59s999ms:1d] offset {})", period.offset())
+                format!("avg_over_time(({of})[${{period}}d23h59m59s999ms:1d]{})", period.offset())
             }
             Self::Either(all) => {
                 let all: Vec<_> = all.iter().map(|each| each.at(later)).collect();
@@ -81,29 +81,29 @@ impl DayForm {
 /// Which period is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Period {
-    /// The one that ends today.
+    /// The one that ended yesterday.
     Last,
     /// The one before.
     Before,
-    /// The one that ended a year ago.
+    /// The one that ended a year before that.
     YearAgo,
 }
 
 impl Period {
-    /// The variable is a day less than the period, which is what a window needs and how far the one before lies back.
+    /// The variable is a day less than the period, which is what a window needs.
     const fn offset(self) -> &'static str {
         match self {
-            Self::Last => "-1d",
-            Self::Before => "${period}d",
-            Self::YearAgo => "364d",
+            Self::Last => "",
+            Self::Before => " offset ${period}d24h",
+            Self::YearAgo => " offset 365d",
         }
     }
 
     const fn days_back(self) -> i64 {
         match self {
-            Self::Last => 0,
-            Self::Before => PERIOD_AT_FIRST as i64,
-            Self::YearAgo => 365,
+            Self::Last => 1,
+            Self::Before => PERIOD_AT_FIRST as i64 + 1,
+            Self::YearAgo => 366,
         }
     }
 }
@@ -192,6 +192,21 @@ pub fn rows(rows: &[(&'static str, Expression)]) -> Expression {
     Expression { form: Form::Fixed(text.join(" or ")), meaning: Meaning::Rows { label: "of", rows } }
 }
 
+/// The value of a day as many days later as the variable `lag` says.
+pub fn outcome_by_lag(metric: &'static str) -> Expression {
+    let promql = format!(
+        r#"last_over_time((max by (account) (last_over_time(oura_sample_{metric}{{account=~"$account"}}[1d] offset $lag)))[{}:1d] offset -1d)"#,
+        window(1)
+    );
+    let of = Box::new(Meaning::Day { metric, matching: vec![], by: vec![] });
+    Expression { form: Form::Fixed(promql), meaning: Meaning::Later { of, days: 1 } }
+}
+
+/// PromQL with what it means.
+pub(crate) fn effect(promql: String, meaning: Meaning) -> Expression {
+    Expression { form: Form::Fixed(promql), meaning }
+}
+
 /// Anything that is not of a day, and why.
 pub fn other(promql: impl Into<String>, reason: &'static str) -> Expression {
     Expression { form: Form::Fixed(promql.into()), meaning: Meaning::Other(reason) }
@@ -225,6 +240,13 @@ impl Expression {
             Form::Fixed(text) => text.clone(),
             Form::Day(form) => form.at(0),
         }
+    }
+
+    /// The day's value where a point stands at the midnight of the reader's zone. 37 hours after it the day has ended in UTC, and
+    /// the next has not, from UTC-10 to UTC+13; at UTC-11 and UTC+14 points stand a day beside their own.
+    pub fn in_readers_zone(&self) -> Self {
+        let text = format!("last_over_time(({})[{}:1d] offset -37h)", self.promql_at_midnight(), window(1));
+        Self { form: Form::Fixed(text), meaning: Meaning::InReadersZone(Box::new(self.meaning.clone())) }
     }
 
     /// The same with the number converted.
@@ -267,15 +289,12 @@ impl Expression {
         Self { form, meaning }
     }
 
-    /// The mean of the period that ends today, of the one before, and of the one that ended a year ago.
+    /// The mean of the period that ended yesterday, of the one before, and of the one a year earlier.
     pub fn in_periods(self) -> [Self; 3] {
         [Period::Last, Period::Before, Period::YearAgo].map(|period| {
             let of = Box::new(self.meaning.clone());
             let over = Meaning::Over { of, days: PERIOD_AT_FIRST, statistic: Statistic::Mean, at_least: 1 };
-            let meaning = match period.days_back() {
-                0 => over,
-                days => Meaning::Later { of: Box::new(over), days: -days },
-            };
+            let meaning = Meaning::Later { of: Box::new(over), days: -period.days_back() };
             let form = match self.form.clone() {
                 Form::Day(form) => Form::Day(DayForm::Period(Box::new(form), period)),
                 fixed @ Form::Fixed(_) => fixed,

@@ -5,7 +5,9 @@
 
 pub mod board;
 pub mod boards;
+pub mod effects;
 pub mod expression;
+pub mod live;
 pub mod meaning;
 pub mod model;
 pub mod panel;

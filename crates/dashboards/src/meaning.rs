@@ -79,8 +79,48 @@ pub enum Meaning {
         /// The states in their order.
         states: &'static [&'static str],
     },
+    /// The same, drawn at the midnight of the reader's zone that begins the day.
+    InReadersZone(Box<Meaning>),
+    /// What habits do to an outcome, by the label `tag`: the tags of a day, `workout`, `nap`, and `to bed late`, which is of the
+    /// evening before the night: bedtime after 00:00. Habit days are the 365 before today, outcomes of the day after each.
+    Effect {
+        /// The outcome, without `oura_sample_`.
+        metric: &'static str,
+        /// By which its values are multiplied.
+        factor: f64,
+        /// What is told of it.
+        column: EffectColumn,
+    },
+    /// Pearson's r of the first of a day with the second of the next, over the 365 days before today that have both; 10 at least.
+    Correlation {
+        /// The metric of the day, without `oura_sample_`.
+        first: &'static str,
+        /// That of the next day.
+        second: &'static str,
+    },
     /// Not a day's value, and why.
     Other(&'static str),
+}
+
+/// What is told of a habit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EffectColumn {
+    /// How many days with it have an outcome.
+    DaysWith,
+    /// How many days without it have one.
+    DaysWithout,
+    /// The mean of the outcomes with it.
+    MeanWith,
+    /// The mean of those without.
+    MeanWithout,
+    /// The first without the second.
+    Difference,
+    /// Half the width of the interval that holds the true difference in 95 of 100 cases.
+    Interval,
+    /// Welch's t.
+    T,
+    /// 0: too few days, 1: may be chance, 2: likely real.
+    Judgement,
 }
 
 /// What is made of the values of several days.

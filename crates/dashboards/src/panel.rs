@@ -5,7 +5,7 @@ use crate::{
     model::{
         CellOptions, Color, Custom, DataLink, DataSource, Defaults, DrawStyle, FieldConfig, Format, GridPos, HideFrom,
         Interpolation, Legend, LineStyle, Mapping, Matcher, Options, Override, Panel, PanelKind, PointSize, Property,
-        Reduce, ShowPoints, Stacking, Step, Target, Text, Thresholds, Tooltip, Transformation,
+        Reduce, ShowPoints, Stacking, Step, Target, Text, Thresholds, Tooltip, Transformation, XySeries,
     },
 };
 
@@ -14,10 +14,10 @@ pub const SCORE_STEPS: &[(f64, &str)] = &[(70.0, "blue"), (85.0, "green")];
 /// What is said of them.
 pub const SCORE_COLORS: &str = "85 and up is optimal (green), 70 to 84 good (blue), below 70 needs attention (orange).";
 
-/// From a day that is drawn to its night: 20 hours before and after its 00:00 UTC hold the night of any wearer.
+/// From a day that is drawn to its night: 23 hours before and after its 00:00 UTC hold the night of any wearer on earth.
 const NIGHT: DataLink = DataLink {
     title: "This night",
-    url: "/d/oura-today?time=${__value.time}&time.window=144000000&var-account=${__field.labels.account}&${datasource:queryparam}",
+    url: "/d/oura-today?time=${__value.time}&time.window=165600000&var-account=${__field.labels.account}&${datasource:queryparam}",
     target_blank: false,
     one_click: true,
 };
@@ -38,6 +38,7 @@ fn empty(kind: PanelKind, title: &str, size: Size) -> Panel {
         repeat: None,
         time_from: None,
         interval: None,
+        max_data_points: None,
         targets: None,
         transformations: vec![],
         field_config: None,
@@ -205,6 +206,25 @@ pub fn table(title: &str, size: Size, description: &str) -> Panel {
     panel.defaults(|defaults| defaults.custom = Some(custom))
 }
 
+/// A point for each day, of one series over another.
+pub fn scatter(title: &str, size: Size, description: &str, series: XySeries, point: PointSize) -> Panel {
+    let mut panel = shown(PanelKind::XyChart, title, size, description);
+    panel.interval = Some("1d");
+    panel.options = Some(Options {
+        legend: Some(Legend { show_legend: false, ..legend("bottom", &[]) }),
+        tooltip: Some(Tooltip { mode: "single", sort: "none" }),
+        mapping: Some("manual"),
+        series: Some(vec![series]),
+        ..Options::default()
+    });
+    let custom = Custom { show: Some("points"), point_size: Some(point), ..Custom::default() };
+    let join = Transformation::JoinByField { by_field: "Time", mode: "inner" };
+    panel.transform(join).unit("none", 0).defaults(|defaults| {
+        defaults.color = Color::fixed("blue");
+        defaults.custom = Some(custom);
+    })
+}
+
 impl Panel {
     /// Changes how values look.
     pub fn defaults(mut self, change: impl FnOnce(&mut Defaults)) -> Self {
@@ -276,9 +296,24 @@ impl Panel {
         self.target(legend, expression.promql(), expression, None)
     }
 
+    /// What is asked of a day where the board is in the time of whoever reads it: the points stand at their midnights.
+    pub fn ask_locally(self, legend: &str, expression: &Expression) -> Self {
+        let local = expression.in_readers_zone();
+        self.target(legend, local.promql(), &local, None)
+    }
+
     /// What is asked for the moment at which the range ends.
     pub fn ask_now(self, legend: &str, expression: &Expression) -> Self {
         self.target(legend, expression.promql_now(), expression, Some(Format::TimeSeries))
+    }
+
+    /// A column of a table whose rows are events over time.
+    pub fn events(self, expression: &Expression) -> Self {
+        let mut panel = self.target("", expression.promql(), expression, None);
+        if let Some(target) = panel.targets.as_mut().and_then(|targets| targets.last_mut()) {
+            target.format = Some(Format::Table);
+        }
+        panel
     }
 
     /// A column of a table, for the moment at which the range ends.
@@ -329,6 +364,11 @@ impl Panel {
     /// A point each so often.
     pub fn every(self, interval: &'static str) -> Self {
         Self { interval: Some(interval), ..self }
+    }
+
+    /// Not more points than this, however wide it is.
+    pub fn at_most(self, points: u32) -> Self {
+        Self { max_data_points: Some(points), ..self }
     }
 
     /// What is done with the answers.

@@ -1,6 +1,7 @@
 //! Every dashboard can be imported, shows what the exporter has, and says what each panel means.
 
 mod board;
+mod effects;
 mod empty;
 mod import;
 mod layout;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use oura_exporter::{catalogue, remote_write::LIVE, status::OWN};
+use oura_exporter::{catalogue, remote_write::LIVE, samples::RECORD, status::OWN};
 use serde_json::Value;
 
 use super::board::{Dashboard, assert_none, expressions, readers};
@@ -19,6 +19,7 @@ fn own_names() -> impl Iterator<Item = (String, bool)> {
     let by_account = |labels: &[&str]| labels.contains(&catalogue::ACCOUNT_LABEL);
     OWN.iter()
         .chain(LIVE)
+        .chain(RECORD)
         .flat_map(move |own| parts.map(|part| (format!("{}{part}", own.name), by_account(own.labels))))
 }
 

@@ -153,8 +153,8 @@ fn load() -> Panel {
 }
 
 fn numbers() -> Vec<Panel> {
-    let about = "Mean of the last 7, 30 and 365 days, and of the period chosen above beside the one before it and the one that \
-                 ended a year ago; days without a value do not count. From daily_activity.";
+    let about = "Mean of 7, 30 and 365 days up to yesterday, and of the period chosen above beside the one before it and the one a \
+                 year earlier; days without a value do not count. From daily_activity.";
     let of = [
         ("Activity score", day("activity_score")),
         ("Steps", day("activity_steps")),

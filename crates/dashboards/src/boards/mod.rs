@@ -1,8 +1,12 @@
 //! The boards, one file each.
 
 mod activity;
+mod effects;
+mod events;
+mod exporter;
 mod recovery;
 mod sleep;
+mod today;
 
 use crate::{
     expression::{Expression, rows},
@@ -12,7 +16,15 @@ use crate::{
 
 /// All of them, in the order of their files' names.
 pub fn all() -> Vec<Dashboard> {
-    vec![activity::board(), recovery::board(), sleep::board()]
+    vec![
+        activity::board(),
+        effects::board(),
+        events::board(),
+        exporter::board(),
+        recovery::board(),
+        sleep::board(),
+        today::board(),
+    ]
 }
 
 /// The days of the week as Prometheus counts them, from Monday on.
@@ -42,9 +54,9 @@ pub(crate) fn statistics(title: &str, size: (u32, u32), about: &str, of: &[(&'st
     let names =
         ["7 days", "30 days", "365 days", "period", "period before", "change", "a year ago", "change in a year"];
     let panel = table(title, size, about)
-        .column(&column(&|value| value.mean(7)))
-        .column(&column(&|value| value.mean(30)))
-        .column(&column(&|value| value.mean(365)))
+        .column(&column(&|value| value.mean(7).later(-1)))
+        .column(&column(&|value| value.mean(30).later(-1)))
+        .column(&column(&|value| value.mean(365).later(-1)))
         .column(&column(&period(0)))
         .column(&column(&period(1)))
         .column(&column(&against(1)))
@@ -55,11 +67,16 @@ pub(crate) fn statistics(title: &str, size: (u32, u32), about: &str, of: &[(&'st
 
 /// One table out of the columns that were asked for, a row for each value of `label`, with these names.
 pub(crate) fn columns(panel: Panel, label: &str, names: &[&str]) -> Panel {
+    with_columns(panel, label, names, &["Time", "account"])
+}
+
+/// The same without the columns `hidden`.
+pub(crate) fn with_columns(panel: Panel, label: &str, names: &[&str], hidden: &[&str]) -> Panel {
     let references = panel.targets.iter().flatten().map(|target| format!("Value #{}", target.ref_id));
     let rename: Map<String> = references.zip(names).map(|(from, to)| (from, (*to).to_owned())).collect();
     let order = [label.to_owned()].into_iter().chain(rename.keys().cloned());
     let index_by_name = order.zip(0..).collect();
-    let exclude_by_name = ["Time", "account"].map(|name| (name.to_owned(), true)).into();
+    let exclude_by_name = hidden.iter().map(|name| ((*name).to_owned(), true)).collect();
     let organize = Transformation::Organize { exclude_by_name, index_by_name, rename_by_name: rename };
     panel.transform(Transformation::Merge {}).transform(organize)
 }

@@ -4,7 +4,7 @@ use super::{WEEKDAYS, statistics};
 use crate::{
     board::{Board, Wearers},
     expression::{Expression, day, day_by, day_state, period},
-    model::{Dashboard, DrawStyle, Panel, PanelKind, Property},
+    model::{Dashboard, DrawStyle, Panel, PanelKind, Property, ShowPoints},
     panel::{SCORE_COLORS, bars, cells, days, levels, mapping, trend},
     units::Unit,
 };
@@ -54,7 +54,14 @@ fn recovery() -> Vec<Panel> {
             .unit("none", 2)
             .ask("deviation", &temperature())
             .ask("trend", &trend_of_days)
-            .series("deviation", vec![Property::DrawStyle(DrawStyle::Bars), Property::FillOpacity(40)])
+            .series(
+                "deviation",
+                vec![
+                    Property::DrawStyle(DrawStyle::Bars),
+                    Property::FillOpacity(40),
+                    Property::ShowPoints(ShowPoints::Never),
+                ],
+            )
             .color("deviation", "orange")
             .color("trend", "purple"),
     ]
@@ -118,6 +125,8 @@ fn stress() -> Vec<Panel> {
 fn heart() -> Vec<Panel> {
     let third = (8, 8);
     let points = |title, about, legend, expression: &Expression| days(title, third, about).ask(legend, expression);
+    let disturbed =
+        "Drops of blood oxygen as Oura's index; fewer is better. From daily_spo2.breathing_disturbance_index.";
     vec![
         points(
             "Cardiovascular age",
@@ -142,19 +151,15 @@ fn heart() -> Vec<Panel> {
             &day("spo2_average_ratio"),
         )
         .unit("percentunit", 1),
-        points(
-            "Breathing disturbances",
-            "Drops of blood oxygen as Oura's index; fewer is better. From daily_spo2.breathing_disturbance_index.",
-            "index",
-            &day("spo2_breathing_disturbance_index"),
-        )
-        .unit("none", 0),
+        days("Breathing disturbances", HALF, disturbed)
+            .unit("none", 0)
+            .ask("index", &day("spo2_breathing_disturbance_index")),
     ]
 }
 
 fn numbers() -> Vec<Panel> {
-    let about = "Mean of the last 7, 30 and 365 days, and of the period chosen above beside the one before it and the one that \
-                 ended a year ago; days without a value do not count. From daily_readiness, daily_stress and daily_spo2.";
+    let about = "Mean of 7, 30 and 365 days up to yesterday, and of the period chosen above beside the one before it and the one a \
+                 year earlier; days without a value do not count. From daily_readiness, daily_stress and daily_spo2.";
     let of = [
         ("Readiness", day("readiness_score")),
         ("Temperature, ${temperature:text}", temperature()),

@@ -113,7 +113,8 @@ fn usual() -> Vec<Panel> {
             "Share of the time in bed that was slept. From sleep.efficiency.",
             &day("night_efficiency_ratio"),
         )
-        .unit("percentunit", 0),
+        .unit("percentunit", 0)
+        .range(0.5, 1.0),
         trend("Time to fall asleep", HALF, "Minutes. From sleep.latency.", &day("night_latency_seconds").per(60.0))
             .unit("suffix:min", 0),
     ]
@@ -176,14 +177,21 @@ fn debt() -> Panel {
         .unit("suffix:h", 1)
         .ask("day", &short)
         .ask("7 days", &short.sum(7))
-        .series("day", vec![Property::DrawStyle(DrawStyle::Bars), Property::FillOpacity(40)])
+        .series(
+            "day",
+            vec![
+                Property::DrawStyle(DrawStyle::Bars),
+                Property::FillOpacity(40),
+                Property::ShowPoints(ShowPoints::Never),
+            ],
+        )
         .color("day", "blue")
         .color("7 days", "orange")
 }
 
 fn numbers() -> Vec<Panel> {
-    let about = "Mean of the last 7, 30 and 365 days, and of the period chosen above beside the one before it and the one that \
-                 ended a year ago; days without a value do not count. From sleep and daily_sleep.";
+    let about = "Mean of 7, 30 and 365 days up to yesterday, and of the period chosen above beside the one before it and the one a \
+                 year earlier; days without a value do not count. From sleep and daily_sleep.";
     let of = [
         ("Sleep score", day("sleep_score")),
         ("Total sleep, h", total_sleep()),
