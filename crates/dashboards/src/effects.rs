@@ -30,8 +30,8 @@ pub fn over() -> Variable {
     choice("over", "Over", "How many days before today are looked at.", &of)
 }
 
-/// The window of these days.
-const WINDOW: &str = "[${over}d23h59m59s999ms:1d]";
+/// The window of these days, which ends a millisecond earlier, so that it has as many whenever it is asked.
+const WINDOW: &str = "[${over}d24h:1d] offset 1ms";
 
 /// From which time on a bedtime is late, in seconds from the midnight at which the day of waking up begins.
 pub fn late() -> Variable {

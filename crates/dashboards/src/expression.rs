@@ -48,32 +48,70 @@ enum DayForm {
 impl DayForm {
     /// PromQL for this, as it stands `later` days after the midnight at which it is asked.
     fn at(&self, later: i64) -> String {
+        self.asked(When::AtMidnight, later)
+    }
+
+    fn asked(&self, when: When, later: i64) -> String {
         match self {
             Self::Plain(template) => template.replace(OFFSET, &offset(later)),
             Self::Over(function, of, days, at_least) => {
-                let argument = format!("({})[{}:1d]{}", of.at(0), window(*days), offset(later));
+                let argument =
+                    format!("({})[{}:1d]{}", of.at(0), when.window(&(days - 1).to_string()), when.offset(later));
                 let result = format!("{function}{argument})");
                 match at_least {
                     0 | 1 => result,
                     least => format!("({result} and count_over_time({argument}) >= {least})"),
                 }
             }
-            Self::Later(of, days) => of.at(later + days),
-            Self::Two(first, operator, second) => format!("({} {operator} {})", first.at(later), second.at(later)),
-            Self::Around(before, of, after) => format!("{before}{}{after}", of.at(later)),
+            Self::Later(of, days) => of.asked(when, later + days),
+            Self::Two(first, operator, second) => {
+                format!("({} {operator} {})", first.asked(when, later), second.asked(when, later))
+            }
+            Self::Around(before, of, after) => format!("{before}{}{after}", of.asked(when, later)),
             Self::On(of, weekdays) => {
                 let day = format!("day_of_week(vector(time() + {}))", later * 86_400 - 1);
                 let days: Vec<_> = weekdays.iter().map(|weekday| format!("{day} == {weekday}")).collect();
-                format!("({} and on () ({}))", of.at(later), days.join(" or "))
+                format!("({} and on () ({}))", of.asked(when, later), days.join(" or "))
             }
             Self::Period(of, period) => {
-                let of = of.at(0);
-                format!("avg_over_time(({of})[${{period}}d23h59m59s999ms:1d]{})", period.offset())
+                let (of, window) = (of.at(0), When::AtAnyMoment.window("${period}"));
+                format!("avg_over_time(({of})[{window}:1d] offset {})", period.offset())
             }
             Self::Either(all) => {
-                let all: Vec<_> = all.iter().map(|each| each.at(later)).collect();
+                let all: Vec<_> = all.iter().map(|each| each.asked(when, later)).collect();
                 format!("({})", all.join(" or "))
             }
+        }
+    }
+}
+
+/// When a query is asked. Prometheus 2 counts both ends of a window, Prometheus 3 and VictoriaMetrics the later one only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// At midnights of UTC, as panels ask: a window that is a millisecond shorter than its days has one midnight for each.
+    AtMidnight,
+    /// At any moment, such as the last millisecond of a day, with which Grafana's "today" ends: the window is as long as its
+    /// days and ends a millisecond earlier, so at 00:00 it is about the day that ends then.
+    AtAnyMoment,
+}
+
+impl When {
+    /// A window of a day more than this.
+    fn window(self, days: &str) -> String {
+        let days = if days == "0" { String::new() } else { format!("{days}d") };
+        match self {
+            Self::AtMidnight => format!("{days}23h59m59s999ms"),
+            Self::AtAnyMoment => format!("{days}24h"),
+        }
+    }
+
+    /// How far into the future the window ends.
+    fn offset(self, later: i64) -> String {
+        match (self, later) {
+            (Self::AtMidnight, _) => offset(later),
+            (Self::AtAnyMoment, ..=0) => format!(" offset {}d1ms", -later).replace(" 0d", " "),
+            (Self::AtAnyMoment, 1) => " offset -23h59m59s999ms".to_owned(),
+            (Self::AtAnyMoment, _) => format!(" offset -{}d23h59m59s999ms", later - 1),
         }
     }
 }
@@ -93,9 +131,9 @@ impl Period {
     /// The variable is a day less than the period, which is what a window needs.
     const fn offset(self) -> &'static str {
         match self {
-            Self::Last => "",
-            Self::Before => " offset ${period}d24h",
-            Self::YearAgo => " offset 365d",
+            Self::Last => "1ms",
+            Self::Before => "${period}d24h1ms",
+            Self::YearAgo => "365d1ms",
         }
     }
 
@@ -126,15 +164,6 @@ fn offset(later: i64) -> String {
     match later {
         0 => String::new(),
         later => format!(" offset {}d", -later),
-    }
-}
-
-/// A window that holds exactly so many midnights whenever it is asked: a millisecond shorter, because Prometheus 2 counts
-/// both ends of a window, and 3 the later one only.
-fn window(days: u32) -> String {
-    match days {
-        1 => "23h59m59s999ms".to_owned(),
-        days => format!("{}d23h59m59s999ms", days - 1),
     }
 }
 
@@ -196,7 +225,7 @@ pub fn rows(rows: &[(&'static str, Expression)]) -> Expression {
 pub fn outcome_by_lag(metric: &'static str) -> Expression {
     let promql = format!(
         r#"last_over_time((max by (account) (last_over_time(oura_sample_{metric}{{account=~"$account"}}[1d] offset $lag)))[{}:1d] offset -1d)"#,
-        window(1)
+        When::AtMidnight.window("0")
     );
     let of = Box::new(Meaning::Day { metric, matching: vec![], by: vec![] });
     Expression { form: Form::Fixed(promql), meaning: Meaning::Later { of, days: 1 } }
@@ -245,7 +274,8 @@ impl Expression {
     /// The day's value where a point stands at the midnight of the reader's zone. 37 hours after it the day has ended in UTC, and
     /// the next has not, from UTC-10 to UTC+13; at UTC-11 and UTC+14 points stand a day beside their own.
     pub fn in_readers_zone(&self) -> Self {
-        let text = format!("last_over_time(({})[{}:1d] offset -37h)", self.promql_at_midnight(), window(1));
+        let text =
+            format!("last_over_time(({})[{}:1d] offset -37h)", self.promql_at_midnight(), When::AtMidnight.window("0"));
         Self { form: Form::Fixed(text), meaning: Meaning::InReadersZone(Box::new(self.meaning.clone())) }
     }
 
@@ -421,12 +451,12 @@ fn around(form: Form, before: String, after: String) -> Form {
 
 /// At any moment of a day: the value at the midnight that ends it. What is made of several days finds that midnight itself.
 fn now(form: &DayForm) -> String {
-    let one = |form: &DayForm| DayForm::Over("last_over_time(".to_owned(), Box::new(form.clone()), 1, 0).at(1);
+    let any = |form: &DayForm| form.asked(When::AtAnyMoment, 1);
     match form {
-        DayForm::Over(..) | DayForm::Period(..) => form.at(1),
-        DayForm::Later(of, _) if matches!(**of, DayForm::Over(..)) => form.at(1),
+        DayForm::Over(..) | DayForm::Period(..) => any(form),
+        DayForm::Later(of, _) if matches!(**of, DayForm::Over(..)) => any(form),
         DayForm::Two(first, operator, second) => format!("({} {operator} {})", now(first), now(second)),
         DayForm::Around(before, of, after) => format!("{before}{}{after}", now(of)),
-        other => one(other),
+        other => any(&DayForm::Over("last_over_time(".to_owned(), Box::new(other.clone()), 1, 0)),
     }
 }

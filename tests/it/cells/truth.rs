@@ -12,6 +12,7 @@ use oura_dashboards::{
     meaning::{Operator, Statistic},
 };
 
+use super::effects::{correlation, effect};
 use crate::{common::stores::Labels, record::history::Days};
 
 /// Values by the labels of the results.
@@ -81,7 +82,8 @@ impl Truth {
         Self(self.0.iter().map(|(metric, days)| (metric.clone(), change(days))).collect())
     }
 
-    fn series(&self, metric: &str, day: NaiveDate) -> &[(Labels, f64)] {
+    /// What the series of a metric say of a day.
+    pub(crate) fn series(&self, metric: &str, day: NaiveDate) -> &[(Labels, f64)] {
         let days = self.0.get(&format!("oura_sample_{metric}"));
         days.and_then(|days| days.get(&day)).map_or(&[], Vec::as_slice)
     }
@@ -156,6 +158,9 @@ impl<'a> Expected<'a> {
                 }
                 all
             }
+            Meaning::InReadersZone(inner) => (*of(inner, day)?).clone(),
+            Meaning::Effect { metric, column, factor } => effect(self.truth, metric, *column, *factor, day),
+            Meaning::Correlation { first, second } => correlation(self.truth, first, second, day),
             Meaning::Other(_) => return None,
         })
     }
