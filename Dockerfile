@@ -13,7 +13,7 @@ RUN mkdir src benches crates/dashboards/src \
     && echo '//! Stands in for the dashboards.' > crates/dashboards/src/lib.rs \
     && echo '//! Stands in for the library.' > src/lib.rs \
     && echo '//! Stands in for the program.' > src/main.rs \
-    && echo 'fn main() {}' | tee -a src/main.rs benches/history.rs > benches/page.rs \
+    && echo 'fn main() {}' | tee -a src/main.rs benches/backfill.rs benches/boards.rs > benches/page.rs \
     && cargo build --release --locked \
     && cargo clean --release --locked --package oura-exporter \
     && rm -r src
