@@ -231,22 +231,19 @@ pub fn choice(name: &'static str, label: &'static str, about: &'static str, of: 
 }
 
 /// What is marked on all panels: what the wearer did, and what alerts say. Boards of days mark days, as the moments of a year would
-/// be too many points; the others mark moments, each at its own time.
+/// be too many points; the others mark moments, to five minutes.
 fn marks(of_days: bool) -> Vec<Annotation> {
     let (workouts, tags) = match of_days {
         true => (days("day_workouts", "activity"), days("day_tags", "tag")),
         false => (moments("workout_duration_seconds", "activity"), moments("tag", "tag")),
     };
     let step = if of_days { "1d" } else { "5m" };
-    let mark = |name, color, expression: &Expression, title, at_value| Annotation {
-        use_value_for_time: at_value,
-        ..mark(name, color, expression, title, step)
-    };
+    let mark = |name, color, expression: &Expression, title| mark(name, color, expression, title, step);
     vec![
-        mark("Workouts", "orange", &workouts, "Workout: {{activity}}", !of_days),
-        mark("Tags", "blue", &tags, "Tag: {{tag}}", !of_days),
-        mark("Rest mode", "purple", &rest_mode(of_days), "Rest mode", false),
-        mark("Alerts", "red", &alerts(), "{{alertname}}", false),
+        mark("Workouts", "orange", &workouts, "Workout: {{activity}}"),
+        mark("Tags", "blue", &tags, "Tag: {{tag}}"),
+        mark("Rest mode", "purple", &rest_mode(of_days), "Rest mode"),
+        mark("Alerts", "red", &alerts(), "{{alertname}}"),
     ]
 }
 
@@ -280,10 +277,11 @@ fn days(metric: &'static str, label: &'static str) -> Expression {
     other(format!("{} > 0", each.promql()), EVENT)
 }
 
-/// The moment of each sample, in milliseconds.
+/// Each sample in the step in which it begins. A step ends half a minute early, so that an event on a full minute and its
+/// revisions, which follow it by milliseconds, are marked once.
 fn moments(metric: &str, label: &str) -> Expression {
-    let moment = format!(r#"timestamp(oura_sample_{metric}{{account=~"$account"}})"#);
-    other(format!("max by (account, {label}) ({moment}) * 1000"), EVENT)
+    let sample = format!(r#"oura_sample_{metric}{{account=~"$account"}}[$__interval] offset -29s500ms"#);
+    other(format!("max by (account, {label}) (last_over_time({sample}))"), EVENT)
 }
 
 fn rest_mode(of_days: bool) -> Expression {

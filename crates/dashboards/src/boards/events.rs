@@ -29,7 +29,7 @@ const SHIFT: &str = "offset -29s500ms";
 
 /// What is said of all tables.
 const TIMES: &str =
-    "Time: the end of the five minutes in which it began; began: to the second, where the range has at most 34 days.";
+    "Time: the end of the five minutes in which it began; began: to the second, where the range has at most 14 days.";
 
 /// A table of events: when each began, and what it had.
 struct Events<'a> {
@@ -53,7 +53,7 @@ fn events(of: &Events<'_>, size: (u32, u32)) -> Panel {
     let began = other(format!("max by (account{by}) ({sample}) * 1000"), EVENT);
     let panel = table(of.title, size, &format!("{} {TIMES}", of.about))
         .every("5m")
-        .at_most(10_000)
+        .at_most(4_100)
         .unit("none", 0)
         .events(&began);
     let panel = of.columns.iter().fold(panel, |panel, (metric, convert, ..)| {
