@@ -277,7 +277,7 @@ fn days(metric: &'static str, label: &'static str) -> Expression {
     other(format!("{} > 0", each.promql()), EVENT)
 }
 
-/// Each sample in the step in which it begins. A step ends half a minute early, so that an event on a full minute and its
+/// Each sample in the step in which it begins. A step ends half a minute after its point, so that an event on a full minute and its
 /// revisions, which follow it by milliseconds, are marked once.
 fn moments(metric: &str, label: &str) -> Expression {
     let sample = format!(r#"oura_sample_{metric}{{account=~"$account"}}[$__interval] offset -29s500ms"#);

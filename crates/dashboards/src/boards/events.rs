@@ -15,7 +15,7 @@ pub(super) fn board() -> Dashboard {
     let about = "What happened when: workouts, sessions, naps and tags at their own time, and the alerts that fired.";
     Board::new("oura-events", "Oura: Events", about, Wearers::Together)
         .in_readers_time()
-        .opens("now-14d")
+        .opens("now-7d")
         .variable(Unit::Energy.variable())
         .variable(Unit::Distance.variable())
         .row("Events", tables())
@@ -23,20 +23,17 @@ pub(super) fn board() -> Dashboard {
         .build()
 }
 
-/// Windows end half a minute before the points, so that an event on a full minute and its revisions, which follow it by
-/// milliseconds, lie in one of them and make one row.
+/// Windows end half a minute after the points: times are rounded to the nearest minute, and an event on a full minute lies in one
+/// window with its revisions, which follow it by milliseconds.
 const SHIFT: &str = "offset -29s500ms";
 
 /// What is said of all tables.
-const TIMES: &str =
-    "Time: the end of the five minutes in which it began; began: to the second, where the range has at most 14 days.";
+const TIMES: &str = "Time: when it began, to the minute where the range has at most a week, else to the step.";
 
 /// A table of events: when each began, and what it had.
 struct Events<'a> {
     title: &'a str,
     about: &'a str,
-    /// The metric whose samples are the events.
-    metric: &'a str,
     labels: &'a [&'a str],
     /// Further columns: metric, what is done with it, heading, unit.
     columns: &'a [(&'a str, &'a str, &'a str, &'a str)],
@@ -49,24 +46,18 @@ fn events(of: &Events<'_>, size: (u32, u32)) -> Panel {
             r#"max by (account{by}) (last_over_time(oura_sample_{metric}{{account=~"$account"}}[$__interval] {SHIFT}))"#
         )
     };
-    let sample = format!(r#"timestamp(oura_sample_{}{{account=~"$account"}} {SHIFT})"#, of.metric);
-    let began = other(format!("max by (account{by}) ({sample}) * 1000"), EVENT);
-    let panel = table(of.title, size, &format!("{} {TIMES}", of.about))
-        .every("5m")
-        .at_most(4_100)
-        .unit("none", 0)
-        .events(&began);
-    let panel = of.columns.iter().fold(panel, |panel, (metric, convert, ..)| {
-        let value = format!("{}{convert}", last(metric));
-        panel.events(&other(value, EVENT))
-    });
-    let headings: Vec<_> = ["began"].into_iter().chain(of.columns.iter().map(|(_, _, heading, _)| *heading)).collect();
-    let time = vec![Property::Unit("dateTimeAsIso".into()), Property::Width(190)];
-    let panel = with_columns(panel, "Time", &headings, &[]).series("began", time);
-    let panel = panel.options(|options| options.sort_by = Some(vec![SortBy { display_name: "Time", desc: true }]));
-    of.columns
+    let panel = table(of.title, size, &format!("{} {TIMES}", of.about)).every("1m").at_most(10_500).unit("none", 0);
+    let panel = of
+        .columns
         .iter()
-        .fold(panel, |panel, (_, _, heading, unit)| panel.series(heading, vec![Property::Unit((*unit).to_owned())]))
+        .fold(panel, |panel, (metric, convert, ..)| panel.events(&other(format!("{}{convert}", last(metric)), EVENT)));
+    let headings: Vec<_> = of.columns.iter().map(|(_, _, heading, _)| *heading).collect();
+    let panel = with_columns(panel, "Time", &headings, &[]);
+    let panel = panel.options(|options| options.sort_by = Some(vec![SortBy { display_name: "Time", desc: true }]));
+    of.columns.iter().fold(panel, |panel, (_, _, heading, unit)| {
+        let decimals = u8::from(heading.starts_with("distance"));
+        panel.series(heading, vec![Property::Unit((*unit).to_owned()), Property::Decimals(decimals)])
+    })
 }
 
 fn tables() -> Vec<Panel> {
@@ -74,7 +65,6 @@ fn tables() -> Vec<Panel> {
     let workouts = Events {
         title: "Workouts",
         about: "Each workout of the range, the newest first. From workout.",
-        metric: "workout_duration_seconds",
         labels: &["activity", "intensity", "source"],
         columns: &[
             ("workout_duration_seconds", "", "duration", "dthms"),
@@ -85,23 +75,20 @@ fn tables() -> Vec<Panel> {
     let sessions = Events {
         title: "Sessions",
         about: "Each session of breathing, meditation or rest, the newest first. From session.",
-        metric: "session_duration_seconds",
         labels: &["kind", "mood"],
         columns: &[("session_duration_seconds", "", "duration", "dthms")],
     };
     let naps = Events {
         title: "Naps",
         about: "Each nap of the range, the newest first, and the time slept in it. From sleep records of type sleep or late_nap.",
-        metric: "nap_seconds",
         labels: &[],
         columns: &[("nap_seconds", "", "slept", "dthms")],
     };
     let tags = Events {
         title: "Tags",
         about: "Each tag of the range, the newest first. From enhanced_tag.",
-        metric: "tag",
         labels: &["tag"],
-        columns: &[],
+        columns: &[("tag", "", "tags", "none")],
     };
     vec![events(&workouts, (24, 9)), events(&sessions, half), events(&naps, half), events(&tags, (24, 9))]
 }

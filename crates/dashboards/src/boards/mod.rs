@@ -10,7 +10,7 @@ mod today;
 
 use crate::{
     expression::{Expression, rows},
-    model::{Dashboard, Map, Panel, Transformation},
+    model::{Dashboard, Map, Panel, Target, Transformation},
     panel::table,
 };
 
@@ -72,7 +72,10 @@ pub(crate) fn columns(panel: Panel, label: &str, names: &[&str]) -> Panel {
 
 /// The same without the columns `hidden`.
 pub(crate) fn with_columns(panel: Panel, label: &str, names: &[&str], hidden: &[&str]) -> Panel {
-    let references = panel.targets.iter().flatten().map(|target| format!("Value #{}", target.ref_id));
+    // Grafana numbers the values only where there are several.
+    let several = panel.targets.iter().flatten().count() > 1;
+    let value = |target: &Target| if several { format!("Value #{}", target.ref_id) } else { "Value".to_owned() };
+    let references = panel.targets.iter().flatten().map(value);
     let rename: Map<String> = references.zip(names).map(|(from, to)| (from, (*to).to_owned())).collect();
     let order = [label.to_owned()].into_iter().chain(rename.keys().cloned());
     let index_by_name = order.zip(0..).collect();
