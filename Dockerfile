@@ -5,17 +5,20 @@ FROM rust:1-slim-bookworm AS build
 WORKDIR /build
 
 # The dependencies, a layer of their own that changes with Cargo.toml and Cargo.lock only. What was built from the
-# stand-in sources is cleaned away, or cargo could take it for the program: it goes by the files' times.
+# stand-in sources is cleaned away, or cargo could take it for the program: it goes by the files' times. The dashboards are
+# made for the tests only; cargo wants to see a library there all the same.
 COPY Cargo.toml Cargo.lock ./
+COPY crates/dashboards/Cargo.toml crates/dashboards/
 COPY crates/oura-simulator/Cargo.toml crates/oura-simulator/
-RUN mkdir -p src crates/oura-simulator/src tests/it tests/alone benches examples \
-    && echo '//! Stands in for a library.' | tee crates/oura-simulator/src/lib.rs > src/lib.rs \
+RUN mkdir -p src crates/dashboards/src crates/oura-simulator/src tests/it tests/alone benches examples \
+    && echo '//! Stands in for a library.' \
+        | tee crates/dashboards/src/lib.rs crates/oura-simulator/src/lib.rs > src/lib.rs \
     && echo '//! Stands in for a program.' | tee crates/oura-simulator/src/main.rs > src/main.rs \
     && echo 'fn main() {}' | tee -a src/main.rs crates/oura-simulator/src/main.rs tests/it/main.rs tests/alone/main.rs \
-        benches/page.rs benches/backfill.rs > examples/cloud.rs \
+        benches/page.rs benches/backfill.rs benches/boards.rs > examples/cloud.rs \
     && cargo build --release --locked \
-    && cargo clean --release --locked --package oura-exporter --package oura-simulator \
-    && rm -r src crates/oura-simulator/src
+    && cargo clean --release --locked --package oura-exporter --package oura-simulator --package oura-dashboards \
+    && rm -r src crates/oura-simulator/src crates/dashboards/src
 
 COPY build.rs .git_archival.txt ./
 COPY crates crates

@@ -97,7 +97,7 @@ async fn server() -> anyhow::Result<Server> {
         external,
         home,
         door,
-        room: None,
+        health: None,
         web,
         has_basic_auth,
     })

@@ -121,12 +121,14 @@ impl Keeper {
     }
 
     /// Oura has said whose sign-in it is: keeps that, if it was not known, and says who else's account is that person's.
-    pub async fn is_of(&self, id: &str) {
+    /// Nobody waits for it: a disk or a lock that is slow must not hold up what is shown.
+    pub fn is_of(&self, id: &str) {
         let (inner, id) = (Arc::clone(&self.0), id.to_owned());
-        // What is under way goes on when the asker goes away, as all that writes does.
-        if let Err(problem) = ended(tokio::spawn(async move { inner.is_of(&id).await }).await) {
-            debug!(account = self.0.account, "whose sign-in it is cannot be kept yet: {problem}");
-        }
+        tokio::spawn(async move {
+            if let Err(problem) = inner.is_of(&id).await {
+                debug!(account = inner.account, "whose sign-in it is cannot be kept yet: {problem}");
+            }
+        });
     }
 
     /// Whether the file holds another sign-in than a moment ago; while a renewal is under way nobody can tell.

@@ -68,9 +68,9 @@ impl TokenSource {
     }
 
     /// Oura has said, with this id, whose token it is.
-    pub async fn is_of(&self, id: &str) {
+    pub fn is_of(&self, id: &str) {
         if let Self::Kept(keeper) = self {
-            keeper.is_of(id).await;
+            keeper.is_of(id);
         }
     }
 

@@ -199,7 +199,7 @@ impl Follower {
             && let Ok(answer) = &ended.result
             && let Some(id) = answer.documents.first().and_then(|document| oura::person_in(document))
         {
-            self.client.source().is_of(&id).await;
+            self.client.source().is_of(&id);
         }
         let reading = match ended.result {
             Ok(answer) => {

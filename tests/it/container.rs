@@ -1,7 +1,12 @@
 //! The container: its build has all that cargo needs, it starts without anybody and goes to the sign-in, and what watches it
 //! leaves it alone meanwhile.
 
-use std::{env, fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command as StdCommand};
+use std::{
+    env, fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command as StdCommand,
+};
 
 use crate::common::{
     Program,
@@ -15,14 +20,30 @@ use oura_exporter::simulator::Portal;
 use serde_json::Value;
 use tokio::process::Command;
 
+use tempfile::TempDir;
+
 /// The sources that the Dockerfile stands in for, because its context has only the product's.
-const STANDS_IN: [&str; 2] = ["benches/backfill.rs", "benches/page.rs"];
+const STANDS_IN: [&str; 6] = [
+    "benches/backfill.rs",
+    "benches/boards.rs",
+    "benches/page.rs",
+    "examples/cloud.rs",
+    "tests/alone/main.rs",
+    "tests/it/main.rs",
+];
 
 /// Shuts the root as a container does with `--read-only`, and goes on as its user in its directory. A volume is there or not,
 /// as the first argument mounts one.
 const CONTAINED: &str = "eval \"$1\" && shift && mount -o remount,bind,ro / && cd / && exec unshare --user --map-user=10058 \
                          --map-group=10058 \"$@\"";
 const VOLUME: &str = "mount -t tmpfs -o mode=0700 tmpfs \"$OURA_STATE_DIR\"";
+
+/// The path of a file in the context, whose directories are there.
+fn within(context: &TempDir, name: &str) -> PathBuf {
+    let path = context.path().join(name);
+    fs::create_dir_all(path.parent().expect("a directory")).expect("directories");
+    path
+}
 
 #[test]
 fn the_build_context_is_enough_for_cargo() {
@@ -32,11 +53,10 @@ fn the_build_context_is_enough_for_cargo() {
     }
     let context = tempfile::tempdir().expect("a directory");
     for name in ignore.lines().filter_map(|line| line.strip_prefix('!')) {
-        std::os::unix::fs::symlink(file(name), context.path().join(name)).expect("a link");
+        std::os::unix::fs::symlink(file(name), within(&context, name)).expect("a link");
     }
-    fs::create_dir(context.path().join("benches")).expect("a directory");
     for name in STANDS_IN {
-        fs::write(context.path().join(name), "fn main() {}").expect("a file");
+        fs::write(within(&context, name), "fn main() {}").expect("a file");
     }
     let mut cargo = StdCommand::new(env::var_os("CARGO").expect("cargo runs this"));
     cargo.args(["metadata", "--locked", "--offline", "--no-deps", "--format-version=1"]).current_dir(context.path());
@@ -44,9 +64,11 @@ fn the_build_context_is_enough_for_cargo() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     // Each target that the manifest names is one that the build finds: cargo says of a missing one nothing until it builds.
     let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let targets = told["packages"][0]["targets"].as_array().expect("targets");
-    let missing: Vec<_> = targets
+    let targets = |package: &Value| package["targets"].as_array().expect("targets").clone();
+    let packages = told["packages"].as_array().expect("packages");
+    let missing: Vec<_> = packages
         .iter()
+        .flat_map(targets)
         .filter(|target| target["src_path"].as_str().is_none_or(|path| !Path::new(path).exists()))
         .collect();
     assert!(missing.is_empty(), "{missing:?}");

@@ -8,6 +8,7 @@ mod bad_night;
 mod booted;
 mod browser;
 mod catalogue;
+mod cells;
 mod common;
 mod container;
 mod dashboards;

@@ -4,8 +4,8 @@ use std::fs;
 
 use crate::common::{
     Page, Program, eventually,
-    needs::there_are,
-    servers::{file, promtool, text},
+    needs::{newer_are_there, there_are},
+    servers::{Release, file, promtool, text},
     stores::Store,
 };
 use chrono::{TimeDelta, Utc};
@@ -40,9 +40,9 @@ async fn promtool_has_nothing_to_say_of_the_page() {
 }
 
 /// A Prometheus that scrapes both pages of `target` every second, as the README shows it otherwise.
-async fn scraping(target: &str) -> Store {
+async fn scraping(release: Release, target: &str) -> Store {
     let often = readme_config().replace("localhost:10058", target).replace("15m", "1s").replace("1m", "1s");
-    Store::prometheus(&often, &[]).await
+    Store::prometheus_of(release, &often, &[]).await
 }
 
 /// The configuration that the README shows.
@@ -74,11 +74,18 @@ fn the_scrape_block_of_the_readme_is_good() {
 
 #[tokio::test]
 async fn a_real_prometheus_takes_every_series_of_the_page() {
-    if !there_are(&["prometheus"], "a_real_prometheus_takes_every_series_of_the_page") {
+    let test = "a_real_prometheus_takes_every_series_of_the_page";
+    if !there_are(&["prometheus"], test) || !newer_are_there(&["prometheus"], test) {
         return;
     }
     let demo = demo().await;
-    let prometheus = scraping(&demo.address).await;
+    for release in Release::BOTH {
+        takes_every_series(release, &demo).await;
+    }
+}
+
+async fn takes_every_series(release: Release, demo: &Program) {
+    let prometheus = scraping(release, &demo.address).await;
     let scrapes = async || prometheus.now("count_over_time(up{job=\"oura\"}[1h])").await.filter(|count| *count >= 5.0);
     eventually("five scrapes", scrapes).await;
     assert_eq!(prometheus.now("min(min_over_time(up[1h]))").await, Some(1.0), "up all the time");
@@ -93,7 +100,7 @@ async fn a_real_prometheus_takes_every_series_of_the_page() {
     let mut count = 0;
     for (family, kind) in families {
         let name = if kind == "histogram" { format!("oura_{family}_count") } else { format!("oura_{family}") };
-        assert!(names.contains(&name), "{name} is not in Prometheus");
+        assert!(names.contains(&name), "{name} is not in Prometheus, {release:?}");
         count += 1;
     }
     assert!(count >= 85 + 65, "{count} families");

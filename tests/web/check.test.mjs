@@ -10,6 +10,8 @@ const GOOD = JSON.parse(readFileSync(new URL("../../dashboards/oura-today.json",
 /** Each slip, and what the message must name. */
 const SLIPS = {
   "no schemaVersion": ["schemaVersion", (board) => delete board.schemaVersion],
+  "nothing said of what it needs": ["__requires", (board) => delete board.__requires],
+  "unknown kind of need": ["pannel", (board) => (board.__requires[0].type = "pannel")],
   "schemaVersion as text": ["string", (board) => (board.schemaVersion = "42")],
   "misspelt key of the dashboard": ["tittle", (board) => (board.tittle = "x")],
   "link without keepTime": ["keepTime", (board) => delete board.links[0].keepTime],
@@ -25,7 +27,7 @@ const SLIPS = {
   "misspelt key of a field": ["untis", (board) => (defaults(board, "stat").untis = "s")],
   "unknown mode of colour": ["threshold", (board) => (defaults(board, "stat").color.mode = "threshold")],
   "unknown mode of thresholds": ["abs", (board) => (defaults(board, "stat").thresholds.mode = "abs")],
-  "unknown kind of mapping": ["valeu", (board) => (defaults(board, "state-timeline").mappings[0].type = "valeu")],
+  "unknown kind of mapping": ["valeu", (board) => (words(board)[0].type = "valeu")],
   "misspelt option of a line": ["lineWidht", (board) => (defaults(board, "timeseries").custom.lineWidht = 1)],
   "unknown style of a line": ["liness", (board) => (defaults(board, "timeseries").custom.drawStyle = "liness")],
   "misspelt property of an override": ["custom.lineWidht", (board) => override(board, "custom.lineWidht", 1)],
@@ -38,6 +40,11 @@ function first(board, type) {
 
 function defaults(board, type) {
   return first(board, type).fieldConfig.defaults;
+}
+
+/** The words for values of the first series of states. */
+function words(board) {
+  return first(board, "state-timeline").fieldConfig.overrides[0].properties[0].value;
 }
 
 function override(board, id, value) {

@@ -8,6 +8,7 @@ import type * as stat from "@grafana/schema/dist/esm/raw/composable/stat/panelcf
 import type * as statetimeline from "@grafana/schema/dist/esm/raw/composable/statetimeline/panelcfg/x/StateTimelinePanelCfg_types.gen";
 import type * as statushistory from "@grafana/schema/dist/esm/raw/composable/statushistory/panelcfg/x/StatusHistoryPanelCfg_types.gen";
 import type * as table from "@grafana/schema/dist/esm/raw/composable/table/panelcfg/x/TablePanelCfg_types.gen";
+import type * as xychart from "@grafana/schema/dist/esm/raw/composable/xychart/panelcfg/x/XYChartPanelCfg_types.gen";
 import type * as timeseries from "@grafana/schema/dist/esm/raw/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen";
 
 /** JSON has the values of enums where the types have their names. */
@@ -34,6 +35,7 @@ interface Kinds {
   "status-history": Kind<statushistory.Options, statushistory.FieldConfig>;
   table: Kind<table.Options, table.FieldConfig>;
   timeseries: Kind<timeseries.Options, timeseries.FieldConfig>;
+  xychart: Kind<xychart.Options, xychart.FieldConfig>;
 }
 
 type Field<Custom> = Omit<raw.FieldConfig, "custom"> & { custom?: Partial<Custom> };
@@ -89,6 +91,8 @@ export type Row = Json<raw.RowPanel>;
 /** A dashboard without its panels. */
 export type Board = Json<
   Omit<grafana.Dashboard, "panels" | "annotations" | "templating"> & {
+    /** What the import checks: Grafana writes it when it exports, and its types leave it out. */
+    __requires: { type: "grafana" | "panel" | "datasource"; id: string; name: string; version: string }[];
     annotations: { list: Annotation[] };
     templating: { list: Variable[] };
   }

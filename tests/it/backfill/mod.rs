@@ -17,9 +17,10 @@ use std::io::Write as _;
 use crate::common::samples::Samples;
 use chrono::{NaiveDate, Utc};
 use documents::Parts;
+pub(crate) use documents::is_dense;
 
 /// Everything that has days, and nothing that comes by the thousand.
-const DAILY: &str = "daily_activity,daily_readiness,daily_sleep,sleep,daily_stress,daily_resilience,daily_spo2,\
+pub(crate) const DAILY: &str = "daily_activity,daily_readiness,daily_sleep,sleep,daily_stress,daily_resilience,daily_spo2,\
                      daily_cardiovascular_age,vO2_max,sleep_time,workout,session,enhanced_tag,rest_mode_period";
 /// Everything that is in the record.
 const ALL: &str = "daily_activity,heartrate,daily_readiness,daily_sleep,sleep,daily_stress,daily_resilience,daily_spo2,\

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::servers::file;
+use super::servers::{Release, file};
 
 /// What gives the programs that the tests need.
 const PACKAGES: &[(&str, &str)] = &[
@@ -38,6 +38,12 @@ pub(crate) fn there_are(programs: &[&str], test: &str) -> bool {
         let package = package.unwrap_or_else(|| panic!("what gives {program}?"));
         there_is(starts(program), program, package, test)
     })
+}
+
+/// Whether the programs of Debian's next release are there.
+pub(crate) fn newer_are_there(programs: &[&str], test: &str) -> bool {
+    let is_there = |program: &&str| Release::Newer.program(program).exists();
+    programs.iter().all(|program| there_is(is_there(program), &format!("the newer {program}"), "tests/newer", test))
 }
 
 fn starts(program: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Real servers and tools that tests run: how they are started, what they read, and what they say.
 
 use std::{
-    fs,
+    env, fs,
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command as StdCommand, Stdio},
@@ -58,11 +58,34 @@ pub(crate) async fn free_address() -> String {
     listener.local_addr().expect("an address").to_string()
 }
 
+/// Whose programs: what runs here must run on what this Debian installs, and on what comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Release {
+    /// Debian's, as installed: Prometheus 2.42, VictoriaMetrics 1.79, Alertmanager 0.25.
+    Installed,
+    /// Those of its next release, which `tests/newer` unpacks: Prometheus 3.5, VictoriaMetrics 1.145, Alertmanager 0.33.
+    Newer,
+}
+
+impl Release {
+    pub(crate) const BOTH: [Self; 2] = [Self::Installed, Self::Newer];
+
+    /// Where a program of this release is.
+    pub(crate) fn program(self, name: &str) -> PathBuf {
+        let directory =
+            || env::var_os("OURA_NEWER_SERVERS").map_or_else(|| file("target/tools/newer/usr/bin"), PathBuf::from);
+        match self {
+            Self::Installed => PathBuf::from(name),
+            Self::Newer => directory().join(name),
+        }
+    }
+}
+
 /// Starts a program in `directory` that ends with the test.
-pub(crate) fn start(program: &str, directory: &Path, arguments: &[&str]) -> Child {
-    let mut command = Command::new(program);
+pub(crate) fn start(program: impl AsRef<Path>, directory: &Path, arguments: &[&str]) -> Child {
+    let mut command = Command::new(program.as_ref());
     command.current_dir(directory).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"))
+    command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.as_ref().display()))
 }
 
 /// The sum of a metric's series on the page of a server's own metrics.

@@ -11,7 +11,7 @@ use tokio::process::Child;
 
 use super::{
     eventually,
-    servers::{ask, free_address, start},
+    servers::{Release, ask, free_address, start},
 };
 
 /// The flag by which Prometheus takes remote write.
@@ -48,15 +48,25 @@ pub(crate) struct Store {
 impl Store {
     /// A Prometheus with an empty database.
     pub(crate) async fn prometheus(config: &str, flags: &[&str]) -> Self {
+        Self::prometheus_of(Release::Installed, config, flags).await
+    }
+
+    /// A Prometheus of that release with an empty database.
+    pub(crate) async fn prometheus_of(release: Release, config: &str, flags: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let store = Self::prometheus_in(directory.path(), config, flags).await;
+        let store = Self::prometheus_of_in(release, directory.path(), config, flags).await;
         Self { _directory: Some(directory), ..store }
     }
 
     /// A Prometheus whose database is `data` below `directory`.
     pub(crate) async fn prometheus_in(directory: &Path, config: &str, flags: &[&str]) -> Self {
+        Self::prometheus_of_in(Release::Installed, directory, config, flags).await
+    }
+
+    /// A Prometheus of that release whose database is `data` below `directory`.
+    pub(crate) async fn prometheus_of_in(release: Release, directory: &Path, config: &str, flags: &[&str]) -> Self {
         let address = free_address().await;
-        let process = start_prometheus(directory, config, &address, flags);
+        let process = start_prometheus(release, directory, config, &address, flags);
         Self::answering(format!("http://{address}"), process).await
     }
 
@@ -64,17 +74,23 @@ impl Store {
     pub(crate) async fn prometheus_with_tls(directory: &Path, config: &str, flags: &[&str]) -> Self {
         certify(directory);
         let address = free_address().await;
-        let process = start_prometheus(directory, config, &address, &[flags, &["--web.config.file=web.yml"]].concat());
+        let flags = [flags, &["--web.config.file=web.yml"]].concat();
+        let process = start_prometheus(Release::Installed, directory, config, &address, &flags);
         Self::answering(format!("https://{}", address.replace("127.0.0.1", "localhost")), process).await
     }
 
     /// A VictoriaMetrics with an empty database.
     pub(crate) async fn victoria_metrics(flags: &[&str]) -> Self {
+        Self::victoria_metrics_of(Release::Installed, flags).await
+    }
+
+    /// A VictoriaMetrics of that release with an empty database.
+    pub(crate) async fn victoria_metrics_of(release: Release, flags: &[&str]) -> Self {
         let (address, directory) = (free_address().await, tempfile::tempdir().expect("a directory"));
         let listen = format!("-httpListenAddr={address}");
         // Its caches are for dashboards: a test asks for what came just now.
         let usual = ["-storageDataPath=data", "-search.disableCache", "-search.latencyOffset=0s", &listen];
-        let process = start("victoria-metrics", directory.path(), &[&usual, flags].concat());
+        let process = start(release.program("victoria-metrics"), directory.path(), &[&usual, flags].concat());
         let store = Self::answering(format!("http://{address}"), process).await;
         Self { _directory: Some(directory), ..store }
     }
@@ -184,11 +200,11 @@ impl Store {
     }
 }
 
-fn start_prometheus(directory: &Path, config: &str, address: &str, flags: &[&str]) -> Child {
+fn start_prometheus(release: Release, directory: &Path, config: &str, address: &str, flags: &[&str]) -> Child {
     fs::write(directory.join("prometheus.yml"), config).expect("a file");
     let listen = format!("--web.listen-address={address}");
     let usual = ["--config.file=prometheus.yml", "--storage.tsdb.path=data", &listen];
-    start("prometheus", directory, &[&usual, flags].concat())
+    start(release.program("prometheus"), directory, &[&usual, flags].concat())
 }
 
 /// A certificate for localhost, and a configuration that uses it.

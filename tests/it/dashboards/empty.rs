@@ -41,8 +41,10 @@ const NO_EXPIRY: &str = "a token from the environment, or of the demo, has no kn
 const NO_REMOTE_WRITE: &str = "only where OURA_REMOTE_WRITE_URL is set";
 const NO_ADVICE: &str = "Oura names a best bedtime only when it has found one";
 const NO_DISTANCE: &str = "not every kind of workout has a distance";
+const FEW_DAYS: &str = "needs five days with and without, or ten of both";
+const BETWEEN_POINTS: &str = "one night lies between the points of two years";
 const RARE: &str = "happens seldom";
-const SECOND_MONTH: &str = "the 30 days before the last 30";
+const SECOND_MONTH: &str = "the 30 days before the last 30, and a year ago";
 const EARLY: &str = "Oura says it in the course of the day";
 const OPTIONAL: &str = "the document may lack it, or the wearer did not do it lately";
 
@@ -51,23 +53,34 @@ pub(crate) const MAY_BE_EMPTY: &[MayBeEmpty] = &[
     row("*", "@Rest mode", &[], When::Always, RARE),
     row("*", "@Tags", &[], When::Always, OPTIONAL),
     row("*", "@Workouts", &[], When::Always, OPTIONAL),
-    row("oura-today", "Sign-in", &["B"], When::Always, NO_EXPIRY),
-    row("oura-today", "Distance", &[], When::Always, NO_DISTANCE),
-    row("oura-today", "Activity", &["A"], When::Always, EARLY),
-    row("oura-today", "Activity contributors", &[], When::Always, EARLY),
-    row("oura-today", "Day", &[], When::Always, EARLY),
-    row("oura-today", "Resilience", &[], When::Always, OPTIONAL),
-    row("oura-sleep", "Bedtime and waking", &["C", "D"], When::Always, NO_ADVICE),
-    row("oura-recovery", "Readiness, 30 days", &["B"], When::Young, SECOND_MONTH),
-    row("oura-recovery", "Sleep, 30 days", &["B"], When::Young, SECOND_MONTH),
-    row("oura-recovery", "Heart rate variability, 30 days", &["B"], When::Young, SECOND_MONTH),
-    row("oura-recovery", "Lowest heart rate, 30 days", &["B"], When::Young, SECOND_MONTH),
-    row("oura-recovery", "Month at a glance", &["C"], When::Young, EARLY),
+    row("oura-today", "Activity", &["A", "B"], When::Always, EARLY),
+    row("oura-today", "Beyond the own band", &[], When::Always, "nothing may be beyond it"),
+    row("oura-today", "Lowest of activity", &[], When::Always, EARLY),
+    row("oura-today", "Hypnogram and heart rate", &[], When::Always, BETWEEN_POINTS),
+    row("oura-today", "Heart rate variability through the night", &[], When::Always, BETWEEN_POINTS),
+    row("oura-today", "Fourteen days", &["C"], When::Young, EARLY),
+    row("oura-effects", "Readiness after each habit", &[], When::Young, FEW_DAYS),
+    row("oura-effects", "Sleep score after each habit", &[], When::Young, FEW_DAYS),
+    row("oura-effects", "Heart rate variability after each habit, ms", &[], When::Young, FEW_DAYS),
+    row("oura-effects", "Pearson's r", &[], When::Young, FEW_DAYS),
+    row("oura-events", "Workouts", &[], When::Always, OPTIONAL),
+    row("oura-events", "Sessions", &[], When::Always, OPTIONAL),
+    row("oura-events", "Naps", &[], When::Always, OPTIONAL),
+    row("oura-events", "Tags", &[], When::Always, OPTIONAL),
+    row("oura-events", "Fired alerts", &[], When::Always, RARE),
+    row("oura-exporter", "Revisions", &[], When::Always, "the series begins with the first revision"),
+    row("*", "@Alerts", &[], When::Always, RARE),
+    row("oura-sleep", "Bedtime and waking", &["D", "E"], When::Always, NO_ADVICE),
+    row("oura-sleep", "Sleep in numbers", &["E", "F", "G", "H"], When::Young, SECOND_MONTH),
+    row("oura-recovery", "Recovery in numbers", &["E", "F", "G", "H"], When::Young, SECOND_MONTH),
+    row("oura-activity", "Activity in numbers", &["E", "F", "G", "H"], When::Young, SECOND_MONTH),
+    row("oura-recovery", "Days at a glance", &["C"], When::Young, EARLY),
     row("oura-recovery", "How the day was", &[], When::Young, EARLY),
-    row("oura-activity", "Activity score and contributors", &[], When::Young, EARLY),
+    row("oura-activity", "Activity contributors", &[], When::Young, EARLY),
+    row("oura-activity", "Load of workouts", &[], When::Young, OPTIONAL),
     row("oura-activity", "Workouts by kind", &[], When::Young, OPTIONAL),
-    row("oura-activity", "Energy of workouts", &[], When::Young, OPTIONAL),
-    row("oura-activity", "Distance of workouts", &[], When::Young, NO_DISTANCE),
+    row("oura-activity", "Energy of workouts, ${energy:text}", &[], When::Young, OPTIONAL),
+    row("oura-activity", "Distance of workouts, ${distance:text}", &[], When::Young, NO_DISTANCE),
     row("oura-activity", "Number of workouts", &[], When::Young, OPTIONAL),
     row("oura-exporter", "Errors by collection and reason", &[], When::Always, NO_ERROR),
     row("oura-exporter", "Rate limit", &[], When::Always, NO_LIMIT),

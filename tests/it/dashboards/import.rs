@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::board::{assert_none, panels, problem, readers, text, variables};
+use super::board::{assert_none, list, panels, problem, readers, shown, text, variables};
 
 /// What every panel, target, annotation and query variable names as its data source.
 const DATASOURCE: &str = "${datasource}";
@@ -37,4 +37,17 @@ fn reads_from_the_data_source_that_the_reader_chose() {
 fn elsewhere((who, reader): (String, &Value)) -> Option<String> {
     let source = &reader["datasource"];
     problem(text(source, "uid") != DATASOURCE, &who, &format!("reads from {source}, not from {DATASOURCE}"))
+}
+
+#[test]
+fn says_what_it_needs_of_a_grafana() {
+    assert_none(|dashboard| {
+        let needs = |kind: &str, id: &str| {
+            list(&dashboard.json, "__requires").iter().any(|need| need["type"] == kind && need["id"] == id)
+        };
+        let kinds = shown(dashboard).into_iter().map(|panel| ("panel", text(panel, "type")));
+        let all = [("grafana", "grafana"), ("datasource", "prometheus")].into_iter().chain(kinds);
+        let missing = all.filter(|(kind, id)| !needs(kind, id));
+        missing.map(|(kind, id)| format!("__requires: no {kind} {id}, so that an import does not miss it")).collect()
+    });
 }

@@ -18,6 +18,7 @@ const PANEL_TYPES: &[&str] = &[
     "status-history",
     "table",
     "timeseries",
+    "xychart",
 ];
 
 /// Grafana's ids of the units that fit our metrics; others are written `suffix:unit`, times of day `time:format`.

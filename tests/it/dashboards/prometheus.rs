@@ -19,8 +19,9 @@ use crate::common::{
 };
 
 /// What Grafana puts in the place of variables, as it would with all wearers chosen.
-const VARIABLES: &[(&str, &str)] =
-    &[("$__rate_interval", "15m"), ("$__interval", "5m"), ("$account", ".+"), ("$utc_offset", "-5")];
+const VARIABLES: &[(&str, &str)] = &[("$__rate_interval", "15m"), ("$account", ".+")];
+/// What Grafana replaces by the step of a query.
+const INTERVAL: &str = "$__interval";
 
 /// Seconds of an hour and of a day, the step of what is shown by days.
 const HOUR: u64 = 3_600;
@@ -37,9 +38,17 @@ const HOURS: [&str; 4] =
 /// One of so many attempts must be as fast as that: other tests run at the same time.
 const ATTEMPTS: usize = 3;
 
-fn filled_in(query: &str) -> String {
+/// A query with what the reader has chosen when the dashboard opens.
+pub(super) fn filled_in(dashboard: &Dashboard, query: &str) -> String {
     let query = VARIABLES.iter().fold(query.to_owned(), |query, (name, value)| query.replace(name, value));
-    assert!(!query.contains('$'), "an unknown variable: {query}");
+    let chosen = variables(dashboard).iter().filter(|variable| text(variable, "type") == "custom");
+    let query = chosen.fold(query, |query, variable| {
+        let (name, first) = (text(variable, "name"), &variable["options"][0]);
+        let query = query.replace(&format!("${{{name}:text}}"), text(first, "text"));
+        query.replace(&format!("${{{name}}}"), text(first, "value")).replace(&format!("${name}"), text(first, "value"))
+    });
+    let rest = query.replace(INTERVAL, "");
+    assert!(!rest.contains('$'), "an unknown variable: {query}");
     query
 }
 
@@ -59,7 +68,10 @@ fn promtool_reads_every_query() {
 /// The queries of a dashboard as rules, each named after what asks it.
 fn rules(dashboard: &Dashboard) -> Value {
     let who = |who: &str| format!("{}_{who}", dashboard.stem).replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-    let rule = |(place, (name, query)): (usize, (String, &str))| json!({ "record": format!("{}_{place}", who(&name)), "expr": filled_in(query) });
+    let rule = |(place, (name, query)): (usize, (String, &str))| {
+        let expr = filled_in(dashboard, query).replace(INTERVAL, "5m");
+        json!({ "record": format!("{}_{place}", who(&name)), "expr": expr })
+    };
     let rules: Vec<_> = expressions(dashboard).into_iter().enumerate().map(rule).collect();
     json!({ "name": dashboard.stem, "rules": rules })
 }
@@ -72,16 +84,21 @@ pub(crate) struct Query {
     expr: String,
     legend: String,
     instant: bool,
+    /// Labels are columns then.
+    is_table: bool,
     /// Seconds from one point to the next, at least.
     step: u64,
     /// Seconds back from now, as the dashboard opens.
     range: u64,
+    /// How many points Grafana asks for at most.
+    most_points: u64,
 }
 
 /// Seconds of a span as Grafana writes it, such as `30d`.
 fn seconds(span: &str) -> u64 {
     let (number, unit) = span.split_at(span.len() - 1);
     let unit = match unit {
+        "w" => 7 * DAY,
         "d" => DAY,
         "h" => HOUR,
         "m" => 60,
@@ -97,18 +114,25 @@ pub(crate) fn queries(dashboard: &Dashboard) -> Vec<Query> {
         dashboard: dashboard.stem.clone(),
         panel,
         target: text(reader, "refId").into(),
-        expr: filled_in(text(reader, "expr")),
+        expr: filled_in(dashboard, text(reader, "expr")),
         legend: text(reader, "legendFormat").into(),
         instant: reader["instant"] == true,
+        is_table: text(reader, "format") == "table",
         step,
         range,
+        most_points: MOST_POINTS,
     };
-    let marks = annotations(dashboard).iter().map(|mark| query(format!("@{}", text(mark, "name")), mark, 300, opens));
+    let marks = annotations(dashboard)
+        .iter()
+        .map(|mark| query(format!("@{}", text(mark, "name")), mark, seconds(text(mark, "step")), opens));
     let targets = shown(dashboard).into_iter().flat_map(|panel| {
         let step = Some(text(panel, "interval")).filter(|step| !step.is_empty()).map_or(15, seconds);
         let range = Some(text(panel, "timeFrom")).filter(|range| !range.is_empty()).map_or(opens, seconds);
         let title = text(panel, "title");
-        list(panel, "targets").iter().map(move |target| query(title.into(), target, step, range))
+        let most_points = panel["maxDataPoints"].as_u64().unwrap_or(MOST_POINTS);
+        list(panel, "targets")
+            .iter()
+            .map(move |target| Query { most_points, ..query(title.into(), target, step, range) })
     });
     marks.chain(targets).collect()
 }
@@ -143,7 +167,9 @@ impl Query {
     fn judge(&self, series: &[Value], when: &[When]) -> Option<String> {
         // An annotation names no labels: Prometheus itself keeps its series apart.
         let is_mark = self.panel.starts_with('@');
-        let name = |series: &Value| if is_mark { series["metric"].to_string() } else { legend(&self.legend, series) };
+        let name = |series: &Value| {
+            if is_mark || self.is_table { series["metric"].to_string() } else { legend(&self.legend, series) }
+        };
         let legends: BTreeSet<_> = series.iter().map(name).collect();
         if legends.len() < series.len() {
             return Some(format!("{} series with {} legends", series.len(), legends.len()));
@@ -154,13 +180,15 @@ impl Query {
 
     async fn answer(&self, asked: &Asked<'_>, range: u64) -> Result<Vec<Value>, String> {
         let now = asked.now.unwrap_or_else(Utc::now).timestamp().unsigned_abs();
-        let step = self.step.max(range / MOST_POINTS);
-        let end = if self.step == DAY { now / DAY * DAY } else { now };
+        let step = self.step.max(range / self.most_points);
+        // In zone UTC Grafana puts the points of days on multiples of the step.
+        let end = if self.step >= DAY { now / step * step } else { now };
         // The last point is now: of a server that has just begun to scrape, it is the only one.
         let begin = (end - range / step * step).to_string();
         let (end, step) = (end.to_string(), step.to_string());
         let at = now.to_string();
-        let (query, time) = (("query", self.expr.as_str()), ("time", at.as_str()));
+        let expr = self.expr.replace(INTERVAL, &format!("{step}s"));
+        let (query, time) = (("query", expr.as_str()), ("time", at.as_str()));
         let (path, parameters) = match self.instant {
             true => ("query", vec![query, time]),
             false => ("query_range", vec![query, ("start", &begin), ("end", &end), ("step", &step)]),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use oura_exporter::{catalogue, remote_write::LIVE, status::OWN};
+use oura_exporter::{catalogue, remote_write::LIVE, samples::RECORD, status::OWN};
 use serde_json::Value;
 
 use super::board::{Dashboard, assert_none, expressions, readers};
@@ -19,6 +19,7 @@ fn own_names() -> impl Iterator<Item = (String, bool)> {
     let by_account = |labels: &[&str]| labels.contains(&catalogue::ACCOUNT_LABEL);
     OWN.iter()
         .chain(LIVE)
+        .chain(RECORD)
         .flat_map(move |own| parts.map(|part| (format!("{}{part}", own.name), by_account(own.labels))))
 }
 
@@ -110,4 +111,24 @@ fn means_count_each_day_once() {
 fn is_of_raw_values(after: &str) -> bool {
     let argument = after.trim_start_matches('(');
     argument.starts_with("oura_") && !argument.starts_with(SAMPLE)
+}
+
+/// Prometheus 2 counts both ends of a window: at midnight `[7d:1d]` would have eight days. A single value is asked at any moment,
+/// also in the last millisecond of a day, when Prometheus 3 would count six in a window that is a millisecond short.
+#[test]
+fn windows_hold_as_many_days_on_every_server() {
+    let ends_early = |after: &str| {
+        let offset = after.strip_prefix(" offset ").and_then(|after| after.split(')').next());
+        offset.is_some_and(|offset| offset.ends_with("1ms") || offset.ends_with("59s999ms"))
+    };
+    assert_none(|dashboard| {
+        let wrong = |query: &str| {
+            query.match_indices(":1d]").any(|(at, window)| {
+                let (before, after) = (&query[..at], &query[at + window.len()..]);
+                !(before.ends_with("23h59m59s999ms") || before.ends_with("24h") && ends_early(after))
+            })
+        };
+        let unfit = expressions(dashboard).into_iter().filter(|(_, query)| wrong(query));
+        unfit.map(|(who, _)| format!("{who}: a window of days that does not end a millisecond early")).collect()
+    });
 }

@@ -37,13 +37,13 @@ fn midnight(day: NaiveDate) -> DateTime<Utc> {
 }
 
 /// Whether it is of a day's documents.
-fn is_daily(name: &str) -> bool {
+pub(crate) fn is_daily(name: &str) -> bool {
     let rest = name.strip_prefix("oura_sample_");
     rest.is_some_and(|rest| !AT_THEIR_OWN_TIME.iter().any(|prefix| rest.starts_with(prefix)))
 }
 
 /// A series without what a scrape adds, as the expectations write it.
-fn plain(name: &str, labels: &Labels) -> String {
+pub(crate) fn plain(name: &str, labels: &Labels) -> String {
     let own = labels.iter().filter(|(name, _)| !["__name__", "account", "job", "instance"].contains(&name.as_str()));
     let own: Vec<_> = own.map(|(name, value)| format!("{name}=\"{value}\"")).collect();
     if own.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", own.join(",")) }

@@ -185,8 +185,8 @@ pub(crate) fn by_the_looks(world: &World, person: &str, days: &[NaiveDate]) -> D
 }
 
 /// What Oura says of each day in the end.
-pub(crate) fn in_the_end(world: &World, person: &str, days: &[NaiveDate]) -> Days {
-    let (history, now) = (History { simulator: &world.simulator, person }, world.clock.now());
+pub(crate) fn in_the_end(simulator: &Simulator, now: DateTime<Utc>, person: &str, days: &[NaiveDate]) -> Days {
+    let history = History { simulator, person };
     let of = |name: &&str, day| values(name, day, &history.of_day(name, day, now));
     let rest =
         |day| history.has_begun(day, now).then(|| (REST.to_owned(), f64::from(u8::from(history.rests(day, now)))));

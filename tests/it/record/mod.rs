@@ -1,9 +1,9 @@
 //! The record against the truth: months of people's lives, with syncs, lateness and revisions, and what real stores say of
 //! every day of it in the end, and what they knew on any morning.
 
-mod answers;
+pub(crate) mod answers;
 pub(crate) mod expected;
-mod history;
+pub(crate) mod history;
 pub(crate) mod world;
 
 use std::{cell::Cell, collections::BTreeMap, fs};
@@ -178,7 +178,7 @@ async fn every_day_stands_in_the_database_as_oura_finally_says_it() {
     assert_sent(&victoria, &truth, "sent to VictoriaMetrics", least).await;
     assert_nothing_was_refused(&prometheus).await;
     ask(&prometheus, &world, &days, &mut random).await;
-    let last = of_everybody(PEOPLE, |person| in_the_end(&world, person, &days));
+    let last = of_everybody(PEOPLE, |person| in_the_end(&world.simulator, world.clock.now(), person, &days));
     let (_directory, filed) = by_files(&world, &days).await;
     compared(&filed, &last).await.assert_right("brought into another Prometheus by files", least);
     for person in PEOPLE {
