@@ -109,7 +109,8 @@ impl Process {
     /// Starts one that serves at `address`.
     pub(crate) fn start(variables: &Variables, address: &str, now: DateTime<Utc>) -> Self {
         let mut command = Command::new(env::current_exe().expect("this program"));
-        command.args(["--ignored", "--exact", "by_hand::a_process_of_its_own", "--nocapture"]);
+        let (_, module) = module_path!().split_once("::").expect("a module of the tests");
+        command.args(["--ignored", "--exact", &format!("{module}::a_process_of_its_own"), "--nocapture"]);
         command.env_clear().envs(variables.iter().cloned()).env(NOW, now.to_rfc3339()).env(ADDRESS, address);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("it starts");
