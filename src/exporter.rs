@@ -284,6 +284,7 @@ fn roster(
         clock: clock.clone(),
         taken: config.accounts.iter().map(|account| account.name.clone()).collect(),
         told: config.warnings.iter().cloned().chain(trouble).collect(),
+        signed_in: BTreeMap::new(),
         seen: None,
         refused: BTreeMap::new(),
     });

@@ -290,7 +290,7 @@ _oura__exporter() {
             return 0
             ;;
         oura__exporter__subcmd__healthcheck)
-            opts="-h --web.listen-address --web.config.file --help"
+            opts="-h --alive --web.listen-address --web.config.file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -55,6 +55,7 @@ complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand demo" -l sig
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand demo" -s h -l help -d 'Print help'
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand healthcheck" -l web.listen-address -d 'Where the page is served; 0.0.0.0:10058 means all interfaces; wins over OURA_LISTEN_ADDRESS' -r
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand healthcheck" -l web.config.file -d 'TLS and basic auth of the page: a file in the format of Prometheus\' exporter-toolkit; wins over OURA_WEB_CONFIG_FILE' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand healthcheck" -l alive -d 'Exits with 0 as soon as it serves: for whatever restarts it otherwise, as it is not ready before somebody has signed in'
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand healthcheck" -s h -l help -d 'Print help'
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand login" -l account -d 'The name of the account, asked for if it is not given; a second person is a second name' -r
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand login" -l no-browser -d 'Prints the page\'s address and takes the one that the browser ends at from standard input'

@@ -36,6 +36,9 @@ struct Expected {
 const NOT_OURS: &str = "This answer belongs to another sign-in (its state differs or is missing). The one that was begun \
     here still waits: go on in its own page, or start again.";
 
+/// What is said where Oura gave tokens: whether they are kept, only the command can tell.
+const ANSWERED: &str = "The terminal in which you began says how the sign-in ended. You can close this page.";
+
 type Visit = (Answer, oneshot::Sender<http::Answer>);
 
 impl Waiting {
@@ -97,7 +100,7 @@ async fn visit<B>(request: Request<B>, expected: Expected, visits: mpsc::Sender<
 
 fn page(error: Option<&anyhow::Error>) -> http::Answer {
     match error {
-        None => html(StatusCode::OK, "Signed in", "oura-exporter may now read your data. You can close this page."),
+        None => html(StatusCode::OK, "Oura has answered", ANSWERED),
         Some(error) => html(StatusCode::BAD_REQUEST, "Not signed in", &format!("{error:#}.")),
     }
 }

@@ -122,10 +122,10 @@ impl Keeper {
 
     /// Oura has said whose sign-in it is: keeps that, if it was not known, and says who else's account is that person's.
     /// Nobody waits for it: a disk or a lock that is slow must not hold up what is shown.
-    pub fn is_of(&self, id: &str) {
+    pub fn is_of(&self, id: &str, signed_in_at: DateTime<Utc>) {
         let (inner, id) = (Arc::clone(&self.0), id.to_owned());
         tokio::spawn(async move {
-            if let Err(problem) = inner.is_of(&id).await {
+            if let Err(problem) = inner.is_of(&id, signed_in_at).await {
                 debug!(account = inner.account, "whose sign-in it is cannot be kept yet: {problem}");
             }
         });
@@ -193,7 +193,7 @@ impl Inner {
         Ok(renewed.access)
     }
 
-    async fn is_of(&self, id: &str) -> Result<(), NoToken> {
+    async fn is_of(&self, id: &str, signed_in_at: DateTime<Utc>) -> Result<(), NoToken> {
         let mut state = self.state.lock().await;
         let defect = |error: getrandom::Error| NoToken::Defect(error.to_string());
         let known = state.tokens.as_ref().and_then(|tokens| tokens.person.as_ref());
@@ -203,6 +203,10 @@ impl Inner {
         // Two who are learnt at once would each have a salt of their own, by which nobody can compare them.
         let _one_by_one = LEARNING.lock().await;
         let (_lock, stored) = self.prepared(&mut state).await?;
+        if stored.signed_in_at != signed_in_at {
+            // Somebody has signed in since: what was answered is about another sign-in.
+            return Ok(());
+        }
         if let Some(person) = self.store.learns(stored.person.as_ref(), id).map_err(defect)? {
             if stored.person.as_ref().is_some_and(|known| !known.is(id)) {
                 warn!(

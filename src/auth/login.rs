@@ -205,8 +205,10 @@ pub async fn keep(
         store.judge(&account, id.as_deref(), replaces)?;
         let _lock = store.lock(&account)?;
         tokens.person = store.judge(&account, id.as_deref(), replaces)?;
+        let before = store.read(&account).ok().flatten().map(|before| before.signed_in());
+        let replaced = before.filter(|before| tokens.may_be_anothers(before)).map(|_| Doubt::Replaced);
         store.write(&account, &tokens)?;
-        Ok(store.doubts(&account, tokens.person.as_ref()))
+        Ok(store.doubts(&account, tokens.person.as_ref()).into_iter().chain(replaced).collect())
     });
     kept.await?
 }

@@ -43,4 +43,4 @@ pub use store::{Edition, Glance, Store};
 pub use store_error::StoreError;
 pub use store_health::StoreHealth;
 pub use token_file::TokenFile;
-pub use tokens::{Portal, Tokens, Unfit};
+pub use tokens::{Portal, SignedIn, Tokens, Unfit};

@@ -86,6 +86,11 @@ pub enum Doubt {
          page shows with the Oura app of the person that you mean, and run: oura-exporter accounts"
     )]
     Unread(String),
+    /// The account was another person's before, or may have been.
+    #[error(
+        "the sign-in of this name before was, or may have been, another person's: the exporter forgets what it told of it; what a          database has under the name stays there"
+    )]
+    Replaced,
 }
 
 /// What is said of accounts that are one person's.

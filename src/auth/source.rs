@@ -67,10 +67,10 @@ impl TokenSource {
         }
     }
 
-    /// Oura has said, with this id, whose token it is.
-    pub fn is_of(&self, id: &str) {
+    /// Oura has said, with this id, whose sign-in that of then is.
+    pub fn is_of(&self, id: &str, signed_in_at: DateTime<Utc>) {
         if let Self::Kept(keeper) = self {
-            keeper.is_of(id);
+            keeper.is_of(id, signed_in_at);
         }
     }
 

@@ -56,6 +56,13 @@ pub struct Tokens {
     pub person: Option<Person>,
 }
 
+/// Whose sign-in it is, as far as is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedIn {
+    at: DateTime<Utc>,
+    person: Option<Person>,
+}
+
 impl Tokens {
     /// Whether it is time to renew the access token, well before it ends.
     pub fn is_due(&self, now: DateTime<Utc>) -> bool {
@@ -73,6 +80,18 @@ impl Tokens {
     /// What the sign-in that it comes from granted.
     pub fn grant(&self) -> Grant {
         Grant { signed_in_at: self.signed_in_at, scopes: self.scopes.clone() }
+    }
+
+    /// Whether they are, or may be, another person's than those before: of another sign-in, and nobody knows that it is the
+    /// same person's.
+    pub fn may_be_anothers(&self, before: &SignedIn) -> bool {
+        let is_known = self.person.is_some() && self.person == before.person;
+        self.signed_in_at != before.at && !is_known
+    }
+
+    /// Who signed in, and when.
+    pub fn signed_in(&self) -> SignedIn {
+        SignedIn { at: self.signed_in_at, person: self.person.clone() }
     }
 
     /// Whether both are the same pair.

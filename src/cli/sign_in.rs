@@ -114,6 +114,10 @@ impl Login {
         let id = person_id(transport, &tokens.access).await;
         let replaces = if self.replace_person { Replaces::Anybody } else { Replaces::SamePerson };
         for doubt in auth::keep(store, name, tokens.clone(), id, replaces).await? {
+            if doubt == Doubt::Replaced {
+                samples::forget_journals(store.directory(), name)
+                    .context("the sign-in is kept, but what was told of the person before is not forgotten")?;
+            }
             println!("\nBeware: {doubt}.");
         }
         Ok(tokens)

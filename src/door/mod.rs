@@ -216,7 +216,10 @@ impl Door {
                 begun.map(|id| see_attempt(&id, path))
             }
             PASTE => Ok(self.paste(field("address"), field("attempt"), &visit).await),
-            _ => self.sign_out(field("account")).await.map(|()| see("./")),
+            _ => self.sign_out(field("account")).await.map(|revoked| match revoked {
+                Revoked::Confirmed => see("./"),
+                Revoked::NotConfirmed(_) => answer(StatusCode::OK, &pages::unconfirmed(field("account"))),
+            }),
         };
         taken.unwrap_or_else(|error| {
             let page = pages::trouble(&format!("{error:#}"));
@@ -335,20 +338,21 @@ impl Door {
         Ok(Stage::Done { signed_in_at, doubts })
     }
 
-    async fn sign_out(&self, account: &str) -> anyhow::Result<()> {
+    async fn sign_out(&self, account: &str) -> anyhow::Result<Revoked> {
         let Way::Open { authority, store, guard, .. } = &self.way else {
             anyhow::bail!("nobody can be signed in here")
         };
         guard.signs_out(account)?;
         ensure!(auth::is_name(account) && store.has(account), "nobody of that name is signed in");
-        if let Revoked::NotConfirmed(error) = auth::log_out(store, authority, account).await? {
+        let revoked = auth::log_out(store, authority, account).await?;
+        if let Revoked::NotConfirmed(error) = &revoked {
             warn!(account, "Oura does not confirm the end of the sign-in ({error}); revoke it in the Oura app, too");
         }
         samples::forget_journals(store.directory(), account).context("the sign-in is forgotten, its record is not")?;
         info!(account, "signed out on the page");
         self.look.notify_one();
         self.until_gone(account).await;
-        Ok(())
+        Ok(revoked)
     }
 
     /// Waits a moment for the account to leave the page, so that the browser finds it without.

@@ -85,6 +85,18 @@ pub(super) fn trouble(words: &str) -> Page {
     )
 }
 
+/// Says that somebody is signed out here, and perhaps not at Oura.
+pub(super) fn unconfirmed(account: &str) -> Page {
+    Page::new(
+        "Signed out here",
+        &format!(
+            "<p><strong>{}</strong> is forgotten here and has left all pages.</p><p class=\"bad\">Oura did not confirm that the \
+             access is revoked. Revoke it in the Oura app, too.</p><p><a class=\"button\" href=\"./\">Go to Today</a></p>",
+            Escaped(account)
+        ),
+    )
+}
+
 /// With a capital letter and a full stop.
 fn sentence(words: &str) -> String {
     let mut letters = words.chars();
@@ -184,7 +196,7 @@ fn doubt(doubt: &Doubt) -> String {
 /// What cannot be done here, where anybody may reach the page.
 fn untrusted(guard: Guard) -> &'static str {
     if guard.is_trusted {
-        "<p class=\"quiet\">Who signs out is signed out at Oura, too, and leaves all pages at once.</p>"
+        "<p class=\"quiet\">Signing out revokes this exporter's access at Oura and removes the person from all pages.</p>"
     } else {
         "<p class=\"quiet\">This page is open beyond this machine, without a password: it adds people and renews \
          sign-ins that have ended. For the rest, run <code>oura-exporter login</code> or <code>oura-exporter logout</code>.</p>"

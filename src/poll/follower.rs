@@ -68,6 +68,8 @@ struct Ended {
     result: Result<Answer, Problem>,
     needs_sign_in: bool,
     token_expires_at: Option<DateTime<Utc>>,
+    /// By which sign-in it was asked; none where that changed meanwhile.
+    asked_by: Option<DateTime<Utc>>,
     grant: Option<Grant>,
     /// The room of its documents, until they are read.
     _room: Room,
@@ -163,12 +165,25 @@ impl Follower {
         let mut kept = std::mem::take(&mut self.kept[place].fetch);
         let started = self.poller.clock.instant();
         async move {
-            let result = fetch.run(&mut kept).await;
             let source = fetch.client.source();
+            let before = source.grant().await.map(|grant| grant.signed_in_at);
+            let result = fetch.run(&mut kept).await;
             let (needs_sign_in, token_expires_at) = (source.needs_sign_in().await, source.expires_at().await);
             let (fetched, grant) = (kept, source.grant().await);
+            let asked_by = before.filter(|before| grant.as_ref().is_some_and(|grant| grant.signed_in_at == *before));
             let _room = fetch.room;
-            Ended { place, started, fetch: fetched, looks_back, result, needs_sign_in, token_expires_at, grant, _room }
+            Ended {
+                place,
+                started,
+                fetch: fetched,
+                looks_back,
+                result,
+                needs_sign_in,
+                token_expires_at,
+                asked_by,
+                grant,
+                _room,
+            }
         }
     }
 
@@ -196,10 +211,10 @@ impl Follower {
         let is_new_sign_in = self.state.granted(ended.grant);
         let documents = ended.result.as_ref().map_or(0, |answer| answer.documents.len());
         if self.poller.kinds[place].name == oura::WHO_IT_IS
-            && let Ok(answer) = &ended.result
+            && let (Ok(answer), Some(signed_in_at)) = (&ended.result, ended.asked_by)
             && let Some(id) = answer.documents.first().and_then(|document| oura::person_in(document))
         {
-            self.client.source().is_of(&id);
+            self.client.source().is_of(&id, signed_in_at);
         }
         let reading = match ended.result {
             Ok(answer) => {

@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::Account;
 use crate::{
-    auth::{Authority, Edition, Glance, Keeper, Listing, Store, StoreError, TokenSource},
+    auth::{Authority, Edition, Glance, Keeper, Listing, SignedIn, Store, StoreError, TokenSource},
     clock::Clock,
     oura::{Client, Transport},
 };
@@ -63,6 +63,8 @@ pub struct Directory {
     pub taken: Vec<String>,
     /// What a person was told of already.
     pub told: HashSet<String>,
+    /// Whose sign-ins those are that are followed.
+    pub signed_in: BTreeMap<String, SignedIn>,
     /// What was last seen there.
     pub seen: Option<Glance>,
     /// The files that were no accounts when they were last written. A copy of a token file stays one when the tokens that it
@@ -129,11 +131,16 @@ impl Roster {
     pub(super) async fn present(&mut self, followed: Vec<String>) -> Option<Vec<String>> {
         let directory = self.directory.as_mut()?;
         let (store, seen) = (directory.store.clone(), directory.seen.take());
-        let looked = task::spawn_blocking(move || look(&store, seen, &followed)).await.ok()?;
+        let known = directory.signed_in.clone();
+        let looked = task::spawn_blocking(move || look(&store, seen, &followed, &known)).await.ok()?;
         match looked {
             Ok(Looked { glance, changed }) => {
-                let present =
-                    changed.map(|Present { listing, remaining }| directory.judge(&glance, listing, remaining));
+                let present = changed.map(|Present { listing, remaining, replaced, signed_in }| {
+                    directory.signed_in = signed_in;
+                    let mut present = directory.judge(&glance, listing, remaining);
+                    present.retain(|name| directory.taken.contains(name) || !replaced.contains(name));
+                    present
+                });
                 directory.seen = Some(glance);
                 present
             }
@@ -156,15 +163,38 @@ struct Present {
     listing: Listing,
     /// Of those who are followed, who still has a file, whatever it holds by now: only its end is an end.
     remaining: Vec<String>,
+    /// Of those who are followed, whose name is another person's by now: they leave, and what was told of them is forgotten,
+    /// before that person comes.
+    replaced: Vec<String>,
+    signed_in: BTreeMap<String, SignedIn>,
 }
 
-fn look(store: &Store, seen: Option<Glance>, followed: &[String]) -> Result<Looked, StoreError> {
+fn look(
+    store: &Store,
+    seen: Option<Glance>,
+    followed: &[String],
+    known: &BTreeMap<String, SignedIn>,
+) -> Result<Looked, StoreError> {
     let glance = store.glance()?;
     if seen.as_ref() == Some(&glance) {
         return Ok(Looked { glance, changed: None });
     }
-    let remaining = followed.iter().filter(|name| store.has(name)).cloned().collect();
-    Ok(Looked { glance, changed: Some(Present { listing: store.list()?, remaining }) })
+    let listing = store.list()?;
+    let (mut signed_in, mut replaced) = (BTreeMap::new(), vec![]);
+    let remaining: Vec<_> = followed.iter().filter(|name| store.has(name)).cloned().collect();
+    for name in listing.accounts.iter().chain(&remaining) {
+        // What cannot be read says nothing of a change.
+        let Ok(Some(tokens)) = store.read(name) else {
+            signed_in.extend(known.get(name).map(|before| (name.clone(), before.clone())));
+            continue;
+        };
+        let before = known.get(name).filter(|_| followed.contains(name));
+        if before.is_some_and(|before| tokens.may_be_anothers(before)) {
+            replaced.push(name.clone());
+        }
+        signed_in.insert(name.clone(), tokens.signed_in());
+    }
+    Ok(Looked { glance, changed: Some(Present { listing, remaining, replaced, signed_in }) })
 }
 
 impl Directory {

@@ -38,7 +38,7 @@ async fn a_browser_signs_in_at_either_portal() {
     }
     for portal in [Portal::Legacy, Portal::New] {
         let scene = Scene::of(portal).await.with_free_redirect();
-        let (page, code, said) = sign_in(&scene, "allow", "Signed in").await;
+        let (page, code, said) = sign_in(&scene, "allow", "Oura has answered").await;
         assert!(page.contains("You can close this page."), "{page}");
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains("Signed in as account ben") && said.contains("All is well"), "{said}");

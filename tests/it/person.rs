@@ -273,3 +273,93 @@ async fn an_account_that_cannot_be_read_is_named_at_the_sign_in_and_compared_whe
         scene.run(&["logout", "--account", other]).await;
     }
 }
+
+/// Readiness of each day, as the record tells it of an account: day and score.
+fn readiness(samples: &str, account: &str) -> Vec<(i64, f64)> {
+    let name = format!("oura_sample_readiness_score{{account=\"{account}\"}} ");
+    let lines = samples.lines().filter_map(|line| line.strip_prefix(&name));
+    let of_day = |line: &str| {
+        let (value, time) = line.split_once(' ').expect("a value and a time");
+        (time.parse::<i64>().expect("milliseconds").div_euclid(86_400_000), value.parse().expect("a number"))
+    };
+    // The last one of a day counts.
+    lines.map(of_day).collect::<std::collections::BTreeMap<_, _>>().into_iter().collect()
+}
+
+/// What the record has of everybody, each alone under a name of their own.
+async fn alone(scene: &Scene, person: &str) -> Vec<(i64, f64)> {
+    let documents = crate::common::truth::ask(&scene.simulator, person, "daily_readiness", &last_two_weeks()).await;
+    let score = |document: &serde_json::Value| {
+        let day = document["day"].as_str().expect("a day").parse::<chrono::NaiveDate>().expect("a day");
+        let days = day.signed_duration_since(chrono::NaiveDate::default()).num_days();
+        document["score"].as_f64().map(|score| (days, score))
+    };
+    let mut scores: Vec<_> = documents.iter().filter_map(score).collect();
+    scores.sort_by_key(|(day, _)| *day);
+    scores
+}
+
+fn last_two_weeks() -> [(&'static str, String); 2] {
+    let today = chrono::Utc::now().date_naive();
+    [
+        ("start_date", (today - chrono::TimeDelta::days(20)).to_string()),
+        ("end_date", (today + chrono::TimeDelta::days(2)).to_string()),
+    ]
+}
+
+/// Waits until all that the record tells of the account is `person`'s, and there is enough of it.
+async fn until_all_is(exporter: &Program, scene: &Scene, account: &str, person: &str) {
+    let expected = alone(scene, person).await;
+    eventually(&format!("all of {account} is {person}'s"), async || {
+        let told = readiness(&exporter.get("/metrics/samples").await?, account);
+        (told.len() > 10 && told.iter().all(|day| expected.contains(day))).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_the_person_before_nothing_stays_under_the_name() {
+    for page in [true, false] {
+        let scene = Scene::of(Portal::New).await.with_free_redirect();
+        let (exporter, visitor) = at_the_redirect(&scene, "127.0.0.1").await;
+        let (place, url) = visitor.begin("anna").await;
+        visitor.get(&consent(&url, "alice", "allow").await).await;
+        visitor.titled(&place, "Signed in as anna").await;
+        until_all_is(&exporter, &scene, "anna", "alice").await;
+        if page {
+            let form = [("account", "anna"), ("replace", "person")];
+            let begun = visitor.post("sign-in", &form).await;
+            let place = begun.location.expect("a page that waits");
+            let url = visitor.get(&place).await.oura();
+            visitor.get(&consent(&url, "bob", "allow").await).await;
+            let said = visitor.titled(&place, "Signed in as anna").await;
+            assert!(said.contains("another person"), "{said}");
+        } else {
+            let (code, said) = log_in_all_the_same(&scene, "anna", "bob").await;
+            assert!(code == Some(0) && said.contains("another person"), "{said}");
+        }
+        until_all_is(&exporter, &scene, "anna", "bob").await;
+        // As well after a restart.
+        exporter.terminate().await;
+        let (exporter, _) = at_the_redirect(&scene, "127.0.0.1").await;
+        until_all_is(&exporter, &scene, "anna", "bob").await;
+        // The same person again: nothing is forgotten, and nothing is said of another one.
+        let (code, said) = log_in(&scene, "anna", "bob").await;
+        assert!(code == Some(0) && !said.contains("another person"), "{said}");
+        exporter.terminate().await;
+    }
+}
+
+#[tokio::test]
+async fn who_takes_a_name_while_nothing_runs_finds_nothing_of_the_person_before() {
+    let scene = Scene::of(Portal::New).await.with_free_redirect();
+    assert_eq!(log_in(&scene, "anna", "alice").await.0, Some(0));
+    let (exporter, _) = at_the_redirect(&scene, "127.0.0.1").await;
+    until_all_is(&exporter, &scene, "anna", "alice").await;
+    exporter.terminate().await;
+    let (code, said) = log_in_all_the_same(&scene, "anna", "bob").await;
+    assert!(code == Some(0) && said.contains("another person"), "{said}");
+    let (exporter, _) = at_the_redirect(&scene, "127.0.0.1").await;
+    until_all_is(&exporter, &scene, "anna", "bob").await;
+    exporter.terminate().await;
+}

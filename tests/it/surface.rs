@@ -269,7 +269,7 @@ async fn below_the_path_of_a_proxy_everything_is_as_at_the_root() {
     }
     let (_, html) = exporter.get("/oura/").await;
     let links: Vec<_> = html.split("href=\"").skip(1).filter_map(|link| link.split('"').next()).collect();
-    assert_eq!(links, ["metrics", "sign-in", "-/ready", "-/healthy", "?still"], "none of them leaves the path");
+    assert_eq!(links, ["./", "sign-in", "metrics", "-/ready", "-/healthy", "?still"], "none of them leaves the path");
     exporter.stop().await;
 }
 

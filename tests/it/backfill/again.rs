@@ -246,9 +246,9 @@ async fn told(simulator: &Simulator, state: &Path, at: DateTime<Utc>) -> Samples
     Samples::of_run(directory.path())
 }
 
-/// The samples of their own second that stand `later` milliseconds into it.
-fn at_millisecond(samples: &Samples, later: i64) -> Points {
-    let mut points = Parts::of(samples, Utc::now()).dense;
+/// The samples of their own second, of those learnt about `at`, that stand `later` milliseconds into it.
+fn at_millisecond(samples: &Samples, at: DateTime<Utc>, later: i64) -> Points {
+    let mut points = Parts::of(samples, at).dense;
     points.values_mut().for_each(|times| times.retain(|time, _| time % 1_000 == later));
     points.retain(|_, times| !times.is_empty());
     points
@@ -262,7 +262,7 @@ async fn a_backfill_knows_what_the_one_before_it_told() {
     let simulator = Simulator::start(settings).await.expect("a free port");
     let state = tempfile::tempdir().expect("a directory");
     let first = told(&simulator, state.path(), at).await;
-    assert_eq!(at_millisecond(&first, 1), Points::new());
+    assert_eq!(at_millisecond(&first, at, 1), Points::new());
     told(&simulator, state.path(), at).await.assert_same(&first, "the same again");
     let revised = at.date_naive() - TimeDelta::days(3);
     revise(&simulator, revised);
@@ -270,7 +270,7 @@ async fn a_backfill_knows_what_the_one_before_it_told() {
     let days = (at.date_naive() - TimeDelta::days(6), at.date_naive());
     let later = at + TimeDelta::minutes(7);
     let expected = Documents::of(&simulator, ALICE, ALL, days, later).await.in_files().parts().dense;
-    let (changed, told_first) = (at_millisecond(&second, 1), Parts::of(&first, at).dense);
+    let (changed, told_first) = (at_millisecond(&second, at, 1), Parts::of(&first, at).dense);
     for (series, times) in &changed {
         for (time, value) in times {
             assert_eq!(expected[series].get(&(time - 1)), Some(value), "{series} at {time}");
@@ -288,7 +288,7 @@ async fn a_backfill_knows_what_the_one_before_it_told() {
     simulator.faults().clear();
     let third = told(&simulator, state.path(), at + TimeDelta::hours(2)).await;
     assert_eq!(
-        at_millisecond(&third, 2).values().map(BTreeMap::len).sum::<usize>(),
+        at_millisecond(&third, at, 2).values().map(BTreeMap::len).sum::<usize>(),
         met + beats + movements,
         "and back"
     );

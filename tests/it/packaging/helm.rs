@@ -131,7 +131,10 @@ fn the_charts_container_is_set_up_as_its_values_say() {
     let (claim, secret) = ("PersistentVolumeClaim oura-oura-exporter", "Secret oura-oura-exporter");
     let common = ["Deployment oura-oura-exporter", "Service oura-oura-exporter"];
     assert_eq!(told[0], ("serve".into(), version.into(), 3, vec![common[0].into(), claim.into(), common[1].into()]));
-    assert_eq!((&told[1].0, told[1].2, told[1].3.len()), (&"demo".into(), 1, 9), "{:?}", told[1].3);
+    let (boards, others): (Vec<_>, Vec<_>) = told[1].3.iter().partition(|name| name.starts_with("ConfigMap "));
+    assert_eq!((&told[1].0, told[1].2, others.len()), (&"demo".into(), 1, 4), "{:?}", told[1].3);
+    let files = fs::read_dir(file("dashboards")).expect("dashboards").flatten().map(|entry| entry.path());
+    assert_eq!(boards.len(), files.filter(|path| path.extension().is_some_and(|end| end == "json")).count());
     assert_eq!(told[2], ("serve".into(), version.into(), 6, vec![common[0].into(), secret.into(), common[1].into()]));
     let digest = format!("example/oura@sha256:{}", "0".repeat(64));
     assert_eq!(told[3], ("serve".into(), digest.into(), 3, common.map(str::to_owned).to_vec()));
