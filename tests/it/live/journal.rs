@@ -27,8 +27,13 @@ const SOME: &str = "daily_readiness,heartrate";
 
 /// A service whose time stands still, for the exporter a few hours ago.
 async fn place() -> (Place, ManualClock) {
+    place_of(TimeDelta::hours(8)).await
+}
+
+/// The same, so long ago.
+async fn place_of(ago: TimeDelta) -> (Place, ManualClock) {
     let now = DateTime::from_timestamp(Utc::now().timestamp(), 0).expect("a time");
-    let (clock, hand) = Clock::driven_from(now - TimeDelta::hours(8));
+    let (clock, hand) = Clock::driven_from(now - ago);
     let mut place = Place::of("alice", clock).await;
     place.collections = SOME;
     (place, hand)
@@ -280,9 +285,20 @@ impl OnADisk {
 
     /// Has something be new, and waits for it; all samples then.
     async fn news(&self, hand: &ManualClock) -> BTreeSet<String> {
+        self.news_of(hand, TimeDelta::hours(2), 1).await
+    }
+
+    /// Has so much be new that it does not fit into what is left of the journal's last page, at any hour of the day.
+    async fn much_news(&self, place: &Place, hand: &ManualClock) -> BTreeSet<String> {
+        self.news_of(hand, TimeDelta::hours(40), 400).await;
+        asked_again(place).await;
+        samples(&self.program).await
+    }
+
+    async fn news_of(&self, hand: &ManualClock, time: TimeDelta, least: usize) -> BTreeSet<String> {
         let before = samples(&self.program).await.len();
-        hand.advance(TimeDelta::hours(2));
-        let more = async || Some(samples(&self.program).await).filter(|samples| samples.len() > before);
+        hand.advance(time);
+        let more = async || Some(samples(&self.program).await).filter(|samples| samples.len() >= before + least);
         eventually("what is new", more).await
     }
 }
@@ -292,11 +308,11 @@ async fn on_a_disk_that_fills_up_and_is_emptied_again_nothing_is_forgotten() {
     if !own_disks_are_there("on_a_disk_that_fills_up_and_is_emptied_again_nothing_is_forgotten") {
         return;
     }
-    let (place, hand) = place().await;
+    let (place, hand) = place_of(TimeDelta::hours(44)).await;
     let disk = OnADisk::start(&place, false).await;
     samples(&disk.program).await;
     disk.fill();
-    let full = disk.news(&hand).await;
+    let full = disk.much_news(&place, &hand).await;
     asked_again(&place).await;
     assert_eq!(samples(&disk.program).await, full, "nothing is told twice");
     disk.make_room();
@@ -304,7 +320,9 @@ async fn on_a_disk_that_fills_up_and_is_emptied_again_nothing_is_forgotten() {
     let lines = || fs::read_to_string(disk.seen.join("samples/alice.journal")).expect("a journal").lines().count();
     let before = lines();
     eventually("it is written", async || (lines() > before).then_some(())).await;
-    let all = disk.news(&hand).await;
+    disk.news(&hand).await;
+    asked_again(&place).await;
+    let all = samples(&disk.program).await;
     assert!(full.is_subset(&all));
     let kept = fs::read(disk.seen.join("samples/alice.journal")).expect("a journal");
     let (_, log) = disk.program.terminate().await;
@@ -322,11 +340,11 @@ async fn on_a_disk_that_is_full_from_the_start_a_journal_that_is_there_is_read()
     if !own_disks_are_there("on_a_disk_that_is_full_from_the_start_a_journal_that_is_there_is_read") {
         return;
     }
-    let (place, hand) = place().await;
+    let (place, hand) = place_of(TimeDelta::hours(44)).await;
     let (first, _) = run(&mut place.program("state")).await;
     let disk = OnADisk::start(&place, true).await;
     assert_eq!(samples(&disk.program).await, first, "nothing is told anew");
-    disk.news(&hand).await;
+    disk.much_news(&place, &hand).await;
     let (_, log) = disk.program.terminate().await;
     let warned = warnings(&log);
     assert!(warned.len() == 1 && warned[0].contains("No space left"), "one warning: {log}");
