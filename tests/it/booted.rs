@@ -233,8 +233,9 @@ async fn next_person(machine: &mut Machine, story: &Story) {
 /// The history of three days as a file.
 async fn history(machine: &mut Machine, story: &Story) {
     let history = story.as_the_unit("backfill --from 2026-11-01 --to 2026-11-03 --account anna --output -");
-    let history = machine.paste(&history.replace("--pty", "--pipe").replace("-'\n", "-' > /root/oura-all.om\n")).await;
-    let lines = machine.paste("grep -c '^oura_sample_' /root/oura-all.om").await;
+    let history =
+        machine.paste(&history.replace("--pty", "--pipe").replace("-'\n", "-' > /var/tmp/oura-all.om\n")).await;
+    let lines = machine.paste("grep -c '^oura_sample_' /var/tmp/oura-all.om").await;
     assert!(lines.trim().parse::<usize>().is_ok_and(|lines| lines > 100), "{lines}: {history}");
 }
 
