@@ -170,7 +170,7 @@ async fn no_page_but_ouras_own_can_end_a_sign_in_and_the_wait_goes_on() {
     }
     assert!(scene.simulator.authorizations().exchanges().is_empty(), "no code is used");
     let (status, page) = shown(&scene, &back).await;
-    assert!(status == 200 && page.contains("<h1>Signed in</h1>"), "{page}");
+    assert!(status == 200 && page.contains("<h1>Oura has answered</h1>"), "{page}");
     let (code, said) = begun.end().await;
     assert!(code == Some(0) && said.contains("Signed in as account anna"), "{said}");
 }
