@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -88,7 +88,7 @@ impl Exporter {
         let is_encrypted = web.as_ref().is_some_and(|web| web.is_encrypted());
         let door = Door::new(way, &redirect_uri, Arc::clone(&board), accounts.look(), clock.clone());
         let door = door.below(external.root()).with_store_health(health.clone());
-        let door = if is_encrypted { door.encrypted(address.port()) } else { door };
+        let door = door.at(address.port(), is_encrypted);
         let record = samples.clone();
         let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples };
         let door = Some(Arc::new(door));
@@ -228,7 +228,8 @@ fn announced(store: &Store, home: &str, shut: Option<&str>) -> Option<Announced>
 fn home(address: SocketAddr, web: Option<&WebConfig>) -> String {
     let scheme = if web.is_some_and(WebConfig::is_encrypted) { "https" } else { "http" };
     let ip = address.ip().to_canonical();
-    let host = if ip.is_loopback() || ip.is_unspecified() { "localhost".to_owned() } else { bracketed(ip) };
+    let is_localhost = ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST || ip.is_unspecified();
+    let host = if is_localhost { "localhost".to_owned() } else { bracketed(ip) };
     format!("{scheme}://{host}:{}/", address.port())
 }
 

@@ -131,6 +131,12 @@ impl Keeper {
         });
     }
 
+    /// Whether Oura never said whose sign-in it is; while a renewal is under way nobody can tell.
+    pub fn lacks_person(&self) -> bool {
+        let state = self.0.state.try_lock();
+        state.is_ok_and(|state| state.tokens.as_ref().is_some_and(|tokens| tokens.person.is_none()))
+    }
+
     /// Whether the file holds another sign-in than a moment ago; while a renewal is under way nobody can tell.
     pub fn has_news(&self) -> bool {
         let Ok(mut state) = self.0.state.try_lock() else { return false };
@@ -239,7 +245,7 @@ impl Inner {
         if edition == state.edition && state.tokens.is_some() {
             return Ok(());
         }
-        match self.store.read(&self.account) {
+        match self.store.still_there().and_then(|()| self.store.read(&self.account)) {
             Ok(tokens) => {
                 if state.unread.end() && tokens.is_some() {
                     info!(account = self.account, "the token file can be read again");
@@ -249,7 +255,9 @@ impl Inner {
                 Ok(())
             }
             Err(error) => {
-                if state.unread.is_news(Cause::from(&error), false) {
+                let is_news = state.unread.is_news(Cause::from(&error), false);
+                // That the whole directory is gone is told once, and not of each account.
+                if is_news && !matches!(error, StoreError::Gone { .. }) {
                     warn!(account = self.account, "{error}");
                 }
                 Err(error)

@@ -11,8 +11,9 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use chrono::Utc;
 use reqwest::Url;
 use tokio::{task, time::timeout};
+use tracing::warn;
 
-use super::{Authority, Code, Doubt, Portal, Replaces, Store, Tokens, callback, challenge::Secrets};
+use super::{Authority, Code, Doubt, Portal, Replaces, Store, Tokens, WrongPerson, callback, challenge::Secrets};
 
 /// How long a person may take at the consent page: Oura's codes live that long, too.
 const CONSENT: Duration = Duration::from_secs(600);
@@ -191,8 +192,29 @@ fn is_code(text: &str) -> bool {
 /// not be told of the person is to be said.
 ///
 /// # Errors
-/// Where they are not of the person that they should be, or cannot be stored; the tokens before are whole.
+/// Where they are not of the person that they should be, or cannot be stored; the tokens before are whole. Those of a stranger
+/// are revoked.
 pub async fn keep(
+    store: &Store,
+    authority: &Authority,
+    account: &str,
+    tokens: Tokens,
+    id: Option<String>,
+    replaces: Replaces,
+) -> anyhow::Result<Vec<Doubt>> {
+    let kept = stored(store, account, tokens.clone(), id.clone(), replaces).await;
+    let is_refused = kept.as_ref().is_err_and(|error| error.is::<WrongPerson>());
+    // Oura may end all sign-ins of a person with one, so that nobody's is revoked who may have an account.
+    if is_refused
+        && id.is_some_and(|id| store.is_stranger(&id))
+        && let Err(error) = authority.revoke(&tokens).await
+    {
+        warn!(account, "Oura does not confirm the end of the sign-in that was refused ({error})");
+    }
+    kept
+}
+
+async fn stored(
     store: &Store,
     account: &str,
     mut tokens: Tokens,
@@ -203,6 +225,7 @@ pub async fn keep(
     let kept = task::spawn_blocking(move || {
         // Who is refused leaves no lock file behind.
         store.judge(&account, id.as_deref(), replaces)?;
+        let _directory = store.lock_directory()?;
         let _lock = store.lock(&account)?;
         tokens.person = store.judge(&account, id.as_deref(), replaces)?;
         let before = store.read(&account).ok().flatten().map(|before| before.signed_in());

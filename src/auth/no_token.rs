@@ -78,6 +78,7 @@ pub(super) enum Cause {
     Unavailable,
     Unreachable,
     Unusable,
+    Gone,
     Locked,
     System(io::ErrorKind),
     Unfit,
@@ -106,6 +107,7 @@ impl From<&StoreError> for Cause {
     fn from(error: &StoreError) -> Self {
         match error {
             StoreError::System { kind, .. } => Self::System(*kind),
+            StoreError::Gone { .. } => Self::Gone,
             StoreError::Locked { .. } => Self::Locked,
             StoreError::Unfit { .. } => Self::Unfit,
         }

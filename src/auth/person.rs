@@ -63,7 +63,7 @@ pub enum WrongPerson {
     /// Nobody can tell.
     #[error(
         "account {account} is signed in, and whether this is the same person cannot be told, so that nothing was stored; choose \
-         another name, or run: oura-exporter login --account {account}"
+         another name, or run: oura-exporter login --no-browser --account {account}"
     )]
     Unproven {
         /// The account.
@@ -88,7 +88,8 @@ pub enum Doubt {
     Unread(String),
     /// The account was another person's before, or may have been.
     #[error(
-        "the sign-in of this name before was, or may have been, another person's: the exporter forgets what it told of it; what a          database has under the name stays there"
+        "the sign-in of this name before was, or may have been, another person's: the exporter forgets what it told of it; what a \
+         database has under the name stays there"
     )]
     Replaced,
 }
@@ -158,6 +159,13 @@ impl Store {
     pub fn unsaid(&self) -> Vec<String> {
         let names = self.accounts().unwrap_or_default().into_iter();
         names.filter(|name| matches!(self.read(name), Ok(Some(tokens)) if tokens.person.is_none())).collect()
+    }
+
+    /// Whether the person with that id surely has no account here.
+    pub(super) fn is_stranger(&self, id: &str) -> bool {
+        let Ok(names) = self.accounts() else { return false };
+        let persons = self.persons();
+        persons.len() == names.len() && !persons.iter().any(|(_, person)| person.is(id))
     }
 
     /// What could not be told of the person who has signed in as `account`, as whom Oura told `person`.

@@ -74,6 +74,11 @@ impl TokenSource {
         }
     }
 
+    /// Whether it is a sign-in of which Oura never said whose it is.
+    pub fn lacks_person(&self) -> bool {
+        matches!(self, Self::Kept(keeper) if keeper.lacks_person())
+    }
+
     /// Whether there is another sign-in, or another token by hand, than a moment ago.
     pub fn has_news(&self) -> bool {
         match self {

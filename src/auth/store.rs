@@ -92,6 +92,16 @@ impl Store {
         !looked.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
+    /// That the directory is where it was while accounts of it are followed.
+    ///
+    /// # Errors
+    /// Where it is not: who has moved it has signed nobody out.
+    pub fn still_there(&self) -> Result<(), StoreError> {
+        let looked = fs::symlink_metadata(&self.directory);
+        let is_gone = looked.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        if is_gone { Err(StoreError::Gone { path: self.directory.clone() }) } else { Ok(()) }
+    }
+
     /// Which writing of the account's file is there; none if it has none.
     pub fn edition(&self, account: &str) -> Option<Edition> {
         Edition::of(&self.path(account))

@@ -28,8 +28,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Where somebody holds it to whom the sign-in cannot be left, with what to do.
 pub(super) async fn page(store: &Store, redirect_uri: &str) -> anyhow::Result<Option<Url>> {
     let Ok(redirect) = Url::parse(redirect_uri) else { return Ok(None) };
-    let is_of_this_machine = matches!(redirect.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    if is_of_this_machine && !is_taken(&redirect).await {
+    let is_of_this_machine = is_of_this_machine(&redirect);
+    if is_of_this_machine && !is_listened_at(&redirect).await {
         return Ok(None);
     }
     let mut running = store.running();
@@ -63,8 +63,20 @@ fn port(url: &str) -> Option<u16> {
     Url::parse(url).ok()?.port_or_known_default()
 }
 
+/// Whether the browser comes back to somebody else than this command.
+pub(super) async fn is_taken(redirect_uri: &str) -> bool {
+    match Url::parse(redirect_uri) {
+        Ok(redirect) => !is_of_this_machine(&redirect) || is_listened_at(&redirect).await,
+        Err(_) => false,
+    }
+}
+
+fn is_of_this_machine(redirect: &Url) -> bool {
+    matches!(redirect.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
+}
+
 /// Whether somebody listens there.
-async fn is_taken(redirect: &Url) -> bool {
+async fn is_listened_at(redirect: &Url) -> bool {
     let (host, port) = (redirect.host_str().unwrap_or_default(), redirect.port_or_known_default().unwrap_or(80));
     let connected = timeout(ANSWER, TcpStream::connect((host.trim_matches(['[', ']']), port))).await;
     matches!(connected, Ok(Ok(_)))

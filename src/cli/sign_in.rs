@@ -71,6 +71,16 @@ pub(super) struct Logout {
     account: String,
 }
 
+/// How the answer of Oura's gets to the command.
+enum Way {
+    /// The exporter that runs takes it on its page.
+    Page(Url),
+    /// The browser brings it to the command.
+    Browser,
+    /// A person pastes it.
+    Paste,
+}
+
 impl Login {
     pub(super) async fn run(&self, sign_in: &SignIn, config: &Config) -> anyhow::Result<()> {
         let store = store(sign_in)?;
@@ -79,12 +89,11 @@ impl Login {
         let name = self.account.clone().map_or_else(|| naming::ask(store), Ok)?;
         // Found out before anybody consents: whether what comes of it can be stored.
         auth::can_keep(store, &name).await?;
-        let is_alone = self.no_browser || self.replace_person;
-        let page = if is_alone { None } else { beside::page(store, &sign_in.redirect_uri).await? };
-        let transport = transport(config)?;
-        let tokens = match page {
-            Some(page) => beside::hand_over(store, &name, page).await?,
-            None => self.sign_in(store, &name, &authority, &transport).await?,
+        let (way, transport) = (self.way(store, &sign_in.redirect_uri).await?, transport(config)?);
+        let tokens = match way {
+            Way::Page(page) => beside::hand_over(store, &name, page).await?,
+            Way::Browser => self.sign_in(store, &name, &authority, &transport, true).await?,
+            Way::Paste => self.sign_in(store, &name, &authority, &transport, false).await?,
         };
         println!("\nSigned in as account {name}. Tokens are in {}.", store.directory().display());
         if tokens.refresh.is_none() {
@@ -95,6 +104,19 @@ impl Login {
         try_out(config, transport, &name, tokens).await
     }
 
+    /// How the answer of Oura's gets here.
+    async fn way(&self, store: &Store, redirect_uri: &str) -> anyhow::Result<Way> {
+        if self.no_browser {
+            return Ok(Way::Paste);
+        }
+        if self.replace_person {
+            // The page asks for that only where it is closed to strangers, so that it is not left to it.
+            let is_taken = beside::is_taken(redirect_uri).await;
+            return Ok(if is_taken { Way::Paste } else { Way::Browser });
+        }
+        Ok(beside::page(store, redirect_uri).await?.map_or(Way::Browser, Way::Page))
+    }
+
     /// Has a person consent, and stores what comes of it.
     async fn sign_in(
         &self,
@@ -102,9 +124,10 @@ impl Login {
         name: &str,
         authority: &Arc<Authority>,
         transport: &Arc<Transport>,
+        has_browser: bool,
     ) -> anyhow::Result<Tokens> {
         let login = auth::Login::begin(authority).await?;
-        let tokens = if self.no_browser {
+        let tokens = if !has_browser {
             println!("Open this address in a browser, on whichever device, and consent:\n\n{}\n", login.url);
             println!("Then paste the address that the browser was sent to (it need not load), and press Enter:");
             login.by_paste().await?
@@ -113,7 +136,7 @@ impl Login {
         };
         let id = person_id(transport, &tokens.access).await;
         let replaces = if self.replace_person { Replaces::Anybody } else { Replaces::SamePerson };
-        for doubt in auth::keep(store, name, tokens.clone(), id, replaces).await? {
+        for doubt in auth::keep(store, authority, name, tokens.clone(), id, replaces).await? {
             if doubt == Doubt::Replaced {
                 samples::forget_journals(store.directory(), name)
                     .context("the sign-in is kept, but what was told of the person before is not forgotten")?;

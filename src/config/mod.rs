@@ -29,7 +29,7 @@ pub use self::{
     external_url::{Asked, ExternalUrl},
     paths::is_own,
     samples::{SamplesConfig, receiver_url},
-    settings::{Flag, Unset, VARIABLES, Variable},
+    settings::{Flag, USUAL_REDIRECT_URI, Unset, VARIABLES, Variable},
     sign_in::SignIn,
     urls::unencrypted,
 };

@@ -1,22 +1,26 @@
 //! The door: where people sign in and out on the exporter's own page, while it runs.
 
+mod answers;
 mod attempts;
+mod form;
 mod guard;
 mod origin;
 mod pages;
 mod visit;
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context as _, anyhow, ensure};
-use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Method, Request, StatusCode,
     body::Body,
-    header::{
-        ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY,
-        RETRY_AFTER,
-    },
+    header::{ALLOW, HeaderValue},
 };
 use reqwest::Url;
 use tokio::{sync::Notify, time::sleep};
@@ -24,7 +28,9 @@ use tracing::{info, warn};
 
 pub use self::guard::Guard;
 use self::{
-    attempts::{Attempt, Attempts, LIFE, New, Stage, TooMany},
+    answers::{answer, see, see_attempt, too_many},
+    attempts::{Attempt, Attempts, New, Stage, TooMany},
+    form::{Fields, fields, own_form},
     pages::{Page, Persons},
     visit::{Visit, WayBack, comes_back_to},
 };
@@ -42,8 +48,6 @@ const SIGN_IN: &str = "/sign-in";
 const PASTE: &str = "/sign-in-paste";
 const STATE: &str = "/sign-in-state";
 const SIGN_OUT: &str = "/sign-out";
-/// The longest form, in bytes: a pasted address is the longest that is in one.
-const LONGEST_FORM: usize = 16 * 1024;
 
 /// What is said of an address that is none of Oura's answers.
 const NO_ANSWER: &str = "this address holds no answer of Oura's; paste the whole address that the browser was sent to";
@@ -68,6 +72,8 @@ pub struct Door {
     attempts: Attempts,
     /// Whether what comes of a sign-in can be kept.
     health: Option<Arc<StoreHealth>>,
+    /// Whether a request came through a proxy: from then on nobody counts as somebody of this machine.
+    is_behind_a_proxy: AtomicBool,
 }
 
 /// What there is to sign in with.
@@ -108,7 +114,21 @@ impl Door {
         let redirect_path = Url::parse(redirect_uri).map(|url| url.path().to_owned()).unwrap_or_default();
         let (attempts, redirect_uri) = (Attempts::default(), redirect_uri.to_owned());
         let (root, health) = ("/".to_owned(), None);
-        Self { way, redirect_uri, redirect_path, root, is_encrypted: false, board, look, clock, attempts, health }
+        let is_behind_a_proxy = AtomicBool::default();
+        let is_encrypted = false;
+        Self {
+            way,
+            redirect_uri,
+            redirect_path,
+            root,
+            is_encrypted,
+            board,
+            look,
+            clock,
+            attempts,
+            health,
+            is_behind_a_proxy,
+        }
     }
 
     /// The same, which says whether what comes of a sign-in can be kept.
@@ -123,18 +143,25 @@ impl Door {
         Self { root, ..self }
     }
 
-    /// The same on a page that speaks TLS on `port`.
+    /// The same on a page that listens on `port`, with TLS or without.
     #[must_use]
-    pub fn encrypted(self, port: u16) -> Self {
+    pub fn at(self, port: u16, is_encrypted: bool) -> Self {
         let uri = &self.redirect_uri;
-        if self.is_open() && uri.starts_with("http:") && !comes_back_to(uri, port) {
+        let is_elsewhere = matches!(self.way, Way::Open { .. }) && !comes_back_to(uri, port);
+        if is_elsewhere && is_encrypted && uri.starts_with("http:") {
             warn!(
                 "OURA_REDIRECT_URI: the browser cannot come back to {uri}, as this page speaks TLS: register \
                  http://localhost:{port}/callback at Oura (for a browser on this machine) or the page's address with https:// \
                  and /callback, and set it; until then the address at which the browser ends is pasted"
             );
+        } else if is_elsewhere && uri == config::USUAL_REDIRECT_URI {
+            info!(
+                "OURA_REDIRECT_URI: the browser comes back to {uri}, and this page is at port {port}: unless a container or a \
+                 tunnel leads from there to here, register http://localhost:{port}/callback at Oura and set it; until then the \
+                 address at which the browser ends is pasted"
+            );
         }
-        Self { is_encrypted: true, ..self }
+        Self { is_encrypted, ..self }
     }
 
     /// Whether requests for that path are for it.
@@ -179,16 +206,20 @@ impl Door {
         if let Way::Shut(why) = self.way {
             return answer(StatusCode::NOT_FOUND, &pages::trouble(why));
         }
+        let visit = Visit::of(&request);
         if method == Method::POST {
-            let visit = Visit::of(&request);
             return match own_form(request).await {
-                Ok(form) => self.apart(|door| async move { door.take_form(&path, &form, visit).await }).await,
+                Ok(form) => {
+                    self.note_proxy(&visit);
+                    self.apart(|door| async move { door.take_form(&path, &form, visit).await }).await
+                }
                 Err((status, words)) => answer(status, &pages::trouble(&words)),
             };
         }
+        self.note_proxy(&visit);
         let query = request.uri().query().unwrap_or_default().to_owned();
         match path.as_str() {
-            SIGN_IN => self.show(&fields(query.as_bytes()), &Visit::of(&request), method == Method::GET),
+            SIGN_IN => self.show(&fields(query.as_bytes()), &visit, method == Method::GET),
             STATE => self.state(&fields(query.as_bytes())),
             _ => self.apart(|door| async move { door.finish(&Answer::of_query(&query), &path).await }).await,
         }
@@ -206,6 +237,25 @@ impl Door {
                 &pages::trouble("this ended by a defect; see the log, and report it"),
             )
         })
+    }
+
+    /// What may be done on the page, by what is known of how people reach it.
+    fn guard(&self, guard: Guard) -> Guard {
+        if self.is_behind_a_proxy.load(Ordering::Relaxed) { guard.behind_a_proxy() } else { guard }
+    }
+
+    /// Takes note of a proxy. What it shows to others cannot be told from what somebody asks for on this machine.
+    fn note_proxy(&self, visit: &Visit) {
+        let Way::Open { guard, .. } = &self.way else { return };
+        let Some(sign) = visit.proxy else { return };
+        if !self.is_behind_a_proxy.swap(true, Ordering::Relaxed)
+            && guard.is_trusted
+            && !guard.behind_a_proxy().is_trusted
+        {
+            warn!(
+                "a proxy shows this page (it was asked for with {sign}), so that it counts as open beyond this machine: it only                  adds people and renews sign-ins that have ended. Set OURA_WEB_EXTERNAL_URL to where the proxy shows it; for the                  rest set a password (OURA_WEB_CONFIG_FILE), or use the commands"
+            );
+        }
     }
 
     async fn take_form(&self, path: &str, form: &Fields, visit: Visit) -> http::Answer {
@@ -240,6 +290,7 @@ impl Door {
             !taken.iter().any(|name| name == account),
             "OURA_ACCESS_TOKEN gives an account that name; choose another"
         );
+        let guard = self.guard(*guard);
         if store.has(account) {
             guard.renews(account, self.needs_sign_in(account))?;
         }
@@ -328,10 +379,10 @@ impl Door {
 
     /// Exchanges the code and stores what Oura gives.
     async fn keep(&self, attempt: &Attempt, given: &Answer) -> anyhow::Result<Stage> {
-        let Way::Open { store, transport, .. } = &self.way else { anyhow::bail!("no application is set") };
+        let Way::Open { authority, store, transport, .. } = &self.way else { anyhow::bail!("no application is set") };
         let tokens = attempt.login.finish(given.clone()).await?;
         let (signed_in_at, id) = (tokens.signed_in_at, person_id(transport, &tokens.access).await);
-        let doubts = auth::keep(store, &attempt.account, tokens, id, attempt.replaces).await?;
+        let doubts = auth::keep(store, authority, &attempt.account, tokens, id, attempt.replaces).await?;
         for doubt in &doubts {
             warn!(account = attempt.account, "{doubt}");
         }
@@ -342,7 +393,7 @@ impl Door {
         let Way::Open { authority, store, guard, .. } = &self.way else {
             anyhow::bail!("nobody can be signed in here")
         };
-        guard.signs_out(account)?;
+        self.guard(*guard).signs_out(account)?;
         ensure!(auth::is_name(account) && store.has(account), "nobody of that name is signed in");
         let revoked = auth::log_out(store, authority, account).await?;
         if let Revoked::NotConfirmed(error) = &revoked {
@@ -401,7 +452,7 @@ impl Door {
             Way::Open { guard, store, .. } => {
                 let accounts = self.board.accounts();
                 let persons = Persons { unsaid: store.unsaid(), namesakes: store.namesakes() };
-                pages::people(&accounts, &persons, &self.redirect_uri, *guard, name)
+                pages::people(&accounts, &persons, &self.redirect_uri, self.guard(*guard), name)
             }
             _ => pages::steps(&self.redirect_uri),
         };
@@ -414,15 +465,6 @@ impl Door {
     }
 }
 
-/// The fields of a form or a query.
-type Fields = HashMap<String, String>;
-
-fn fields(text: &[u8]) -> Fields {
-    form_urlencoded::parse(text)
-        .map(|(name, value): (Cow<'_, str>, Cow<'_, str>)| (name.into_owned(), value.into_owned()))
-        .collect()
-}
-
 /// How one may ask for a path.
 fn allowed(path: &str) -> &'static str {
     match path {
@@ -432,54 +474,4 @@ fn allowed(path: &str) -> &'static str {
         // A program that only looks must not use the answer up.
         _ => "GET",
     }
-}
-
-/// The form that the exporter's own page has sent.
-///
-/// # Errors
-/// Where it is another one: the status, and what is said.
-async fn own_form<B>(request: Request<B>) -> Result<Fields, (StatusCode, String)>
-where
-    B: Body,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    origin::judge(&request).map_err(|foreign| (StatusCode::FORBIDDEN, foreign.to_string()))?;
-    let body = Limited::new(request.into_body(), LONGEST_FORM).collect().await;
-    let body = body.map_err(|_| (StatusCode::BAD_REQUEST, "this is no form of this page".to_owned()))?;
-    Ok(fields(&body.to_bytes()))
-}
-
-/// Sends the browser on, so that what it has sent is in no history.
-fn see(place: &str) -> http::Answer {
-    let mut answer = answer(StatusCode::SEE_OTHER, &Page { html: String::new(), script: None });
-    if let Ok(place) = HeaderValue::from_str(place) {
-        answer.headers_mut().insert(LOCATION, place);
-    }
-    answer
-}
-
-/// Sends the browser from the path `from` to the page of an attempt, wherever a proxy shows both.
-fn see_attempt(id: &str, from: &str) -> http::Answer {
-    let up = "../".repeat(from.matches('/').count().saturating_sub(1));
-    see(&format!("{up}sign-in?attempt={id}"))
-}
-
-fn too_many(page: &Page) -> http::Answer {
-    let mut answer = answer(StatusCode::TOO_MANY_REQUESTS, page);
-    answer.headers_mut().insert(RETRY_AFTER, LIFE.num_seconds().into());
-    answer
-}
-
-fn answer(status: StatusCode, page: &Page) -> http::Answer {
-    let mut answer = Response::new(Full::new(page.html.clone().into()));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Under `no-referrer` browsers send no Origin with a form.
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    if let Ok(policy) = HeaderValue::from_str(&page.policy()) {
-        headers.insert(CONTENT_SECURITY_POLICY, policy);
-    }
-    answer
 }

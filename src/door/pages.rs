@@ -242,8 +242,8 @@ fn failed(attempt: &Attempt, why: &str, is_wrong_person: bool) -> Page {
         let _ = write!(
             main,
             "<form method=\"post\" action=\"sign-in\"><input type=\"hidden\" name=\"account\" value=\"{name}\">\
-             <input type=\"hidden\" name=\"replace\" value=\"person\"><button class=\"plain\" id=\"replace\">It is meant: \
-             sign in as {name} all the same</button></form>"
+             <input type=\"hidden\" name=\"replace\" value=\"person\"><button class=\"plain\" id=\"replace\">Replace \
+             the person of {name}: sign in again</button></form>"
         );
     }
     let _ = write!(main, "<p><a href=\"sign-in?account={name}\">Start again</a></p>");
@@ -282,8 +282,8 @@ impl WayBack {
                  page that does not load?</h2><p>{COPY}</p>"
             ),
             Self::ThisMachine(uri) => format!(
-                "<p>Consent there. Oura then sends the browser to <code>{}</code>, which loads only in a browser on the exporter's \
-                 own machine.</p><section class=\"card\"><h2>In any other browser that page does not load, which does no harm</h2>\
+                "<p>Consent there. Oura then sends the browser to <code>{}</code>, an address of the \
+                 machine that the browser runs on.</p><section class=\"card\"><h2>Does that page not load? That does no harm</h2>\
                  <p>{COPY}</p>",
                 Escaped(uri)
             ),
@@ -330,5 +330,5 @@ fn collections(account: &AccountState) -> String {
         }
         html += "</ul>";
     }
-    html + "<p><a class=\"button\" href=\"./\">To the page of today</a></p>"
+    html + "<p><a class=\"button\" href=\"./\">Go to Today</a></p>"
 }

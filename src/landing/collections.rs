@@ -87,9 +87,7 @@ pub(super) fn table(account: &AccountState, now: DateTime<Utc>) -> String {
 fn shows(account: &AccountState, collection: &CollectionState) -> String {
     match collection.shown.as_ref().filter(|shown| !shown.observations.is_empty()) {
         None => "nothing".to_owned(),
-        Some(shown) => {
-            shown.date.day(account.zone()).map_or_else(|| "what holds now".to_owned(), |day| day.to_string())
-        }
+        Some(shown) => shown.date.day(account.zone()).map_or_else(|| "current".to_owned(), |day| day.to_string()),
     }
 }
 

@@ -65,7 +65,7 @@ fn footer(now: DateTime<Utc>, is_still: bool) -> String {
     let news = if is_still {
         "It stands still; <a href=\"./\">let it refresh itself each minute</a>.".to_owned()
     } else {
-        format!("It refreshes itself each minute; <a href=\"?{STILL}\">let it stand still</a>.")
+        format!("It refreshes itself each minute; <a href=\"?{STILL}\">stop that</a>.")
     };
     let (version, time) = (env!("CARGO_PKG_VERSION"), now.format("%Y-%m-%d %H:%M UTC"));
     format!("</main><footer>Version {version}, at {time}. {news}</footer></body></html>\n")

@@ -26,7 +26,7 @@ const OPEN_TO_ALL: &str = "personal_info";
 
 /// One account at Oura.
 pub struct Client {
-    transport: Arc<Transport>,
+    pub(super) transport: Arc<Transport>,
     source: TokenSource,
     gate: Gate,
     standing: Mutex<Option<Asked>>,

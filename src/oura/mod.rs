@@ -12,7 +12,7 @@ mod transport;
 pub use client::{Client, Standing};
 pub use error::ApiError;
 pub(crate) use error::causes;
-pub use person::{COLLECTION as WHO_IT_IS, person_id, person_in};
+pub use person::{COLLECTION as WHO_IT_IS, SCOPE as WHO_SCOPE, person_id, person_in};
 pub(crate) use room::apart;
 pub use room::{MOST_DOCUMENTS, Room};
 pub(crate) use transport::is_loopback;

@@ -35,6 +35,9 @@ const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(60);
 /// How often a collection is looked back at all days that may still change.
 const LOOK_BACK_EVERY: TimeDelta = TimeDelta::hours(1);
 
+/// How often it is asked whose sign-in it is, where Oura has not said it.
+const ASK_WHO_EVERY: Duration = Duration::from_secs(3600);
+
 /// An account as it is followed.
 pub(super) struct Follower {
     pub(super) poller: Poller,
@@ -45,6 +48,8 @@ pub(super) struct Follower {
     /// What is kept between turns, by the collection's place.
     pub(super) kept: Vec<KeptTurn>,
     schedule: Schedule,
+    /// When it was last asked whose sign-in it is.
+    asked_who: Option<Instant>,
 }
 
 /// What is kept of a collection between its turns.
@@ -99,7 +104,8 @@ impl Follower {
         }
         let kept = poller.kinds.iter().map(|_| KeptTurn::default()).collect();
         let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.patience.stagger);
-        Self { poller, client: account.client, state, troubles: Troubles::default(), kept, schedule }
+        let (client, troubles, asked_who) = (account.client, Troubles::default(), None);
+        Self { poller, client, state, troubles, kept, schedule, asked_who }
     }
 
     /// Asks whatever is due, as time goes by, for ever; with each of `looks` it is seen whether somebody has signed in anew.
@@ -225,6 +231,7 @@ impl Follower {
         };
         match reading {
             Ok(reading) => {
+                self.ask_who_it_is();
                 if ended.looks_back {
                     self.kept[place].looked_back = Some(self.poller.clock.now());
                 }
@@ -239,6 +246,20 @@ impl Follower {
         self.state.token_expires_at = ended.token_expires_at;
         self.poller.board.post(self.state.clone());
         Taken { due: self.due_again(place, ended.started), hastened: self.hastened(place, &before, is_new_sign_in) }
+    }
+
+    /// Has Oura say whose sign-in it is where it never did, and none of the collections tells it.
+    fn ask_who_it_is(&mut self) {
+        let Some(grant) = &self.state.grant else { return };
+        let now = self.poller.clock.instant();
+        let is_told = self.poller.kinds.iter().any(|kind| kind.name == oura::WHO_IT_IS);
+        let is_due = self.asked_who.is_none_or(|asked| now >= asked + ASK_WHO_EVERY);
+        let may_be_said = grant.has(oura::WHO_SCOPE) != Some(false);
+        if is_due && may_be_said && !is_told && self.client.source().lacks_person() {
+            self.asked_who = Some(now);
+            let (client, signed_in_at) = (Arc::clone(&self.client), grant.signed_in_at);
+            tokio::spawn(async move { client.ask_who_it_is(signed_in_at).await });
+        }
     }
 
     /// The places of others than `place` that are due at once.

@@ -125,7 +125,7 @@ impl Follower {
             return format!("nothing is shown, {why}");
         };
         let (day, keep) = (shown.date.day(moment.zone), collection.kind.keep_days);
-        let Some(day) = day else { return "what holds until Oura says otherwise is shown".to_owned() };
+        let Some(day) = day else { return "the current value is shown, until Oura says otherwise".to_owned() };
         let age = moment.today().signed_duration_since(day).num_days();
         match keep.filter(|keep| age > *keep) {
             Some(keep) => format!("nothing is shown, the newest is of {day}, more than {keep} days ago"),

@@ -175,6 +175,9 @@ fn look(
     followed: &[String],
     known: &BTreeMap<String, SignedIn>,
 ) -> Result<Looked, StoreError> {
+    if !known.is_empty() {
+        store.still_there()?;
+    }
     let glance = store.glance()?;
     if seen.as_ref() == Some(&glance) {
         return Ok(Looked { glance, changed: None });

@@ -103,7 +103,7 @@ pub(super) fn recalled(mut file: impl BufRead, account: &str, now: DateTime<Utc>
     }
     let mut damage = (!is_whole).then_some("is cut short or damaged in part: some of what was told is told again");
     if record.renumber() {
-        damage = damage.or(Some("has a line with a number that is too high: its lines are numbered anew"));
+        damage = damage.or(Some("has a line with a number that is too high: its lines are numbered again"));
     }
     let id = Some(header.id).filter(|_| damage.is_none());
     Ok(Recalled { id, born, record, damage })

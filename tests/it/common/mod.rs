@@ -28,7 +28,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     net::TcpListener,
     process::{Child, Command},
-    sync::oneshot,
+    sync::{oneshot, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -267,7 +267,9 @@ impl Page {
 pub(crate) struct Program {
     pub(crate) child: Child,
     pub(crate) address: String,
-    log: JoinHandle<String>,
+    /// What it has logged so far.
+    told: watch::Receiver<String>,
+    log: JoinHandle<()>,
 }
 
 impl Program {
@@ -290,14 +292,21 @@ impl Program {
                 break url.trim_end_matches("/metrics").to_owned();
             }
         };
+        let (tell, told) = watch::channel(log);
         let log = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                log += &line;
-                log.push('\n');
+                tell.send_modify(|log| *log += &format!("{line}\n"));
             }
-            log
         });
-        Self { child, address, log }
+        Self { child, address, told, log }
+    }
+
+    /// Waits until it has logged that.
+    pub(crate) async fn said(&self, words: &str) {
+        let mut told = self.told.clone();
+        let said = timeout(PATIENCE, told.wait_for(|log| log.contains(words))).await;
+        let said = matches!(said, Ok(Ok(_)));
+        assert!(said, "not said: {words}: {}", *self.told.borrow());
     }
 
     pub(crate) async fn get(&self, path: &str) -> Option<String> {
@@ -313,6 +322,7 @@ impl Program {
         let pid = self.child.id().expect("it runs").to_string();
         signal("TERM", &pid).await;
         let ended = timeout(Duration::from_secs(5), self.child.wait()).await.expect("it stops within 5 s");
-        (ended.expect("an end").code(), self.log.await.expect("a log"))
+        self.log.await.expect("a log");
+        (ended.expect("an end").code(), self.told.borrow().clone())
     }
 }

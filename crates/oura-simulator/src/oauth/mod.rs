@@ -156,6 +156,11 @@ impl Authorizations {
         self.desk().ledger.revoke_person(person);
     }
 
+    /// How many of the sign-ins that this person allowed stand, at both portals.
+    pub fn standing(&self, person: &str) -> usize {
+        self.desk().ledger.standing(person)
+    }
+
     /// Every request to a token URL so far, in order.
     pub fn exchanges(&self) -> Vec<Exchange> {
         self.desk().exchanges.clone()
