@@ -106,6 +106,17 @@ pub fn one_person(names: &[String]) -> String {
 
 const MEANT: &str = "run: oura-exporter login --replace-person";
 
+impl WrongPerson {
+    /// The same words on a page that has a button for what is meant.
+    pub fn beside_a_button(&self) -> String {
+        let (Self::OfOtherAccount { account, .. }
+        | Self::OtherPerson { account }
+        | Self::Unsaid { account }
+        | Self::Unproven { account }) = self;
+        self.to_string().replace(&format!("{MEANT} --account {account}"), "press the button below")
+    }
+}
+
 impl Person {
     /// The person with that id, whom `others` are told from.
     ///

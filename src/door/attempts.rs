@@ -71,8 +71,8 @@ pub(super) enum Stage {
     /// It has ended without tokens.
     Failed {
         why: String,
-        /// Whoever consented is not the person of the account, which may be meant.
-        is_wrong_person: bool,
+        /// Whoever consented is not the person of the account: a button says that this is meant.
+        has_button: bool,
     },
 }
 

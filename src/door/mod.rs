@@ -35,7 +35,7 @@ use self::{
     visit::{Visit, WayBack, comes_back_to},
 };
 use crate::{
-    auth::{self, Answer, Authority, Login, Revoked, Store, StoreHealth, WrongPerson},
+    auth::{self, Answer, Authority, Login, Replaces, Revoked, Store, StoreHealth, WrongPerson},
     clock::Clock,
     config, http,
     latest::{AccountState, Board},
@@ -369,7 +369,10 @@ impl Door {
             }
             Err(error) => {
                 warn!(account = attempt.account, "not signed in on the page: {error:#}");
-                Stage::Failed { why: format!("{error:#}"), is_wrong_person: error.is::<WrongPerson>() }
+                let wrong_person = error.downcast_ref::<WrongPerson>();
+                let has_button = wrong_person.filter(|_| attempt.replaces == Replaces::SamePerson);
+                let why = has_button.map_or_else(|| format!("{error:#}"), WrongPerson::beside_a_button);
+                Stage::Failed { why, has_button: has_button.is_some() }
             }
         };
         self.attempts.end(&attempt.id, stage);

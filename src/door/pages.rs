@@ -11,7 +11,7 @@ use super::{
     visit::WayBack,
 };
 use crate::{
-    auth::{Doubt, Replaces, one_person},
+    auth::{Doubt, one_person},
     documents::KINDS,
     landing::{Escaped, NAVIGATION, STYLE},
     latest::{AccountState, CollectionState, Mark},
@@ -231,14 +231,14 @@ pub(super) fn attempt(attempt: &Attempt, seen: Option<&AccountState>, way_back: 
             let doubts: String = doubts.iter().map(doubt).collect();
             Page::new(&format!("Signed in as {name}"), &(doubts + &collections(account)))
         }
-        (Stage::Failed { why, is_wrong_person }, _) => failed(attempt, why, *is_wrong_person),
+        (Stage::Failed { why, has_button }, _) => failed(attempt, why, *has_button),
     }
 }
 
-fn failed(attempt: &Attempt, why: &str, is_wrong_person: bool) -> Page {
+fn failed(attempt: &Attempt, why: &str, has_button: bool) -> Page {
     let name = Escaped(&attempt.account);
     let mut main = format!("<p class=\"bad\">{}</p>", Escaped(&sentence(why)));
-    if is_wrong_person && attempt.replaces == Replaces::SamePerson {
+    if has_button {
         let _ = write!(
             main,
             "<form method=\"post\" action=\"sign-in\"><input type=\"hidden\" name=\"account\" value=\"{name}\">\

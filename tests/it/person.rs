@@ -151,6 +151,7 @@ async fn on_the_page_the_wrong_person_is_refused_by_name_and_may_be_meant() {
     assert!(text.contains("This is the person of account anna") && text.contains("private window"), "{text}");
     let text = come_back(&visitor, "anna", "bob", "Not signed in").await;
     assert!(text.contains("Account anna is another person's") && text.contains("id=\"replace\""), "{text}");
+    assert!(text.contains("press the button below") && !text.contains("oura-exporter login"), "{text}");
     come_back(&visitor, "ben", "bob", "Signed in as ben").await;
     come_back(&visitor, "anna", "alice", "Signed in as anna").await;
 
