@@ -31,8 +31,10 @@
 //! [`cli`] reads the command line, [`config`] the environment, both by the one table [`config::VARIABLES`]; [`exporter`]
 //! puts the parts together. `simulator`, a crate of its own, is an Oura Cloud on loopback with the traps of the real one, for
 //! the demo and the tests. [`catalogue`] lists every metric there is and makes METRICS.md of it. [`defect`] keeps a panic
-//! to the collection in which it happens. [`version`] says which program this is. [`clock`] and [`tls`] are what time and
-//! cryptography are asked of; [`durable`] writes files that are never half written.
+//! to the collection in which it happens. [`version`] says which program this is. [`http_client`] makes the
+//! clients of all of them, and `html` is what the pages for people share. [`clock`] and [`tls`] are what time and cryptography
+//! are asked of; [`durable`] writes files that are never half written. No room uses one above it: `tests/it/rooms.rs` has the
+//! order, and holds it.
 //!
 //! # A new kind of document
 //!
@@ -51,7 +53,9 @@ pub mod door;
 pub mod durable;
 pub mod exporter;
 pub mod hosts;
+mod html;
 pub mod http;
+pub mod http_client;
 pub mod landing;
 pub mod latest;
 pub mod metric;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::{StatusCode, redirect};
+use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,12 +14,9 @@ use super::{
     oauth_error::{OAuthError, Refusal, Unusable},
     tokens::{Portal, Tokens, is_sendable},
 };
-use crate::{
-    oura::{
-        USER_AGENT,
-        body::{self, BodyError, KILOBYTE},
-    },
-    tls,
+use crate::http_client::{
+    self,
+    body::{self, BodyError, KILOBYTE},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -88,14 +85,8 @@ impl Authority {
     /// # Errors
     /// Where the system has no certificate authorities to trust.
     pub fn new(legacy: Endpoints, new: Endpoints, application: Application) -> Result<Self, reqwest::Error> {
-        tls::choose_provider();
-        // A redirect would carry the secret elsewhere, and a repeated refresh would spend the token twice.
-        let http = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .timeout(TIMEOUT)
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .build()?;
+        // A repeated refresh would spend the token twice.
+        let http = http_client::anywhere().timeout(TIMEOUT).retry(reqwest::retry::never()).build()?;
         Ok(Self { http, legacy, new, application })
     }
 
@@ -312,7 +303,7 @@ fn unread(error: BodyError) -> OAuthError {
 }
 
 fn unreachable(error: reqwest::Error) -> OAuthError {
-    OAuthError::Unreachable(crate::oura::causes(error))
+    OAuthError::Unreachable(http_client::causes(error))
 }
 
 /// `url` with the last `old` in its path replaced.

@@ -15,8 +15,8 @@ use tokio::{
 
 use super::{Tokens, login::Answer};
 use crate::{
+    html::{Escaped, STYLE},
     http,
-    landing::{Escaped, STYLE},
 };
 
 /// A listener on the redirect URI.

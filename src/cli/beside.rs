@@ -11,8 +11,7 @@ use tokio::{
 
 use crate::{
     auth::{Running, Store, Tokens},
-    oura::body,
-    tls,
+    http_client::{self, body},
 };
 
 /// How long whoever answers where the browser comes back to may take.
@@ -85,8 +84,7 @@ async fn is_listened_at(redirect: &Url) -> bool {
 /// The page for signing in of whichever exporter answers there without TLS and password, if one does.
 async fn exporter_at(redirect: &Url) -> Option<Url> {
     let page = redirect.join("/sign-in").ok()?;
-    tls::choose_provider();
-    let http = reqwest::Client::builder().tls_certs_only([]).no_proxy().timeout(ANSWER).build().ok()?;
+    let http = http_client::to_this_machine().timeout(ANSWER).build().ok()?;
     let answer = http.get(page.clone()).send().await.ok()?;
     let text = String::from_utf8_lossy(&body::beginning(answer, 64 * body::KILOBYTE).await).into_owned();
     text.contains("- Oura exporter</title>").then_some(page)

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     auth::{Doubt, one_person},
     documents::KINDS,
-    landing::{Escaped, NAVIGATION, STYLE},
+    html::{Escaped, NAVIGATION, STYLE},
     latest::{AccountState, CollectionState, Mark},
 };
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Escaped;
+use crate::html::Escaped;
 use crate::{
     latest::{AccountState, CollectionState, Mark},
     problem::Reason,

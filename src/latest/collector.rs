@@ -12,8 +12,8 @@ use prometheus::{
 
 use super::{ACCOUNT_METRICS, AccountState, BOARD_METRICS, Board};
 use crate::{
-    catalogue::{self, ACCOUNT_LABEL},
-    observation::Observation,
+    documents::Entry,
+    observation::{ACCOUNT_LABEL, Observation},
 };
 
 /// The board as a collector.
@@ -29,8 +29,8 @@ impl Latest {
     /// # Errors
     /// Where a definition is no legal metric, which the tests over the catalogue rule out.
     pub fn new(board: Arc<Board>) -> Result<Self, prometheus::Error> {
-        let definitions = catalogue::of_the_board();
-        let describe = |entry: &catalogue::Entry| {
+        let definitions = super::of_the_board();
+        let describe = |entry: &Entry| {
             let labels = entry.labels().into_iter().map(str::to_owned).collect();
             Desc::new(entry.definition.name.to_owned(), entry.definition.help.to_owned(), labels, HashMap::new())
         };

@@ -2,6 +2,7 @@
 
 mod board;
 mod collector;
+mod entries;
 mod metrics;
 mod page;
 mod permission;
@@ -10,6 +11,7 @@ mod words;
 
 pub use board::Board;
 pub use collector::Latest;
+pub use entries::of_the_board;
 pub use metrics::{ACCOUNT_METRICS, BOARD_METRICS};
 pub use page::{Encoded, Page};
 pub use permission::{Evidence, Refusals, is_granted, missing_scope};

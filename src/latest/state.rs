@@ -263,7 +263,7 @@ impl CollectionState {
     fn concluded(&mut self, missing_scope: Option<&str>) {
         let Some(scope) = missing_scope else {
             self.permitted = self.worked.then_some(true);
-            self.problem = Some(Problem::of_refusal(Standing::Good));
+            self.problem = Some(Problem::from(Standing::Good));
             return;
         };
         self.permitted = Some(false);

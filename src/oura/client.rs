@@ -15,7 +15,10 @@ use super::{
     room::LARGE,
     transport::{Get, Transport},
 };
-use crate::auth::{TokenSource, is_same};
+use crate::{
+    auth::{TokenSource, is_same},
+    problem::{Problem, Reason},
+};
 
 /// How long the answer to "does Oura still know this account" holds: the collections of one poll ask together.
 const STANDING_HOLDS: Duration = Duration::from_secs(20);
@@ -48,6 +51,19 @@ pub enum Standing {
     TokenRefused,
     /// The token is good and everything is forbidden: the membership has lapsed.
     MembershipLapsed,
+}
+
+/// What a refusal (401 or 403) of one collection means, given how the account stands. Whether it is for want of the scope
+/// takes more than one collection to say: see [`Problem::of_scope`].
+impl From<Standing> for Problem {
+    fn from(standing: Standing) -> Self {
+        let (reason, what) = match standing {
+            Standing::TokenRefused => (Reason::Token, "Oura no longer accepts the access token"),
+            Standing::MembershipLapsed => (Reason::Membership, "the Oura membership has lapsed"),
+            Standing::Good => (Reason::Refused, "Oura refuses it, although the token is good"),
+        };
+        Self { reason, what: what.to_owned() }
+    }
 }
 
 impl Client {

@@ -1,6 +1,5 @@
 //! The client of Oura's API: one send for everything, pages, retries, and errors told apart.
 
-pub(crate) mod body;
 mod client;
 mod error;
 mod gate;
@@ -11,9 +10,7 @@ mod transport;
 
 pub use client::{Client, Standing};
 pub use error::ApiError;
-pub(crate) use error::causes;
 pub use person::{COLLECTION as WHO_IT_IS, SCOPE as WHO_SCOPE, person_id, person_in};
+pub use room::Room;
 pub(crate) use room::apart;
-pub use room::{MOST_DOCUMENTS, Room};
-pub(crate) use transport::is_loopback;
-pub use transport::{Patience, Transport, USER_AGENT};
+pub use transport::{Patience, Transport};

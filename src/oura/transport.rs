@@ -6,21 +6,20 @@ use std::{
 };
 
 use backon::{ExponentialBuilder, Retryable};
-use reqwest::{Response, StatusCode, redirect};
+use reqwest::{Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use tracing::{debug, trace};
 
-use super::{
-    ApiError, Room,
-    body::{self, MEGABYTE},
-    gate::Gate,
-    room::LARGE,
+use super::{ApiError, Room, gate::Gate, room::LARGE};
+use crate::{
+    clock::Clock,
+    http_client::{
+        self,
+        body::{self, MEGABYTE},
+    },
+    status::ApiStats,
 };
-use crate::{clock::Clock, status::ApiStats, tls};
-
-/// The name that every request bears: Oura answers 403 to requests without one.
-pub const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// The largest page that is read; a month of everything is far below it.
 pub(super) const LARGEST_PAGE: usize = 8 * MEGABYTE;
@@ -120,18 +119,8 @@ impl Transport {
         clock: Clock,
         stats: ApiStats,
     ) -> Result<Self, reqwest::Error> {
-        tls::choose_provider();
-        let mut http = reqwest::Client::builder();
-        if is_loopback(url) {
-            http = http.no_proxy();
-        }
-        let http = http
-            .user_agent(USER_AGENT)
-            .timeout(patience.timeout)
-            .redirect(redirect::Policy::none())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(1)
-            .build()?;
+        let http =
+            http_client::to(url).timeout(patience.timeout).pool_idle_timeout(IDLE).pool_max_idle_per_host(1).build()?;
         let large = Arc::new(Semaphore::new(LARGE_AT_A_TIME));
         Ok(Self { http, url: url.trim_end_matches('/').to_owned(), sandbox, patience, clock, stats, large })
     }
@@ -213,11 +202,4 @@ impl Transport {
     fn broken(&self, error: reqwest::Error) -> ApiError {
         ApiError::of_transport(error, self.patience.timeout)
     }
-}
-
-/// Whether `url` leads to this machine, where no proxy has a part.
-pub(crate) fn is_loopback(url: &str) -> bool {
-    let url = reqwest::Url::parse(url).ok();
-    let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
-    host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }

@@ -138,7 +138,7 @@ impl Fetch {
 
     async fn turn(&self, ask: &mut Ask<'_>) -> Result<Documents, Problem> {
         if self.is_doubtful && self.standing(&ApiError::Unauthorized).await == Ok(Standing::TokenRefused) {
-            return Err(Problem::of_refusal(Standing::TokenRefused));
+            return Err(Problem::from(Standing::TokenRefused));
         }
         self.room.clear();
         match timeout(LONGEST_TURN, self.documents(ask)).await {
@@ -323,7 +323,7 @@ impl Fetch {
             Ok(Standing::Good) if is_granted(self.kind, grant.as_ref()) == Some(false) => {
                 Problem::of_scope(missing_scope(self.kind, grant.as_ref()))
             }
-            Ok(standing) => Problem::of_refusal(standing),
+            Ok(standing) => Problem::from(standing),
             Err(error) => error.into(),
         }
     }

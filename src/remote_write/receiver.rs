@@ -5,19 +5,15 @@ use std::time::Duration;
 use reqwest::{
     Client, RequestBuilder, Response, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
-    redirect,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{Batch, wire};
-use crate::{
-    oura::{
-        USER_AGENT,
-        body::{self, LARGEST_REPLY},
-        causes, is_loopback,
-    },
-    tls,
+use crate::http_client::{
+    self,
+    body::{self, LARGEST_REPLY},
+    causes,
 };
 
 /// How one gets in; secrets show in no log.
@@ -109,12 +105,7 @@ impl Receiver {
     /// # Errors
     /// Where the system has no certificate authorities to trust.
     pub fn new(url: &str, access: Access, timeout: Duration) -> Result<Self, reqwest::Error> {
-        tls::choose_provider();
-        let mut http = Client::builder();
-        if is_loopback(url) {
-            http = http.no_proxy();
-        }
-        let http = http.user_agent(USER_AGENT).timeout(timeout).redirect(redirect::Policy::none()).build()?;
+        let http = http_client::to(url).timeout(timeout).build()?;
         Ok(Self { http, url: url.to_owned(), access })
     }
 

@@ -11,7 +11,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Place, Record, Series, SeriesPoints, Telling, known_label, known_metric, record::HIGHEST_NUMBER};
-use crate::{catalogue::ACCOUNT_LABEL, documents, observation::LabelValue};
+use crate::{
+    documents,
+    observation::{ACCOUNT_LABEL, LabelValue},
+};
 
 /// The version of the file that this build writes; it reads no other one.
 const VERSION: u32 = 1;

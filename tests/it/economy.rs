@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use crate::common::{NOON, Plan, eventually, simulator_at, simulator_with};
 use oura_exporter::{
     clock::Clock,
-    oura::USER_AGENT,
+    http_client::USER_AGENT,
     simulator::{Recorded, Scope},
 };
 
