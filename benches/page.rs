@@ -20,7 +20,7 @@ use oura_exporter::{
     http,
     latest::{AccountState, Board, Page},
     observation::Known,
-    oura::{Client, Patience, Transport},
+    oura::{Client, ClientOptions, Transport},
     poll::{Account, Poller},
     server::Server,
     simulator::{Settings, Simulator, Wearer},
@@ -54,7 +54,7 @@ async fn simulator() -> std::io::Result<Simulator> {
 
 /// Everybody's way to their data.
 fn clients(simulator: &Simulator, stats: &ApiStats) -> anyhow::Result<Vec<Account>> {
-    let transport = Transport::new(&simulator.url(), false, Patience::default(), clock(), stats.clone())?;
+    let transport = Transport::new(&simulator.url(), false, ClientOptions::default(), clock(), stats.clone())?;
     let transport = Arc::new(transport);
     let account = |Wearer { name, token }| {
         let client = Arc::new(Client::new(Arc::clone(&transport), TokenSource::Fixed(token.into())));
@@ -75,7 +75,7 @@ async fn server() -> anyhow::Result<Server> {
         board: Arc::clone(&board),
         kinds,
         interval: Duration::from_secs(300),
-        patience: Patience::default(),
+        client_options: ClientOptions::default(),
         clock: clock(),
         stats,
         samples: None,

@@ -6,7 +6,7 @@ use crate::{
     documents::KINDS,
     latest::{ACCOUNT_METRICS, BOARD_METRICS},
     metric::{Definition, Metric, SelfMetric},
-    problem::{Access, Reason},
+    problem::{Reason, TokenOrigin},
     remote_write::LIVE,
     samples::RECORD,
     status::OWN,
@@ -63,7 +63,7 @@ pub fn markdown() -> String {
 pub fn reasons_markdown() -> String {
     let mut text = "| reason | what it means | what to do |\n| --- | --- | --- |\n".to_owned();
     for reason in Reason::ALL {
-        let (signed_in, by_hand) = (reason.advice(Access::SignIn("NAME")), reason.advice(Access::ByHand));
+        let (signed_in, by_hand) = (reason.advice(TokenOrigin::SignIn("NAME")), reason.advice(TokenOrigin::ByHand));
         let advice = if signed_in == by_hand {
             signed_in
         } else {

@@ -15,14 +15,14 @@ use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tracing::{debug, info, warn};
 
 use crate::{
-    auth::{Announced, Authority, Keeper, Running, Store, StoreHealth, TokenFile, TokenSource},
+    auth::{Announced, OAuthClient, Running, Store, StoreHealth, TokenFile, TokenManager, TokenSource},
     clock::Clock,
     config::{self, Config},
     door::{Door, Guard, Way},
     hosts::Hosts,
     http::{self, InTheOpen},
     latest::{AccountState, Board, Page},
-    oura::{Client, Patience, Transport},
+    oura::{Client, ClientOptions, Transport},
     poll::{Account, Directory, Poller, Roster},
     remote_write::{Live, LiveStats, Receiver},
     samples::{JournalIn, SampleStats, Samples},
@@ -59,7 +59,12 @@ impl Exporter {
     ///
     /// # Errors
     /// Where it cannot be put together.
-    pub fn new(config: Config, address: SocketAddr, clock: Clock, patience: Patience) -> anyhow::Result<Self> {
+    pub fn new(
+        config: Config,
+        address: SocketAddr,
+        clock: Clock,
+        client_options: ClientOptions,
+    ) -> anyhow::Result<Self> {
         let stats = ApiStats::new()?;
         stats.expect(&config.collections);
         let kinds: Arc<[_]> = config.collections.clone().into();
@@ -71,17 +76,17 @@ impl Exporter {
         let hosts = hosts.behind(external.host());
         let web = config.web.clone();
         let has_basic_auth = web.as_ref().is_some_and(|web| web.has_basic_auth());
-        let authority = authority(&config)?;
+        let oauth_client = oauth_client(&config)?;
         let redirect_uri = config.sign_in.redirect_uri.clone();
-        let transport = transport(&config, &stats, &clock, patience)?;
+        let transport = transport(&config, &stats, &clock, client_options)?;
         let is_shown_elsewhere = external.host().is_some() || !config.allowed_hosts.is_empty();
         let guard = Guard::new(address, has_basic_auth, is_shown_elsewhere);
-        let store = config.sign_in.store.clone().filter(|_| authority.is_some());
+        let store = config.sign_in.store.clone().filter(|_| oauth_client.is_some());
         let health = store.map(|store| Arc::new(StoreHealth::of(store)));
-        let way = way(&config, authority.as_ref(), &transport, guard);
+        let way = way(&config, oauth_client.as_ref(), &transport, guard);
         let home = home(address, web.as_deref());
         let announced = config.sign_in.store.as_ref().and_then(|store| announced(store, &home, way.shut()));
-        let accounts = roster(config, authority, health.as_deref(), &transport, &clock);
+        let accounts = roster(config, oauth_client, health.as_deref(), &transport, &clock);
         let states = accounts.names().map(|name| AccountState::new(name, &kinds)).collect();
         let board = Arc::new(Board::new(states, clock.clone(), stale_after));
         let page = Page::new(Arc::clone(&board), stats.clone(), collectors)?;
@@ -90,7 +95,7 @@ impl Exporter {
         let door = door.below(external.root()).with_store_health(health.clone());
         let door = door.at(address.port(), is_encrypted);
         let record = samples.clone();
-        let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples };
+        let poller = Poller { board: Arc::clone(&board), kinds, interval, client_options, clock, stats, samples };
         let door = Some(Arc::new(door));
         let server =
             Server { board, page, samples: served, record, hosts, external, home, door, health, web, has_basic_auth };
@@ -164,10 +169,10 @@ pub async fn run(
     config: Config,
     listener: TcpListener,
     clock: Clock,
-    patience: Patience,
+    client_options: ClientOptions,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    Exporter::new(config, listener.local_addr()?, clock, patience)?.run(listener, shutdown).await
+    Exporter::new(config, listener.local_addr()?, clock, client_options)?.run(listener, shutdown).await
 }
 
 /// Says where the page is, and who can read it there.
@@ -238,9 +243,9 @@ fn bracketed(ip: IpAddr) -> String {
 }
 
 /// How people sign in on the page, on which `guard` says what they may do.
-fn way(config: &Config, authority: Option<&Arc<Authority>>, transport: &Arc<Transport>, guard: Guard) -> Way {
+fn way(config: &Config, oauth_client: Option<&Arc<OAuthClient>>, transport: &Arc<Transport>, guard: Guard) -> Way {
     let sign_in = &config.sign_in;
-    match (&sign_in.store, authority) {
+    match (&sign_in.store, oauth_client) {
         (None, _) if config.samples.is_made_up => {
             Way::Shut("nobody signs in at the demo, unless it was started as oura-exporter demo --sign-in")
         }
@@ -249,8 +254,8 @@ fn way(config: &Config, authority: Option<&Arc<Authority>>, transport: &Arc<Tran
         }
         (None, _) => Way::Shut("nobody signs in here, as there is no place for tokens; set OURA_STATE_DIR"),
         (Some(_), None) => Way::Unregistered,
-        (Some(store), Some(authority)) => Way::Open {
-            authority: Arc::clone(authority),
+        (Some(store), Some(oauth_client)) => Way::Open {
+            oauth_client: Arc::clone(oauth_client),
             store: store.clone(),
             transport: Arc::clone(transport),
             taken: config.accounts.iter().map(|account| account.name.clone()).collect(),
@@ -263,24 +268,29 @@ fn way(config: &Config, authority: Option<&Arc<Authority>>, transport: &Arc<Tran
 ///
 /// # Errors
 /// Where the system has no certificate authorities to trust.
-pub fn accounts(config: Config, stats: &ApiStats, clock: &Clock, patience: Patience) -> anyhow::Result<Vec<Account>> {
-    let transport = transport(&config, stats, clock, patience)?;
-    let authority = authority(&config)?;
-    Ok(accounts_by(config, &transport, authority.as_ref(), clock))
+pub fn accounts(
+    config: Config,
+    stats: &ApiStats,
+    clock: &Clock,
+    client_options: ClientOptions,
+) -> anyhow::Result<Vec<Account>> {
+    let transport = transport(&config, stats, clock, client_options)?;
+    let oauth_client = oauth_client(&config)?;
+    Ok(accounts_by(config, &transport, oauth_client.as_ref(), clock))
 }
 
 /// The same, and those who sign in while the exporter runs.
 fn roster(
     config: Config,
-    authority: Option<Arc<Authority>>,
+    oauth_client: Option<Arc<OAuthClient>>,
     health: Option<&StoreHealth>,
     transport: &Arc<Transport>,
     clock: &Clock,
 ) -> Roster {
     let trouble = health.and_then(StoreHealth::trouble).map(|trouble| trouble.to_string());
-    let directory = config.sign_in.store.clone().zip(authority.clone()).map(|(store, authority)| Directory {
+    let directory = config.sign_in.store.clone().zip(oauth_client.clone()).map(|(store, oauth_client)| Directory {
         store,
-        authority,
+        oauth_client,
         transport: Arc::clone(transport),
         clock: clock.clone(),
         taken: config.accounts.iter().map(|account| account.name.clone()).collect(),
@@ -289,26 +299,31 @@ fn roster(
         seen: None,
         refused: BTreeMap::new(),
     });
-    Roster::new(accounts_by(config, transport, authority.as_ref(), clock), directory)
+    Roster::new(accounts_by(config, transport, oauth_client.as_ref(), clock), directory)
 }
 
-fn transport(config: &Config, stats: &ApiStats, clock: &Clock, patience: Patience) -> anyhow::Result<Arc<Transport>> {
-    let transport = Transport::new(&config.api_url, config.sandbox, patience, clock.clone(), stats.clone());
+fn transport(
+    config: &Config,
+    stats: &ApiStats,
+    clock: &Clock,
+    client_options: ClientOptions,
+) -> anyhow::Result<Arc<Transport>> {
+    let transport = Transport::new(&config.api_url, config.sandbox, client_options, clock.clone(), stats.clone());
     Ok(Arc::new(transport.context(NO_HTTPS)?))
 }
 
 /// Who renews tokens, where there is an application in whose name.
-fn authority(config: &Config) -> anyhow::Result<Option<Arc<Authority>>> {
+fn oauth_client(config: &Config) -> anyhow::Result<Option<Arc<OAuthClient>>> {
     let sign_in = &config.sign_in;
     let Some(application) = &sign_in.application else { return Ok(None) };
-    let authority = Authority::new(sign_in.legacy.clone(), sign_in.new.clone(), application.clone());
-    Ok(Some(Arc::new(authority.context(NO_HTTPS)?)))
+    let oauth_client = OAuthClient::new(sign_in.legacy.clone(), sign_in.new.clone(), application.clone());
+    Ok(Some(Arc::new(oauth_client.context(NO_HTTPS)?)))
 }
 
 fn accounts_by(
     config: Config,
     transport: &Arc<Transport>,
-    authority: Option<&Arc<Authority>>,
+    oauth_client: Option<&Arc<OAuthClient>>,
     clock: &Clock,
 ) -> Vec<Account> {
     let mut accounts = Vec::new();
@@ -323,10 +338,10 @@ fn accounts_by(
         };
         add(account.name, source);
     }
-    if let (Some(store), Some(authority)) = (&config.sign_in.store, authority) {
+    if let (Some(store), Some(oauth_client)) = (&config.sign_in.store, oauth_client) {
         for name in config.signed_in {
-            let keeper = Keeper::new(&name, store.clone(), Arc::clone(authority), clock.clone());
-            add(name, TokenSource::Kept(keeper));
+            let token_manager = TokenManager::new(&name, store.clone(), Arc::clone(oauth_client), clock.clone());
+            add(name, TokenSource::Kept(token_manager));
         }
     }
     accounts

@@ -13,7 +13,7 @@ pub struct Problem {
 
 /// How an account comes by its token: what a person can do depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access<'a> {
+pub enum TokenOrigin<'a> {
     /// By a sign-in, of the account of that name.
     SignIn(&'a str),
     /// Made by hand, in the environment.
@@ -22,7 +22,7 @@ pub enum Access<'a> {
     ByFile,
 }
 
-impl Access<'_> {
+impl TokenOrigin<'_> {
     /// How a new token by hand gets to where it is read, as `token` calls it.
     fn put(self, token: &str) -> String {
         match self {
@@ -135,11 +135,11 @@ impl Reason {
     }
 
     /// What a person can do about it.
-    pub fn advice(self, access: Access<'_>) -> String {
+    pub fn advice(self, access: TokenOrigin<'_>) -> String {
         match (self, access) {
-            (Self::Token, Access::SignIn(name)) => format!("run: {}", login(name)),
+            (Self::Token, TokenOrigin::SignIn(name)) => format!("run: {}", login(name)),
             (Self::Token, access) => access.put("a new token"),
-            (Self::Scope, Access::SignIn(name)) => format!(
+            (Self::Scope, TokenOrigin::SignIn(name)) => format!(
                 "tick it in your application at Oura, then run: {}, and tick it on Oura's consent page",
                 login(name)
             ),
@@ -147,7 +147,7 @@ impl Reason {
                 "tick it in your application at Oura and on Oura's consent page, {}",
                 access.put("the new token")
             ),
-            (Self::Refused, Access::SignIn(name)) => {
+            (Self::Refused, TokenOrigin::SignIn(name)) => {
                 format!("it is asked again within minutes; if it lasts, run: {}, and tick every scope", login(name))
             }
             (Self::Refused, access) => {

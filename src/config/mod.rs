@@ -41,7 +41,7 @@ use self::{
 use crate::{
     auth::{Listing, Store},
     documents::{KINDS, Kind},
-    remote_write::Access,
+    remote_write::Credentials,
     web_config::WebConfig,
 };
 
@@ -311,8 +311,8 @@ impl Config {
     fn unencrypted(&self) -> impl Iterator<Item = String> {
         let SignIn { legacy, new, .. } = &self.sign_in;
         let of_history = match self.samples.access {
-            Access::Open => "the health data",
-            Access::Basic(..) | Access::Bearer(_) => "the password or token and the health data",
+            Credentials::Open => "the health data",
+            Credentials::Basic(..) | Credentials::Bearer(_) => "the password or token and the health data",
         };
         let urls = [
             ("OURA_API_URL", Some(&self.api_url), "the token"),

@@ -8,12 +8,12 @@ use hyper::{
     },
 };
 
-use super::{attempts::LIFE, pages::Page};
+use super::{attempts::LIFE, pages::HtmlPage};
 use crate::http;
 
 /// Sends the browser on, so that what it has sent is in no history.
 pub(super) fn see(place: &str) -> http::Answer {
-    let mut answer = answer(StatusCode::SEE_OTHER, &Page { html: String::new(), script: None });
+    let mut answer = answer(StatusCode::SEE_OTHER, &HtmlPage { html: String::new(), script: None });
     if let Ok(place) = HeaderValue::from_str(place) {
         answer.headers_mut().insert(LOCATION, place);
     }
@@ -26,13 +26,13 @@ pub(super) fn see_attempt(id: &str, from: &str) -> http::Answer {
     see(&format!("{up}sign-in?attempt={id}"))
 }
 
-pub(super) fn too_many(page: &Page) -> http::Answer {
+pub(super) fn too_many(page: &HtmlPage) -> http::Answer {
     let mut answer = answer(StatusCode::TOO_MANY_REQUESTS, page);
     answer.headers_mut().insert(RETRY_AFTER, LIFE.num_seconds().into());
     answer
 }
 
-pub(super) fn answer(status: StatusCode, page: &Page) -> http::Answer {
+pub(super) fn answer(status: StatusCode, page: &HtmlPage) -> http::Answer {
     let mut answer = Response::new(Full::new(page.html.clone().into()));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();

@@ -31,11 +31,11 @@ use self::{
     answers::{answer, see, see_attempt, too_many},
     attempts::{Attempt, Attempts, New, Stage, TooMany},
     form::{Fields, fields, own_form},
-    pages::{Page, Persons},
+    pages::{HtmlPage, Persons},
     visit::{Visit, WayBack, comes_back_to},
 };
 use crate::{
-    auth::{self, Answer, Authority, Login, Replaces, Revoked, Store, StoreHealth, WrongPerson},
+    auth::{self, Login, OAuthClient, Redirected, Replaces, Revoked, Store, StoreHealth, WrongPerson},
     clock::Clock,
     config, http,
     latest::{AccountState, Board},
@@ -85,7 +85,7 @@ pub enum Way {
     /// An application, and a place for tokens.
     Open {
         /// Who gives tokens.
-        authority: Arc<Authority>,
+        oauth_client: Arc<OAuthClient>,
         /// Where they are kept.
         store: Store,
         /// The way to Oura.
@@ -221,7 +221,7 @@ impl Door {
         match path.as_str() {
             SIGN_IN => self.show(&fields(query.as_bytes()), &visit, method == Method::GET),
             STATE => self.state(&fields(query.as_bytes())),
-            _ => self.apart(|door| async move { door.finish(&Answer::of_query(&query), &path).await }).await,
+            _ => self.apart(|door| async move { door.finish(&Redirected::of_query(&query), &path).await }).await,
         }
     }
 
@@ -279,7 +279,7 @@ impl Door {
 
     /// Begins a sign-in as `account`, for whoever consents where `is_meant`; its id.
     async fn begin(&self, account: &str, is_meant: bool, visit: Visit) -> anyhow::Result<String> {
-        let Way::Open { authority, store, taken, guard, .. } = &self.way else {
+        let Way::Open { oauth_client, store, taken, guard, .. } = &self.way else {
             anyhow::bail!("no application is set; the page shows how to get one");
         };
         ensure!(
@@ -297,7 +297,7 @@ impl Door {
         self.attempts.admit(guard.stranger(visit.peer), self.clock.now())?;
         // Found out before anybody consents: whether what comes of it can be stored.
         auth::can_keep(store, account).await?;
-        let login = Login::begin(authority).await?;
+        let login = Login::begin(oauth_client).await?;
         let id = auth::random().map_err(|error| anyhow!("the system gives no randomness: {error}"))?;
         let (name, replaces) = (account.to_owned(), guard.replaces(is_meant));
         self.attempts
@@ -307,7 +307,7 @@ impl Door {
 
     /// Takes what a person has pasted. Where it is nothing of Oura's, the page of the attempt says so and still has its field.
     async fn paste(&self, pasted: &str, id: &str, visit: &Visit) -> http::Answer {
-        let given = Answer::of_paste(pasted);
+        let given = Redirected::of_paste(pasted);
         let taken = if given.is_empty() { Err(NO_ANSWER.to_owned()) } else { self.take(&given, Some(id)) };
         let words = match taken {
             Ok(attempt) => return see_attempt(&self.end(attempt, &given).await.id, PASTE),
@@ -329,7 +329,7 @@ impl Door {
     }
 
     /// Takes an answer of Oura's that came to the path `from`, and sends the browser to where nothing of it is in the address.
-    async fn finish(&self, given: &Answer, from: &str) -> http::Answer {
+    async fn finish(&self, given: &Redirected, from: &str) -> http::Answer {
         match self.come_back(given).await {
             Ok(attempt) => see_attempt(&attempt.id, from),
             Err(words) => answer(StatusCode::BAD_REQUEST, &pages::trouble(&words)),
@@ -338,7 +338,7 @@ impl Door {
 
     /// Answers a browser that comes back in the open, and sends it on to the encrypted page on which it began.
     pub async fn finish_in_the_open(self: &Arc<Self>, query: &str) -> http::Answer {
-        let given = Answer::of_query(query);
+        let given = Redirected::of_query(query);
         let finish = |door: Arc<Self>| async move {
             match door.come_back(&given).await {
                 Ok(attempt) => see(&format!("{}{}sign-in?attempt={}", attempt.origin, door.root, attempt.id)),
@@ -348,7 +348,7 @@ impl Door {
         self.apart(finish).await
     }
 
-    async fn come_back(&self, given: &Answer) -> Result<Attempt, String> {
+    async fn come_back(&self, given: &Redirected) -> Result<Attempt, String> {
         if given.is_empty() {
             return Err(NO_ANSWER.to_owned());
         }
@@ -356,12 +356,12 @@ impl Door {
         Ok(self.end(attempt, given).await)
     }
 
-    fn take(&self, given: &Answer, id: Option<&str>) -> Result<Attempt, String> {
+    fn take(&self, given: &Redirected, id: Option<&str>) -> Result<Attempt, String> {
         self.attempts.take(given, id, self.clock.now()).map_err(|not_taken| not_taken.to_string())
     }
 
     /// Brings an attempt to its end with the answer that it was waiting for.
-    async fn end(&self, attempt: Attempt, given: &Answer) -> Attempt {
+    async fn end(&self, attempt: Attempt, given: &Redirected) -> Attempt {
         let stage = match self.keep(&attempt, given).await {
             Ok(done) => {
                 info!(account = attempt.account, "signed in on the page");
@@ -381,11 +381,13 @@ impl Door {
     }
 
     /// Exchanges the code and stores what Oura gives.
-    async fn keep(&self, attempt: &Attempt, given: &Answer) -> anyhow::Result<Stage> {
-        let Way::Open { authority, store, transport, .. } = &self.way else { anyhow::bail!("no application is set") };
+    async fn keep(&self, attempt: &Attempt, given: &Redirected) -> anyhow::Result<Stage> {
+        let Way::Open { oauth_client, store, transport, .. } = &self.way else {
+            anyhow::bail!("no application is set")
+        };
         let tokens = attempt.login.finish(given.clone()).await?;
         let (signed_in_at, id) = (tokens.signed_in_at, person_id(transport, &tokens.access).await);
-        let doubts = auth::keep(store, authority, &attempt.account, tokens, id, attempt.replaces).await?;
+        let doubts = auth::keep(store, oauth_client, &attempt.account, tokens, id, attempt.replaces).await?;
         for doubt in &doubts {
             warn!(account = attempt.account, "{doubt}");
         }
@@ -393,12 +395,12 @@ impl Door {
     }
 
     async fn sign_out(&self, account: &str) -> anyhow::Result<Revoked> {
-        let Way::Open { authority, store, guard, .. } = &self.way else {
+        let Way::Open { oauth_client, store, guard, .. } = &self.way else {
             anyhow::bail!("nobody can be signed in here")
         };
         self.guard(*guard).signs_out(account)?;
         ensure!(auth::is_name(account) && store.has(account), "nobody of that name is signed in");
-        let revoked = auth::log_out(store, authority, account).await?;
+        let revoked = auth::log_out(store, oauth_client, account).await?;
         if let Revoked::NotConfirmed(error) = &revoked {
             warn!(account, "Oura does not confirm the end of the sign-in ({error}); revoke it in the Oura app, too");
         }
@@ -439,7 +441,7 @@ impl Door {
     fn state(&self, query: &Fields) -> http::Answer {
         let attempt = query.get("attempt").and_then(|id| self.attempts.get(id, self.clock.now()));
         let word = attempt.map_or("over", |attempt| pages::state(&attempt, self.seen(&attempt).as_ref()));
-        answer(StatusCode::OK, &Page { html: word.to_owned(), script: None })
+        answer(StatusCode::OK, &HtmlPage { html: word.to_owned(), script: None })
     }
 
     /// The account as the exporter has read it since the sign-in.

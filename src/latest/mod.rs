@@ -14,6 +14,6 @@ pub use collector::Latest;
 pub use entries::of_the_board;
 pub use metrics::{ACCOUNT_METRICS, BOARD_METRICS};
 pub use page::{Encoded, Page};
-pub use permission::{Evidence, Refusals, is_granted, missing_scope};
+pub use permission::{RefusalEvidence, Refusals, is_granted, missing_scope};
 pub use state::{AccountState, CollectionState, Watch};
 pub use words::Mark;

@@ -2,15 +2,15 @@
 
 mod client;
 mod error;
-mod gate;
 mod pages;
 mod person;
+mod rate_limiter;
 mod room;
 mod transport;
 
-pub use client::{Client, Standing};
+pub use client::{AccountStatus, Client};
 pub use error::ApiError;
 pub use person::{COLLECTION as WHO_IT_IS, SCOPE as WHO_SCOPE, person_id, person_in};
 pub use room::Room;
 pub(crate) use room::apart;
-pub use transport::{Patience, Transport};
+pub use transport::{ClientOptions, Transport};

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use tracing::{debug, trace};
 
-use super::{ApiError, Room, gate::Gate, room::LARGE};
+use super::{ApiError, Room, rate_limiter::RateLimiter, room::LARGE};
 use crate::{
     clock::Clock,
     http_client::{
@@ -30,7 +30,7 @@ const IDLE: Duration = Duration::from_secs(15 * 60);
 
 /// How long is waited for an answer, and how often is asked again.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct ClientOptions {
     /// The longest time from request to the last byte of the answer.
     pub timeout: Duration,
     /// How often a request that failed in passing is repeated.
@@ -42,7 +42,7 @@ pub struct Patience {
     pub stagger: Duration,
 }
 
-impl Default for Patience {
+impl Default for ClientOptions {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(30),
@@ -58,7 +58,7 @@ pub struct Transport {
     http: reqwest::Client,
     url: String,
     sandbox: bool,
-    patience: Patience,
+    client_options: ClientOptions,
     pub(super) clock: Clock,
     stats: ApiStats,
     /// The places of large answers.
@@ -115,14 +115,17 @@ impl Transport {
     pub fn new(
         url: &str,
         sandbox: bool,
-        patience: Patience,
+        client_options: ClientOptions,
         clock: Clock,
         stats: ApiStats,
     ) -> Result<Self, reqwest::Error> {
-        let http =
-            http_client::to(url).timeout(patience.timeout).pool_idle_timeout(IDLE).pool_max_idle_per_host(1).build()?;
+        let http = http_client::to(url)
+            .timeout(client_options.timeout)
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(1)
+            .build()?;
         let large = Arc::new(Semaphore::new(LARGE_AT_A_TIME));
-        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), sandbox, patience, clock, stats, large })
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), sandbox, client_options, clock, stats, large })
     }
 
     /// Whether it leads to Oura's sandbox, which has no `personal_info`.
@@ -135,17 +138,21 @@ impl Transport {
         &self,
         get: &Get<'_>,
         token: &SecretString,
-        gate: &Gate,
+        rate_limiter: &RateLimiter,
         room: &Room,
     ) -> Result<Vec<u8>, ApiError> {
         let waits = ExponentialBuilder::default()
-            .with_min_delay(self.patience.wait)
-            .with_max_times(self.patience.retries)
+            .with_min_delay(self.client_options.wait)
+            .with_max_times(self.client_options.retries)
             .with_jitter();
         let again = |error: &ApiError, wait: Duration| {
             trace!(collection = get.collection, wait_ms = milliseconds(wait), "asked again after: {error}");
         };
-        (|| self.send_once(get, token, gate, room)).retry(waits).when(ApiError::is_transient).notify(again).await
+        (|| self.send_once(get, token, rate_limiter, room))
+            .retry(waits)
+            .when(ApiError::is_transient)
+            .notify(again)
+            .await
     }
 
     /// Sends one request, once.
@@ -153,17 +160,17 @@ impl Transport {
         &self,
         get: &Get<'_>,
         token: &SecretString,
-        gate: &Gate,
+        rate_limiter: &RateLimiter,
         room: &Room,
     ) -> Result<Vec<u8>, ApiError> {
-        gate.pass()?;
+        rate_limiter.pass()?;
         let started = Instant::now();
         let root = if self.sandbox { "sandbox/usercollection" } else { "usercollection" };
         let request = self.http.get(format!("{}/v2/{root}/{}", self.url, get.path)).query(get.query);
         let answer = request.bearer_auth(token.expose_secret()).send().await;
         let code = answer.as_ref().ok().map(Response::status);
         let body = match answer {
-            Ok(answer) => self.body(answer, get.largest, gate, room).await,
+            Ok(answer) => self.body(answer, get.largest, rate_limiter, room).await,
             Err(error) => Err(self.broken(error)),
         };
         let (code, took) = (code.map(|code| code.as_u16()), started.elapsed());
@@ -172,12 +179,18 @@ impl Transport {
         body
     }
 
-    async fn body(&self, answer: Response, largest: usize, gate: &Gate, room: &Room) -> Result<Vec<u8>, ApiError> {
+    async fn body(
+        &self,
+        answer: Response,
+        largest: usize,
+        rate_limiter: &RateLimiter,
+        room: &Room,
+    ) -> Result<Vec<u8>, ApiError> {
         let status = answer.status();
         match status {
             StatusCode::UNAUTHORIZED => Err(ApiError::Unauthorized),
             StatusCode::FORBIDDEN => Err(ApiError::Forbidden),
-            StatusCode::TOO_MANY_REQUESTS => Err(gate.close(answer.headers(), self.clock.now())),
+            StatusCode::TOO_MANY_REQUESTS => Err(rate_limiter.close(answer.headers(), self.clock.now())),
             status if status.is_server_error() || is_of_the_moment(status) => Err(ApiError::Server(status.as_u16())),
             status if !status.is_success() => Err(ApiError::Rejected { status: status.as_u16() }),
             _ => self.whole(answer, largest, room).await,
@@ -200,6 +213,6 @@ impl Transport {
     }
 
     fn broken(&self, error: reqwest::Error) -> ApiError {
-        ApiError::of_transport(error, self.patience.timeout)
+        ApiError::of_transport(error, self.client_options.timeout)
     }
 }

@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{
     Account, Poller,
-    fetch::{Answer, Fetch, Kept, Wanted},
+    fetch::{Fetch, Fetched, Kept, Wanted},
     schedule::{Next, Schedule, after_failures, after_first_failures, every},
     troubles::Troubles,
 };
@@ -20,7 +20,7 @@ use crate::{
     defect::caught_in,
     latest::{self, AccountState, CollectionState},
     oura::{self, Client, Room},
-    problem::{Access, Problem, Reason},
+    problem::{Problem, Reason, TokenOrigin},
 };
 
 /// How long after a refusal for want of a scope that was never granted it is asked again.
@@ -70,7 +70,7 @@ struct Ended {
     started: Instant,
     fetch: Kept,
     looks_back: bool,
-    result: Result<Answer, Problem>,
+    result: Result<Fetched, Problem>,
     needs_sign_in: bool,
     token_expires_at: Option<DateTime<Utc>>,
     /// By which sign-in it was asked; none where that changed meanwhile.
@@ -92,7 +92,7 @@ impl Follower {
     pub(super) fn new(poller: Poller, account: Account) -> Self {
         let mut state = AccountState::new(&account.name, &poller.kinds);
         state.is_signed_in = account.client.source().is_kept();
-        state.has_token_file = account.client.source().access(&account.name) == Access::ByFile;
+        state.has_token_file = account.client.source().access(&account.name) == TokenOrigin::ByFile;
         let since = poller.clock.now();
         for collection in &mut state.collections {
             collection.watch = Some(latest::Watch { since, interval: every(collection.kind.pace, poller.interval) });
@@ -103,7 +103,7 @@ impl Follower {
             samples.keep(&account.name, since);
         }
         let kept = poller.kinds.iter().map(|_| KeptTurn::default()).collect();
-        let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.patience.stagger);
+        let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.client_options.stagger);
         let (client, troubles, asked_who) = (account.client, Troubles::default(), None);
         Self { poller, client, state, troubles, kept, schedule, asked_who }
     }

@@ -22,7 +22,7 @@ pub use account::Account;
 use follower::Follower;
 pub use roster::{Directory, Roster};
 
-use crate::{clock::Clock, documents::Kind, latest::Board, oura::Patience, samples::Samples, status::ApiStats};
+use crate::{clock::Clock, documents::Kind, latest::Board, oura::ClientOptions, samples::Samples, status::ApiStats};
 
 /// What all accounts share.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ pub struct Poller {
     /// How often it is asked for, where a collection has no slower pace of its own.
     pub interval: Duration,
     /// How long is waited between collections.
-    pub patience: Patience,
+    pub client_options: ClientOptions,
     /// What time it is.
     pub clock: Clock,
     /// Where failures are counted.

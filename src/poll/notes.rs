@@ -4,7 +4,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     account::{readable, size},
-    fetch::Answer,
+    fetch::Fetched,
     follower::Follower,
     troubles::Trouble,
 };
@@ -17,9 +17,9 @@ use crate::{
 
 impl Follower {
     /// Reads an answer's documents, for the page and for the record; a failure only if none of them can be read.
-    pub(super) async fn read(&mut self, place: usize, answer: Answer) -> Result<Reading, Problem> {
+    pub(super) async fn read(&mut self, place: usize, answer: Fetched) -> Result<Reading, Problem> {
         let (kind, now) = (self.poller.kinds[place], self.poller.clock.now());
-        let Answer { documents, days, whole } = answer;
+        let Fetched { documents, days, whole } = answer;
         let (whole, lacking) = match whole {
             Ok(whole) => (whole, None),
             Err(problem) => (vec![], Some(problem)),

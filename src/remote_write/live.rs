@@ -13,7 +13,9 @@ use tokio::{
 };
 use tracing::{error, info};
 
-use super::{Doubt, Receiver, Refusal, Undelivered, batches, deliver::LONGEST_ASKED, said::Said, sent_log::SentLog};
+use super::{
+    Doubt, Receiver, Undelivered, WriteRefusal, batches, deliver::LONGEST_ASKED, said::Said, sent_log::SentLog,
+};
 use crate::{
     clock::Clock,
     metric::SelfMetric,
@@ -151,7 +153,7 @@ struct Sending {
     is_away: bool,
     doubt: Doubt,
     /// What was refused since it was kept how far it went: where that is sent again, it may be refused again.
-    refused: BTreeMap<Refusal, u64>,
+    refused: BTreeMap<WriteRefusal, u64>,
     said: Said,
 }
 

@@ -81,7 +81,7 @@ impl Entry {
 
 /// What was told of a document.
 #[derive(Debug, Default)]
-pub(super) struct Document {
+pub(super) struct TrackedDocument {
     /// When the last of it was learnt.
     pub(super) learnt: DateTime<Utc>,
     /// The last that was told of each series.
@@ -99,7 +99,7 @@ pub(super) struct Document {
 pub struct Record {
     account: String,
     born: DateTime<Utc>,
-    documents: BTreeMap<(&'static str, Place), Document>,
+    documents: BTreeMap<(&'static str, Place), TrackedDocument>,
     dense: Dense,
     entries: VecDeque<Entry>,
     /// The series of documents, each once.
@@ -223,7 +223,7 @@ impl Record {
     }
 
     /// What was told of the documents of a collection.
-    pub(super) fn documents(&self, collection: &str) -> impl Iterator<Item = (Place, &Document)> {
+    pub(super) fn documents(&self, collection: &str) -> impl Iterator<Item = (Place, &TrackedDocument)> {
         let of_it = self.documents.iter().filter(move |((of, _), _)| *of == collection);
         of_it.map(|((_, place), document)| (*place, document))
     }

@@ -4,9 +4,9 @@ use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Timelike, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    doings::{Doing, Span, doing, spans},
-    life::{View, shifted},
     noise::Noise,
+    person_timeline::{View, shifted},
+    schedule::{Doing, Span, doing, spans},
 };
 
 /// How often there are two rows of one second and of the same source.

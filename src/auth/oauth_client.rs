@@ -11,7 +11,7 @@ use serde_json::Value;
 use tracing::debug;
 
 use super::{
-    oauth_error::{OAuthError, Refusal, Unusable},
+    oauth_error::{OAuthError, Refusal, UnusableReply},
     tokens::{Portal, Tokens, is_sendable},
 };
 use crate::http_client::{
@@ -64,7 +64,7 @@ pub struct Endpoints {
 
 /// Both authorization servers.
 #[derive(Clone, Debug)]
-pub struct Authority {
+pub struct OAuthClient {
     http: reqwest::Client,
     legacy: Endpoints,
     new: Endpoints,
@@ -79,7 +79,7 @@ pub struct Code {
     pub verifier: SecretString,
 }
 
-impl Authority {
+impl OAuthClient {
     /// The servers at `legacy` and `new`, asked on behalf of `application`.
     ///
     /// # Errors
@@ -248,18 +248,18 @@ impl Reply {
     fn read(body: &[u8]) -> Result<Self, OAuthError> {
         // A pair that Oura has given is not to be lost to a byte order mark before it.
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        serde_json::from_slice(body).map_err(|_| OAuthError::Unusable(Unusable::NoReply))
+        serde_json::from_slice(body).map_err(|_| OAuthError::Unusable(UnusableReply::NoReply))
     }
 
     /// The pair; what the reply does not say stays as it was `before`.
-    fn tokens(self, portal: Portal, now: DateTime<Utc>, before: Option<&Tokens>) -> Result<Tokens, Unusable> {
+    fn tokens(self, portal: Portal, now: DateTime<Utc>, before: Option<&Tokens>) -> Result<Tokens, UnusableReply> {
         let access = self.access_token.trim();
         if !is_sendable(access) {
-            return Err(Unusable::NoAccessToken);
+            return Err(UnusableReply::NoAccessToken);
         }
         let seconds = self.expires_in.as_ref().and_then(number);
         if seconds.is_some_and(|seconds| seconds <= 0) {
-            return Err(Unusable::Ended);
+            return Err(UnusableReply::Ended);
         }
         let refresh =
             self.refresh_token.as_ref().and_then(Value::as_str).map(str::trim).filter(|token| !token.is_empty());
