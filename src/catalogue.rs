@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::{
     documents::KINDS,
-    latest::{ACCOUNT_METRICS, BOARD_METRICS},
     metric::{Definition, Metric, SelfMetric},
+    page::{ACCOUNT_METRICS, EXPORTER_METRICS},
     problem::{Reason, TokenOrigin},
     remote_write::LIVE,
     samples::RECORD,
@@ -13,8 +13,8 @@ use crate::{
 };
 pub use crate::{
     documents::{Entry, of_the_samples, of_the_wearer},
-    latest::of_the_board,
     observation::ACCOUNT_LABEL,
+    page::of_the_page,
 };
 
 /// METRICS.md.
@@ -46,7 +46,7 @@ pub fn markdown() -> String {
     text.push_str("\n## Can the page be trusted\n");
     table(&mut text, &ACCOUNT_METRICS.iter().map(Metric::definition).collect::<Vec<_>>());
     text.push_str("\n## The exporter\n");
-    table(&mut text, &BOARD_METRICS.iter().map(Metric::definition).collect::<Vec<_>>());
+    table(&mut text, &EXPORTER_METRICS.iter().map(Metric::definition).collect::<Vec<_>>());
     OWN.iter().for_each(|own| one_own(&mut text, own));
     LIVE.iter().chain(RECORD).for_each(|own| one_own(&mut text, own));
     let reasons: Vec<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();

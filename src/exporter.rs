@@ -1,4 +1,4 @@
-//! The exporter put together: transport, board, poller and page, until somebody asks it to stop.
+//! The exporter put together: transport, snapshot, poller and page, until somebody asks it to stop.
 
 use std::{
     collections::BTreeMap,
@@ -18,15 +18,16 @@ use crate::{
     auth::{Announced, OAuthClient, Running, Store, StoreHealth, TokenFile, TokenManager, TokenSource},
     clock::Clock,
     config::{self, Config},
-    door::{Door, Guard, Way},
     hosts::Hosts,
     http::{self, InTheOpen},
-    latest::{AccountState, Board, Page},
     oura::{Client, ClientOptions, Transport},
+    page::Page,
     poll::{Account, Directory, Poller, Roster},
     remote_write::{Live, LiveStats, Receiver},
     samples::{JournalIn, SampleStats, Samples},
     server::Server,
+    sign_in::{Guard, SignInPages, Way},
+    state::{AccountState, Snapshot},
     status::ApiStats,
     web_config::{self, WebConfig},
 };
@@ -59,12 +60,7 @@ impl Exporter {
     ///
     /// # Errors
     /// Where it cannot be put together.
-    pub fn new(
-        config: Config,
-        address: SocketAddr,
-        clock: Clock,
-        client_options: ClientOptions,
-    ) -> anyhow::Result<Self> {
+    pub fn new(config: Config, address: SocketAddr, clock: Clock, options: ClientOptions) -> anyhow::Result<Self> {
         let stats = ApiStats::new()?;
         stats.expect(&config.collections);
         let kinds: Arc<[_]> = config.collections.clone().into();
@@ -78,9 +74,8 @@ impl Exporter {
         let has_basic_auth = web.as_ref().is_some_and(|web| web.has_basic_auth());
         let oauth_client = oauth_client(&config)?;
         let redirect_uri = config.sign_in.redirect_uri.clone();
-        let transport = transport(&config, &stats, &clock, client_options)?;
-        let is_shown_elsewhere = external.host().is_some() || !config.allowed_hosts.is_empty();
-        let guard = Guard::new(address, has_basic_auth, is_shown_elsewhere);
+        let transport = transport(&config, &stats, &clock, options)?;
+        let guard = guard(&config, address);
         let store = config.sign_in.store.clone().filter(|_| oauth_client.is_some());
         let health = store.map(|store| Arc::new(StoreHealth::of(store)));
         let way = way(&config, oauth_client.as_ref(), &transport, guard);
@@ -88,19 +83,19 @@ impl Exporter {
         let announced = config.sign_in.store.as_ref().and_then(|store| announced(store, &home, way.shut()));
         let accounts = roster(config, oauth_client, health.as_deref(), &transport, &clock);
         let states = accounts.names().map(|name| AccountState::new(name, &kinds)).collect();
-        let board = Arc::new(Board::new(states, clock.clone(), stale_after));
-        let page = Page::new(Arc::clone(&board), stats.clone(), collectors)?;
+        let snapshot = Arc::new(Snapshot::new(states, clock.clone(), stale_after));
+        let page = Page::new(Arc::clone(&snapshot), stats.clone(), collectors)?;
         let is_encrypted = web.as_ref().is_some_and(|web| web.is_encrypted());
-        let door = Door::new(way, &redirect_uri, Arc::clone(&board), accounts.look(), clock.clone());
-        let door = door.below(external.root()).with_store_health(health.clone());
-        let door = door.at(address.port(), is_encrypted);
+        let sign_in = SignInPages::new(way, &redirect_uri, Arc::clone(&snapshot), accounts.look(), clock.clone());
+        let sign_in = sign_in.below(external.root()).with_store_health(health.clone());
+        let sign_in = sign_in.at(address.port(), is_encrypted);
         let record = samples.clone();
-        let poller = Poller { board: Arc::clone(&board), kinds, interval, client_options, clock, stats, samples };
-        let door = Some(Arc::new(door));
+        let poller =
+            Poller { snapshot: Arc::clone(&snapshot), kinds, interval, client_options: options, clock, stats, samples };
+        let (sign_in, samples) = (Some(Arc::new(sign_in)), served);
         let server =
-            Server { board, page, samples: served, record, hosts, external, home, door, health, web, has_basic_auth };
-        let server = Arc::new(server);
-        Ok(Self { server, poller, accounts, live, announced })
+            Server { snapshot, page, samples, record, hosts, external, home, sign_in, health, web, has_basic_auth };
+        Ok(Self { server: Arc::new(server), poller, accounts, live, announced })
     }
 
     /// Polls, sends, and serves on `listener` until `shutdown` resolves.
@@ -112,7 +107,7 @@ impl Exporter {
         let (stop_sending, stopped) = watch::channel(false);
         let sending = live.map(|live| tokio::spawn(live.run(stopped)));
         tell_where(listener.local_addr()?, server.web.as_deref());
-        if server.board.is_empty() && server.door.as_ref().is_some_and(|door| door.is_open()) {
+        if server.snapshot.is_empty() && server.sign_in.as_ref().is_some_and(|sign_in| sign_in.is_open()) {
             info!("nobody has signed in; open {}", server.home);
         }
         let clients = accounts.clients();
@@ -227,6 +222,13 @@ fn record(config: &Config, clock: &Clock) -> anyhow::Result<Kept> {
 fn announced(store: &Store, home: &str, shut: Option<&str>) -> Option<Announced> {
     let running = Running { page: home.to_owned(), shut: shut.map(str::to_owned) };
     store.announce(&running).inspect_err(|error| debug!(%error, "no file says that an exporter runs")).ok()
+}
+
+/// What may be done by whoever reaches the page at `address`.
+fn guard(config: &Config, address: SocketAddr) -> Guard {
+    let has_basic_auth = config.web.as_ref().is_some_and(|web| web.has_basic_auth());
+    let is_shown_elsewhere = config.external_url.host().is_some() || !config.allowed_hosts.is_empty();
+    Guard::new(address, has_basic_auth, is_shown_elsewhere)
 }
 
 /// The address of the landing page, as a browser on this machine asks for it.

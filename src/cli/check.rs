@@ -10,9 +10,9 @@ use crate::{
     clock::Clock,
     config::Config,
     exporter,
-    latest::{AccountState, Mark},
     oura::ClientOptions,
     poll::Account,
+    state::{AccountState, Mark},
     status::ApiStats,
 };
 

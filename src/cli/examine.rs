@@ -6,9 +6,9 @@ use crate::{
     auth::Grant,
     clock::Clock,
     documents::Kind,
-    latest::{AccountState, CollectionState, Mark},
     poll::Account,
     problem::TokenOrigin,
+    state::{AccountState, CollectionState, Mark},
 };
 
 /// How many collections are asked at a time.

@@ -20,10 +20,10 @@ use crate::{
     auth::{self, Doubt, Listing, OAuthClient, Replaces, Revoked, Store, TokenSource, Tokens},
     clock::Clock,
     config::{self, Config, SignIn},
-    latest::{AccountState, CollectionState, Mark, missing_scope},
     oura::{Client, ClientOptions, Transport, person_id},
     poll::Account,
     samples,
+    state::{AccountState, CollectionState, Mark, missing_scope},
     status::ApiStats,
 };
 

@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::html::Escaped;
 use crate::{
-    latest::{AccountState, CollectionState, Mark},
     problem::Reason,
+    state::{AccountState, CollectionState, Mark},
 };
 
 /// So many collections are named in a sentence about several; the table has them all.

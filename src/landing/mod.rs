@@ -14,8 +14,8 @@ use chrono::{DateTime, Utc};
 use self::wearer::Wearer;
 use crate::{
     html::{Escaped, NAVIGATION, STYLE},
-    latest::AccountState,
     samples::Samples,
+    state::AccountState,
 };
 
 /// The seconds after which a browser asks for the page again.

@@ -13,11 +13,11 @@ use super::{
 use crate::{
     defect::caught_in,
     documents::{Kind, Query},
-    latest::{is_granted, missing_scope},
     observation::{DateRange, Moment},
     oura::{AccountStatus, ApiError, Client, Room},
     problem::{Problem, Reason},
     samples::LOOK_BACK,
+    state::{is_granted, missing_scope},
 };
 
 /// Days asked for beyond what is shown, on both sides: Oura filters some collections by UTC, some by the time they

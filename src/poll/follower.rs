@@ -18,9 +18,9 @@ use super::{
 use crate::{
     auth::Grant,
     defect::caught_in,
-    latest::{self, AccountState, CollectionState},
     oura::{self, Client, Room},
     problem::{Problem, Reason, TokenOrigin},
+    state::{self, AccountState, CollectionState},
 };
 
 /// How long after a refusal for want of a scope that was never granted it is asked again.
@@ -95,10 +95,10 @@ impl Follower {
         state.has_token_file = account.client.source().access(&account.name) == TokenOrigin::ByFile;
         let since = poller.clock.now();
         for collection in &mut state.collections {
-            collection.watch = Some(latest::Watch { since, interval: every(collection.kind.pace, poller.interval) });
+            collection.watch = Some(state::Watch { since, interval: every(collection.kind.pace, poller.interval) });
         }
         // From now on whoever looks can tell that nothing comes, even if the first turn never ends.
-        poller.board.post(state.clone());
+        poller.snapshot.post(state.clone());
         if let Some(samples) = &poller.samples {
             samples.keep(&account.name, since);
         }
@@ -244,7 +244,7 @@ impl Follower {
             self.state.authorized = Some(false);
         }
         self.state.token_expires_at = ended.token_expires_at;
-        self.poller.board.post(self.state.clone());
+        self.poller.snapshot.post(self.state.clone());
         Taken { due: self.due_again(place, ended.started), hastened: self.hastened(place, &before, is_new_sign_in) }
     }
 

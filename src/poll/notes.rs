@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     documents::{Reading, Unreadable},
-    latest::{AccountState, CollectionState},
     oura::apart,
     problem::{Problem, Reason},
+    state::{AccountState, CollectionState},
 };
 
 impl Follower {

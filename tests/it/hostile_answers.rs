@@ -16,12 +16,13 @@ use oura_exporter::{
     auth::TokenSource,
     clock::Clock,
     documents::{Dated, Document, KINDS, Kind},
-    latest::{self, AccountState, Board},
     metric::{Metric, help},
     observation::{Date, Known, Moment},
     oura::{ApiError, Client, ClientOptions, Transport},
+    page,
     poll::{Account, Poller},
     simulator::{Fault, Scope, Simulator},
+    state::{AccountState, Snapshot},
     status::ApiStats,
 };
 use serde::{Deserialize, Deserializer};
@@ -395,11 +396,11 @@ async fn a_panic_in_a_turn_is_that_collections_failure_and_nobody_elses() {
     let sound = KINDS.iter().filter(|kind| ["sleep", "heartrate"].contains(&kind.name));
     let kinds: Arc<[_]> = WITH_DEFECTS.iter().chain(sound).collect();
     let states = vec![AccountState::new("alice", &kinds)];
-    let board = Arc::new(Board::new(states, clock.clone(), TimeDelta::hours(1)));
-    let page = latest::Page::new(Arc::clone(&board), stats.clone(), vec![]).expect("legal metrics");
+    let snapshot = Arc::new(Snapshot::new(states, clock.clone(), TimeDelta::hours(1)));
+    let page = page::Page::new(Arc::clone(&snapshot), stats.clone(), vec![]).expect("legal metrics");
     let interval = Duration::from_millis(100);
     let poller = Poller {
-        board: Arc::clone(&board),
+        snapshot: Arc::clone(&snapshot),
         kinds,
         interval,
         client_options: client_options(),
@@ -419,7 +420,7 @@ async fn a_panic_in_a_turn_is_that_collections_failure_and_nobody_elses() {
         assert_eq!(page.is_up(name), Some(1.0), "{name}");
     }
     assert!(page.get("oura_night_total_sleep_seconds").is_some());
-    for collection in &board.accounts()[0].collections[..3] {
+    for collection in &snapshot.accounts()[0].collections[..3] {
         assert_eq!(page.is_up(collection.kind.name), Some(0.0));
         let problem = collection.problem.as_ref().expect("a problem");
         assert!(problem.what.contains(".rs:") && !problem.what.contains("61"), "{}", problem.what);

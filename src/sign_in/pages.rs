@@ -1,4 +1,4 @@
-//! The pages of the door as HTML: who is signed in, the way to Oura and back, and what came of it.
+//! The sign-in pages as HTML: who is signed in, the way to Oura and back, and what came of it.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -14,7 +14,7 @@ use crate::{
     auth::{Doubt, one_person},
     documents::KINDS,
     html::{Escaped, NAVIGATION, STYLE},
-    latest::{AccountState, CollectionState, Mark},
+    state::{AccountState, CollectionState, Mark},
 };
 
 const OWN_STYLE: &str = include_str!("style.css");

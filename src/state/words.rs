@@ -103,9 +103,9 @@ mod tests {
     use crate::{
         auth::Grant,
         documents::{KINDS, Shown},
-        latest::Watch,
         observation::Date,
         oura::AccountStatus,
+        state::Watch,
     };
 
     const START: DateTime<Utc> = DateTime::UNIX_EPOCH;

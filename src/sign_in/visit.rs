@@ -1,4 +1,4 @@
-//! Who visits the door, and where Oura sends that browser back to.
+//! Who visits the sign-in pages, and where Oura sends that browser back to.
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -1,4 +1,4 @@
-//! The door: where people sign in and out on the exporter's own page, while it runs.
+//! Where people sign in and out on the exporter's own page, while it runs.
 
 mod answers;
 mod attempts;
@@ -38,9 +38,9 @@ use crate::{
     auth::{self, Login, OAuthClient, Redirected, Replaces, Revoked, Store, StoreHealth, WrongPerson},
     clock::Clock,
     config, http,
-    latest::{AccountState, Board},
     oura::{Transport, person_id},
     samples,
+    state::{AccountState, Snapshot},
 };
 
 /// Where people sign in, and what a form of theirs goes to.
@@ -57,7 +57,7 @@ const LOOKS: usize = 60;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Where people sign in and out.
-pub struct Door {
+pub struct SignInPages {
     way: Way,
     /// Where the browser comes back to, whole and its path alone.
     redirect_uri: String,
@@ -66,7 +66,7 @@ pub struct Door {
     root: String,
     /// Whether the page speaks TLS.
     is_encrypted: bool,
-    board: Arc<Board>,
+    snapshot: Arc<Snapshot>,
     look: Arc<Notify>,
     clock: Clock,
     attempts: Attempts,
@@ -108,9 +108,9 @@ impl Way {
     }
 }
 
-impl Door {
-    /// A door of that kind; `look` has the exporter look at the token files.
-    pub fn new(way: Way, redirect_uri: &str, board: Arc<Board>, look: Arc<Notify>, clock: Clock) -> Self {
+impl SignInPages {
+    /// Pages of that kind; `look` has the exporter look at the token files.
+    pub fn new(way: Way, redirect_uri: &str, snapshot: Arc<Snapshot>, look: Arc<Notify>, clock: Clock) -> Self {
         let redirect_path = Url::parse(redirect_uri).map(|url| url.path().to_owned()).unwrap_or_default();
         let (attempts, redirect_uri) = (Attempts::default(), redirect_uri.to_owned());
         let (root, health) = ("/".to_owned(), None);
@@ -122,7 +122,7 @@ impl Door {
             redirect_path,
             root,
             is_encrypted,
-            board,
+            snapshot,
             look,
             clock,
             attempts,
@@ -187,7 +187,7 @@ impl Door {
 
     /// The landing page while nobody is signed in.
     pub fn front_page(&self) -> Option<http::Answer> {
-        (self.is_open() && self.board.is_empty()).then(|| self.people_page(""))
+        (self.is_open() && self.snapshot.is_empty()).then(|| self.people_page(""))
     }
 
     /// Answers a request. What it does goes on when the browser goes away: a code that Oura has taken works once.
@@ -211,7 +211,7 @@ impl Door {
             return match own_form(request).await {
                 Ok(form) => {
                     self.note_proxy(&visit);
-                    self.apart(|door| async move { door.take_form(&path, &form, visit).await }).await
+                    self.apart(|own| async move { own.take_form(&path, &form, visit).await }).await
                 }
                 Err((status, words)) => answer(status, &pages::trouble(&words)),
             };
@@ -221,7 +221,7 @@ impl Door {
         match path.as_str() {
             SIGN_IN => self.show(&fields(query.as_bytes()), &visit, method == Method::GET),
             STATE => self.state(&fields(query.as_bytes())),
-            _ => self.apart(|door| async move { door.finish(&Redirected::of_query(&query), &path).await }).await,
+            _ => self.apart(|own| async move { own.finish(&Redirected::of_query(&query), &path).await }).await,
         }
     }
 
@@ -339,9 +339,9 @@ impl Door {
     /// Answers a browser that comes back in the open, and sends it on to the encrypted page on which it began.
     pub async fn finish_in_the_open(self: &Arc<Self>, query: &str) -> http::Answer {
         let given = Redirected::of_query(query);
-        let finish = |door: Arc<Self>| async move {
-            match door.come_back(&given).await {
-                Ok(attempt) => see(&format!("{}{}sign-in?attempt={}", attempt.origin, door.root, attempt.id)),
+        let finish = |own: Arc<Self>| async move {
+            match own.come_back(&given).await {
+                Ok(attempt) => see(&format!("{}{}sign-in?attempt={}", attempt.origin, own.root, attempt.id)),
                 Err(words) => answer(StatusCode::BAD_REQUEST, &pages::trouble(&words)),
             }
         };
@@ -413,7 +413,7 @@ impl Door {
 
     /// Waits a moment for the account to leave the page, so that the browser finds it without.
     async fn until_gone(&self, account: &str) {
-        let is_there = || self.board.accounts().iter().any(|state| state.name == account);
+        let is_there = || self.snapshot.accounts().iter().any(|state| state.name == account);
         for _ in 0..LOOKS {
             if !is_there() {
                 return;
@@ -447,7 +447,7 @@ impl Door {
     /// The account as the exporter has read it since the sign-in.
     fn seen(&self, attempt: &Attempt) -> Option<AccountState> {
         let Stage::Done { signed_in_at, .. } = attempt.stage else { return None };
-        let account = self.board.accounts().into_iter().find(|account| account.name == attempt.account)?;
+        let account = self.snapshot.accounts().into_iter().find(|account| account.name == attempt.account)?;
         let is_new = account.grant.as_ref().is_some_and(|grant| grant.signed_in_at == signed_in_at);
         (is_new && account.waiting().next().is_none()).then_some(account)
     }
@@ -455,7 +455,7 @@ impl Door {
     fn people_page(&self, name: &str) -> http::Answer {
         let page = match &self.way {
             Way::Open { guard, store, .. } => {
-                let accounts = self.board.accounts();
+                let accounts = self.snapshot.accounts();
                 let persons = Persons { unsaid: store.unsaid(), namesakes: store.namesakes() };
                 pages::people(&accounts, &persons, &self.redirect_uri, self.guard(*guard), name)
             }
@@ -466,7 +466,7 @@ impl Door {
     }
 
     fn needs_sign_in(&self, account: &str) -> bool {
-        self.board.accounts().iter().any(|state| state.name == account && state.needs_sign_in())
+        self.snapshot.accounts().iter().any(|state| state.name == account && state.needs_sign_in())
     }
 }
 

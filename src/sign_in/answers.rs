@@ -1,4 +1,4 @@
-//! What the door answers: its pages with what a browser may do with them, and where it sends the browser on.
+//! What the sign-in pages answer: its pages with what a browser may do with them, and where it sends the browser on.
 
 use http_body_util::Full;
 use hyper::{
