@@ -80,7 +80,7 @@ impl Exporter {
         let health = store.map(|store| Arc::new(StoreHealth::of(store)));
         let way = way(&config, oauth_client.as_ref(), &transport, guard);
         let home = home(address, web.as_deref());
-        let announced = config.sign_in.store.as_ref().and_then(|store| announced(store, &home, way.shut()));
+        let announced = config.sign_in.store.as_ref().and_then(|store| announced(store, &home, way.shut(), guard));
         let accounts = roster(config, oauth_client, health.as_deref(), &transport, &clock);
         let states = accounts.names().map(|name| AccountState::new(name, &kinds)).collect();
         let snapshot = Arc::new(Snapshot::new(states, clock.clone(), stale_after));
@@ -219,8 +219,8 @@ fn record(config: &Config, clock: &Clock) -> anyhow::Result<Kept> {
 
 /// Says in the state directory that an exporter runs, whose page is at `home`. Where that cannot be said, `login` finds the
 /// port taken and asks what to do.
-fn announced(store: &Store, home: &str, shut: Option<&str>) -> Option<Announced> {
-    let running = Running { page: home.to_owned(), shut: shut.map(str::to_owned) };
+fn announced(store: &Store, home: &str, shut: Option<&str>, guard: Guard) -> Option<Announced> {
+    let running = Running { page: home.to_owned(), shut: shut.map(str::to_owned), renews: guard.is_trusted };
     store.announce(&running).inspect_err(|error| debug!(%error, "no file says that an exporter runs")).ok()
 }
 
@@ -251,9 +251,9 @@ fn way(config: &Config, oauth_client: Option<&Arc<OAuthClient>>, transport: &Arc
         (None, _) if config.samples.is_made_up => {
             Way::Shut("nobody signs in at the demo, unless it was started as oura-exporter demo --sign-in")
         }
-        _ if !sign_in.on_the_page => {
-            Way::Shut("nobody signs in on this page, as OURA_WEB_SIGN_IN=false says; run: oura-exporter login")
-        }
+        _ if !sign_in.on_the_page => Way::Shut(
+            "signing in on this page is turned off (OURA_WEB_SIGN_IN=false); run: oura-exporter login --no-browser",
+        ),
         (None, _) => Way::Shut("nobody signs in here, as there is no place for tokens; set OURA_STATE_DIR"),
         (Some(_), None) => Way::Unregistered,
         (Some(store), Some(oauth_client)) => Way::Open {

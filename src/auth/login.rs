@@ -3,6 +3,7 @@
 use std::{
     future,
     io::{self, Write as _},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -13,10 +14,13 @@ use reqwest::Url;
 use tokio::{task, time::timeout};
 use tracing::warn;
 
-use super::{Code, Doubt, OAuthClient, Portal, Replaces, Store, Tokens, WrongPerson, callback, challenge::Secrets};
+use super::{Code, Doubt, OAuthClient, Portal, Replaces, Store, Tokens, callback, challenge::Secrets};
 
 /// How long a person may take at the consent page: Oura's codes live that long, too.
 const CONSENT: Duration = Duration::from_secs(600);
+
+/// How long is waited for Oura to take back what is not kept.
+const REVOCATION: Duration = Duration::from_secs(5);
 
 /// How long a bare code is at least and at most, in characters; nobody knows more of its shape.
 const LEAST_CODE: usize = 8;
@@ -188,6 +192,20 @@ fn is_code(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | '+' | '/' | '%'))
 }
 
+/// Forgets what was told under an account's name, in that state directory.
+pub type Forget = fn(&Path, &str) -> io::Result<()>;
+
+/// Where the tokens of a sign-in go, who takes them back where they cannot be kept, and what goes when a name changes hands.
+#[derive(Clone, Copy)]
+pub struct Keeping<'a> {
+    /// Where they go.
+    pub store: &'a Store,
+    /// Who takes them back.
+    pub oauth_client: &'a OAuthClient,
+    /// What forgets the record under the name.
+    pub forget: Forget,
+}
+
 /// Stores the first tokens of a sign-in under the lock that refreshes respect, with whose they are: `id` is Oura's. What could
 /// not be told of the person is to be said.
 ///
@@ -195,27 +213,27 @@ fn is_code(text: &str) -> bool {
 /// Where they are not of the person that they should be, or cannot be stored; the tokens before are whole. Those of a stranger
 /// are revoked.
 pub async fn keep(
-    store: &Store,
-    oauth_client: &OAuthClient,
+    Keeping { store, oauth_client, forget }: Keeping<'_>,
     account: &str,
     tokens: Tokens,
     id: Option<String>,
     replaces: Replaces,
 ) -> anyhow::Result<Vec<Doubt>> {
-    let kept = stored(store, account, tokens.clone(), id.clone(), replaces).await;
-    let is_refused = kept.as_ref().is_err_and(|error| error.is::<WrongPerson>());
+    let kept = stored(store, forget, account, tokens.clone(), id.clone(), replaces).await;
     // Oura may end all sign-ins of a person with one, so that nobody's is revoked who may have an account.
-    if is_refused
-        && id.is_some_and(|id| store.is_stranger(&id))
-        && let Err(error) = oauth_client.revoke(&tokens).await
-    {
-        warn!(account, "Oura does not confirm the end of the sign-in that was refused ({error})");
+    if kept.is_err() && id.is_some_and(|id| store.is_stranger(&id)) {
+        match timeout(REVOCATION, oauth_client.revoke(&tokens)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(account, "Oura does not confirm the end of the sign-in that is not kept ({error})"),
+            Err(_) => warn!(account, "Oura does not answer to the end of the sign-in that is not kept"),
+        }
     }
     kept
 }
 
 async fn stored(
     store: &Store,
+    forget: Forget,
     account: &str,
     mut tokens: Tokens,
     id: Option<String>,
@@ -229,7 +247,20 @@ async fn stored(
         let _lock = store.lock(&account)?;
         tokens.person = store.judge(&account, id.as_deref(), replaces)?;
         let before = store.read(&account).ok().flatten().map(|before| before.signed_in());
-        let replaced = before.filter(|before| tokens.may_be_anothers(before)).map(|_| Doubt::Replaced);
+        let known = store.remembered(&account);
+        let is_remembered = known.is_some() && known == tokens.person;
+        let may_be_anothers = !is_remembered && before.as_ref().is_none_or(|before| tokens.may_be_anothers(before));
+        let was_somebodys = known.is_some() || store.has(&account);
+        if may_be_anothers {
+            let directory = store.directory();
+            forget(directory, &account).with_context(|| {
+                format!(
+                    "nothing was stored, as the record under the name before cannot be forgotten in {}",
+                    directory.display()
+                )
+            })?;
+        }
+        let replaced = (may_be_anothers && was_somebodys).then_some(Doubt::Replaced);
         store.write(&account, &tokens)?;
         Ok(store.doubts(&account, tokens.person.as_ref()).into_iter().chain(replaced).collect())
     });

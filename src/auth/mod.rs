@@ -27,7 +27,7 @@ pub(crate) use challenge::random;
 pub use listing::Listing;
 pub use lock::{Lock, can_keep, lock};
 pub(crate) use login::Redirected;
-pub use login::{Login, keep};
+pub use login::{Forget, Keeping, Login, keep};
 pub use logout::{Revoked, log_out, signed_in};
 pub use no_token::{NoToken, SignInNeeded};
 #[doc(hidden)]

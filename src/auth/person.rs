@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
-use super::{Store, challenge};
+use super::{Store, StoreError, challenge};
 
 /// Between the salt and the hash.
 const BETWEEN: char = '.';
@@ -44,7 +44,7 @@ pub enum WrongPerson {
     },
     /// The account is another person's.
     #[error(
-        "account {account} is another person's than whoever has signed in now, so that nothing was stored; sign in as the right \
+        "you signed in as another person than the one of account {account}, so that nothing was stored; sign in as the right \
          person or under another name; or, if the account is to change hands, {MEANT} --account {account}"
     )]
     OtherPerson {
@@ -114,6 +114,16 @@ impl WrongPerson {
         | Self::Unsaid { account }
         | Self::Unproven { account }) = self;
         self.to_string().replace(&format!("{MEANT} --account {account}"), "press the button below")
+    }
+
+    /// What the button says that does it all the same.
+    pub fn button(&self) -> String {
+        match self {
+            Self::OfOtherAccount { account, .. } => format!("Use this person for {account} as well: sign in again"),
+            Self::OtherPerson { account } | Self::Unsaid { account } | Self::Unproven { account } => {
+                format!("Replace the person of {account}: sign in again")
+            }
+        }
     }
 }
 
@@ -213,7 +223,14 @@ impl Store {
     /// # Errors
     /// Where they may not, by name.
     pub fn judge(&self, account: &str, id: Option<&str>, replaces: Replaces) -> anyhow::Result<Option<Person>> {
-        let persons = self.persons();
+        if let Err(error @ StoreError::System { .. }) = self.read(account) {
+            // It may be whole: whoever signs in now must not write over it.
+            return Err(error.into());
+        }
+        let mut persons = self.persons();
+        if !persons.iter().any(|(name, _)| name == account) {
+            persons.extend(self.remembered(account).map(|person| (account.to_owned(), person)));
+        }
         let own = persons.iter().find(|(name, _)| name == account).map(|(_, person)| person);
         let is_own = id.zip(own).map(|(id, own)| own.is(id));
         let name = || account.to_owned();

@@ -21,6 +21,8 @@ pub struct Running {
     pub page: String,
     /// Why nobody signs in there; none if people do.
     pub shut: Option<String>,
+    /// Whether the page renews a sign-in that has not ended: not where strangers reach it.
+    pub renews: bool,
 }
 
 /// Says that an exporter runs, until it is dropped or the process ends.
@@ -76,7 +78,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path().join("tokens"));
         assert_eq!(store.running(), [], "a directory that is not there yet");
-        let running = |page: &str, shut: Option<&str>| Running { page: page.to_owned(), shut: shut.map(str::to_owned) };
+        let running = |page: &str, shut: Option<&str>| Running {
+            page: page.to_owned(),
+            shut: shut.map(str::to_owned),
+            renews: true,
+        };
         let (one, other) = (running("http://localhost:10058/", None), running("https://localhost:10060/", Some("off")));
         let announced = store.announce(&one).unwrap();
         let second = store.announce(&other).unwrap();

@@ -4,9 +4,11 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 
 use super::{
+    person::Person,
     store_error::StoreError,
     tokens::{Tokens, Unfit},
 };
@@ -22,6 +24,9 @@ const LONGEST: u64 = 1_048_576;
 #[derive(Clone, Debug)]
 pub struct Store {
     directory: PathBuf,
+    /// Which directory it was when accounts of it were seen there, by device and inode: another one in its place, as an unmounted
+    /// volume leaves it, has signed nobody out.
+    seen: Arc<OnceLock<(u64, u64)>>,
 }
 
 /// Which writing of a file this is: it changes whenever the file is replaced.
@@ -53,7 +58,7 @@ impl Glance {
 impl Store {
     /// The store in `directory`, which need not exist yet.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into() }
+        Self { directory: directory.into(), seen: Arc::default() }
     }
 
     /// The tokens of an account; none if it has no file.
@@ -97,9 +102,24 @@ impl Store {
     /// # Errors
     /// Where it is not: who has moved it has signed nobody out.
     pub fn still_there(&self) -> Result<(), StoreError> {
-        let looked = fs::symlink_metadata(&self.directory);
-        let is_gone = looked.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        let is_other = |seen: &(u64, u64)| match self.place() {
+            Ok(now) => now != *seen,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        let is_gone = self.seen.get().is_some_and(is_other);
         if is_gone { Err(StoreError::Gone { path: self.directory.clone() }) } else { Ok(()) }
+    }
+
+    /// Takes note of the directory in which there are accounts.
+    pub fn note_place(&self) {
+        if let Ok(place) = self.place() {
+            // The first one counts.
+            let _known = self.seen.set(place);
+        }
+    }
+
+    fn place(&self) -> io::Result<(u64, u64)> {
+        fs::metadata(&self.directory).map(|metadata| (metadata.dev(), metadata.ino()))
     }
 
     /// Which writing of the account's file is there; none if it has none.
@@ -119,7 +139,28 @@ impl Store {
         let text = tokens.to_json(account).map_err(|error| StoreError::of_system("write", &path, &error.into()))?;
         let name = format!("{account}.{EXTENSION}");
         let written = durable::replace(&self.directory, &name, &beside(account), text.as_bytes());
-        written.map_err(|error| StoreError::of_system("write", &path, &error))
+        written.map_err(|error| StoreError::of_system("write", &path, &error))?;
+        self.remember(account, tokens.person.as_ref());
+        Ok(())
+    }
+
+    /// Whose account of that name was last, as far as Oura said it: known also where the token file is lost or damaged.
+    pub(super) fn remembered(&self, account: &str) -> Option<Person> {
+        let path = self.directory.join(memory(account));
+        let is_small = fs::metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() < LONGEST);
+        fs::read_to_string(path).ok().filter(|_| is_small)?.trim().parse().ok()
+    }
+
+    /// Keeps beside the tokens whose they are. Where that cannot be written the tokens themselves still say it.
+    fn remember(&self, account: &str, person: Option<&Person>) {
+        let name = memory(account);
+        let _told_by_the_tokens = match person {
+            Some(person) if self.remembered(account).as_ref() == Some(person) => Ok(()),
+            Some(person) => {
+                durable::replace(&self.directory, &name, &beside(account), format!("{person}\n").as_bytes())
+            }
+            None => fs::remove_file(self.directory.join(name)),
+        };
     }
 
     /// Forgets the account.
@@ -128,6 +169,7 @@ impl Store {
     /// Where the file cannot be removed.
     pub fn remove(&self, account: &str) -> Result<(), StoreError> {
         self.sweep(account);
+        self.remember(account, None);
         let path = self.path(account);
         fs::remove_file(&path).map_err(|error| StoreError::of_system("remove", &path, &error))
     }
@@ -159,6 +201,7 @@ impl Store {
     }
 
     pub(super) fn create(&self) -> Result<(), StoreError> {
+        self.still_there()?;
         durable::create(&self.directory).map_err(|error| StoreError::of_system("create", &self.directory, &error))
     }
 
@@ -166,6 +209,11 @@ impl Store {
     pub fn path(&self, account: &str) -> PathBuf {
         self.directory.join(format!("{account}.{EXTENSION}"))
     }
+}
+
+/// The file that remembers whose an account is.
+fn memory(account: &str) -> String {
+    format!(".{account}~person")
 }
 
 /// What the files beside an account's begin with; the tilde is in no account's name.

@@ -25,8 +25,8 @@ pub enum StoreError {
     },
     /// The directory was there and is not any more.
     #[error(
-        "{} is gone: the sign-ins in it cannot be renewed; put it back where it was (or mount it), or set OURA_STATE_DIR to \
-         where it is and restart the exporter", path.display()
+        "{} is not the directory any more in which the accounts were: their sign-ins cannot be renewed; put it back where it was \
+         (or mount it), or set OURA_STATE_DIR to where it is and restart the exporter", path.display()
     )]
     Gone {
         /// The directory.

@@ -1,16 +1,29 @@
 //! Whether tokens can be kept: found out at the start, before anybody consents, and told until it is mended.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use tracing::{info, warn};
 
 use super::{Store, StoreError};
 
+/// How often a store that was well is looked at again, at most: each look writes a file.
+const LOOK: Duration = Duration::from_secs(30);
+
 /// A store, and what keeps it from being written.
 #[derive(Debug)]
 pub struct StoreHealth {
     store: Store,
-    trouble: Mutex<Option<StoreError>>,
+    found: Mutex<Found>,
+}
+
+/// What a look at the store found.
+#[derive(Debug)]
+struct Found {
+    trouble: Option<StoreError>,
+    looked: Instant,
 }
 
 impl StoreHealth {
@@ -20,19 +33,21 @@ impl StoreHealth {
         if let Some(trouble) = &trouble {
             warn!("no sign-in can be kept: {trouble}");
         }
-        Self { store, trouble: Mutex::new(trouble) }
+        Self { store, found: Mutex::new(Found { trouble, looked: Instant::now() }) }
     }
 
-    /// What keeps tokens from being kept; looked at again as long as there is something, which costs a refused call.
+    /// What keeps tokens from being kept; looked at again where there is something, which costs a refused call, and now and then.
     pub fn trouble(&self) -> Option<StoreError> {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        if trouble.is_some() {
-            *trouble = found(&self.store);
-            if trouble.is_none() {
-                info!("sign-ins can be kept in {} now", self.store.directory().display());
+        let mut known = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.trouble.is_some() || known.looked.elapsed() >= LOOK {
+            let before = std::mem::replace(&mut *known, Found { trouble: found(&self.store), looked: Instant::now() });
+            match (&before.trouble, &known.trouble) {
+                (Some(_), None) => info!("sign-ins can be kept in {} now", self.store.directory().display()),
+                (None, Some(trouble)) => warn!("no sign-in can be kept: {trouble}"),
+                _ => {}
             }
         }
-        trouble.clone()
+        known.trouble.clone()
     }
 }
 

@@ -14,34 +14,47 @@ use crate::{
     http_client::{self, body},
 };
 
+/// How the answer of Oura's gets to the command.
+pub(super) enum Way {
+    /// The exporter that runs takes it on its page.
+    Page(Url),
+    /// The browser brings it to the command.
+    Browser,
+    /// A person pastes it.
+    Paste,
+}
+
 /// How long whoever answers where the browser comes back to may take.
 const ANSWER: Duration = Duration::from_secs(2);
 /// How long is waited for a sign-in on the page, and how often it is looked for.
 const HANDED_OVER: Duration = Duration::from_secs(600);
 const LOOK: Duration = Duration::from_millis(500);
 
-/// The page for signing in of the exporter on `store` that holds the address where the browser comes back to; none if
-/// nobody holds it, so that the command can listen there itself.
+/// How a sign-in as `account` gets its answer beside what runs: on the page of the exporter on `store` that holds the address
+/// where the browser comes back to, if it may do it; by this command where nobody holds that address.
 ///
 /// # Errors
 /// Where somebody holds it to whom the sign-in cannot be left, with what to do.
-pub(super) async fn page(store: &Store, redirect_uri: &str) -> anyhow::Result<Option<Url>> {
-    let Ok(redirect) = Url::parse(redirect_uri) else { return Ok(None) };
+pub(super) async fn way(store: &Store, account: &str, redirect_uri: &str) -> anyhow::Result<Way> {
+    let Ok(redirect) = Url::parse(redirect_uri) else { return Ok(Way::Browser) };
     let is_of_this_machine = is_of_this_machine(&redirect);
     if is_of_this_machine && !is_listened_at(&redirect).await {
-        return Ok(None);
+        return Ok(Way::Browser);
     }
     let mut running = store.running();
     running.sort_by_key(|running| port(&running.page) != redirect.port_or_known_default());
     if let Some(open) = running.iter().find(|running| running.shut.is_none()) {
-        return Ok(Some(open.page.parse::<Url>()?.join("sign-in")?));
+        if store.has(account) && !open.renews {
+            return Ok(Way::Paste);
+        }
+        return Ok(Way::Page(open.page.parse::<Url>()?.join("sign-in")?));
     }
     // Elsewhere a proxy is, which is taken by its nature.
     ensure!(is_of_this_machine, "the redirect URI {redirect_uri} does not lead to this machine; use --no-browser");
-    if let Some(Running { page, shut: Some(why) }) = running.first() {
+    if let Some(Running { page, shut: Some(why), .. }) = running.first() {
         bail!(
-            "the exporter at {page} holds the address that the browser comes back to, and people do not sign in on its page: \
-             {why}. Or sign in with --no-browser, by pasting the address at which the browser ends"
+            "the exporter at {page} holds the address that the browser comes back to, and nobody signs in on its page: {why} (it \
+             takes the address at which the browser ends, pasted)"
         );
     }
     let directory = store.directory().display();

@@ -50,22 +50,22 @@ struct Cli {
 
 #[derive(Clone, PartialEq, Eq, Subcommand)]
 enum Command {
-    /// Polls the account and serves the page; the default
+    /// Poll Oura and serve the metrics; the default
     Serve(ServeFlags),
-    /// Serves made-up data of two people: no account, no network
+    /// Serve made-up data of two people: no account, no network
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
-    /// Exits with 0 when the exporter on this machine is ready
+    /// Exit with 0 when the exporter on this machine is ready
     Healthcheck(healthcheck::Healthcheck),
-    /// Signs a person in at Oura
+    /// Sign a person in at Oura
     Login(sign_in::Login),
-    /// Takes a person's sign-in back at Oura and forgets it
+    /// Revoke an account's access at Oura and delete its tokens
     Logout(sign_in::Logout),
-    /// Shows who is signed in, and renames accounts
+    /// Show who is signed in, and rename accounts
     Accounts(sign_in::Accounts),
-    /// Brings in any stretch of the past: as files for promtool, or by remote write
+    /// Bring in any stretch of the past: as files for promtool, or by remote write
     Backfill(backfill::Arguments),
-    /// Looks at everything as a doctor would: 0 only if all is well
+    /// Test configuration, tokens and every collection: 0 only if all is well
     Check,
 }
 

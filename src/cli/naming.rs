@@ -9,7 +9,7 @@ use crate::{
     config, samples,
 };
 
-/// Gives an account another name.
+/// Renames an account.
 #[derive(Clone, PartialEq, Eq, clap::Args)]
 pub(super) struct Rename {
     /// Its name until now
@@ -61,7 +61,7 @@ pub(super) fn ask(store: &Store) -> anyhow::Result<String> {
     for line in io::stdin().lines() {
         match config::account_name(&line?) {
             Ok(name) => return Ok(name),
-            Err(mistake) => prompt(&format!("{}\n", mistake.trim_start_matches("--account: "))),
+            Err(mistake) => prompt(&format!("{}\n", mistake)),
         }
     }
     anyhow::bail!("the account has no name; run: oura-exporter login --account NAME")

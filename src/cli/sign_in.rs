@@ -12,12 +12,12 @@ use chrono::{DateTime, Utc};
 use reqwest::Url;
 
 use super::{
-    beside,
+    beside::{self, Way},
     examine::{examine, marked, words},
     naming::{self, Rename},
 };
 use crate::{
-    auth::{self, Doubt, Listing, OAuthClient, Replaces, Revoked, Store, TokenSource, Tokens},
+    auth::{self, Doubt, Keeping, Listing, OAuthClient, Replaces, Revoked, Store, TokenSource, Tokens},
     clock::Clock,
     config::{self, Config, SignIn},
     oura::{Client, ClientOptions, Transport, person_id},
@@ -33,10 +33,10 @@ pub(super) struct Login {
     /// The name of the account, asked for if it is not given; a second person is a second name
     #[arg(long, value_parser = config::account_name)]
     account: Option<String>,
-    /// Prints the page's address and takes the one that the browser ends at from standard input
+    /// Print the sign-in URL and read the redirected URL from standard input
     #[arg(long)]
     no_browser: bool,
-    /// Means it where the account is another person's, or the person has another account
+    /// Allow the account to change to another person, or one person to have two accounts
     #[arg(long)]
     replace_person: bool,
 }
@@ -50,7 +50,7 @@ pub(super) struct Accounts {
 
 #[derive(Clone, PartialEq, Eq, clap::Subcommand)]
 enum AccountsCommand {
-    /// Gives an account another name: tokens and the record of what was told move along
+    /// Rename an account: tokens and the record of what was exported move along
     Rename(Rename),
 }
 
@@ -71,16 +71,6 @@ pub(super) struct Logout {
     account: String,
 }
 
-/// How the answer of Oura's gets to the command.
-enum Way {
-    /// The exporter that runs takes it on its page.
-    Page(Url),
-    /// The browser brings it to the command.
-    Browser,
-    /// A person pastes it.
-    Paste,
-}
-
 impl Login {
     pub(super) async fn run(&self, sign_in: &SignIn, config: &Config) -> anyhow::Result<()> {
         let store = store(sign_in)?;
@@ -89,7 +79,7 @@ impl Login {
         let name = self.account.clone().map_or_else(|| naming::ask(store), Ok)?;
         // Found out before anybody consents: whether what comes of it can be stored.
         auth::can_keep(store, &name).await?;
-        let (way, transport) = (self.way(store, &sign_in.redirect_uri).await?, transport(config)?);
+        let (way, transport) = (self.way(store, &name, &sign_in.redirect_uri).await?, transport(config)?);
         let tokens = match way {
             Way::Page(page) => beside::hand_over(store, &name, page).await?,
             Way::Browser => self.sign_in(store, &name, &oauth_client, &transport, true).await?,
@@ -105,7 +95,7 @@ impl Login {
     }
 
     /// How the answer of Oura's gets here.
-    async fn way(&self, store: &Store, redirect_uri: &str) -> anyhow::Result<Way> {
+    async fn way(&self, store: &Store, name: &str, redirect_uri: &str) -> anyhow::Result<Way> {
         if self.no_browser {
             return Ok(Way::Paste);
         }
@@ -114,7 +104,7 @@ impl Login {
             let is_taken = beside::is_taken(redirect_uri).await;
             return Ok(if is_taken { Way::Paste } else { Way::Browser });
         }
-        Ok(beside::page(store, redirect_uri).await?.map_or(Way::Browser, Way::Page))
+        beside::way(store, name, redirect_uri).await
     }
 
     /// Has a person consent, and stores what comes of it.
@@ -136,11 +126,8 @@ impl Login {
         };
         let id = person_id(transport, &tokens.access).await;
         let replaces = if self.replace_person { Replaces::Anybody } else { Replaces::SamePerson };
-        for doubt in auth::keep(store, oauth_client, name, tokens.clone(), id, replaces).await? {
-            if doubt == Doubt::Replaced {
-                samples::forget_journals(store.directory(), name)
-                    .context("the sign-in is kept, but what was told of the person before is not forgotten")?;
-            }
+        let keeping = Keeping { store, oauth_client, forget: samples::forget_journals };
+        for doubt in auth::keep(keeping, name, tokens.clone(), id, replaces).await? {
             println!("\nBeware: {doubt}.");
         }
         Ok(tokens)
@@ -150,8 +137,11 @@ impl Login {
 /// Opens the consent page; where this machine has no browser, says how one elsewhere does it.
 fn open(url: &Url, redirect_uri: &str) {
     println!("The browser opens Oura's page. If it does not, open this address on this machine:\n\n{url}\n");
-    let is_remote = env::var_os("SSH_CONNECTION").is_some();
-    if webbrowser::open(url.as_str()).is_err() || is_remote {
+    // A system without a screen may still say that it has opened one.
+    let has_screen =
+        ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| env::var_os(name).is_some_and(|screen| !screen.is_empty()));
+    let is_elsewhere = env::var_os("SSH_CONNECTION").is_some() || (cfg!(target_os = "linux") && !has_screen);
+    if webbrowser::open(url.as_str()).is_err() || is_elsewhere {
         let port = Url::parse(redirect_uri).ok().and_then(|uri| uri.port_or_known_default()).unwrap_or_default();
         println!(
             "No browser here? Open it on any device, and paste the address at which it ends (it need not load) here.\n\
@@ -220,7 +210,7 @@ impl Logout {
         let store = store(sign_in)?;
         auth::signed_in(store, &self.account)?;
         match auth::log_out(store, oauth_client(sign_in)?.as_ref(), &self.account).await? {
-            Revoked::Confirmed => println!("Oura has taken the sign-in of account {} back.", self.account),
+            Revoked::Confirmed => println!("Access for {} is revoked at Oura.", self.account),
             Revoked::NotConfirmed(error) => {
                 println!("Oura does not confirm ({error}); revoke the application in the Oura app, too.");
             }

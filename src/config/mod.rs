@@ -355,7 +355,9 @@ pub fn access_token_in(path: &Path) -> Result<SecretString, String> {
 /// # Errors
 /// Where it is none, in words.
 pub fn account_name(text: &str) -> Result<String, String> {
-    Setting { name: "--account", text: text.trim().to_owned() }.account()
+    let name = Setting { name: "--account", text: text.trim().to_owned() }.account();
+    // Whoever asks says for what.
+    name.map_err(|mistake| mistake.trim_start_matches("--account: ").to_owned())
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "OURA_WEB_SIGN_IN",
         Value("true"),
-        "false: people sign in by oura-exporter login only, not on the page",
+        "false: people sign in by oura-exporter login --no-browser only, not on the page",
         |draft, text| text.flag().map(|is_on| draft.web_sign_in = is_on),
     ),
     variable("OURA_POLL_INTERVAL", Value("5m"), "how often Oura is asked; below 60s works and warns", |draft, text| {

@@ -100,7 +100,7 @@ impl Poller {
             _ = stop => {}
         }
         let Account { name, .. } = account;
-        info!(account = name, "its sign-in has been removed; it leaves the page until somebody signs in again");
+        info!(account = name, "account removed: its sign-in is gone, and its metrics leave the page");
         self.forget(&name);
         name
     }
@@ -143,7 +143,7 @@ impl Followed {
                 continue;
             }
             if let Some(account) = roster.admit(name) {
-                info!(account = name, "somebody has signed in; the account comes to the page");
+                info!(account = name, "account added");
                 self.begin(account);
             }
         }

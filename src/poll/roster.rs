@@ -197,6 +197,9 @@ fn look(
         }
         signed_in.insert(name.clone(), tokens.signed_in());
     }
+    if !signed_in.is_empty() {
+        store.note_place();
+    }
     Ok(Looked { glance, changed: Some(Present { listing, remaining, replaced, signed_in }) })
 }
 

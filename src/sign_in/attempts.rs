@@ -71,8 +71,8 @@ pub(super) enum Stage {
     /// It has ended without tokens.
     Failed {
         why: String,
-        /// Whoever consented is not the person of the account: a button says that this is meant.
-        has_button: bool,
+        /// What the button says that does it all the same, where whoever consented is not the person of the account.
+        button: Option<String>,
     },
 }
 

@@ -35,7 +35,7 @@ use self::{
     visit::{Visit, WayBack, comes_back_to},
 };
 use crate::{
-    auth::{self, Login, OAuthClient, Redirected, Replaces, Revoked, Store, StoreHealth, WrongPerson},
+    auth::{self, Keeping, Login, OAuthClient, Redirected, Replaces, Revoked, Store, StoreHealth, WrongPerson},
     clock::Clock,
     config, http,
     oura::{Transport, person_id},
@@ -204,7 +204,7 @@ impl SignInPages {
             return answer;
         }
         if let Way::Shut(why) = self.way {
-            return answer(StatusCode::NOT_FOUND, &pages::trouble(why));
+            return answer(StatusCode::NOT_FOUND, &pages::shut(why));
         }
         let visit = Visit::of(&request);
         if method == Method::POST {
@@ -253,7 +253,9 @@ impl SignInPages {
             && !guard.behind_a_proxy().is_trusted
         {
             warn!(
-                "a proxy shows this page (it was asked for with {sign}), so that it counts as open beyond this machine: it only                  adds people and renews sign-ins that have ended. Set OURA_WEB_EXTERNAL_URL to where the proxy shows it; for the                  rest set a password (OURA_WEB_CONFIG_FILE), or use the commands"
+                "a proxy shows this page (it was asked for with {sign}), so that it counts as open beyond this machine: it only \
+                 adds people and renews sign-ins that have ended. Set OURA_WEB_EXTERNAL_URL to where the proxy shows it; for the \
+                 rest set a password (OURA_WEB_CONFIG_FILE), or use the commands"
             );
         }
     }
@@ -372,7 +374,7 @@ impl SignInPages {
                 let wrong_person = error.downcast_ref::<WrongPerson>();
                 let has_button = wrong_person.filter(|_| attempt.replaces == Replaces::SamePerson);
                 let why = has_button.map_or_else(|| format!("{error:#}"), WrongPerson::beside_a_button);
-                Stage::Failed { why, has_button: has_button.is_some() }
+                Stage::Failed { why, button: has_button.map(WrongPerson::button) }
             }
         };
         self.attempts.end(&attempt.id, stage);
@@ -387,7 +389,8 @@ impl SignInPages {
         };
         let tokens = attempt.login.finish(given.clone()).await?;
         let (signed_in_at, id) = (tokens.signed_in_at, person_id(transport, &tokens.access).await);
-        let doubts = auth::keep(store, oauth_client, &attempt.account, tokens, id, attempt.replaces).await?;
+        let keeping = Keeping { store, oauth_client, forget: samples::forget_journals };
+        let doubts = auth::keep(keeping, &attempt.account, tokens, id, attempt.replaces).await?;
         for doubt in &doubts {
             warn!(account = attempt.account, "{doubt}");
         }
@@ -448,7 +451,7 @@ impl SignInPages {
     fn seen(&self, attempt: &Attempt) -> Option<AccountState> {
         let Stage::Done { signed_in_at, .. } = attempt.stage else { return None };
         let account = self.snapshot.accounts().into_iter().find(|account| account.name == attempt.account)?;
-        let is_new = account.grant.as_ref().is_some_and(|grant| grant.signed_in_at == signed_in_at);
+        let is_new = account.grant.as_ref().is_some_and(|grant| grant.signed_in_at >= signed_in_at);
         (is_new && account.waiting().next().is_none()).then_some(account)
     }
 

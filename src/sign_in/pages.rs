@@ -21,8 +21,8 @@ const OWN_STYLE: &str = include_str!("style.css");
 /// Has the page that waits end by itself, without losing what somebody types meanwhile.
 const WAIT: &str = include_str!("wait.js");
 /// What somebody must know who comes after another person in the same browser.
-const SECOND: &str = "<p class=\"quiet\">Sign out at Oura first, or use a private window: otherwise Oura lets in whomever this browser \
-    last was.</p>";
+const SECOND: &str = "<p class=\"quiet\">Sign out at Oura first, or use a private window: otherwise Oura reuses this browser's last \
+    session.</p>";
 /// Where an application is registered.
 const PORTAL: &str = "https://developer.ouraring.com";
 
@@ -83,6 +83,11 @@ pub(super) fn trouble(words: &str) -> HtmlPage {
         "Not done",
         &format!("<p class=\"bad\">{}</p><p><a href=\"sign-in\">Start again</a></p>", Escaped(&sentence)),
     )
+}
+
+/// Says why nobody signs in here.
+pub(super) fn shut(why: &str) -> HtmlPage {
+    HtmlPage::new("No sign-in here", &format!("<p class=\"bad\">{}</p>", Escaped(&sentence(why))))
 }
 
 /// Says that somebody is signed out here, and perhaps not at Oura.
@@ -149,7 +154,7 @@ pub(super) fn people(
             persons.namesakes.iter().map(|names| format!("<p class=\"bad\">{}.</p>", Escaped(&one_person(names))));
         let rows = accounts.iter().map(|account| row(account, persons, guard));
         let rows: String = namesakes.chain(rows).collect();
-        let _ = write!(main, "<section class=\"card\"><h2>On the page</h2>{rows}{}</section>", untrusted(guard));
+        let _ = write!(main, "<section class=\"card\"><h2>Signed in</h2>{rows}{}</section>", untrusted(guard));
     }
     let heading = if accounts.is_empty() { "Sign in" } else { "Add a person" };
     let _ = write!(
@@ -158,8 +163,8 @@ pub(super) fn people(
          <label for=\"account\">Name for the account</label>\
          <input id=\"account\" name=\"account\" required maxlength=\"64\" pattern=\"[A-Za-z0-9][A-Za-z0-9._\\-]*\" \
          autocomplete=\"off\" autocapitalize=\"none\" spellcheck=\"false\" value=\"{}\" aria-describedby=\"about-names\">\
-         <p id=\"about-names\" class=\"quiet\">A first name, say; no e-mail address. All of the person's series have it as \
-         their label <code>account</code>.</p><button id=\"sign-in\">Sign in with Oura</button></form>{}</section>\
+         <p id=\"about-names\" class=\"quiet\">A first name, for example; no e-mail address. It is the label \
+         <code>account</code> of all of the person's metrics.</p><button id=\"sign-in\">Sign in with Oura</button></form>{}</section>\
          <section class=\"card\"><h2>The application at Oura</h2><p>{}</p></section>",
         Escaped(name),
         if accounts.is_empty() { "" } else { SECOND },
@@ -196,10 +201,10 @@ fn doubt(doubt: &Doubt) -> String {
 /// What cannot be done here, where anybody may reach the page.
 fn untrusted(guard: Guard) -> &'static str {
     if guard.is_trusted {
-        "<p class=\"quiet\">Signing out revokes this exporter's access at Oura and removes the person from all pages.</p>"
+        "<p class=\"quiet\">Signing out revokes this exporter's access at Oura and removes the account from all pages.</p>"
     } else {
         "<p class=\"quiet\">This page is open beyond this machine, without a password: it adds people and renews \
-         sign-ins that have ended. For the rest, run <code>oura-exporter login</code> or <code>oura-exporter logout</code>.</p>"
+         sign-ins that have ended. For the rest, set a password, or run <code>oura-exporter login --no-browser</code> or <code>oura-exporter logout</code>.</p>"
     }
 }
 
@@ -231,19 +236,19 @@ pub(super) fn attempt(attempt: &Attempt, seen: Option<&AccountState>, way_back: 
             let doubts: String = doubts.iter().map(doubt).collect();
             HtmlPage::new(&format!("Signed in as {name}"), &(doubts + &collections(account)))
         }
-        (Stage::Failed { why, has_button }, _) => failed(attempt, why, *has_button),
+        (Stage::Failed { why, button }, _) => failed(attempt, why, button.as_deref()),
     }
 }
 
-fn failed(attempt: &Attempt, why: &str, has_button: bool) -> HtmlPage {
+fn failed(attempt: &Attempt, why: &str, button: Option<&str>) -> HtmlPage {
     let name = Escaped(&attempt.account);
     let mut main = format!("<p class=\"bad\">{}</p>", Escaped(&sentence(why)));
-    if has_button {
+    if let Some(button) = button {
         let _ = write!(
             main,
             "<form method=\"post\" action=\"sign-in\"><input type=\"hidden\" name=\"account\" value=\"{name}\">\
-             <input type=\"hidden\" name=\"replace\" value=\"person\"><button class=\"plain\" id=\"replace\">Replace \
-             the person of {name}: sign in again</button></form>"
+             <input type=\"hidden\" name=\"replace\" value=\"person\"><button class=\"plain\" id=\"replace\">{}</button></form>",
+            Escaped(button)
         );
     }
     let _ = write!(main, "<p><a href=\"sign-in?account={name}\">Start again</a></p>");

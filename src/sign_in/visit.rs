@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use hyper::{
-    Request, Version,
-    header::{HOST, ORIGIN},
+    Method, Request, Version,
+    header::{HOST, HeaderName, ORIGIN},
 };
 use reqwest::Url;
 
@@ -52,6 +52,7 @@ pub(super) fn comes_back_to(uri: &str, port: u16) -> bool {
     Url::parse(uri).is_ok_and(|uri| place(&uri).0 == LOOPBACK && uri.port_or_known_default() == Some(port))
 }
 
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// What proxies add to a request, and no browser sends by itself.
 const OF_PROXIES: [&str; 6] =
     ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
@@ -61,7 +62,8 @@ pub(super) struct Visit {
     pub(super) peer: IpAddr,
     pub(super) host: String,
     pub(super) origin: String,
-    /// By what one can tell that the request has come through a proxy, if one can.
+    /// By what one can tell that the request has come through a proxy, if one can. Of a page that is only read, no more than what a
+    /// page elsewhere could not have the browser send.
     pub(super) proxy: Option<&'static str>,
 }
 
@@ -70,6 +72,9 @@ impl Visit {
         let text =
             |name| request.headers().get(name).and_then(|text| text.to_str().ok()).unwrap_or_default().to_owned();
         let peer = request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(address)| *address);
+        // Each proxy adds whom it has heard at the end.
+        let heard = text(X_FORWARDED_FOR).rsplit(',').next().and_then(|last| last.trim().parse().ok());
+        let peer = heard.filter(|_| peer.to_canonical().is_loopback()).unwrap_or(peer);
         let (host, origin) = (text(HOST), text(ORIGIN));
         let proxy = sign_of_a_proxy(request, &host, &origin);
         Self { peer, host, origin, proxy }
@@ -81,6 +86,9 @@ impl Visit {
 fn sign_of_a_proxy<B>(request: &Request<B>, host: &str, origin: &str) -> Option<&'static str> {
     if let Some(header) = OF_PROXIES.into_iter().find(|header| request.headers().contains_key(*header)) {
         return Some(header);
+    }
+    if *request.method() != Method::POST {
+        return None;
     }
     if request.version() < Version::HTTP_11 {
         return Some("HTTP/1.0");
@@ -134,6 +142,8 @@ mod tests {
         }
         for origin in ["https://ring.example", "http://localhost:8080", "https://localhost"] {
             assert!(of(Version::HTTP_11, &[own[0], ("origin", origin)]).is_some(), "{origin}");
+            let read = Request::get("/sign-in").version(Version::HTTP_10).header("origin", origin).body(());
+            assert_eq!(Visit::of(&read.expect("a request")).proxy, None, "any page can have a browser ask so");
         }
     }
 }

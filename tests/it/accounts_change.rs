@@ -3,7 +3,9 @@
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use crate::common::{
-    Page, Program, eventually,
+    Page, Program,
+    door::Visitor,
+    eventually,
     scene::{Scene, consent},
     signal, simulator_at,
 };
@@ -62,7 +64,7 @@ async fn whoever_signs_in_while_it_runs_comes_to_the_page_and_whoever_signs_out_
     }
     let (code, log) = exporter.terminate().await;
     assert_eq!(code, Some(0), "{log}");
-    assert_eq!(log.matches("somebody has signed in").count(), 3, "{log}");
+    assert_eq!(log.matches("account added").count(), 3, "{log}");
 }
 
 #[tokio::test]
@@ -162,9 +164,43 @@ async fn what_comes_to_the_directory_while_it_runs_and_is_no_account_is_named_on
     }
 }
 
+/// What takes the state directory away, and what brings it back.
+type Away = (fn(&Path, &Path), fn(&Path, &Path));
+
+fn moved(there: &Path, away: &Path) {
+    fs::rename(there, away).expect("it is moved");
+}
+
+fn moved_back(there: &Path, away: &Path) {
+    fs::rename(away, there).expect("it is moved back");
+}
+
+/// As an unmounted volume leaves it: an empty directory in its place.
+fn emptied(there: &Path, away: &Path) {
+    moved(there, away);
+    fs::create_dir(there).expect("an empty one");
+}
+
+fn filled(there: &Path, away: &Path) {
+    fs::remove_dir(there).expect("it is empty still");
+    moved_back(there, away);
+}
+
+/// A link that leads nowhere.
+fn dangling(there: &Path, away: &Path) {
+    moved(there, away);
+    std::os::unix::fs::symlink("/nowhere/at/all", there).expect("a link");
+}
+
+fn linked_back(there: &Path, away: &Path) {
+    fs::remove_file(there).expect("the link");
+    moved_back(there, away);
+}
+
 #[tokio::test]
 async fn a_state_directory_that_is_moved_away_signs_nobody_out_and_is_named_until_it_is_back() {
-    for others in [&[][..], &["ben"][..]] {
+    let ways: [Away; 3] = [(moved, moved_back), (emptied, filled), (dangling, linked_back)];
+    for (others, (take_away, bring_back)) in [&[][..], &["ben"][..], &["ben"][..]].into_iter().zip(ways) {
         let scene = Scene::of(Portal::New).await;
         log_in(&scene, "anna", "alice").await;
         for other in others {
@@ -173,12 +209,16 @@ async fn a_state_directory_that_is_moved_away_signs_nobody_out_and_is_named_unti
         let exporter = Program::start(&mut slow(&scene)).await;
         exporter.ready().await;
         let (there, away) = (scene.tokens(), scene.tokens().with_extension("away"));
-        fs::rename(&there, &away).expect("it is moved");
-        let is_gone = format!("{} is gone", there.display());
+        take_away(&there, &away);
+        let is_gone = format!("{} is not the directory any more", there.display());
         exporter.said(&is_gone).await;
+        // Nor does whoever presses a button make another one in its place.
+        let visitor = Visitor::of(&format!("http://{}/", exporter.address));
+        let shown = visitor.post("sign-in", &[("account", "carl")]).await;
+        assert!(shown.status == 400 && shown.text.contains("is not the directory any more"), "{}", shown.text);
         let page = Page::parse(&exporter.get("/metrics").await.expect("a page"));
         assert_eq!(accounts(&page).len(), 1 + others.len(), "nobody has signed out: {}", page.text);
-        fs::rename(&away, &there).expect("it is moved back");
+        bring_back(&there, &away);
         // Whoever comes or goes then is the sign that all is as before.
         let page = if others.is_empty() {
             log_in(&scene, "ben", "bob").await;

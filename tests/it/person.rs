@@ -66,7 +66,7 @@ async fn an_account_does_not_change_hands_by_itself() {
         assert_eq!(log_in(&scene, "anna", "alice").await.0, Some(0));
         let before = fs::read(scene.file("anna")).expect("tokens");
         let (code, said) = log_in(&scene, "anna", "bob").await;
-        assert!(code == Some(1) && said.contains("account anna is another person's"), "{said}");
+        assert!(code == Some(1) && said.contains("another person than the one of account anna"), "{said}");
         assert_eq!(fs::read(scene.file("anna")).expect("tokens"), before, "the sign-in before is whole");
         let (code, said) = log_in(&scene, "anna", "alice").await;
         assert_eq!(code, Some(0), "the same person renews it: {said}");
@@ -75,7 +75,7 @@ async fn an_account_does_not_change_hands_by_itself() {
         let (code, said) = scene.run(&["check"]).await;
         assert_eq!(code, Some(0), "{said}");
         let (code, said) = log_in(&scene, "anna", "bob").await;
-        assert!(code == Some(1) && said.contains("account anna is another person's"), "{said}");
+        assert!(code == Some(1) && said.contains("another person than the one of account anna"), "{said}");
         let (code, said) = log_in_all_the_same(&scene, "anna", "bob").await;
         assert_eq!(code, Some(0), "where it is meant: {said}");
         assert_eq!(log_in(&scene, "anna", "alice").await.0, Some(1), "from then on it is bob's");
@@ -150,7 +150,7 @@ async fn on_the_page_the_wrong_person_is_refused_by_name_and_may_be_meant() {
     let text = come_back(&visitor, "ben", "alice", "Not signed in").await;
     assert!(text.contains("This is the person of account anna") && text.contains("private window"), "{text}");
     let text = come_back(&visitor, "anna", "bob", "Not signed in").await;
-    assert!(text.contains("Account anna is another person's") && text.contains("id=\"replace\""), "{text}");
+    assert!(text.contains("another person than the one of account anna") && text.contains("id=\"replace\""), "{text}");
     assert!(text.contains("press the button below") && !text.contains("oura-exporter login"), "{text}");
     come_back(&visitor, "ben", "bob", "Signed in as ben").await;
     come_back(&visitor, "anna", "alice", "Signed in as anna").await;
@@ -433,4 +433,62 @@ async fn who_takes_a_name_while_nothing_runs_finds_nothing_of_the_person_before(
     let (exporter, _) = at_the_redirect(&scene, "127.0.0.1").await;
     until_all_is(&exporter, &scene, "anna", "bob").await;
     exporter.terminate().await;
+}
+
+/// Takes the token file away, or what is in it.
+type Loss = fn(&std::path::Path);
+
+#[tokio::test]
+async fn whose_a_name_is_outlives_the_loss_of_its_token_file() {
+    let losses: [Loss; 3] = [
+        |file| fs::remove_file(file).expect("it is there"),
+        |file| fs::write(file, "{").expect("it is cut short"),
+        |file| fs::write(file, "").expect("it is empty"),
+    ];
+    for lose in losses {
+        let scene = Scene::of(Portal::New).await.with_free_redirect();
+        assert_eq!(log_in(&scene, "anna", "alice").await.0, Some(0));
+        let (exporter, visitor) = at_the_redirect(&scene, "127.0.0.1").await;
+        until_all_is(&exporter, &scene, "anna", "alice").await;
+        exporter.terminate().await;
+        lose(&scene.file("anna"));
+        let (code, said) = log_in(&scene, "anna", "bob").await;
+        assert!(code == Some(1) && said.contains("another person than the one of account anna"), "{said}");
+        let (exporter, _) = at_the_redirect(&scene, "127.0.0.1").await;
+        let text = come_back(&visitor, "anna", "bob", "Not signed in").await;
+        assert!(
+            text.contains("another person than the one of account anna") && text.contains("id=\"replace\""),
+            "{text}"
+        );
+        come_back(&visitor, "anna", "alice", "Signed in as anna").await;
+        until_all_is(&exporter, &scene, "anna", "alice").await;
+        exporter.terminate().await;
+
+        lose(&scene.file("anna"));
+        let (code, said) = log_in_all_the_same(&scene, "anna", "bob").await;
+        assert!(code == Some(0) && said.contains("the exporter forgets what it told of it"), "{said}");
+        let (exporter, _) = at_the_redirect(&scene, "127.0.0.1").await;
+        until_all_is(&exporter, &scene, "anna", "bob").await;
+        exporter.terminate().await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_file_that_cannot_be_read_is_not_written_over() {
+    let scene = Scene::of(Portal::New).await;
+    assert_eq!(log_in(&scene, "anna", "alice").await.0, Some(0));
+    let (file, away) = (scene.file("anna"), scene.tokens().join("away"));
+    for stands_there in ["a directory", "a directory with something in it"] {
+        fs::rename(&file, &away).expect("it is moved");
+        fs::create_dir(&file).expect("a directory");
+        if stands_there.ends_with("it") {
+            fs::write(file.join("something"), "").expect("it is written");
+        }
+        let (code, said) = log_in(&scene, "anna", "bob").await;
+        assert_eq!(code, Some(1), "{stands_there}: {said}");
+        fs::remove_dir_all(&file).expect("it is still there");
+        fs::rename(&away, &file).expect("it is moved back");
+        let (_, said) = log_in(&scene, "anna", "bob").await;
+        assert!(said.contains("another person than the one of account anna"), "{stands_there}: {said}");
+    }
 }

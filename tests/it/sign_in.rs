@@ -245,7 +245,7 @@ async fn after_a_logout_the_account_leaves_the_page_of_a_running_exporter_and_af
         let warnings = log.lines().filter(|line| line.contains("WARN") && !is_of_others(line));
         let warnings: Vec<_> = warnings.collect();
         assert!(warnings.is_empty(), "{log}");
-        assert_eq!(log.matches("it leaves the page until somebody signs in again").count(), 1, "{log}");
+        assert_eq!(log.matches("account removed: ").count(), 1, "{log}");
     }
 }
 
