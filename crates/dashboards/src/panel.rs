@@ -189,6 +189,14 @@ pub fn levels(title: &str, size: Size, description: &str) -> Panel {
     panel
 }
 
+/// A line a series and nothing else: no number, no axis and no date.
+pub fn sparklines(title: &str, size: Size, description: &str) -> Panel {
+    numbers(title, size, description).options(|options| {
+        options.graph_mode = Some("area");
+        options.text_mode = Some("name");
+    })
+}
+
 fn last() -> Reduce {
     Reduce { calcs: vec!["lastNotNull"], fields: "", values: false }
 }
@@ -296,10 +304,9 @@ impl Panel {
         self.target(legend, expression.promql(), expression, None)
     }
 
-    /// What is asked of a day where the board is in the time of whoever reads it: the points stand at their midnights.
-    pub fn ask_locally(self, legend: &str, expression: &Expression) -> Self {
-        let local = expression.in_readers_zone();
-        self.target(legend, local.promql(), &local, None)
+    /// What is asked of a day where points stand within days: on a board in the time of whoever reads it.
+    pub fn ask_through_the_day(self, legend: &str, expression: &Expression) -> Self {
+        self.ask(legend, &expression.through_the_day())
     }
 
     /// What is asked for the moment at which the range ends.

@@ -263,7 +263,7 @@ fn hour_of(page: &str, samples: &str, now: i64) -> String {
 }
 
 /// A series with the labels of a scrape.
-fn scraped(series: &str, instance: &str) -> String {
+pub(crate) fn scraped(series: &str, instance: &str) -> String {
     let (name, labels) = series.split_once('{').unwrap_or((series, ""));
     let labels = labels.trim_end_matches('}');
     let comma = if labels.is_empty() { "" } else { "," };
