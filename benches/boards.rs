@@ -178,6 +178,7 @@ fn filled(board: &Dashboard, expr: &str, step: i64, range: i64) -> String {
     let shows_all = board.templating.list.iter().any(|variable| variable.name == "account" && variable.include_all);
     let account = if shows_all { ".+" } else { "alice" };
     let mut expr = expr.replace("${account}", account).replace("$account", account);
+    expr = expr.replace("${__to:date:seconds}", "end()");
     for variable in &board.templating.list {
         let Some(choice) = &variable.current else { continue };
         if let (OneOrMany::One(value), OneOrMany::One(called)) = (&choice.value, &choice.text) {

@@ -2,6 +2,7 @@
 
 use crate::{
     board::choice,
+    exporters::{EARLY, OFFSET, learnt_last, up_to_date},
     meaning::{Meaning, Operator, Statistic},
     model::Variable,
     units::Unit,
@@ -156,12 +157,6 @@ pub fn period() -> Variable {
     choice("period", "Compared", about, &of)
 }
 
-/// Where the offset goes in a template.
-const OFFSET: &str = "{offset}";
-
-/// Where the offset to a day's first minutes goes in a template.
-const EARLY: &str = "{early}";
-
 /// From the midnight that ends a day to 00:05:59.999 of it. A selector without a window looks back five minutes, to where the samples of
 /// the day begin; those that were learnt within 208 days are in it.
 fn early(later: i64) -> String {
@@ -197,32 +192,32 @@ pub fn day_with(metric: &'static str, label: &'static str, value: &'static str) 
 }
 
 fn day_of(metric: &'static str, matching: &[(&'static str, &'static str)], by: &[&'static str]) -> Expression {
-    let plain = newest(metric, matching, by);
+    let plain = up_to_date(metric, matching, by);
     let meaning = Meaning::Day { metric, matching: matching.to_vec(), by: by.to_vec() };
     Expression { form: Form::Day(DayForm::Plain(plain)), meaning }
 }
 
-/// The day's value, which is its last sample: of several exporters of one account, that of the one which learnt its value last, as the
-/// milliseconds of the sample's time tell. What was learnt after 208 days or more has no time here and is not left out.
-fn newest(metric: &str, matching: &[(&str, &str)], by: &[&str]) -> String {
-    let matching: String = matching.iter().map(|(label, value)| format!(r#", {label}="{value}""#)).collect();
-    let by: String = by.iter().map(|label| format!(", {label}")).collect();
-    let series = format!(r#"oura_sample_{metric}{{account=~"$account"{matching}}}"#);
-    let learnt = format!("timestamp({series}{EARLY})");
-    let older = format!("{learnt} < on (account{by}) group_left () max by (account{by}) ({learnt})");
-    format!("max by (account{by}) (last_over_time({series}[1d]{OFFSET}) unless ({older}))")
+/// The value of the day in UTC that holds any moment, as whichever exporter knows it that learnt it last; too slow for years of days.
+pub(crate) fn day_learnt_last(
+    metric: &'static str,
+    matching: &[(&'static str, &'static str)],
+    by: &[&'static str],
+) -> Expression {
+    let form = DayForm::Plain(learnt_last(metric, matching, by));
+    let meaning = Meaning::Day { metric, matching: matching.to_vec(), by: by.to_vec() };
+    Expression { form: Form::Day(form), meaning }
 }
 
 /// The sum of the day's values over all labels but the wearer: of all kinds of workouts, say.
 pub fn day_sum(metric: &'static str, label: &'static str) -> Expression {
-    let plain = format!("sum by (account) ({})", newest(metric, &[], &[label]));
+    let plain = format!("sum by (account) ({})", up_to_date(metric, &[], &[label]));
     Expression { form: Form::Day(DayForm::Plain(plain)), meaning: Meaning::SumOfParts { metric } }
 }
 
 /// The number of the state that holds on the day, from 1 on.
 pub fn day_state(metric: &'static str, label: &'static str, states: &'static [&'static str]) -> Expression {
     let state = |(place, state): (usize, &&'static str)| {
-        let holds = format!("{} == 1", newest(metric, &[(label, state)], &[]));
+        let holds = format!("{} == 1", up_to_date(metric, &[(label, state)], &[]));
         DayForm::Plain(format!("{} * ({holds})", place + 1))
     };
     let all = states.iter().enumerate().map(state).collect();

@@ -1,19 +1,20 @@
 //! What a person's day shows now: from the record for the day in UTC, from the page where the record cannot have it yet.
 
 use crate::{
-    expression::{Expression, day, day_by, day_with, with_meaning},
+    exporters::on_the_page,
+    expression::{Expression, day, day_learnt_last, with_meaning},
     meaning::{Meaning, Operator},
 };
 
 /// The newest document's value. The record has a day from 00:01 UTC on; before that, and where there is no document of that day,
 /// the page has the newest. Where the page's document is of a day that has not begun in UTC, as on mornings in Asia, the page wins.
 pub fn live(metric: &'static str, collection: &'static str) -> Expression {
-    live_of(metric, collection, "", &day(metric), "")
+    live_of(metric, collection, "", &day_learnt_last(metric, &[], &[]), "")
 }
 
 /// The same for each series, told apart by this label.
 pub fn live_by(metric: &'static str, collection: &'static str, by: &'static str) -> Expression {
-    live_of(metric, collection, &format!(", {by}"), &day_by(metric, &[by]), "")
+    live_of(metric, collection, &format!(", {by}"), &day_learnt_last(metric, &[], &[by]), "")
 }
 
 /// The same for the series with this label.
@@ -23,17 +24,13 @@ pub fn live_with(
     label: &'static str,
     value: &'static str,
 ) -> Expression {
-    live_of(metric, collection, "", &day_with(metric, label, value), &format!(r#", {label}="{value}""#))
-}
-
-/// What the page says by the exporter that read the collection last: of several exporters of one account, one that lags behind or fails
-/// does not count, whether its value is higher or lower.
-fn on_the_page(metric: &str, collection: &str, labels: &str, matching: &str) -> String {
-    let read =
-        format!(r#"oura_collection_last_success_timestamp_seconds{{account=~"$account", collection="{collection}"}}"#);
-    let newest = format!("{read} == on (account) group_left () max by (account) ({read})");
-    let series = format!(r#"oura_{metric}{{account=~"$account"{matching}}}"#);
-    format!("max by (account{labels}) ({series} and on (account, job, instance) ({newest}))")
+    live_of(
+        metric,
+        collection,
+        "",
+        &day_learnt_last(metric, &[(label, value)], &[]),
+        &format!(r#", {label}="{value}""#),
+    )
 }
 
 fn live_of(metric: &str, collection: &'static str, labels: &str, day: &Expression, matching: &str) -> Expression {

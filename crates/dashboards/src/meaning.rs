@@ -12,7 +12,7 @@ pub enum Meaning {
         metric: &'static str,
         /// Labels that the series must have.
         matching: Vec<(&'static str, &'static str)>,
-        /// Labels that tell the results apart, besides `account`; of several exporters the value learnt last.
+        /// Labels that tell the results apart, besides `account`; of several exporters one that is up to date.
         by: Vec<&'static str>,
     },
     /// The sum over a label of the day's values.

@@ -5,7 +5,7 @@ use crate::{
     model::{
         CellOptions, Color, Custom, DataLink, DataSource, Defaults, DrawStyle, FieldConfig, Format, GridPos, HideFrom,
         Interpolation, Legend, LineStyle, Mapping, Matcher, Options, Override, Panel, PanelKind, PointSize, Property,
-        Reduce, ShowPoints, Stacking, Step, Target, Text, Thresholds, Tooltip, Transformation, XySeries,
+        Reduce, ShowPoints, Stacking, Step, Target, Text, TextSizes, Thresholds, Tooltip, Transformation, XySeries,
     },
 };
 
@@ -258,6 +258,11 @@ impl Panel {
     fn of_days(self) -> Self {
         let panel = Self { interval: Some("1d"), ..self };
         panel.defaults(|defaults| defaults.links = vec![NIGHT])
+    }
+
+    /// Names and values of these sizes in pixels, so that numbers side by side are alike.
+    pub fn sized(self, title_size: u8, value_size: u8) -> Self {
+        self.options(|options| options.text = Some(TextSizes { title_size, value_size }))
     }
 
     /// In this unit, with so many decimals.

@@ -218,7 +218,8 @@ fn questions<'a>(asked: &Asked<'_>, expr: &str, readings: &'a [Reading]) -> BTre
             let (from, to) = look.range();
             let own = asked.panel.time_from.map(milliseconds);
             let range = own.unwrap_or_else(|| (to - from).num_milliseconds());
-            let expr = asked.filled(expr, step, range, &reading.account());
+            let expr = expr.replace("${__to:date:seconds}", &to.timestamp().to_string());
+            let expr = asked.filled(&expr, step, range, &reading.account());
             all.entry(Question { expr, times }).or_insert((reading, look));
         }
     }

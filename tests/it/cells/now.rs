@@ -231,5 +231,5 @@ async fn what_is_newest_is_what_the_documents_say_wherever_the_wearers_are() {
     }
     tell(&format!("{bad} wrong of {cells} cells of the newest; planted, found: {planted:?}"));
     assert!(wrong.is_empty(), "\n{wrong}");
-    assert!(cells > 300 && planted.values().all(|found| *found > 5), "{cells} cells; {planted:?}");
+    assert!(cells > 300 && planted.values().all(|found| *found > 3), "{cells} cells; {planted:?}");
 }

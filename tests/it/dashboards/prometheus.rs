@@ -19,7 +19,8 @@ use crate::common::{
 };
 
 /// What Grafana puts in the place of variables, as it would with all wearers chosen.
-const VARIABLES: &[(&str, &str)] = &[("$__rate_interval", "15m"), ("$account", ".+")];
+const VARIABLES: &[(&str, &str)] =
+    &[("${__to:date:seconds}", "end()"), ("$__rate_interval", "15m"), ("$account", ".+")];
 /// What Grafana replaces by the step of a query.
 const INTERVAL: &str = "$__interval";
 

@@ -46,6 +46,7 @@ fn score(title: &str, metric: &'static str, collection: &'static str) -> Panel {
     numbers(title, (8, 6), &about)
         .scores()
         .options(|options| options.orientation = Some("horizontal"))
+        .sized(16, 28)
         .ask_now("score", &live(metric, collection))
         .ask_now("against 30 days", &live_against_usual(metric, collection))
         .ask_now("day", &live_day(metric, collection))
@@ -62,6 +63,7 @@ fn verdict() -> Vec<Panel> {
     let line = "The course of the three scores over the last 14 days, by days in UTC; a click leads to the board that has their dates. \
                 With an absolute time range, that range. From daily_readiness, daily_sleep and daily_activity.score.";
     let line = sparklines("Fourteen days", (24, 4), line)
+        .sized(16, 16)
         .unit("none", 0)
         .every("1h")
         .last("14d")
@@ -118,7 +120,7 @@ fn hypnogram() -> Panel {
 fn night() -> Vec<Panel> {
     let about = "RMSSD every 5 minutes of the night. From sleep.hrv. Needs the samples with their own time.";
     let figure = |title, from: &str, expression: Expression| {
-        numbers(title, (4, 4), &format!("Of the night. From sleep.{from}.")).ask_now("", &expression)
+        numbers(title, (4, 4), &format!("Of the night. From sleep.{from}.")).sized(16, 32).ask_now("", &expression)
     };
     let sleep = |metric| live(metric, "sleep");
     vec![
@@ -163,7 +165,7 @@ fn lowest(title: &str, metric: &'static str, collection: &'static str) -> Panel 
     );
     let all = live_by(metric, collection, "contributor").promql();
     let two = other(format!("bottomk by (account) (2, {all})"), "the two lowest of a day's values");
-    numbers(title, (6, 6), &about).scores().ask_now("{{contributor}}", &two)
+    numbers(title, (6, 6), &about).scores().sized(12, 44).ask_now("{{contributor}}", &two)
 }
 
 /// What is compared with the wearer's own band.
@@ -189,6 +191,7 @@ fn stands_out() -> Vec<Panel> {
     vec![
         numbers("Beyond the own band", (6, 6), about)
             .unit("suffix:σ", 1)
+            .sized(12, 32)
             .colors("orange", &[(0.0, "purple")])
             .defaults(|defaults| defaults.no_value = "nothing".into())
             .ask_now("{{of}}", &beyond),
@@ -236,6 +239,7 @@ const TRUST_IS: &str = "Red: no exporter answers, or a person must sign in again
 /// All that says whether the rest can be trusted, as one strip.
 fn strip() -> Panel {
     in_words(numbers("Can I trust this", (24, 4), TRUST_IS))
+        .sized(18, 24)
         .options(|options| options.color_mode = Some("background"))
         .defaults(|defaults| defaults.no_value = "no exporter has ever answered".into())
         .ask_now("exporter", &exporter())
@@ -255,10 +259,12 @@ fn trust() -> Vec<Panel> {
             .ask("sign-in", &signed_in())
             .ask("ring", &ring()),
         numbers("Last sync", (8, 5), sync)
+            .sized(16, 20)
             .defaults(|defaults| defaults.unit = "dateTimeFromNow".into())
             .ask_now("heart rate", &time("oura_heart_rate_timestamp_seconds"))
             .ask_now("battery", &time("oura_ring_battery_timestamp_seconds")),
         numbers("Ring battery", (4, 5), full)
+            .sized(16, 32)
             .unit("percentunit", 0)
             .colors("red", &[(0.15, "orange"), (0.3, "green")])
             .ask_now("", &other(battery, TRUST)),
@@ -268,7 +274,7 @@ fn trust() -> Vec<Panel> {
 fn of_day() -> Vec<Panel> {
     let activity = |metric| live(metric, "daily_activity");
     let figure = |title: &str, from: &str, expression: &Expression| {
-        numbers(title, (4, 4), &format!("So far. From {from}.")).unit("none", 0).ask_now("", expression)
+        numbers(title, (4, 4), &format!("So far. From {from}.")).unit("none", 0).sized(16, 32).ask_now("", expression)
     };
     let spent = activity("activity_active_energy_joules").in_unit(Unit::Energy);
     let walked = activity("activity_walking_equivalent_meters").in_unit(Unit::Distance);
@@ -288,6 +294,7 @@ fn of_day() -> Vec<Panel> {
             "Difference of the night to what is usual. From daily_readiness.temperature_deviation.",
         )
         .unit("none", 1)
+        .sized(16, 32)
         .ask_now("", &warm),
         figure("High stress", "daily_stress.stress_high", &stress("stress_high_seconds"))
             .defaults(|defaults| defaults.unit = "dthms".into()),
