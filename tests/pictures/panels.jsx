@@ -89,7 +89,7 @@ function Cells({ panel, board, frames, theme, data: { from, to }, width, height 
   const left = Math.min(150, width * 0.3);
   const high = (height - AXIS) / frames.length;
   const x = (time) => left + ((time - from) / (to - from)) * (width - left);
-  const isOfDays = ["1d", "1w"].includes(panel.interval);
+  const isOfDays = /[dw]$/.test(panel.interval ?? "");
   const dated = (time) => dateTimeFormat(time, { format: isOfDays ? "MM/DD" : "HH:mm", timeZone: board.timezone });
   return (
     <svg width={width} height={height} style={FONT}>
