@@ -5,7 +5,7 @@
 
 use crate::{
     board::choice,
-    expression::{Expression, day, effect, rows},
+    expression::{Expression, rows, with_meaning},
     meaning::{EffectColumn, Meaning},
     model::Variable,
 };
@@ -139,21 +139,21 @@ pub fn columns(metric: &'static str, factor: f64) -> [(&'static str, Expression)
         ("which is", EffectColumn::Judgement),
     ]
     .map(|(heading, each)| {
-        (heading, effect(column(metric, factor, each), Meaning::Effect { metric, factor, column: each }))
+        (heading, with_meaning(column(metric, factor, each), Meaning::Effect { metric, factor, column: each }))
     })
 }
 
 /// How two values of a day go together, as Pearson's r over the days that have both; the second is read `lag` later.
 pub fn together(pairs: &[(&'static str, &'static str, &'static str)]) -> Expression {
     let each = |(name, first, second): &(&'static str, &'static str, &'static str)| {
-        let x = day(first).promql_at_midnight();
+        let x = format!("max by (account) ({})", last(first, "[1d]"));
         let (x, y) = (format!("({x} + {} * 0)", outcome(second, 1.0)), format!("({} + {x} * 0)", outcome(second, 1.0)));
         let over = |function: &str, of: &str| format!("{function}(({of}){WINDOW})");
         let (mean_x, mean_y) = (over("avg_over_time", &x), over("avg_over_time", &y));
         let product = over("avg_over_time", &format!("{x} * {y}"));
         let spread = format!("{} * {}", over("stddev_over_time", &x), over("stddev_over_time", &y));
         let r = format!("(({product} - {mean_x} * {mean_y}) / ({spread}) and {} >= 10)", over("count_over_time", &x));
-        (*name, effect(r, Meaning::Correlation { first, second }))
+        (*name, with_meaning(r, Meaning::Correlation { first, second }))
     };
     let all: Vec<_> = pairs.iter().map(each).collect();
     rows(&all)

@@ -2,6 +2,7 @@
 
 use crate::{
     board::choice,
+    exporters::{EARLY, OFFSET, learnt_last, up_to_date},
     meaning::{Meaning, Operator, Statistic},
     model::Variable,
     units::Unit,
@@ -53,7 +54,7 @@ impl DayForm {
 
     fn asked(&self, when: When, later: i64) -> String {
         match self {
-            Self::Plain(template) => template.replace(OFFSET, &offset(later)),
+            Self::Plain(template) => template.replace(OFFSET, &offset(later)).replace(EARLY, &early(later)),
             Self::Over(function, of, days, at_least) => {
                 let argument =
                     format!("({})[{}:1d]{}", of.at(0), when.window(&(days - 1).to_string()), when.offset(later));
@@ -156,8 +157,16 @@ pub fn period() -> Variable {
     choice("period", "Compared", about, &of)
 }
 
-/// Where the offset goes in a template.
-const OFFSET: &str = "{offset}";
+/// From the midnight that ends a day to 00:05:59.999 of it. A selector without a window looks back five minutes, to where the samples of
+/// the day begin; those that were learnt within 208 days are in it.
+fn early(later: i64) -> String {
+    match later {
+        ..=-1 => format!(" offset {}d23h54m1ms", -later),
+        0 => " offset 23h54m1ms".to_owned(),
+        1 => " offset -5m59s999ms".to_owned(),
+        _ => format!(" offset -{}d5m59s999ms", later - 1),
+    }
+}
 
 /// An offset into the future is negative.
 fn offset(later: i64) -> String {
@@ -183,29 +192,32 @@ pub fn day_with(metric: &'static str, label: &'static str, value: &'static str) 
 }
 
 fn day_of(metric: &'static str, matching: &[(&'static str, &'static str)], by: &[&'static str]) -> Expression {
-    let labels: String = by.iter().map(|label| format!(", {label}")).collect();
-    let plain = format!("max by (account{labels}) ({})", sample(metric, matching));
+    let plain = up_to_date(metric, matching, by);
     let meaning = Meaning::Day { metric, matching: matching.to_vec(), by: by.to_vec() };
     Expression { form: Form::Day(DayForm::Plain(plain)), meaning }
 }
 
-/// The day's last sample of a metric.
-fn sample(metric: &str, matching: &[(&str, &str)]) -> String {
-    let matching: String = matching.iter().map(|(label, value)| format!(r#", {label}="{value}""#)).collect();
-    format!(r#"last_over_time(oura_sample_{metric}{{account=~"$account"{matching}}}[1d]{OFFSET})"#)
+/// The value of the day in UTC that holds any moment, as whichever exporter knows it that learnt it last; too slow for years of days.
+pub(crate) fn day_learnt_last(
+    metric: &'static str,
+    matching: &[(&'static str, &'static str)],
+    by: &[&'static str],
+) -> Expression {
+    let form = DayForm::Plain(learnt_last(metric, matching, by));
+    let meaning = Meaning::Day { metric, matching: matching.to_vec(), by: by.to_vec() };
+    Expression { form: Form::Day(form), meaning }
 }
 
 /// The sum of the day's values over all labels but the wearer: of all kinds of workouts, say.
 pub fn day_sum(metric: &'static str, label: &'static str) -> Expression {
-    let each = format!("max by (account, {label}) ({})", sample(metric, &[]));
-    let plain = format!("sum by (account) ({each})");
+    let plain = format!("sum by (account) ({})", up_to_date(metric, &[], &[label]));
     Expression { form: Form::Day(DayForm::Plain(plain)), meaning: Meaning::SumOfParts { metric } }
 }
 
 /// The number of the state that holds on the day, from 1 on.
 pub fn day_state(metric: &'static str, label: &'static str, states: &'static [&'static str]) -> Expression {
     let state = |(place, state): (usize, &&'static str)| {
-        let holds = format!("max by (account) ({}) == 1", sample(metric, &[(label, state)]));
+        let holds = format!("{} == 1", up_to_date(metric, &[(label, state)], &[]));
         DayForm::Plain(format!("{} * ({holds})", place + 1))
     };
     let all = states.iter().enumerate().map(state).collect();
@@ -232,7 +244,7 @@ pub fn outcome_by_lag(metric: &'static str) -> Expression {
 }
 
 /// PromQL with what it means.
-pub(crate) fn effect(promql: String, meaning: Meaning) -> Expression {
+pub(crate) fn with_meaning(promql: String, meaning: Meaning) -> Expression {
     Expression { form: Form::Fixed(promql), meaning }
 }
 
@@ -264,19 +276,19 @@ impl Expression {
     }
 
     /// The query as it stands at the midnight that ends the day: for what is put around it.
-    pub fn promql_at_midnight(&self) -> String {
+    fn promql_at_midnight(&self) -> String {
         match &self.form {
             Form::Fixed(text) => text.clone(),
             Form::Day(form) => form.at(0),
         }
     }
 
-    /// The day's value where a point stands at the midnight of the reader's zone. 37 hours after it the day has ended in UTC, and
-    /// the next has not, from UTC-10 to UTC+13; at UTC-11 and UTC+14 points stand a day beside their own.
-    pub fn in_readers_zone(&self) -> Self {
+    /// The day's value at every point of the day in UTC, wherever the points stand: for a board in the reader's zone, where the
+    /// points of a step of one day would not stand at midnights of UTC.
+    pub fn through_the_day(&self) -> Self {
         let text =
-            format!("last_over_time(({})[{}:1d] offset -37h)", self.promql_at_midnight(), When::AtMidnight.window("0"));
-        Self { form: Form::Fixed(text), meaning: Meaning::InReadersZone(Box::new(self.meaning.clone())) }
+            format!("last_over_time(({})[{}:1d] offset -1d)", self.promql_at_midnight(), When::AtMidnight.window("0"));
+        Self { form: Form::Fixed(text), meaning: Meaning::ThroughTheDay(Box::new(self.meaning.clone())) }
     }
 
     /// The same with the number converted.

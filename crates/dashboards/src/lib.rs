@@ -6,6 +6,7 @@
 pub mod board;
 pub mod boards;
 pub mod effects;
+mod exporters;
 pub mod expression;
 pub mod live;
 pub mod meaning;

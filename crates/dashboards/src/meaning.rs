@@ -12,7 +12,7 @@ pub enum Meaning {
         metric: &'static str,
         /// Labels that the series must have.
         matching: Vec<(&'static str, &'static str)>,
-        /// Labels that tell the results apart, besides `account`; several series of one result: the highest.
+        /// Labels that tell the results apart, besides `account`; of several exporters one that is up to date.
         by: Vec<&'static str>,
     },
     /// The sum over a label of the day's values.
@@ -79,8 +79,8 @@ pub enum Meaning {
         /// The states in their order.
         states: &'static [&'static str],
     },
-    /// The same, drawn at the midnight of the reader's zone that begins the day.
-    InReadersZone(Box<Meaning>),
+    /// The same at every point from 00:00 to 24:00 UTC of the day.
+    ThroughTheDay(Box<Meaning>),
     /// What habits do to an outcome, by the label `tag`: the tags of a day, `workout`, `nap`, and `to bed late`, which is of the
     /// evening before the night: bedtime after 00:00. Habit days are the 365 before today, outcomes of the day after each.
     Effect {
@@ -98,7 +98,32 @@ pub enum Meaning {
         /// That of the next day.
         second: &'static str,
     },
-    /// Not a day's value, and why.
+    /// What that is of the day of the collection's newest document, which is the wearer's today or the two days before it.
+    Newest {
+        /// What is looked at.
+        of: Box<Meaning>,
+        /// The collection.
+        collection: &'static str,
+    },
+    /// The day of the collection's newest document: ten times its age in days, plus its day of the week (0: Sunday).
+    DayOfNewest {
+        /// The collection.
+        collection: &'static str,
+    },
+    /// What samples with a time of their own say of the moment, in the night that ends the range: from its going to bed to its getting
+    /// up, and nothing at other times.
+    InTheNight {
+        /// The metric without `oura_sample_`.
+        metric: &'static str,
+        /// By which its values are multiplied.
+        factor: f64,
+    },
+    /// The mean of all samples in the step that ends at the moment.
+    MeanOfStep {
+        /// The metric without `oura_sample_`.
+        metric: &'static str,
+    },
+    /// Neither a day's value nor a moment's, and why.
     Other(&'static str),
 }
 

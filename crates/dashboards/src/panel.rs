@@ -5,7 +5,7 @@ use crate::{
     model::{
         CellOptions, Color, Custom, DataLink, DataSource, Defaults, DrawStyle, FieldConfig, Format, GridPos, HideFrom,
         Interpolation, Legend, LineStyle, Mapping, Matcher, Options, Override, Panel, PanelKind, PointSize, Property,
-        Reduce, ShowPoints, Stacking, Step, Target, Text, Thresholds, Tooltip, Transformation, XySeries,
+        Reduce, ShowPoints, Stacking, Step, Target, Text, TextSizes, Thresholds, Tooltip, Transformation, XySeries,
     },
 };
 
@@ -189,6 +189,14 @@ pub fn levels(title: &str, size: Size, description: &str) -> Panel {
     panel
 }
 
+/// A line a series and nothing else: no number, no axis and no date.
+pub fn sparklines(title: &str, size: Size, description: &str) -> Panel {
+    numbers(title, size, description).options(|options| {
+        options.graph_mode = Some("area");
+        options.text_mode = Some("name");
+    })
+}
+
 fn last() -> Reduce {
     Reduce { calcs: vec!["lastNotNull"], fields: "", values: false }
 }
@@ -252,6 +260,11 @@ impl Panel {
         panel.defaults(|defaults| defaults.links = vec![NIGHT])
     }
 
+    /// Names and values of these sizes in pixels, so that numbers side by side are alike.
+    pub fn sized(self, title_size: u8, value_size: u8) -> Self {
+        self.options(|options| options.text = Some(TextSizes { title_size, value_size }))
+    }
+
     /// In this unit, with so many decimals.
     pub fn unit(self, unit: &str, decimals: u8) -> Self {
         self.defaults(|defaults| {
@@ -296,10 +309,9 @@ impl Panel {
         self.target(legend, expression.promql(), expression, None)
     }
 
-    /// What is asked of a day where the board is in the time of whoever reads it: the points stand at their midnights.
-    pub fn ask_locally(self, legend: &str, expression: &Expression) -> Self {
-        let local = expression.in_readers_zone();
-        self.target(legend, local.promql(), &local, None)
+    /// What is asked of a day where points stand within days: on a board in the time of whoever reads it.
+    pub fn ask_through_the_day(self, legend: &str, expression: &Expression) -> Self {
+        self.ask(legend, &expression.through_the_day())
     }
 
     /// What is asked for the moment at which the range ends.

@@ -16,8 +16,7 @@ use std::io::Write as _;
 
 use crate::common::samples::Samples;
 use chrono::{NaiveDate, Utc};
-use documents::Parts;
-pub(crate) use documents::is_dense;
+pub(crate) use documents::{Documents, Parts, is_dense};
 
 /// Everything that has days, and nothing that comes by the thousand.
 pub(crate) const DAILY: &str = "daily_activity,daily_readiness,daily_sleep,sleep,daily_stress,daily_resilience,daily_spo2,\

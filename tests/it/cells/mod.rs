@@ -3,10 +3,13 @@
 mod asking;
 mod effects;
 mod grafana;
+mod nights;
+mod now;
 mod planted;
 mod readers;
 mod sums;
 mod truth;
+mod two;
 mod year;
 
 use std::{io::Write as _, path::Path, time::Instant};
@@ -97,7 +100,7 @@ async fn every_cell_of_a_year_is_what_the_documents_say_on_every_store() {
             let compared = every_cell(&store, &truth).await;
             let (bad, cells, questions) = (compared.wrong_cells(), compared.cells, compared.questions);
             let asked = format!("{questions} queries in {:.0?}", begun.elapsed());
-            tell(&format!("{what} {release:?}: {bad} wrong of {cells} cells; {asked}; {} beside", compared.beside));
+            tell(&format!("{what} {release:?}: {bad} wrong of {cells} cells; {asked}"));
             if bad > 0 {
                 wrong += &format!("{what} {release:?}:\n{}\n", compared.told());
             }

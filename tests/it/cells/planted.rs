@@ -47,7 +47,7 @@ fn counted_twice(expr: &str) -> String {
 /// Minutes for hours; what is not converted at all is taken for minutes that should be seconds.
 fn wrong_unit(expr: &str) -> String {
     let hours = expr.replace(" / 3600)", " / 60)");
-    if hours == expr { expr.replace("(last_over_time(oura_sample", "(60 * last_over_time(oura_sample") } else { hours }
+    if hours == expr { expr.replace("last_over_time(oura_sample", "60 * last_over_time(oura_sample") } else { hours }
 }
 
 fn wrong_series(expr: &str) -> String {

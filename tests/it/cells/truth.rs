@@ -158,10 +158,12 @@ impl<'a> Expected<'a> {
                 }
                 all
             }
-            Meaning::InReadersZone(inner) => (*of(inner, day)?).clone(),
+            Meaning::ThroughTheDay(inner) => (*of(inner, day)?).clone(),
             Meaning::Effect { metric, column, factor } => effect(self.truth, metric, *column, *factor, day),
             Meaning::Correlation { first, second } => correlation(self.truth, first, second, day),
-            Meaning::Other(_) => return None,
+            // Not of a day, but of a moment.
+            Meaning::Newest { .. } | Meaning::DayOfNewest { .. } => return None,
+            Meaning::InTheNight { .. } | Meaning::MeanOfStep { .. } | Meaning::Other(_) => return None,
         })
     }
 

@@ -30,6 +30,20 @@ const SETTLED: TimeDelta = TimeDelta::days(15);
 /// The days in one file: each block reads its file again.
 const DAYS_A_FILE: i64 = 60;
 
+/// Minutes after an exporter's look at most until one looks that lags behind it.
+const LAG: i64 = 90;
+
+/// Who tells: instances of an exporter.
+#[derive(Clone, Copy)]
+pub(crate) struct Tellers {
+    pub(crate) instance: &'static str,
+    /// One that does not look any more when nothing changes any more, and so misses what was revised late.
+    pub(crate) lagging: Option<&'static str>,
+}
+
+/// One exporter.
+const ALONE: Tellers = Tellers { instance: "localhost:10058", lagging: None };
+
 /// What stores are to be filled with, and the truth.
 pub(crate) struct Year {
     pub(crate) days: Vec<NaiveDate>,
@@ -45,13 +59,18 @@ pub(crate) struct Year {
 impl Year {
     /// Lives through `count` days.
     pub(crate) async fn of(count: usize) -> Self {
+        Self::told_by(ALONE, count).await
+    }
+
+    /// Lives through `count` days, of which these tell.
+    pub(crate) async fn told_by(tellers: Tellers, count: usize) -> Self {
         let first: NaiveDate = FIRST.parse().expect("a day");
         let days: Vec<_> = first.iter_days().take(count).collect();
         let (clock, hand) = Clock::driven_from(first.and_time(NaiveTime::MIN).and_utc());
         let settings =
             Settings { clock: clock.clone().into(), full_days: Some(0), has_traveller: true, ..Settings::default() };
         let simulator = Simulator::start(settings).await.expect("a free port");
-        let samples = looked_at(&simulator, &clock, &hand, &days).await;
+        let samples = looked_at(&simulator, tellers, (&clock, &hand), &days).await;
         let end = clock.now();
         let truth = PEOPLE.map(|person| (person, in_the_end(&simulator, end, person, &days))).into();
         let mut year = Self { days, samples, truth, taken_back: vec![], simulator };
@@ -61,7 +80,7 @@ impl Year {
 
     /// Adds to the truth what Oura took back: the distance of a day to whose walks one without a distance came, say.
     fn keep_what_was_taken_back(&mut self) {
-        let mut kept = BTreeMap::<(&str, NaiveDate, String), f64>::new();
+        let mut kept = BTreeMap::<(&str, NaiveDate, String), (i64, f64)>::new();
         for (series, time, value) in self.samples.all() {
             let (name, labels) = parsed(series);
             let day = DateTime::from_timestamp_millis(time).expect("a time").date_naive();
@@ -70,11 +89,12 @@ impl Year {
                 |days: &Days, series: &str| days.get(&day).is_some_and(|values| !values.contains_key(series));
             let series = plain(name, &labels);
             if is_daily(name) && is_lacking(&self.truth[person], &series) {
-                kept.insert((person, day, series), value);
+                let newest = kept.entry((person, day, series)).or_insert((time, value));
+                *newest = if newest.0 > time { *newest } else { (time, value) };
             }
         }
         tell(&format!("values that were taken back and stay in the record: {}", kept.len()));
-        for ((person, day, series), value) in kept {
+        for ((person, day, series), (_, value)) in kept {
             let said = self.was_said(person, day, &series, value);
             assert!(said, "{person} {day} {series}: {value} is in the record, and no document ever said it");
             let days = self.truth.get_mut(person).expect("one of them");
@@ -117,28 +137,38 @@ impl Year {
     }
 }
 
-/// What an exporter told that looked every few days at the days before, and once at all of them when nothing changed any
+/// What exporters told that looked every few days at the days before; the first looked once at all of them when nothing changed any
 /// more.
-async fn looked_at(simulator: &Simulator, clock: &Clock, hand: &ManualClock, days: &[NaiveDate]) -> Samples {
+async fn looked_at(
+    simulator: &Simulator,
+    tellers: Tellers,
+    (clock, hand): (&Clock, &ManualClock),
+    days: &[NaiveDate],
+) -> Samples {
     let (first, last) = (days[0], days[days.len() - 1]);
     let mut random = fastrand::Rng::with_seed(12);
     let mut told = Samples::default();
     for day in days.iter().copied().step_by(LOOKS_EVERY.unsigned_abs() as usize) {
         let look = day.and_time(NaiveTime::MIN).and_utc() + TimeDelta::minutes(random.i64(1..1440));
+        let of = ((day - TimeDelta::days(LOOKS_EVERY)).max(first), day);
         hand.advance(look - clock.now());
-        told = told.join(&told_at(simulator, clock, ((day - TimeDelta::days(LOOKS_EVERY)).max(first), day)).await);
+        told = told.join(&told_at(simulator, tellers.instance, clock, of).await);
+        if let Some(lagging) = tellers.lagging {
+            hand.advance(TimeDelta::minutes(random.i64(1..LAG)));
+            told = told.join(&told_at(simulator, lagging, clock, of).await);
+        }
     }
     let end: DateTime<Utc> = last.and_time(NaiveTime::MIN).and_utc() + SETTLED;
     hand.advance(end - clock.now());
-    told.join(&told_at(simulator, clock, (first, last)).await)
+    told.join(&told_at(simulator, tellers.instance, clock, (first, last)).await)
 }
 
-async fn told_at(simulator: &Simulator, clock: &Clock, days: (NaiveDate, NaiveDate)) -> Samples {
+async fn told_at(simulator: &Simulator, instance: &str, clock: &Clock, days: (NaiveDate, NaiveDate)) -> Samples {
     let mut told = Samples::default();
     for person in PEOPLE {
         let directory = tempfile::tempdir().expect("a directory");
         let run = Run { person, collections: DAILY, days, clock: Clock::still_at(clock.now()), state: None };
-        run.into_files(simulator, directory.path()).await;
+        run.into_files_for(instance, simulator, directory.path()).await;
         // Not what has a second of its own: it would be told again at the same moment, which no backfill does that knows what
         // it told before.
         told = told.join(&Samples::of_run(directory.path()).only(|series, _| !is_dense(series)));

@@ -7,7 +7,7 @@ mod import;
 mod layout;
 mod made;
 mod panels;
-mod prometheus;
+pub(crate) mod prometheus;
 mod queries;
 mod together;
 mod years;

@@ -19,7 +19,8 @@ use crate::common::{
 };
 
 /// What Grafana puts in the place of variables, as it would with all wearers chosen.
-const VARIABLES: &[(&str, &str)] = &[("$__rate_interval", "15m"), ("$account", ".+")];
+const VARIABLES: &[(&str, &str)] =
+    &[("${__to:date:seconds}", "end()"), ("$__rate_interval", "15m"), ("$account", ".+")];
 /// What Grafana replaces by the step of a query.
 const INTERVAL: &str = "$__interval";
 
@@ -263,7 +264,7 @@ fn hour_of(page: &str, samples: &str, now: i64) -> String {
 }
 
 /// A series with the labels of a scrape.
-fn scraped(series: &str, instance: &str) -> String {
+pub(crate) fn scraped(series: &str, instance: &str) -> String {
     let (name, labels) = series.split_once('{').unwrap_or((series, ""));
     let labels = labels.trim_end_matches('}');
     let comma = if labels.is_empty() { "" } else { "," };

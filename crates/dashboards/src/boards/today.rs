@@ -3,13 +3,11 @@
 use crate::{
     board::{Board, Wearers},
     expression::{Expression, day, other, rows},
-    live::{day_in_words, live, live_against_usual, live_by, live_day, live_with, of_the_night},
-    model::{Color, Dashboard, DrawStyle, Interpolation, Panel, Property, ShowPoints},
-    panel::{SCORE_COLORS, bars, levels, lines, mapping, numbers, states, thresholds},
+    live::{day_in_words, in_the_night, live, live_against_usual, live_by, live_day, live_with, mean_of_step},
+    model::{Color, Dashboard, DataLink, DrawStyle, Interpolation, Panel, Property, ShowPoints},
+    panel::{SCORE_COLORS, bars, levels, lines, mapping, numbers, sparklines, states, thresholds},
     units::Unit,
 };
-
-const SAMPLES: &str = "samples at their own time";
 
 pub(super) fn board() -> Dashboard {
     let about = "One person's day: the verdict, the night, what stands out, and whether it can be trusted.";
@@ -35,7 +33,7 @@ fn words(properties: Vec<Property>) -> Vec<Property> {
 }
 
 /// A score, its difference to what is usual, and the day that it is of.
-fn score(title: &str, metric: &'static str, collection: &str) -> Panel {
+fn score(title: &str, metric: &'static str, collection: &'static str) -> Panel {
     let about = format!(
         "The score, {SCORE_COLORS} Beside it the difference to the mean of the 30 days before today, and the day that it is of by \
          the wearer's own clock. From {collection}.score and day."
@@ -47,6 +45,8 @@ fn score(title: &str, metric: &'static str, collection: &str) -> Panel {
     ];
     numbers(title, (8, 6), &about)
         .scores()
+        .options(|options| options.orientation = Some("horizontal"))
+        .sized(16, 28)
         .ask_now("score", &live(metric, collection))
         .ask_now("against 30 days", &live_against_usual(metric, collection))
         .ask_now("day", &live_day(metric, collection))
@@ -54,17 +54,31 @@ fn score(title: &str, metric: &'static str, collection: &str) -> Panel {
         .series("day", words(vec![]))
 }
 
+fn leading_to(url: &'static str) -> Vec<Property> {
+    vec![Property::Links(vec![DataLink { title: "The days", url, target_blank: false, one_click: true }])]
+}
+
 fn verdict() -> Vec<Panel> {
-    let line = "The three scores of 14 days, each at the beginning of its day. With an absolute time range, that range. From \
-                daily_readiness, daily_sleep and daily_activity.score.";
-    let line = lines("Fourteen days", (24, 6), line)
-        .scores()
-        .defaults(|defaults| defaults.color = Color::PALETTE)
-        .every("1d")
+    // Without dates: no moment of a day in UTC is on its date for readers from UTC-11 to UTC+14, and this board is in their time.
+    let line = "The course of the three scores over the last 14 days, by days in UTC; a click leads to the board that has their dates. \
+                With an absolute time range, that range. From daily_readiness, daily_sleep and daily_activity.score.";
+    let line = sparklines("Fourteen days", (24, 4), line)
+        .sized(16, 16)
+        .unit("none", 0)
+        .every("1h")
         .last("14d")
-        .ask_locally("readiness", &day("readiness_score"))
-        .ask_locally("sleep", &day("sleep_score"))
-        .ask_locally("activity", &day("activity_score"));
+        .ask_through_the_day("readiness", &day("readiness_score"))
+        .ask_through_the_day("sleep", &day("sleep_score"))
+        .ask_through_the_day("activity", &day("activity_score"))
+        .series(
+            "readiness",
+            leading_to("/d/oura-recovery?var-account=${__field.labels.account}&${datasource:queryparam}"),
+        )
+        .series("sleep", leading_to("/d/oura-sleep?var-account=${__field.labels.account}&${datasource:queryparam}"))
+        .series(
+            "activity",
+            leading_to("/d/oura-activity?var-account=${__field.labels.account}&${datasource:queryparam}"),
+        );
     vec![
         score("Readiness", "readiness_score", "daily_readiness"),
         score("Sleep", "sleep_score", "daily_sleep"),
@@ -77,8 +91,6 @@ fn verdict() -> Vec<Panel> {
 fn hypnogram() -> Panel {
     let about = "The stages of the night as steps, and the heart rate over them (right axis). From sleep.sleep_phase_30_sec, else the \
                  5-minute stages, and sleep.heart_rate. Needs the samples with their own time.";
-    let stage = r#"max by (account) (last_over_time(oura_sample_sleep_stage{account=~"$account"}[5m]))"#;
-    let rate = r#"max by (account) (last_over_time(oura_sample_night_heart_rate_bpm{account=~"$account"}[5m]))"#;
     let stages = [(1, "deep", None), (2, "light", None), (3, "REM", None), (4, "awake", None)];
     let steps = vec![
         Property::Interpolation(Interpolation::StepAfter),
@@ -99,18 +111,16 @@ fn hypnogram() -> Panel {
                 custom.show_points = Some(ShowPoints::Never);
             }
         })
-        .ask("stage", &of_the_night(stage))
-        .ask("heart rate", &of_the_night(rate))
+        .ask("stage", &in_the_night("sleep_stage", 1.0))
+        .ask("heart rate", &in_the_night("night_heart_rate_bpm", 1.0))
         .series("stage", steps)
         .series("heart rate", over)
 }
 
 fn night() -> Vec<Panel> {
-    let variability =
-        r#"max by (account) (last_over_time(oura_sample_night_hrv_seconds{account=~"$account"}[5m])) * 1000"#;
     let about = "RMSSD every 5 minutes of the night. From sleep.hrv. Needs the samples with their own time.";
     let figure = |title, from: &str, expression: Expression| {
-        numbers(title, (4, 4), &format!("Of the night. From sleep.{from}.")).ask_now("", &expression)
+        numbers(title, (4, 4), &format!("Of the night. From sleep.{from}.")).sized(16, 32).ask_now("", &expression)
     };
     let sleep = |metric| live(metric, "sleep");
     vec![
@@ -120,15 +130,15 @@ fn night() -> Vec<Panel> {
         figure("Efficiency", "efficiency", sleep("night_efficiency_ratio")).unit("percentunit", 0),
         figure("Time to fall asleep", "latency", sleep("night_latency_seconds"))
             .defaults(|defaults| defaults.unit = "dthms".into()),
-        figure("Night's HRV", "average_hrv", times(sleep("night_average_hrv_seconds"), 1000)).unit("suffix:ms", 0),
-        figure("Night's lowest heart rate", "lowest_heart_rate", sleep("night_lowest_heart_rate_bpm"))
-            .unit("suffix:bpm", 0),
+        figure("Night's HRV", "average_hrv", sleep("night_average_hrv_seconds").linear(1000.0, 0.0))
+            .unit("suffix:ms", 0),
+        figure("Lowest heart rate", "lowest_heart_rate", sleep("night_lowest_heart_rate_bpm")).unit("suffix:bpm", 0),
         figure("Night's breathing", "average_breath", sleep("night_average_breaths_per_minute")).unit("none", 1),
         stages(),
         lines("Heart rate variability through the night", (12, 8), about)
             .unit("suffix:ms", 0)
             .every("5m")
-            .ask("HRV", &of_the_night(variability)),
+            .ask("HRV", &in_the_night("night_hrv_seconds", 1000.0)),
     ]
 }
 
@@ -148,18 +158,14 @@ fn stages() -> Panel {
     })
 }
 
-fn times(expression: Expression, factor: u32) -> Expression {
-    other(format!("({} * {factor})", expression.promql()), SAMPLES)
-}
-
 /// The series of the lowest points among a score's contributors.
-fn lowest(title: &str, metric: &'static str, collection: &str) -> Panel {
+fn lowest(title: &str, metric: &'static str, collection: &'static str) -> Panel {
     let about = format!(
         "The two contributors with the fewest points of the score: {SCORE_COLORS} From {collection}.contributors."
     );
     let all = live_by(metric, collection, "contributor").promql();
-    let two = other(format!("bottomk by (account) (2, {all})"), SAMPLES);
-    numbers(title, (6, 6), &about).scores().ask_now("{{contributor}}", &two)
+    let two = other(format!("bottomk by (account) (2, {all})"), "the two lowest of a day's values");
+    numbers(title, (6, 6), &about).scores().sized(12, 44).ask_now("{{contributor}}", &two)
 }
 
 /// What is compared with the wearer's own band.
@@ -185,6 +191,7 @@ fn stands_out() -> Vec<Panel> {
     vec![
         numbers("Beyond the own band", (6, 6), about)
             .unit("suffix:σ", 1)
+            .sized(12, 32)
             .colors("orange", &[(0.0, "purple")])
             .defaults(|defaults| defaults.no_value = "nothing".into())
             .ask_now("{{of}}", &beyond),
@@ -232,6 +239,7 @@ const TRUST_IS: &str = "Red: no exporter answers, or a person must sign in again
 /// All that says whether the rest can be trusted, as one strip.
 fn strip() -> Panel {
     in_words(numbers("Can I trust this", (24, 4), TRUST_IS))
+        .sized(18, 24)
         .options(|options| options.color_mode = Some("background"))
         .defaults(|defaults| defaults.no_value = "no exporter has ever answered".into())
         .ask_now("exporter", &exporter())
@@ -251,10 +259,12 @@ fn trust() -> Vec<Panel> {
             .ask("sign-in", &signed_in())
             .ask("ring", &ring()),
         numbers("Last sync", (8, 5), sync)
+            .sized(16, 20)
             .defaults(|defaults| defaults.unit = "dateTimeFromNow".into())
             .ask_now("heart rate", &time("oura_heart_rate_timestamp_seconds"))
             .ask_now("battery", &time("oura_ring_battery_timestamp_seconds")),
         numbers("Ring battery", (4, 5), full)
+            .sized(16, 32)
             .unit("percentunit", 0)
             .colors("red", &[(0.15, "orange"), (0.3, "green")])
             .ask_now("", &other(battery, TRUST)),
@@ -264,33 +274,40 @@ fn trust() -> Vec<Panel> {
 fn of_day() -> Vec<Panel> {
     let activity = |metric| live(metric, "daily_activity");
     let figure = |title: &str, from: &str, expression: &Expression| {
-        numbers(title, (4, 4), &format!("From {from}.")).unit("none", 0).ask_now("", expression)
+        numbers(title, (4, 4), &format!("So far. From {from}.")).unit("none", 0).sized(16, 32).ask_now("", expression)
     };
     let spent = activity("activity_active_energy_joules").in_unit(Unit::Energy);
     let walked = activity("activity_walking_equivalent_meters").in_unit(Unit::Distance);
     let warm = live("readiness_temperature_deviation_celsius", "daily_readiness").in_unit(Unit::Temperature);
     let stress = |metric| live(metric, "daily_stress");
-    let met = r#"max by (account) (avg_over_time(oura_sample_met{account=~"$account"}[$__interval]))"#;
-    let rate = r#"max by (account) (avg_over_time(oura_sample_heart_rate_bpm{account=~"$account"}[$__interval]))"#;
     let effort = "Metabolic equivalent through the day: 1 is rest, from 3 on moderate, from 6 on vigorous. From daily_activity.met. Needs \
                   the samples with their own time.";
     let beats = "Heart rate through the day. From heartrate.bpm. Needs the samples with their own time.";
     vec![
-        figure("Steps so far", "daily_activity.steps", &activity("activity_steps"))
+        figure("Steps", "daily_activity.steps", &activity("activity_steps"))
             .defaults(|defaults| defaults.unit = "locale".into()),
-        figure("Active energy so far, ${energy:text}", "daily_activity.active_calories", &spent),
-        figure("Walking equivalent so far, ${distance:text}", "daily_activity.equivalent_walking_distance", &walked)
-            .unit("none", 1),
-        figure("Skin temperature, ${temperature:text}", "daily_readiness.temperature_deviation", &warm).unit("none", 1),
-        figure("High stress so far", "daily_stress.stress_high", &stress("stress_high_seconds"))
+        figure("Active, ${energy:text}", "daily_activity.active_calories", &spent),
+        figure("Walked, ${distance:text}", "daily_activity.equivalent_walking_distance", &walked).unit("none", 1),
+        numbers(
+            "Skin temperature, ${temperature:text}",
+            (4, 4),
+            "Difference of the night to what is usual. From daily_readiness.temperature_deviation.",
+        )
+        .unit("none", 1)
+        .sized(16, 32)
+        .ask_now("", &warm),
+        figure("High stress", "daily_stress.stress_high", &stress("stress_high_seconds"))
             .defaults(|defaults| defaults.unit = "dthms".into()),
-        figure("High recovery so far", "daily_stress.recovery_high", &stress("recovery_high_seconds"))
+        figure("High recovery", "daily_stress.recovery_high", &stress("recovery_high_seconds"))
             .defaults(|defaults| defaults.unit = "dthms".into()),
-        lines("Heart rate", (12, 8), beats).unit("suffix:bpm", 0).every("5m").ask("heart rate", &other(rate, SAMPLES)),
+        lines("Heart rate", (12, 8), beats)
+            .unit("suffix:bpm", 0)
+            .every("5m")
+            .ask("heart rate", &mean_of_step("heart_rate_bpm", ", source")),
         bars("Metabolic equivalent", (12, 8), effort)
             .unit("none", 1)
             .every("5m")
-            .ask("MET", &other(met, SAMPLES))
+            .ask("MET", &mean_of_step("met", ""))
             .defaults(|defaults| defaults.links.clear())
             .series("MET", vec![Property::DrawStyle(DrawStyle::Line)]),
     ]

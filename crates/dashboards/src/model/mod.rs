@@ -10,7 +10,7 @@ pub use self::{
         CellOptions, Color, Custom, DataLink, Defaults, DrawStyle, FieldConfig, HideFrom, Interpolation, LineStyle,
         Mapping, Matcher, Override, PointSize, Property, ShowPoints, Stacking, Step, Text, Thresholds,
     },
-    options::{FieldOf, Legend, Options, Reduce, SortBy, Tooltip, XySeries},
+    options::{FieldOf, Legend, Options, Reduce, SortBy, TextSizes, Tooltip, XySeries},
 };
 use crate::meaning::Meaning;
 

@@ -26,6 +26,8 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text_mode: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextSizes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub wide_layout: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_mode: Option<&'static str>,
@@ -62,6 +64,15 @@ pub struct Reduce {
     pub calcs: Vec<&'static str>,
     pub fields: &'static str,
     pub values: bool,
+}
+
+/// How large names and values are, in pixels; else each is as large as there is room.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "Grafana's own words")]
+pub struct TextSizes {
+    pub title_size: u8,
+    pub value_size: u8,
 }
 
 /// The legend of a panel.
