@@ -74,11 +74,11 @@ fn alert(words: &str) -> Value {
 
 /// Which of the alerts are silenced by others, as Alertmanager says.
 async fn silenced(release: Release, directory: &Path, alerts: &[&str]) -> Vec<bool> {
+    tls::choose_provider();
     fs::write(directory.join("alertmanager.yml"), shipped()).expect("a file");
     let (address, _process) = alertmanager(release, directory, &free_address().await).await;
     let url = format!("http://{address}/api/v2/alerts");
     let body = json!(alerts.iter().map(|words| alert(words)).collect::<Vec<_>>());
-    tls::choose_provider();
     let http = reqwest::Client::new();
     let taken = http.post(&url).header("Content-Type", "application/json").body(body.to_string());
     assert!(taken.send().await.expect("an answer").status().is_success());

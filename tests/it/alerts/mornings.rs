@@ -300,7 +300,7 @@ async fn mornings(release: Release) {
             chain.settle().await;
         }
         if place == 3 {
-            chain = chain.restart().await;
+            chain = chain.restart_prometheus().await;
             chain.settle().await;
         }
     }
