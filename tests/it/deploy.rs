@@ -156,7 +156,8 @@ fn the_containers_find_each_other() {
     let provider = yaml("deploy/grafana/provisioning/dashboards/oura.yml")["providers"][0].take();
     let mount = format!("../dashboards:{}:ro", provider["options"]["path"].as_str().expect("a path"));
     assert!(list(&services["grafana"], "volumes").contains(&Value::from(mount)));
-    let rules = prometheus["rule_files"][0].as_str().expect("a path");
+    let rules =
+        prometheus["rule_files"][0].as_str().and_then(|rules| rules.strip_suffix("/*.rules.yml")).expect("a path");
     let mount = format!("{rules}:/etc/{}:ro", rules.trim_start_matches("../"));
     assert!(list(&services["prometheus"], "volumes").contains(&Value::from(mount)));
 }
