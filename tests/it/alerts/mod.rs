@@ -7,6 +7,7 @@ mod files;
 mod mornings;
 mod mutants;
 mod mutation;
+mod service;
 mod style;
 mod vmalert;
 

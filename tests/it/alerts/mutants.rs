@@ -1,41 +1,131 @@
 //! Every change of a rule that its tests must notice: each number up and down, each comparison turned round, each window and
 //! wait shorter and longer, each word of a label's choice and each clause left out.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
-/// A changed rule.
-pub(super) struct Mutant {
-    /// The alert or the recorded series.
-    pub(super) rule: String,
-    /// The change in words.
-    pub(super) what: String,
-    /// Where the rule stands in its file.
-    pub(super) place: Range<usize>,
-    /// What would stand there.
-    pub(super) text: String,
-}
-
+/// What the names of changed rules end with, before a number.
+const MARK: &str = "_mutant";
 /// Numbers that are units and no thresholds.
 const UNITS: [&str; 3] = ["60", "3600", "86400"];
 const TURNED: [(&str, &str); 6] = [("==", "!="), (">=", "<"), ("<=", ">"), ("!=", "=="), (">", "<"), ("<", ">")];
 const CLAUSES: [&str; 3] = ["and ", "unless ", "or"];
 
-/// All changed rules of a file.
+/// A changed rule, with those that it is nothing without.
+pub(super) struct Mutant {
+    /// The alert or the recorded series.
+    pub(super) rule: String,
+    /// The change in words.
+    pub(super) what: String,
+    /// What is recorded or told in `text`.
+    names: Vec<String>,
+    /// The rules.
+    text: String,
+}
+
+impl Mutant {
+    /// Its rules under names of their own.
+    pub(super) fn rules(&self, number: usize) -> String {
+        self.renamed(&self.text, number)
+    }
+
+    /// Whether a text speaks of it.
+    pub(super) fn is_in(&self, text: &str) -> bool {
+        self.names.iter().any(|name| places(text, name).next().is_some())
+    }
+
+    /// A text about the rules, under the names of the changed ones.
+    pub(super) fn renamed(&self, text: &str, number: usize) -> String {
+        let mut text = text.to_owned();
+        for name in &self.names {
+            let places: Vec<_> = places(&text, name).collect();
+            for at in places.into_iter().rev() {
+                text.insert_str(at + name.len(), &format!("{MARK}{number}"));
+            }
+        }
+        text
+    }
+}
+
+/// Where a text has that name, and not a longer one.
+fn places<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    text.match_indices(name)
+        .map(|(at, _)| at)
+        .filter(move |at| !text[..*at].ends_with(is_part) && !text[at + name.len()..].starts_with(is_part))
+}
+
+/// Which mutants a text names by their marks.
+pub(super) fn named_in(text: &str) -> BTreeSet<usize> {
+    let number = |(at, _)| text[at + MARK.len()..].split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
+    text.match_indices(MARK).filter_map(number).collect()
+}
+
+/// All changed rules of a file. An alert is changed with what is recorded for it, right before it; where nothing but series is
+/// recorded, a rule is copied with those that follow from it.
 pub(super) fn of(file: &str) -> Vec<Mutant> {
-    let starts: Vec<_> = file.match_indices("      - alert: ").chain(file.match_indices("      - record: ")).collect();
-    let mut starts: Vec<_> = starts.into_iter().map(|(start, _)| start).collect();
-    starts.sort_unstable();
+    let rules = rules(file);
+    let has_alerts = rules.iter().any(|rule| rule.is_alert());
     let mut mutants = vec![];
-    for (number, start) in starts.iter().enumerate() {
-        let end = starts.get(number + 1).copied().unwrap_or(file.len());
-        let end = file[*start..end].find("\n  - name:").map_or(end, |length| start + length);
-        mutants.extend(of_rule(&file[*start..end], *start));
+    let mut left = &rules[..];
+    while let Some(first) = left.first() {
+        let is_last = |rule: &Rule| rule.is_alert() || !has_alerts;
+        let length = 1 + left.iter().position(is_last).expect("an alert");
+        let (own, rest) = left.split_at(length);
+        let follow = rest.iter().filter(|rule| !has_alerts && places(rule.text, first.name).next().is_some());
+        mutants.extend(of_rules(own, &follow.collect::<Vec<_>>()));
+        left = rest;
     }
     mutants
 }
 
-fn of_rule(rule: &str, start: usize) -> Vec<Mutant> {
-    let name = rule.lines().next().and_then(|line| line.split_once(": ")).expect("a name").1;
+/// A rule in a file.
+struct Rule<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+impl Rule<'_> {
+    fn is_alert(&self) -> bool {
+        self.text.starts_with("      - alert: ")
+    }
+}
+
+fn rules(file: &str) -> Vec<Rule<'_>> {
+    let starts = file.match_indices("      - alert: ").chain(file.match_indices("      - record: "));
+    let starts: BTreeSet<_> = starts.map(|(start, _)| start).collect();
+    let ends = starts.iter().copied().skip(1).chain([file.len()]);
+    let rule = |(start, end): (&usize, usize)| {
+        let text = &file[*start..end];
+        let text = text.find("\n  - name:").map_or(text, |end| &text[..=end]);
+        let name = text.lines().next().and_then(|line| line.split_once(": ")).expect("a name").1;
+        Rule { name, text }
+    };
+    starts.iter().zip(ends).map(rule).collect()
+}
+
+/// The changes of the rules `own`, each with the rest of them and what follows.
+fn of_rules(own: &[Rule<'_>], follow: &[&Rule<'_>]) -> Vec<Mutant> {
+    let names = || own.iter().chain(follow.iter().copied()).map(|rule| rule.name.to_owned()).collect();
+    let after: String = follow.iter().map(|rule| rule.text).collect();
+    let rule = own.last().expect("a rule").name;
+    let mut mutants = vec![];
+    for (place, changed) in own.iter().enumerate() {
+        let [before, rest] =
+            [&own[..place], &own[place + 1..]].map(|rules| rules.iter().map(|rule| rule.text).collect::<String>());
+        for (range, by) in of_rule(changed.text) {
+            let (head, tail) = (&changed.text[..range.start], &changed.text[range.end..]);
+            mutants.push(Mutant {
+                rule: rule.to_owned(),
+                what: format!("{by:?} instead of {:?} in {}", &changed.text[range.clone()], changed.name),
+                names: names(),
+                text: format!("{before}{head}{by}{tail}{rest}{after}"),
+            });
+        }
+    }
+    mutants
+}
+
+fn of_rule(rule: &str) -> Vec<(Range<usize>, String)> {
     let at = rule.find("expr: |\n").expect("an expression") + "expr: |\n".len();
     let lines = rule[at..].split_inclusive('\n').take_while(|line| line.starts_with("          ") || line.len() == 1);
     let expression = at..at + lines.map(str::len).sum::<usize>();
@@ -44,13 +134,7 @@ fn of_rule(rule: &str, start: usize) -> Vec<Mutant> {
         *range = range.start + expression.start..range.end + expression.start;
     }
     changes.extend(["for: ", "keep_firing_for: "].into_iter().flat_map(|key| of_wait(rule, key)));
-    let mutant = |(range, by): (Range<usize>, String)| Mutant {
-        rule: name.to_owned(),
-        what: format!("{:?} instead of {:?}", by, &rule[range.clone()]),
-        place: start..start + rule.len(),
-        text: format!("{}{by}{}", &rule[..range.start], &rule[range.end..]),
-    };
-    changes.into_iter().map(mutant).collect()
+    changes
 }
 
 /// A wait, a third and three times as long.

@@ -9,15 +9,22 @@ use crate::common::{
 };
 
 /// What only Prometheus can be asked: links come from external labels, which vmalert also puts on each alert, and in mornings
-/// rules follow rules at the same moment, of which vmalert sees the second a turn later.
-const OF_PROMETHEUS: [&str; 2] = ["links", "mornings"];
+/// and accounts, which look every quarter of an hour, rules follow rules at the same moment, of which vmalert sees each a turn later.
+const OF_PROMETHEUS: [&str; 3] = ["accounts", "links", "mornings"];
+/// Whose rules follow rules: as in use, vmalert looks at them each minute.
+const EACH_MINUTE: [&str; 3] = ["thresholds", "today", "values"];
 
-/// The file as vmalert-tool reads it: it has another word for a query, and sees what a rule records a turn later, so that
-/// values are recorded each minute, as in use.
+/// The file as vmalert-tool reads it, which has another word for a query.
 fn translated(stem: &str) -> String {
     let tests = fs::read_to_string(file(&format!("alerts/{stem}.test.yml"))).expect("tests");
     let tests = tests.replace("promql_expr_test", "metricsql_expr_test");
-    if stem == "values" { tests.replace("evaluation_interval: 5m", "evaluation_interval: 1m") } else { tests }
+    if EACH_MINUTE.contains(&stem) {
+        tests
+            .replace("evaluation_interval: 15m", "evaluation_interval: 1m")
+            .replace("evaluation_interval: 5m", "evaluation_interval: 1m")
+    } else {
+        tests
+    }
 }
 
 #[test]
