@@ -104,10 +104,12 @@ fn annotations_tell_a_person_what_to_do() {
         let anchor = text(alert, "alert").to_lowercase();
         let runbook = format!("{{{{ with $externalLabels.runbooks }}}}{{{{ . }}}}#{anchor}{{{{ end }}}}");
         let has_number = summary.contains("{{ $value") || summary.contains("($value") || !is_of_a_day(alert);
+        let has_usual = names_a_person && summary.contains(":mean30d{account=%q}") || !is_of_a_day(alert);
         failing([
             (keys == ["dashboard_url", "description", "runbook_url", "summary"], "not exactly the four annotations"),
             (summary.contains("{{") && summary.ends_with('.'), "the summary does not say whose or which"),
             (has_number, "the summary has no number"),
+            (has_usual, "the summary does not say whose, and what is usual for them"),
             (description.contains("$labels."), "the description does not say whose or which"),
             (
                 description.ends_with('.') && description.len() > 2 * summary.len() / 3,
