@@ -1,4 +1,4 @@
-//! What the boards cost: every query over two years of two people, on a real Prometheus, summed up for each board.
+//! What the boards cost: every query over two years of two people, on a real Prometheus, summed up for each snapshot.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +28,7 @@ const DAYS: i64 = 2 * 365;
 const TIMES: u32 = 3;
 /// What the kernel counts a program's work in.
 const TICK: Duration = Duration::from_millis(10);
-/// A query must not take longer, nor a board's all together.
+/// A query must not take longer, nor a snapshot's all together.
 const MOST: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(2)];
 /// Grafana asks for no more points than a panel is wide.
 const WIDTH: i64 = 1_000;
@@ -48,9 +48,9 @@ fn main() {
     let prometheus = Prometheus::start(directory.path());
     runtime.block_on(prometheus.ready());
     let mut slow = vec![];
-    for board in all() {
+    for snapshot in all() {
         for (what, days) in [("as it opens", None), ("two years", Some(DAYS))] {
-            slow.extend(runtime.block_on(prometheus.board(&board, what, days)));
+            slow.extend(runtime.block_on(prometheus.snapshot(&snapshot, what, days)));
         }
     }
     assert!(slow.is_empty(), "too slow:\n{}", slow.join("\n"));
@@ -143,42 +143,42 @@ impl Prometheus {
         fastest.min((self.work() - before + TICK) / TIMES)
     }
 
-    /// Asks all queries of a board, prints what they took, and names what took too long.
-    async fn board(&self, board: &Dashboard, what: &str, days: Option<i64>) -> Vec<String> {
-        let opens = seconds(board.time.from.strip_prefix("now-").expect("a time until now"));
+    /// Asks all queries of a snapshot, prints what they took, and names what took too long.
+    async fn snapshot(&self, snapshot: &Dashboard, what: &str, days: Option<i64>) -> Vec<String> {
+        let opens = seconds(snapshot.time.from.strip_prefix("now-").expect("a time until now"));
         let mut times = BTreeMap::new();
-        for panel in &board.panels {
+        for panel in &snapshot.panels {
             let range = panel.time_from.map_or_else(|| days.map_or(opens, |days| days * DAY), seconds);
             let step = panel.interval.map_or(15, seconds).max(range / WIDTH);
             for target in panel.targets.iter().flatten() {
-                let expr = filled(board, &target.expr, step, range);
-                times.insert(name(board, panel, target), self.time(&expr, target, range, step).await);
+                let expr = filled(snapshot, &target.expr, step, range);
+                times.insert(name(snapshot, panel, target), self.time(&expr, target, range, step).await);
             }
         }
         let all: Duration = times.values().sum();
         let (slowest, longest) = times.iter().max_by_key(|(_, time)| **time).expect("queries");
         println!(
             "{}, {what}: {} queries in {:.0} ms; the slowest {:.0} ms ({slowest})",
-            board.uid,
+            snapshot.uid,
             times.len(),
             all.as_secs_f64() * 1e3,
             longest.as_secs_f64() * 1e3
         );
         let slow = times.iter().filter(|(_, time)| **time > MOST[0]).map(|(name, time)| format!("{name}: {time:.0?}"));
-        slow.chain((all > MOST[1]).then(|| format!("{}, {what}: {all:.0?} together", board.uid))).collect()
+        slow.chain((all > MOST[1]).then(|| format!("{}, {what}: {all:.0?} together", snapshot.uid))).collect()
     }
 }
 
-fn name(board: &Dashboard, panel: &Panel, target: &Target) -> String {
-    format!("{}: {}, {}", board.uid, panel.title, target.ref_id)
+fn name(snapshot: &Dashboard, panel: &Panel, target: &Target) -> String {
+    format!("{}: {}, {}", snapshot.uid, panel.title, target.ref_id)
 }
 
-/// A query with all wearers chosen, or one where the board shows one, and other variables as they are when it opens.
-fn filled(board: &Dashboard, expr: &str, step: i64, range: i64) -> String {
-    let shows_all = board.templating.list.iter().any(|variable| variable.name == "account" && variable.include_all);
+/// A query with all wearers chosen, or one where the snapshot shows one, and other variables as they are when it opens.
+fn filled(snapshot: &Dashboard, expr: &str, step: i64, range: i64) -> String {
+    let shows_all = snapshot.templating.list.iter().any(|variable| variable.name == "account" && variable.include_all);
     let account = if shows_all { ".+" } else { "alice" };
     let mut expr = expr.replace("${account}", account).replace("$account", account);
-    for variable in &board.templating.list {
+    for variable in &snapshot.templating.list {
         let Some(choice) = &variable.current else { continue };
         if let (OneOrMany::One(value), OneOrMany::One(called)) = (&choice.value, &choice.text) {
             expr = expr.replace(&format!("${{{}:text}}", variable.name), called);

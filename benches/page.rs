@@ -18,12 +18,13 @@ use oura_exporter::{
     documents::{KINDS, Kind, kind},
     hosts::Hosts,
     http,
-    latest::{AccountState, Board, Page},
     observation::Known,
-    oura::{Client, Patience, Transport},
+    oura::{Client, ClientOptions, Transport},
+    page::Page,
     poll::{Account, Poller},
     server::Server,
     simulator::{Settings, Simulator, Wearer},
+    state::{AccountState, Snapshot},
     status::ApiStats,
 };
 use serde_json::value::RawValue;
@@ -54,7 +55,7 @@ async fn simulator() -> std::io::Result<Simulator> {
 
 /// Everybody's way to their data.
 fn clients(simulator: &Simulator, stats: &ApiStats) -> anyhow::Result<Vec<Account>> {
-    let transport = Transport::new(&simulator.url(), false, Patience::default(), clock(), stats.clone())?;
+    let transport = Transport::new(&simulator.url(), false, ClientOptions::default(), clock(), stats.clone())?;
     let transport = Arc::new(transport);
     let account = |Wearer { name, token }| {
         let client = Arc::new(Client::new(Arc::clone(&transport), TokenSource::Fixed(token.into())));
@@ -63,40 +64,40 @@ fn clients(simulator: &Simulator, stats: &ApiStats) -> anyhow::Result<Vec<Accoun
     Ok(simulator.people().into_iter().map(account).collect())
 }
 
-/// A server whose board shows what everybody's first poll finds.
+/// A server whose snapshot shows what everybody's first poll finds.
 async fn server() -> anyhow::Result<Server> {
     let (simulator, stats) = (simulator().await?, ApiStats::new()?);
     let accounts = clients(&simulator, &stats)?;
     let kinds: Arc<[_]> = KINDS.iter().collect();
     let states = accounts.iter().map(|account| AccountState::new(&account.name, &kinds)).collect();
-    let board = Arc::new(Board::new(states, clock(), TimeDelta::hours(36)));
-    let page = Page::new(Arc::clone(&board), stats.clone(), vec![])?;
+    let snapshot = Arc::new(Snapshot::new(states, clock(), TimeDelta::hours(36)));
+    let page = Page::new(Arc::clone(&snapshot), stats.clone(), vec![])?;
     let poller = Poller {
-        board: Arc::clone(&board),
+        snapshot: Arc::clone(&snapshot),
         kinds,
         interval: Duration::from_secs(300),
-        patience: Patience::default(),
+        client_options: ClientOptions::default(),
         clock: clock(),
         stats,
         samples: None,
     };
     let polling = tokio::spawn(poller.run(accounts));
-    while board.ready().is_err() {
+    while snapshot.ready().is_err() {
         sleep(Duration::from_millis(10)).await;
     }
     polling.abort();
     let hosts = Hosts::new(([127, 0, 0, 1], 10058).into(), "localhost:10058", vec![]);
     let external = ExternalUrl::default();
-    let (home, door, web, has_basic_auth) = (String::new(), None, None, false);
+    let (home, sign_in, web, has_basic_auth) = (String::new(), None, None, false);
     Ok(Server {
-        board,
+        snapshot,
         page,
         samples: None,
         record: None,
         hosts,
         external,
         home,
-        door,
+        sign_in,
         health: None,
         web,
         has_basic_auth,
@@ -127,7 +128,7 @@ fn read(bencher: Bencher<'_, '_>, name: &str) {
 /// A scrape after news: the page of two people, encoded and compressed anew.
 #[divan::bench]
 fn make(bencher: Bencher<'_, '_>) {
-    let news = || SERVER.board.post(SERVER.board.accounts().swap_remove(0));
+    let news = || SERVER.snapshot.post(SERVER.snapshot.accounts().swap_remove(0));
     let bytes = SERVER.page.current().expect("a page").plain.len();
     bencher.counter(BytesCount::new(bytes)).with_inputs(news).bench_values(|()| SERVER.page.current());
 }

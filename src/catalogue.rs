@@ -3,60 +3,19 @@
 use std::fmt::Write as _;
 
 use crate::{
-    documents::{self, KINDS, twin_definition},
-    latest::{ACCOUNT_METRICS, BOARD_METRICS},
-    metric::{Definition, Metric},
-    problem::{Access, Reason},
+    documents::KINDS,
+    metric::{Definition, Metric, SelfMetric},
+    page::{ACCOUNT_METRICS, EXPORTER_METRICS},
+    problem::{Reason, TokenOrigin},
     remote_write::LIVE,
     samples::RECORD,
-    status::{OWN, Own},
+    status::OWN,
 };
-
-/// The label that every series about a wearer has.
-pub const ACCOUNT_LABEL: &str = "account";
-
-/// A metric and where it belongs.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// The collection it comes from; none for what the exporter says of itself.
-    pub collection: Option<&'static str>,
-    /// Whether it is told apart by account.
-    pub by_account: bool,
-    /// What it is called and means.
-    pub definition: Definition,
-}
-
-impl Entry {
-    /// All its label names, the account first.
-    pub fn labels(&self) -> Vec<&'static str> {
-        let account = self.by_account.then_some(ACCOUNT_LABEL);
-        account.into_iter().chain(self.definition.labels.iter().map(|(name, _)| *name)).collect()
-    }
-}
-
-/// The metrics of the wearer, kind by kind.
-pub fn of_the_wearer() -> Vec<Entry> {
-    let entry = |collection, definition| Entry { collection: Some(collection), by_account: true, definition };
-    KINDS.iter().flat_map(|kind| kind.definitions().into_iter().map(move |d| entry(kind.name, d))).collect()
-}
-
-/// The metrics of the record, kind by kind: the twins of what the page has, then events and dense samples.
-pub fn of_the_samples() -> Vec<Entry> {
-    let entry = |collection, definition| Entry { collection: Some(collection), by_account: true, definition };
-    let of_kind = |kind: &'static documents::Kind| {
-        let twins = kind.definitions().into_iter().filter_map(|definition| twin_definition(&definition).cloned());
-        twins.chain(kind.sample_definitions()).map(move |definition| entry(kind.name, definition))
-    };
-    KINDS.iter().flat_map(of_kind).collect()
-}
-
-/// All metrics that the board shows: the wearer's, and whether they can be trusted.
-pub fn of_the_board() -> Vec<Entry> {
-    let entry = |by_account, definition| Entry { collection: None, by_account, definition };
-    let accounts = ACCOUNT_METRICS.iter().map(Metric::definition).map(|d| entry(true, d));
-    let board = BOARD_METRICS.iter().map(Metric::definition).map(|d| entry(false, d));
-    of_the_wearer().into_iter().chain(accounts).chain(board).collect()
-}
+pub use crate::{
+    documents::{Entry, of_the_samples, of_the_wearer},
+    observation::ACCOUNT_LABEL,
+    page::of_the_page,
+};
 
 /// METRICS.md.
 pub fn markdown() -> String {
@@ -87,7 +46,7 @@ pub fn markdown() -> String {
     text.push_str("\n## Can the page be trusted\n");
     table(&mut text, &ACCOUNT_METRICS.iter().map(Metric::definition).collect::<Vec<_>>());
     text.push_str("\n## The exporter\n");
-    table(&mut text, &BOARD_METRICS.iter().map(Metric::definition).collect::<Vec<_>>());
+    table(&mut text, &EXPORTER_METRICS.iter().map(Metric::definition).collect::<Vec<_>>());
     OWN.iter().for_each(|own| one_own(&mut text, own));
     LIVE.iter().chain(RECORD).for_each(|own| one_own(&mut text, own));
     let reasons: Vec<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();
@@ -104,7 +63,7 @@ pub fn markdown() -> String {
 pub fn reasons_markdown() -> String {
     let mut text = "| reason | what it means | what to do |\n| --- | --- | --- |\n".to_owned();
     for reason in Reason::ALL {
-        let (signed_in, by_hand) = (reason.advice(Access::SignIn("NAME")), reason.advice(Access::ByHand));
+        let (signed_in, by_hand) = (reason.advice(TokenOrigin::SignIn("NAME")), reason.advice(TokenOrigin::ByHand));
         let advice = if signed_in == by_hand {
             signed_in
         } else {
@@ -115,7 +74,7 @@ pub fn reasons_markdown() -> String {
     text
 }
 
-fn one_own(text: &mut String, own: &Own) {
+fn one_own(text: &mut String, own: &SelfMetric) {
     let labels: Vec<_> = own.labels.iter().map(|label| format!("`{label}`")).collect();
     let _ = writeln!(text, "| `{}` | {} | {} |", own.name, labels.join(", "), own.help);
 }

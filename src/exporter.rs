@@ -1,8 +1,8 @@
-//! The exporter put together: transport, board, poller and page, until somebody asks it to stop.
+//! The exporter put together: transport, snapshot, poller and page, until somebody asks it to stop.
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -15,18 +15,19 @@ use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tracing::{debug, info, warn};
 
 use crate::{
-    auth::{Announced, Authority, Keeper, Running, Store, StoreHealth, TokenFile, TokenSource},
+    auth::{Announced, OAuthClient, Running, Store, StoreHealth, TokenFile, TokenManager, TokenSource},
     clock::Clock,
     config::{self, Config},
-    door::{Door, Guard, Way},
     hosts::Hosts,
     http::{self, InTheOpen},
-    latest::{AccountState, Board, Page},
-    oura::{Client, Patience, Transport},
+    oura::{Client, ClientOptions, Transport},
+    page::Page,
     poll::{Account, Directory, Poller, Roster},
     remote_write::{Live, LiveStats, Receiver},
     samples::{JournalIn, SampleStats, Samples},
     server::Server,
+    sign_in::{Guard, SignInPages, Way},
+    state::{AccountState, Snapshot},
     status::ApiStats,
     web_config::{self, WebConfig},
 };
@@ -59,7 +60,7 @@ impl Exporter {
     ///
     /// # Errors
     /// Where it cannot be put together.
-    pub fn new(config: Config, address: SocketAddr, clock: Clock, patience: Patience) -> anyhow::Result<Self> {
+    pub fn new(config: Config, address: SocketAddr, clock: Clock, options: ClientOptions) -> anyhow::Result<Self> {
         let stats = ApiStats::new()?;
         stats.expect(&config.collections);
         let kinds: Arc<[_]> = config.collections.clone().into();
@@ -71,31 +72,30 @@ impl Exporter {
         let hosts = hosts.behind(external.host());
         let web = config.web.clone();
         let has_basic_auth = web.as_ref().is_some_and(|web| web.has_basic_auth());
-        let authority = authority(&config)?;
+        let oauth_client = oauth_client(&config)?;
         let redirect_uri = config.sign_in.redirect_uri.clone();
-        let transport = transport(&config, &stats, &clock, patience)?;
-        let is_shown_elsewhere = external.host().is_some() || !config.allowed_hosts.is_empty();
-        let guard = Guard::new(address, has_basic_auth, is_shown_elsewhere);
-        let store = config.sign_in.store.clone().filter(|_| authority.is_some());
+        let transport = transport(&config, &stats, &clock, options)?;
+        let guard = guard(&config, address);
+        let store = config.sign_in.store.clone().filter(|_| oauth_client.is_some());
         let health = store.map(|store| Arc::new(StoreHealth::of(store)));
-        let way = way(&config, authority.as_ref(), &transport, guard);
+        let way = way(&config, oauth_client.as_ref(), &transport, guard);
         let home = home(address, web.as_deref());
         let announced = config.sign_in.store.as_ref().and_then(|store| announced(store, &home, way.shut()));
-        let accounts = roster(config, authority, health.as_deref(), &transport, &clock);
+        let accounts = roster(config, oauth_client, health.as_deref(), &transport, &clock);
         let states = accounts.names().map(|name| AccountState::new(name, &kinds)).collect();
-        let board = Arc::new(Board::new(states, clock.clone(), stale_after));
-        let page = Page::new(Arc::clone(&board), stats.clone(), collectors)?;
+        let snapshot = Arc::new(Snapshot::new(states, clock.clone(), stale_after));
+        let page = Page::new(Arc::clone(&snapshot), stats.clone(), collectors)?;
         let is_encrypted = web.as_ref().is_some_and(|web| web.is_encrypted());
-        let door = Door::new(way, &redirect_uri, Arc::clone(&board), accounts.look(), clock.clone());
-        let door = door.below(external.root()).with_store_health(health.clone());
-        let door = if is_encrypted { door.encrypted(address.port()) } else { door };
+        let sign_in = SignInPages::new(way, &redirect_uri, Arc::clone(&snapshot), accounts.look(), clock.clone());
+        let sign_in = sign_in.below(external.root()).with_store_health(health.clone());
+        let sign_in = sign_in.at(address.port(), is_encrypted);
         let record = samples.clone();
-        let poller = Poller { board: Arc::clone(&board), kinds, interval, patience, clock, stats, samples };
-        let door = Some(Arc::new(door));
+        let poller =
+            Poller { snapshot: Arc::clone(&snapshot), kinds, interval, client_options: options, clock, stats, samples };
+        let (sign_in, samples) = (Some(Arc::new(sign_in)), served);
         let server =
-            Server { board, page, samples: served, record, hosts, external, home, door, health, web, has_basic_auth };
-        let server = Arc::new(server);
-        Ok(Self { server, poller, accounts, live, announced })
+            Server { snapshot, page, samples, record, hosts, external, home, sign_in, health, web, has_basic_auth };
+        Ok(Self { server: Arc::new(server), poller, accounts, live, announced })
     }
 
     /// Polls, sends, and serves on `listener` until `shutdown` resolves.
@@ -107,7 +107,7 @@ impl Exporter {
         let (stop_sending, stopped) = watch::channel(false);
         let sending = live.map(|live| tokio::spawn(live.run(stopped)));
         tell_where(listener.local_addr()?, server.web.as_deref());
-        if server.board.is_empty() && server.door.as_ref().is_some_and(|door| door.is_open()) {
+        if server.snapshot.is_empty() && server.sign_in.as_ref().is_some_and(|sign_in| sign_in.is_open()) {
             info!("nobody has signed in; open {}", server.home);
         }
         let clients = accounts.clients();
@@ -164,10 +164,10 @@ pub async fn run(
     config: Config,
     listener: TcpListener,
     clock: Clock,
-    patience: Patience,
+    client_options: ClientOptions,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    Exporter::new(config, listener.local_addr()?, clock, patience)?.run(listener, shutdown).await
+    Exporter::new(config, listener.local_addr()?, clock, client_options)?.run(listener, shutdown).await
 }
 
 /// Says where the page is, and who can read it there.
@@ -224,11 +224,19 @@ fn announced(store: &Store, home: &str, shut: Option<&str>) -> Option<Announced>
     store.announce(&running).inspect_err(|error| debug!(%error, "no file says that an exporter runs")).ok()
 }
 
+/// What may be done by whoever reaches the page at `address`.
+fn guard(config: &Config, address: SocketAddr) -> Guard {
+    let has_basic_auth = config.web.as_ref().is_some_and(|web| web.has_basic_auth());
+    let is_shown_elsewhere = config.external_url.host().is_some() || !config.allowed_hosts.is_empty();
+    Guard::new(address, has_basic_auth, is_shown_elsewhere)
+}
+
 /// The address of the landing page, as a browser on this machine asks for it.
 fn home(address: SocketAddr, web: Option<&WebConfig>) -> String {
     let scheme = if web.is_some_and(WebConfig::is_encrypted) { "https" } else { "http" };
     let ip = address.ip().to_canonical();
-    let host = if ip.is_loopback() || ip.is_unspecified() { "localhost".to_owned() } else { bracketed(ip) };
+    let is_localhost = ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST || ip.is_unspecified();
+    let host = if is_localhost { "localhost".to_owned() } else { bracketed(ip) };
     format!("{scheme}://{host}:{}/", address.port())
 }
 
@@ -237,9 +245,9 @@ fn bracketed(ip: IpAddr) -> String {
 }
 
 /// How people sign in on the page, on which `guard` says what they may do.
-fn way(config: &Config, authority: Option<&Arc<Authority>>, transport: &Arc<Transport>, guard: Guard) -> Way {
+fn way(config: &Config, oauth_client: Option<&Arc<OAuthClient>>, transport: &Arc<Transport>, guard: Guard) -> Way {
     let sign_in = &config.sign_in;
-    match (&sign_in.store, authority) {
+    match (&sign_in.store, oauth_client) {
         (None, _) if config.samples.is_made_up => {
             Way::Shut("nobody signs in at the demo, unless it was started as oura-exporter demo --sign-in")
         }
@@ -248,8 +256,8 @@ fn way(config: &Config, authority: Option<&Arc<Authority>>, transport: &Arc<Tran
         }
         (None, _) => Way::Shut("nobody signs in here, as there is no place for tokens; set OURA_STATE_DIR"),
         (Some(_), None) => Way::Unregistered,
-        (Some(store), Some(authority)) => Way::Open {
-            authority: Arc::clone(authority),
+        (Some(store), Some(oauth_client)) => Way::Open {
+            oauth_client: Arc::clone(oauth_client),
             store: store.clone(),
             transport: Arc::clone(transport),
             taken: config.accounts.iter().map(|account| account.name.clone()).collect(),
@@ -262,24 +270,29 @@ fn way(config: &Config, authority: Option<&Arc<Authority>>, transport: &Arc<Tran
 ///
 /// # Errors
 /// Where the system has no certificate authorities to trust.
-pub fn accounts(config: Config, stats: &ApiStats, clock: &Clock, patience: Patience) -> anyhow::Result<Vec<Account>> {
-    let transport = transport(&config, stats, clock, patience)?;
-    let authority = authority(&config)?;
-    Ok(accounts_by(config, &transport, authority.as_ref(), clock))
+pub fn accounts(
+    config: Config,
+    stats: &ApiStats,
+    clock: &Clock,
+    client_options: ClientOptions,
+) -> anyhow::Result<Vec<Account>> {
+    let transport = transport(&config, stats, clock, client_options)?;
+    let oauth_client = oauth_client(&config)?;
+    Ok(accounts_by(config, &transport, oauth_client.as_ref(), clock))
 }
 
 /// The same, and those who sign in while the exporter runs.
 fn roster(
     config: Config,
-    authority: Option<Arc<Authority>>,
+    oauth_client: Option<Arc<OAuthClient>>,
     health: Option<&StoreHealth>,
     transport: &Arc<Transport>,
     clock: &Clock,
 ) -> Roster {
     let trouble = health.and_then(StoreHealth::trouble).map(|trouble| trouble.to_string());
-    let directory = config.sign_in.store.clone().zip(authority.clone()).map(|(store, authority)| Directory {
+    let directory = config.sign_in.store.clone().zip(oauth_client.clone()).map(|(store, oauth_client)| Directory {
         store,
-        authority,
+        oauth_client,
         transport: Arc::clone(transport),
         clock: clock.clone(),
         taken: config.accounts.iter().map(|account| account.name.clone()).collect(),
@@ -288,26 +301,31 @@ fn roster(
         seen: None,
         refused: BTreeMap::new(),
     });
-    Roster::new(accounts_by(config, transport, authority.as_ref(), clock), directory)
+    Roster::new(accounts_by(config, transport, oauth_client.as_ref(), clock), directory)
 }
 
-fn transport(config: &Config, stats: &ApiStats, clock: &Clock, patience: Patience) -> anyhow::Result<Arc<Transport>> {
-    let transport = Transport::new(&config.api_url, config.sandbox, patience, clock.clone(), stats.clone());
+fn transport(
+    config: &Config,
+    stats: &ApiStats,
+    clock: &Clock,
+    client_options: ClientOptions,
+) -> anyhow::Result<Arc<Transport>> {
+    let transport = Transport::new(&config.api_url, config.sandbox, client_options, clock.clone(), stats.clone());
     Ok(Arc::new(transport.context(NO_HTTPS)?))
 }
 
 /// Who renews tokens, where there is an application in whose name.
-fn authority(config: &Config) -> anyhow::Result<Option<Arc<Authority>>> {
+fn oauth_client(config: &Config) -> anyhow::Result<Option<Arc<OAuthClient>>> {
     let sign_in = &config.sign_in;
     let Some(application) = &sign_in.application else { return Ok(None) };
-    let authority = Authority::new(sign_in.legacy.clone(), sign_in.new.clone(), application.clone());
-    Ok(Some(Arc::new(authority.context(NO_HTTPS)?)))
+    let oauth_client = OAuthClient::new(sign_in.legacy.clone(), sign_in.new.clone(), application.clone());
+    Ok(Some(Arc::new(oauth_client.context(NO_HTTPS)?)))
 }
 
 fn accounts_by(
     config: Config,
     transport: &Arc<Transport>,
-    authority: Option<&Arc<Authority>>,
+    oauth_client: Option<&Arc<OAuthClient>>,
     clock: &Clock,
 ) -> Vec<Account> {
     let mut accounts = Vec::new();
@@ -322,10 +340,10 @@ fn accounts_by(
         };
         add(account.name, source);
     }
-    if let (Some(store), Some(authority)) = (&config.sign_in.store, authority) {
+    if let (Some(store), Some(oauth_client)) = (&config.sign_in.store, oauth_client) {
         for name in config.signed_in {
-            let keeper = Keeper::new(&name, store.clone(), Arc::clone(authority), clock.clone());
-            add(name, TokenSource::Kept(keeper));
+            let token_manager = TokenManager::new(&name, store.clone(), Arc::clone(oauth_client), clock.clone());
+            add(name, TokenSource::Kept(token_manager));
         }
     }
     accounts

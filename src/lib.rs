@@ -5,7 +5,7 @@
 //! Data goes one way. A document knows nothing of HTTP, and the page knows nothing of Oura.
 //!
 //! ```text
-//!  auth ──► oura ──► documents ──► observations ──┬─► latest ──► /metrics             (what is true now)
+//!  auth ──► oura ──► documents ──► observations ──┬─► state ──► page ► /metrics        (what is true now)
 //!  (sign-   (client:  (one file     (name, labels,  └─► samples ─┬► /metrics/samples   (every document at its own time,
 //!   in,      pages,    a kind)       value, date)                ├► remote write        revisions too)
 //!   tokens)  retries)                                            └► backfill           (years)
@@ -18,21 +18,23 @@
 //!    list [`documents::KINDS`] names them all, and everything that concerns every kind loops over it.
 //! 5. [`metric`] is what such a table is made of; [`observation`] is what comes out of it: a value with name, labels
 //!    and date.
-//! 6. [`latest`] keeps what is true now, decides what is too old to show, and makes the page of it in a
+//! 6. [`state`] keeps what is true now and decides what is too old to show; [`page`] makes the page of it in a
 //!    `prometheus::Registry`; [`problem`] says why a collection cannot be trusted; [`status`] counts what the exporter
 //!    itself does.
 //! 7. [`samples`] is the record: what is told of every document and when, and the journal of it. [`remote_write`] sends it on,
 //!    and [`backfill`] brings in the years.
 //! 8. [`server`] answers over [`http`], by the names that [`hosts`] lets through and to whom [`web_config`] admits: the page,
-//!    its health, and [`landing`] for people, who sign in at the [`door`].
+//!    its health, and [`landing`] for people, who sign in on the pages of [`sign_in`].
 //!
 //! # Around it
 //!
 //! [`cli`] reads the command line, [`config`] the environment, both by the one table [`config::VARIABLES`]; [`exporter`]
 //! puts the parts together. `simulator`, a crate of its own, is an Oura Cloud on loopback with the traps of the real one, for
 //! the demo and the tests. [`catalogue`] lists every metric there is and makes METRICS.md of it. [`defect`] keeps a panic
-//! to the collection in which it happens. [`version`] says which program this is. [`clock`] and [`tls`] are what time and
-//! cryptography are asked of; [`durable`] writes files that are never half written.
+//! to the collection in which it happens. [`version`] says which program this is. [`http_client`] makes the
+//! clients of all of them, and `html` is what the pages for people share. [`clock`] and [`tls`] are what time and cryptography
+//! are asked of; [`durable`] writes files that are never half written. No room uses one above it: `tests/it/rooms.rs` has the
+//! order, and holds it.
 //!
 //! # A new kind of document
 //!
@@ -47,23 +49,26 @@ pub mod clock;
 pub mod config;
 pub mod defect;
 pub mod documents;
-pub mod door;
 pub mod durable;
 pub mod exporter;
 pub mod hosts;
+mod html;
 pub mod http;
+pub mod http_client;
 pub mod landing;
-pub mod latest;
 pub mod metric;
 pub mod observation;
 pub mod oura;
+pub mod page;
 pub mod poll;
 pub mod problem;
 pub mod remote_write;
 pub mod samples;
 pub mod server;
+pub mod sign_in;
 #[cfg(feature = "demo")]
 pub use oura_simulator as simulator;
+pub mod state;
 mod state_file;
 pub mod status;
 pub mod tls;

@@ -9,6 +9,17 @@ pub type Number<V> = fn(&V) -> Option<f64>;
 /// One series of a metric whose label values come from the documents: its label values and its value.
 pub type Row = (Vec<LabelValue>, f64);
 
+/// A metric of the exporter's own, kept by the `prometheus` crate.
+#[derive(Clone, Copy, Debug)]
+pub struct SelfMetric {
+    /// Full name.
+    pub name: &'static str,
+    /// HELP text.
+    pub help: &'static str,
+    /// Label names.
+    pub labels: &'static [&'static str],
+}
+
 /// What a document says of one series: the values of its labels, and samples with their own time.
 pub type Samples = (Vec<LabelValue>, Vec<(DateTime<Utc>, f64)>);
 

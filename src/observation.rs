@@ -4,6 +4,9 @@ use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Days, FixedOffset, NaiveDate, Offset as _, TimeDelta, Utc};
 
+/// The label that every series about a wearer has.
+pub const ACCOUNT_LABEL: &str = "account";
+
 /// A label's value: known words are static, words from Oura (an activity, a tag) are owned.
 pub type LabelValue = Cow<'static, str>;
 

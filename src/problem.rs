@@ -1,11 +1,6 @@
 //! Why a collection cannot be trusted, in words for a person and in a closed list for a label.
 
-use crate::{
-    auth::{NoToken, OAuthError},
-    defect::Defect,
-    documents::Unreadable,
-    oura::{ApiError, Standing},
-};
+use crate::defect::Defect;
 
 /// What is wrong with a collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +13,7 @@ pub struct Problem {
 
 /// How an account comes by its token: what a person can do depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access<'a> {
+pub enum TokenOrigin<'a> {
     /// By a sign-in, of the account of that name.
     SignIn(&'a str),
     /// Made by hand, in the environment.
@@ -27,7 +22,7 @@ pub enum Access<'a> {
     ByFile,
 }
 
-impl Access<'_> {
+impl TokenOrigin<'_> {
     /// How a new token by hand gets to where it is read, as `token` calls it.
     fn put(self, token: &str) -> String {
         match self {
@@ -140,11 +135,11 @@ impl Reason {
     }
 
     /// What a person can do about it.
-    pub fn advice(self, access: Access<'_>) -> String {
+    pub fn advice(self, access: TokenOrigin<'_>) -> String {
         match (self, access) {
-            (Self::Token, Access::SignIn(name)) => format!("run: {}", login(name)),
+            (Self::Token, TokenOrigin::SignIn(name)) => format!("run: {}", login(name)),
             (Self::Token, access) => access.put("a new token"),
-            (Self::Scope, Access::SignIn(name)) => format!(
+            (Self::Scope, TokenOrigin::SignIn(name)) => format!(
                 "tick it in your application at Oura, then run: {}, and tick it on Oura's consent page",
                 login(name)
             ),
@@ -152,7 +147,7 @@ impl Reason {
                 "tick it in your application at Oura and on Oura's consent page, {}",
                 access.put("the new token")
             ),
-            (Self::Refused, Access::SignIn(name)) => {
+            (Self::Refused, TokenOrigin::SignIn(name)) => {
                 format!("it is asked again within minutes; if it lasts, run: {}, and tick every scope", login(name))
             }
             (Self::Refused, access) => {
@@ -196,23 +191,9 @@ fn login(name: &str) -> String {
 }
 
 impl Problem {
-    /// Documents of which none could be read.
-    pub fn of_documents(unreadable: &Unreadable) -> Self {
-        Self {
-            reason: Reason::Document,
-            what: format!("no document can be read, the first fails at {}", unreadable.field),
-        }
-    }
-
-    /// What a refusal (401 or 403) of one collection means, given how the account stands. Whether it is for want of the
-    /// scope takes more than one collection to say: see [`Self::of_scope`].
-    pub fn of_refusal(standing: Standing) -> Self {
-        let (reason, what) = match standing {
-            Standing::TokenRefused => (Reason::Token, "Oura no longer accepts the access token"),
-            Standing::MembershipLapsed => (Reason::Membership, "the Oura membership has lapsed"),
-            Standing::Good => (Reason::Refused, "Oura refuses it, although the token is good"),
-        };
-        Self { reason, what: what.to_owned() }
+    /// Documents of which none could be read, the first one for that field.
+    pub fn of_documents(field: &str) -> Self {
+        Self { reason: Reason::Document, what: format!("no document can be read, the first fails at {field}") }
     }
 
     /// A defect that broke a turn off.
@@ -223,26 +204,5 @@ impl Problem {
     /// A refusal for want of that scope.
     pub fn of_scope(scope: &str) -> Self {
         Self { reason: Reason::Scope, what: format!("the token lacks the scope {scope}") }
-    }
-}
-
-impl From<ApiError> for Problem {
-    fn from(error: ApiError) -> Self {
-        let reason = match &error {
-            ApiError::Unauthorized | ApiError::NoToken(NoToken::SignIn(_)) => Reason::Token,
-            ApiError::NoToken(NoToken::Later(OAuthError::Unreachable(_))) => Reason::Network,
-            ApiError::NoToken(NoToken::Later(OAuthError::Unusable(_))) => Reason::Unreadable,
-            ApiError::NoToken(NoToken::Later(_)) => Reason::Server,
-            ApiError::NoToken(NoToken::State(_) | NoToken::Defect(_)) => Reason::State,
-            ApiError::Forbidden => Reason::Membership,
-            ApiError::RateLimited { .. } => Reason::RateLimit,
-            ApiError::Server(_) => Reason::Server,
-            ApiError::Rejected { .. } => Reason::Request,
-            ApiError::Timeout(_) => Reason::Timeout,
-            ApiError::Network(_) => Reason::Network,
-            ApiError::Unreadable(_) => Reason::Unreadable,
-            ApiError::EndlessPages => Reason::Paging,
-        };
-        Self { reason, what: error.to_string() }
     }
 }

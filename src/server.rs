@@ -13,12 +13,13 @@ use tracing::error;
 use crate::{
     auth::StoreHealth,
     config::{Asked, ExternalUrl},
-    door::Door,
     hosts::{Hosts, WrongHost},
     http::{Answer, NOT_TLS, accepts_gzip, accepts_open_metrics},
     landing,
-    latest::{Board, Page},
+    page::Page,
     samples::{Format, LOOK_BACK, Samples, USUAL_WINDOW},
+    sign_in::SignInPages,
+    state::Snapshot,
     web_config::WebConfig,
 };
 
@@ -31,7 +32,7 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 /// What answers are made from.
 pub struct Server {
     /// The accounts, for the landing page and readiness.
-    pub board: std::sync::Arc<Board>,
+    pub snapshot: std::sync::Arc<Snapshot>,
     /// The page.
     pub page: Page,
     /// The samples with their own time, where they are served.
@@ -49,7 +50,7 @@ pub struct Server {
     /// The address of the landing page.
     pub home: String,
     /// Where people sign in, if they do.
-    pub door: Option<std::sync::Arc<Door>>,
+    pub sign_in: Option<std::sync::Arc<SignInPages>>,
     /// Whether what comes of it can be kept.
     pub health: Option<std::sync::Arc<StoreHealth>>,
 }
@@ -71,14 +72,14 @@ impl Server {
         None
     }
 
-    /// Answers a request as it comes from a proxy, or not; at the door, that may take as long as Oura takes.
+    /// Answers a request as it comes from a proxy, or not; on the sign-in pages, that may take as long as Oura takes.
     pub async fn receive(&self, mut request: Request<Incoming>) -> Answer {
         if let Some(moved) = self.enter(request.uri_mut()) {
             return moved;
         }
-        match &self.door {
-            Some(door) if door.has(request.uri().path()) && self.hosts.judge(&request).is_ok() => {
-                door.answer(request).await
+        match &self.sign_in {
+            Some(sign_in) if sign_in.has(request.uri().path()) && self.hosts.judge(&request).is_ok() => {
+                sign_in.answer(request).await
             }
             _ => self.answer(&request),
         }
@@ -87,14 +88,14 @@ impl Server {
     /// Answers a request of this machine that is not encrypted, where all others are: Oura takes no redirect URI but
     /// `http://localhost` for a browser here. The state in it is known to nobody but who began the sign-in.
     pub async fn receive_in_the_open<B>(&self, request: &Request<B>) -> Answer {
-        match &self.door {
-            Some(door)
-                if door.is_open()
-                    && door.comes_back_in_the_open(request.uri().path())
+        match &self.sign_in {
+            Some(sign_in)
+                if sign_in.is_open()
+                    && sign_in.comes_back_in_the_open(request.uri().path())
                     && *request.method() == Method::GET
                     && self.hosts.judge(request).is_ok() =>
             {
-                door.finish_in_the_open(request.uri().query().unwrap_or_default()).await
+                sign_in.finish_in_the_open(request.uri().query().unwrap_or_default()).await
             }
             _ => text(StatusCode::BAD_REQUEST, NOT_TLS),
         }
@@ -149,33 +150,33 @@ impl Server {
         };
         let format = if accepts_open_metrics(request.headers()) { Format::OpenMetrics } else { Format::Plain };
         let gzip = accepts_gzip(request.headers());
-        let page = samples.page(format, gzip, window, self.board.now());
+        let page = samples.page(format, gzip, window, self.snapshot.now());
         coded(gzip, "accept, accept-encoding", body(HeaderValue::from_static(format.content_type()), page))
     }
 
     fn ready(&self) -> Answer {
-        if self.board.is_empty() {
+        if self.snapshot.is_empty() {
             if let Some(trouble) = self.health.as_ref().and_then(|health| health.trouble()) {
                 let words = format!("nobody has signed in, and nobody can: {trouble}\n");
                 return text(StatusCode::SERVICE_UNAVAILABLE, words);
             }
-            let is_open = self.door.as_ref().is_some_and(|door| door.is_open());
+            let is_open = self.sign_in.as_ref().is_some_and(|sign_in| sign_in.is_open());
             let todo = if is_open { format!("open {}", self.home) } else { "run: oura-exporter login".to_owned() };
             let words = format!("nobody has signed in; {todo}\n");
             return text(StatusCode::SERVICE_UNAVAILABLE, words);
         }
-        match self.board.ready() {
+        match self.snapshot.ready() {
             Ok(()) => text(StatusCode::OK, "ready\n"),
             Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
         }
     }
 
     fn landing(&self, is_still: bool) -> Answer {
-        if let Some(page) = self.door.as_ref().and_then(|door| door.front_page()) {
+        if let Some(page) = self.sign_in.as_ref().and_then(|sign_in| sign_in.front_page()) {
             return page;
         }
-        let (accounts, samples) = (self.board.accounts(), self.record.as_deref());
-        let mut answer = body(HTML, landing::page(&accounts, samples, self.board.now(), is_still));
+        let (accounts, samples) = (self.snapshot.accounts(), self.record.as_deref());
+        let mut answer = body(HTML, landing::page(&accounts, samples, self.snapshot.now(), is_still));
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if !is_still {
             answer.headers_mut().insert(REFRESH, HeaderValue::from_static(landing::REFRESH));

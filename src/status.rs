@@ -8,44 +8,33 @@ use prometheus::{
     proto::MetricFamily,
 };
 
-use crate::{documents::Kind, problem::Reason, version};
+use crate::{documents::Kind, metric::SelfMetric, problem::Reason, version};
 
 /// Request durations are sorted into these, in seconds: a fast answer, a usual one, a slow one, the timeout.
 const BUCKETS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// A metric of the exporter's own, kept by the `prometheus` crate.
-#[derive(Clone, Copy, Debug)]
-pub struct Own {
-    /// Full name.
-    pub name: &'static str,
-    /// HELP text.
-    pub help: &'static str,
-    /// Label names.
-    pub labels: &'static [&'static str],
-}
-
-const REQUESTS: Own = Own {
+const REQUESTS: SelfMetric = SelfMetric {
     name: "oura_api_requests_total",
     help: "Requests to Oura by HTTP status; code none: no answer came.",
     labels: &["collection", "code"],
 };
-const ERRORS: Own = Own {
+const ERRORS: SelfMetric = SelfMetric {
     name: "oura_api_errors_total",
     help: "Failures of a collection by reason, from the first one on.",
     labels: &["account", "collection", "reason"],
 };
-const DURATION: Own = Own {
+const DURATION: SelfMetric = SelfMetric {
     name: "oura_api_request_duration_seconds",
     help: "Time from a request to Oura to the last byte of its answer, as a histogram.",
     labels: &[],
 };
-const BUILD: Own = Own {
+const BUILD: SelfMetric = SelfMetric {
     name: "oura_exporter_build_info",
     help: "The exporter that made this page, always 1.",
     labels: &["version", "revision"],
 };
 /// All of them.
-pub const OWN: &[Own] = &[REQUESTS, ERRORS, DURATION, BUILD];
+pub const OWN: &[SelfMetric] = &[REQUESTS, ERRORS, DURATION, BUILD];
 
 /// The exporter's own metrics.
 #[derive(Clone)]
@@ -62,7 +51,7 @@ impl ApiStats {
     /// # Errors
     /// None in practice: the names are constants.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let options = |own: &Own| Opts::new(own.name, own.help);
+        let options = |metric: &SelfMetric| Opts::new(metric.name, metric.help);
         let build = IntGaugeVec::new(options(&BUILD), BUILD.labels)?;
         build.with_label_values(&[version::VERSION, version::REVISION]).set(1);
         Ok(Self {

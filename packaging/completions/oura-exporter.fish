@@ -26,7 +26,7 @@ end
 
 complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -l web.listen-address -d 'Where the page is served; 0.0.0.0:10058 means all interfaces; wins over OURA_LISTEN_ADDRESS' -r
 complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -l web.config.file -d 'TLS and basic auth of the page: a file in the format of Prometheus\' exporter-toolkit; wins over OURA_WEB_CONFIG_FILE' -r
-complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -l web.external-url -d 'Where a proxy shows the page, https://lan.example/oura/ say: its path is answered like none, and its name, too; wins over OURA_WEB_EXTERNAL_URL' -r
+complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -l web.external-url -d 'Where a proxy shows the page, as https://lan.example/oura/: requests with its path are answered as well as those without, and its name is allowed; wins over OURA_WEB_EXTERNAL_URL' -r
 complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -l log.level -d 'Error, warn, info, debug or trace; wins over OURA_LOG' -r
 complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -l log.format -d 'Text, or json for machines; wins over OURA_LOG_FORMAT' -r
 complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -s h -l help -d 'Print help'
@@ -42,13 +42,13 @@ complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -f -a "check" 
 complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand serve" -l web.listen-address -d 'Where the page is served; 0.0.0.0:10058 means all interfaces; wins over OURA_LISTEN_ADDRESS' -r
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand serve" -l web.config.file -d 'TLS and basic auth of the page: a file in the format of Prometheus\' exporter-toolkit; wins over OURA_WEB_CONFIG_FILE' -r
-complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand serve" -l web.external-url -d 'Where a proxy shows the page, https://lan.example/oura/ say: its path is answered like none, and its name, too; wins over OURA_WEB_EXTERNAL_URL' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand serve" -l web.external-url -d 'Where a proxy shows the page, as https://lan.example/oura/: requests with its path are answered as well as those without, and its name is allowed; wins over OURA_WEB_EXTERNAL_URL' -r
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand serve" -l log.level -d 'Error, warn, info, debug or trace; wins over OURA_LOG' -r
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand serve" -l log.format -d 'Text, or json for machines; wins over OURA_LOG_FORMAT' -r
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand serve" -s h -l help -d 'Print help'
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand demo" -l web.listen-address -d 'Where the page is served; 0.0.0.0:10058 means all interfaces; wins over OURA_LISTEN_ADDRESS' -r
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand demo" -l web.config.file -d 'TLS and basic auth of the page: a file in the format of Prometheus\' exporter-toolkit; wins over OURA_WEB_CONFIG_FILE' -r
-complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand demo" -l web.external-url -d 'Where a proxy shows the page, https://lan.example/oura/ say: its path is answered like none, and its name, too; wins over OURA_WEB_EXTERNAL_URL' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand demo" -l web.external-url -d 'Where a proxy shows the page, as https://lan.example/oura/: requests with its path are answered as well as those without, and its name is allowed; wins over OURA_WEB_EXTERNAL_URL' -r
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand demo" -l log.level -d 'Error, warn, info, debug or trace; wins over OURA_LOG' -r
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand demo" -l log.format -d 'Text, or json for machines; wins over OURA_LOG_FORMAT' -r
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand demo" -l sign-in -d 'Starts without accounts: the two people sign in on the exporter\'s page and consent on the simulator\'s'

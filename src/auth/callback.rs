@@ -13,10 +13,10 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use super::{Tokens, login::Answer};
+use super::{Tokens, login::Redirected};
 use crate::{
+    html::{Escaped, STYLE},
     http,
-    landing::{Escaped, STYLE},
 };
 
 /// A listener on the redirect URI.
@@ -39,7 +39,7 @@ const NOT_OURS: &str = "This answer belongs to another sign-in (its state differ
 /// What is said where Oura gave tokens: whether they are kept, only the command can tell.
 const ANSWERED: &str = "The terminal in which you began says how the sign-in ended. You can close this page.";
 
-type Visit = (Answer, oneshot::Sender<http::Answer>);
+type Visit = (Redirected, oneshot::Sender<http::Answer>);
 
 impl Waiting {
     /// Listens on the address that `uri` names.
@@ -60,7 +60,7 @@ impl Waiting {
 
     /// Lets `sign_in` judge the first answer to the sign-in with `state` that the browser brings, and shows the browser
     /// what came of it. Other answers change nothing: any page can send the browser here.
-    pub(super) async fn finish<R>(self, state: &str, sign_in: impl FnOnce(Answer) -> R) -> anyhow::Result<Tokens>
+    pub(super) async fn finish<R>(self, state: &str, sign_in: impl FnOnce(Redirected) -> R) -> anyhow::Result<Tokens>
     where
         R: Future<Output = anyhow::Result<Tokens>>,
     {
@@ -84,7 +84,7 @@ impl Waiting {
 
 async fn visit<B>(request: Request<B>, expected: Expected, visits: mpsc::Sender<Visit>) -> http::Answer {
     let query = request.uri().query().unwrap_or_default();
-    let answer = Answer::of_query(query);
+    let answer = Redirected::of_query(query);
     if request.uri().path() != expected.path {
         return html(StatusCode::NOT_FOUND, "Nothing here", "The sign-in comes back to another address.");
     }

@@ -11,7 +11,7 @@ use std::{
 use super::{
     account,
     discreet::harmless_name,
-    store::{EXTENSION, Edition, Glance, Store},
+    store::{EXTENSION, FileVersion, Glance, Store},
     store_error::StoreError,
     tokens::{Fingerprint, Unfit},
 };
@@ -86,11 +86,11 @@ impl Store {
     /// # Errors
     /// Those of [`Self::list`].
     pub fn glance(&self) -> Result<Glance, StoreError> {
-        let edition = |path: PathBuf| {
-            let edition = Edition::of(&path);
-            (path, edition)
+        let file_version = |path: PathBuf| {
+            let file_version = FileVersion::of(&path);
+            (path, file_version)
         };
-        Ok(Glance(self.candidates()?.into_iter().map(edition).collect()))
+        Ok(Glance(self.candidates()?.into_iter().map(file_version).collect()))
     }
 
     /// The paths that look like accounts' files, in order.

@@ -37,14 +37,30 @@ impl Store {
         self.create()?;
         let path = self.directory().join(format!(".{account}.lock"));
         let file = opened(&path).map_err(|error| StoreError::of_system("lock", &path, &error))?;
-        let deadline = Instant::now() + LONGEST_WAIT;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Lock(Some(file))),
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOOK),
-                Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { path, waited: LONGEST_WAIT }),
-                Err(TryLockError::Error(error)) => return unlocked(path, &error),
-            }
+        wait_for(file, path)
+    }
+
+    /// Waits for the right to add an account, for five seconds at most: of two who are judged at once, the second one is judged
+    /// with the first one in the directory. The lock is on the directory itself, so that no file is left.
+    ///
+    /// # Errors
+    /// Where the directory cannot be made or opened, or another process does not let go of the lock.
+    pub(super) fn lock_directory(&self) -> Result<Lock, StoreError> {
+        self.create()?;
+        let path = self.directory().to_owned();
+        let file = File::open(&path).map_err(|error| StoreError::of_system("lock", &path, &error))?;
+        wait_for(file, path)
+    }
+}
+
+fn wait_for(file: File, path: PathBuf) -> Result<Lock, StoreError> {
+    let deadline = Instant::now() + LONGEST_WAIT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Lock(Some(file))),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOOK),
+            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { path, waited: LONGEST_WAIT }),
+            Err(TryLockError::Error(error)) => return unlocked(path, &error),
         }
     }
 }

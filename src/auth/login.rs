@@ -11,8 +11,9 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use chrono::Utc;
 use reqwest::Url;
 use tokio::{task, time::timeout};
+use tracing::warn;
 
-use super::{Authority, Code, Doubt, Portal, Replaces, Store, Tokens, callback, challenge::Secrets};
+use super::{Code, Doubt, OAuthClient, Portal, Replaces, Store, Tokens, WrongPerson, callback, challenge::Secrets};
 
 /// How long a person may take at the consent page: Oura's codes live that long, too.
 const CONSENT: Duration = Duration::from_secs(600);
@@ -23,7 +24,7 @@ const MOST_CODE: usize = 1024;
 
 /// A sign-in that was begun.
 pub struct Login {
-    authority: Arc<Authority>,
+    oauth_client: Arc<OAuthClient>,
     secrets: Secrets,
     /// The page on which a person consents.
     pub url: Url,
@@ -31,7 +32,7 @@ pub struct Login {
 
 /// How the browser came back.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct Redirected {
     pub(super) code: Option<String>,
     state: Option<String>,
     pub(super) error: Option<String>,
@@ -39,7 +40,7 @@ pub(crate) struct Answer {
     is_bare: bool,
 }
 
-impl Answer {
+impl Redirected {
     /// What the query of the redirected URL says.
     pub(crate) fn of_query(query: &str) -> Self {
         let mut answer = Self::default();
@@ -86,17 +87,17 @@ impl Login {
     ///
     /// # Errors
     /// Where neither portal knows it or its redirect URI, with the string to register.
-    pub async fn begin(authority: &Arc<Authority>) -> anyhow::Result<Self> {
+    pub async fn begin(oauth_client: &Arc<OAuthClient>) -> anyhow::Result<Self> {
         let secrets = Secrets::new().map_err(|error| anyhow!("the system gives no randomness: {error}"))?;
         let mut refusals = Vec::new();
         for portal in [Portal::Legacy, Portal::New] {
-            let url = authority.consent_url(portal, &secrets.state, &secrets.challenge())?;
-            match authority.rejects(url.clone()).await? {
-                None => return Ok(Self { authority: Arc::clone(authority), secrets, url }),
+            let url = oauth_client.consent_url(portal, &secrets.state, &secrets.challenge())?;
+            match oauth_client.rejects(url.clone()).await? {
+                None => return Ok(Self { oauth_client: Arc::clone(oauth_client), secrets, url }),
                 Some(refusal) => refusals.push(refusal),
             }
         }
-        let uri = &authority.application().redirect_uri;
+        let uri = &oauth_client.application().redirect_uri;
         bail!(
             "Oura rejects the request before any consent ({}). Register exactly this redirect URI with the application, \
              byte for byte: {uri} (or set OURA_REDIRECT_URI to the one that is registered), and check OURA_CLIENT_ID",
@@ -110,7 +111,7 @@ impl Login {
     /// # Errors
     /// Where the address cannot be listened on, consent was denied or never came, or Oura gives no tokens.
     pub async fn by_browser(&self, open: impl FnOnce(&Url)) -> anyhow::Result<Tokens> {
-        let waiting = callback::Waiting::at(&self.authority.application().redirect_uri).await?;
+        let waiting = callback::Waiting::at(&self.oauth_client.application().redirect_uri).await?;
         open(&self.url);
         let finished = waiting.finish(&self.secrets.state, |answer| self.finish(answer));
         let either = async {
@@ -129,13 +130,13 @@ impl Login {
     pub async fn by_paste(&self) -> anyhow::Result<Tokens> {
         let line = task::spawn_blocking(pasted).await?.context("cannot read standard input")?;
         ensure!(!line.trim().is_empty(), "nothing was pasted; paste the address that the browser was sent to");
-        self.finish(Answer::of_paste(&line)).await
+        self.finish(Redirected::of_paste(&line)).await
     }
 
     /// Takes what is pasted; never ends where nothing is, or there is no standard input.
     async fn by_paste_if_any(&self) -> anyhow::Result<Tokens> {
         match task::spawn_blocking(pasted).await? {
-            Ok(line) if !line.trim().is_empty() => self.finish(Answer::of_paste(&line)).await,
+            Ok(line) if !line.trim().is_empty() => self.finish(Redirected::of_paste(&line)).await,
             _ => future::pending().await,
         }
     }
@@ -146,7 +147,7 @@ impl Login {
     }
 
     /// Exchanges what the browser brought for tokens.
-    pub(crate) async fn finish(&self, answer: Answer) -> anyhow::Result<Tokens> {
+    pub(crate) async fn finish(&self, answer: Redirected) -> anyhow::Result<Tokens> {
         ensure!(!answer.is_empty(), "the address holds no code; start again");
         let ours = answer.is_bare || answer.is_to(&self.secrets.state);
         ensure!(
@@ -161,7 +162,7 @@ impl Login {
         }
         let code = answer.code.filter(|code| !code.is_empty()).context("the address holds no code; start again")?;
         let code = Code { code: code.into(), verifier: self.secrets.verifier.clone() };
-        let tokens = self.authority.exchange(&code, Utc::now()).await;
+        let tokens = self.oauth_client.exchange(&code, Utc::now()).await;
         tokens.map_err(|error| anyhow!("{error}; {}", error.advice()))
     }
 }
@@ -172,7 +173,7 @@ fn pasted() -> io::Result<String> {
         let line = line?;
         let what = match line.trim() {
             "" => "Nothing was pasted.",
-            text if Answer::of_paste(text).is_empty() => "That is not the address: it holds no code.",
+            text if Redirected::of_paste(text).is_empty() => "That is not the address: it holds no code.",
             _ => return Ok(line),
         };
         let _nobody_reads =
@@ -191,8 +192,29 @@ fn is_code(text: &str) -> bool {
 /// not be told of the person is to be said.
 ///
 /// # Errors
-/// Where they are not of the person that they should be, or cannot be stored; the tokens before are whole.
+/// Where they are not of the person that they should be, or cannot be stored; the tokens before are whole. Those of a stranger
+/// are revoked.
 pub async fn keep(
+    store: &Store,
+    oauth_client: &OAuthClient,
+    account: &str,
+    tokens: Tokens,
+    id: Option<String>,
+    replaces: Replaces,
+) -> anyhow::Result<Vec<Doubt>> {
+    let kept = stored(store, account, tokens.clone(), id.clone(), replaces).await;
+    let is_refused = kept.as_ref().is_err_and(|error| error.is::<WrongPerson>());
+    // Oura may end all sign-ins of a person with one, so that nobody's is revoked who may have an account.
+    if is_refused
+        && id.is_some_and(|id| store.is_stranger(&id))
+        && let Err(error) = oauth_client.revoke(&tokens).await
+    {
+        warn!(account, "Oura does not confirm the end of the sign-in that was refused ({error})");
+    }
+    kept
+}
+
+async fn stored(
     store: &Store,
     account: &str,
     mut tokens: Tokens,
@@ -203,6 +225,7 @@ pub async fn keep(
     let kept = task::spawn_blocking(move || {
         // Who is refused leaves no lock file behind.
         store.judge(&account, id.as_deref(), replaces)?;
+        let _directory = store.lock_directory()?;
         let _lock = store.lock(&account)?;
         tokens.person = store.judge(&account, id.as_deref(), replaces)?;
         let before = store.read(&account).ok().flatten().map(|before| before.signed_in());
@@ -219,9 +242,10 @@ mod tests {
 
     #[test]
     fn a_whole_address_or_a_bare_code_can_be_pasted() {
-        let pasted = Answer::of_paste(" http://localhost:10058/callback?code=a%2Bb&state=s&iss=https%3A%2F%2Fx#_=_ \n");
+        let pasted =
+            Redirected::of_paste(" http://localhost:10058/callback?code=a%2Bb&state=s&iss=https%3A%2F%2Fx#_=_ \n");
         assert_eq!((pasted.code.as_deref(), pasted.state.as_deref()), (Some("a+b"), Some("s")));
-        assert_eq!(Answer::of_paste("abc-DEF_123\n").code.as_deref(), Some("abc-DEF_123"));
+        assert_eq!(Redirected::of_paste("abc-DEF_123\n").code.as_deref(), Some("abc-DEF_123"));
         for none in [
             "hello",
             "http://localhost:10058/callback",
@@ -232,9 +256,12 @@ mod tests {
             "\u{200b}abcdefgh",
             "abcdefgh abcdefgh",
         ] {
-            assert!(Answer::of_paste(none) == Answer::default(), "{none:?}");
+            assert!(Redirected::of_paste(none) == Redirected::default(), "{none:?}");
         }
-        assert!(Answer::of_paste(&"a".repeat(2_000_000)).is_empty());
-        assert_eq!(Answer::of_paste("https://x/?error=access_denied&state=s").error.as_deref(), Some("access_denied"));
+        assert!(Redirected::of_paste(&"a".repeat(2_000_000)).is_empty());
+        assert_eq!(
+            Redirected::of_paste("https://x/?error=access_denied&state=s").error.as_deref(),
+            Some("access_denied")
+        );
     }
 }

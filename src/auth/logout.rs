@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use super::{Authority, OAuthError, Store, Tokens, lock};
+use super::{OAuthClient, OAuthError, Store, Tokens, lock};
 
 /// What Oura said.
 #[derive(Debug)]
@@ -17,11 +17,11 @@ pub enum Revoked {
 ///
 /// # Errors
 /// Where it has none, Oura cannot be reached, or the file cannot be removed; then nothing is forgotten.
-pub async fn log_out(store: &Store, authority: &Authority, account: &str) -> anyhow::Result<Revoked> {
+pub async fn log_out(store: &Store, oauth_client: &OAuthClient, account: &str) -> anyhow::Result<Revoked> {
     // Before the lock, which makes the directory: who is not signed in leaves nothing behind.
     signed_in(store, account)?;
     let _lock = lock(store, account).await.context("nothing is forgotten yet")?;
-    let revoked = match authority.revoke(&signed_in(store, account)?).await {
+    let revoked = match oauth_client.revoke(&signed_in(store, account)?).await {
         Ok(()) => Revoked::Confirmed,
         Err(error @ OAuthError::Unreachable(_)) => {
             return Err(error).context("nothing is forgotten yet; try again when Oura can be reached");

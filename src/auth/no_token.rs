@@ -14,7 +14,7 @@ use super::{
 pub enum NoToken {
     /// No token is left that works: a person must sign in again, unless a later renewal is not refused.
     #[error("{0}")]
-    SignIn(SignIn),
+    SignIn(SignInNeeded),
     /// Oura, or the way there, is in trouble.
     #[error("{0}")]
     Later(OAuthError),
@@ -28,7 +28,7 @@ pub enum NoToken {
 
 /// Why a person must sign in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SignIn {
+pub enum SignInNeeded {
     /// There is no token file.
     #[error("nobody is signed in as this account")]
     Nobody,
@@ -78,6 +78,7 @@ pub(super) enum Cause {
     Unavailable,
     Unreachable,
     Unusable,
+    Gone,
     Locked,
     System(io::ErrorKind),
     Unfit,
@@ -87,11 +88,11 @@ pub(super) enum Cause {
 impl From<&NoToken> for Cause {
     fn from(problem: &NoToken) -> Self {
         match problem {
-            NoToken::SignIn(SignIn::Nobody) => Self::Nobody,
-            NoToken::SignIn(SignIn::NoRefreshToken) => Self::NoRefreshToken,
-            NoToken::SignIn(SignIn::Fixed) => Self::Fixed,
-            NoToken::SignIn(SignIn::Refused { refusal, .. }) => Self::Refused(refusal.code),
-            NoToken::SignIn(SignIn::NewToken { .. }) => Self::NewToken,
+            NoToken::SignIn(SignInNeeded::Nobody) => Self::Nobody,
+            NoToken::SignIn(SignInNeeded::NoRefreshToken) => Self::NoRefreshToken,
+            NoToken::SignIn(SignInNeeded::Fixed) => Self::Fixed,
+            NoToken::SignIn(SignInNeeded::Refused { refusal, .. }) => Self::Refused(refusal.code),
+            NoToken::SignIn(SignInNeeded::NewToken { .. }) => Self::NewToken,
             NoToken::Later(OAuthError::Unavailable(_)) => Self::Unavailable,
             NoToken::Later(OAuthError::Unreachable(_)) => Self::Unreachable,
             NoToken::Later(OAuthError::Unusable(_)) => Self::Unusable,
@@ -106,6 +107,7 @@ impl From<&StoreError> for Cause {
     fn from(error: &StoreError) -> Self {
         match error {
             StoreError::System { kind, .. } => Self::System(*kind),
+            StoreError::Gone { .. } => Self::Gone,
             StoreError::Locked { .. } => Self::Locked,
             StoreError::Unfit { .. } => Self::Unfit,
         }
@@ -114,9 +116,9 @@ impl From<&StoreError> for Cause {
 
 /// The causes of a trouble that a person has been told of, each with whether the person was called upon.
 #[derive(Debug, Default)]
-pub(super) struct Told(HashSet<(Cause, bool)>);
+pub(super) struct ToldCauses(HashSet<(Cause, bool)>);
 
-impl Told {
+impl ToldCauses {
     /// Whether it is news that the trouble comes from this cause, or that a person must act upon it.
     pub(super) fn is_news(&mut self, cause: Cause, calls: bool) -> bool {
         !(calls && self.0.iter().any(|(_, called)| *called)) && self.0.insert((cause, calls))

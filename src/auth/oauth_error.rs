@@ -25,7 +25,7 @@ pub enum OAuthError {
     Unreachable(String),
     /// A success that holds no pair of tokens.
     #[error("Oura's sign-in gave an answer without a token that works: {0}")]
-    Unusable(Unusable),
+    Unusable(UnusableReply),
 }
 
 /// A refusal as RFC 6749 has it, or as Oura's variations of it.
@@ -60,7 +60,7 @@ pub enum ErrorCode {
 
 /// Why a success is no pair of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub enum UnusableReply {
     /// Not the JSON of a token reply.
     #[error("it is not JSON with an access token")]
     NoReply,

@@ -63,7 +63,7 @@ pub enum WrongPerson {
     /// Nobody can tell.
     #[error(
         "account {account} is signed in, and whether this is the same person cannot be told, so that nothing was stored; choose \
-         another name, or run: oura-exporter login --account {account}"
+         another name, or run: oura-exporter login --no-browser --account {account}"
     )]
     Unproven {
         /// The account.
@@ -88,7 +88,8 @@ pub enum Doubt {
     Unread(String),
     /// The account was another person's before, or may have been.
     #[error(
-        "the sign-in of this name before was, or may have been, another person's: the exporter forgets what it told of it; what a          database has under the name stays there"
+        "the sign-in of this name before was, or may have been, another person's: the exporter forgets what it told of it; what a \
+         database has under the name stays there"
     )]
     Replaced,
 }
@@ -104,6 +105,17 @@ pub fn one_person(names: &[String]) -> String {
 }
 
 const MEANT: &str = "run: oura-exporter login --replace-person";
+
+impl WrongPerson {
+    /// The same words on a page that has a button for what is meant.
+    pub fn beside_a_button(&self) -> String {
+        let (Self::OfOtherAccount { account, .. }
+        | Self::OtherPerson { account }
+        | Self::Unsaid { account }
+        | Self::Unproven { account }) = self;
+        self.to_string().replace(&format!("{MEANT} --account {account}"), "press the button below")
+    }
+}
 
 impl Person {
     /// The person with that id, whom `others` are told from.
@@ -158,6 +170,13 @@ impl Store {
     pub fn unsaid(&self) -> Vec<String> {
         let names = self.accounts().unwrap_or_default().into_iter();
         names.filter(|name| matches!(self.read(name), Ok(Some(tokens)) if tokens.person.is_none())).collect()
+    }
+
+    /// Whether the person with that id surely has no account here.
+    pub(super) fn is_stranger(&self, id: &str) -> bool {
+        let Ok(names) = self.accounts() else { return false };
+        let persons = self.persons();
+        persons.len() == names.len() && !persons.iter().any(|(_, person)| person.is(id))
     }
 
     /// What could not be told of the person who has signed in as `account`, as whom Oura told `person`.

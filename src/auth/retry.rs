@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    no_token::{NoToken, SignIn},
+    no_token::{NoToken, SignInNeeded},
     oauth_error::Refusal,
     store_error::StoreError,
 };
@@ -59,7 +59,7 @@ impl Renewals {
         let wait = AFTER_REFUSALS[self.refusals.min(AFTER_REFUSALS.len() - 1)];
         self.refusals += 1;
         let again = (!is_final).then(|| now + wait);
-        let problem = NoToken::SignIn(SignIn::Refused { refusal, again });
+        let problem = NoToken::SignIn(SignInNeeded::Refused { refusal, again });
         self.last = Some(Failure { problem: problem.clone(), at: now, again });
         problem
     }

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Keeper, NoToken, SignIn, TokenFile};
-use crate::problem::Access;
+use super::{NoToken, SignInNeeded, TokenFile, TokenManager};
+use crate::problem::TokenOrigin;
 
 /// What a person granted at a sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum TokenSource {
     /// From a file that the environment names: whoever writes it renews it.
     File(TokenFile),
     /// From a sign-in, renewed in time.
-    Kept(Keeper),
+    Kept(TokenManager),
 }
 
 impl TokenSource {
@@ -41,7 +41,7 @@ impl TokenSource {
         match self {
             Self::Fixed(token) => Ok(token.clone()),
             Self::File(file) => Ok(file.token()),
-            Self::Kept(keeper) => keeper.access_token().await,
+            Self::Kept(token_manager) => token_manager.access_token().await,
         }
     }
 
@@ -51,27 +51,32 @@ impl TokenSource {
     /// Where there is none, and whether a person has to do something about it.
     pub async fn replace(&self, refused: &SecretString) -> Result<SecretString, NoToken> {
         match self {
-            Self::Fixed(_) => Err(NoToken::SignIn(SignIn::Fixed)),
+            Self::Fixed(_) => Err(NoToken::SignIn(SignInNeeded::Fixed)),
             Self::File(file) => {
                 let token = file.token();
-                if is_same(&token, refused) { Err(NoToken::SignIn(SignIn::Fixed)) } else { Ok(token) }
+                if is_same(&token, refused) { Err(NoToken::SignIn(SignInNeeded::Fixed)) } else { Ok(token) }
             }
-            Self::Kept(keeper) => keeper.replace(refused).await,
+            Self::Kept(token_manager) => token_manager.replace(refused).await,
         }
     }
 
     /// Oura's API has accepted a token.
     pub fn accepted(&self) {
-        if let Self::Kept(keeper) = self {
-            keeper.accepted();
+        if let Self::Kept(token_manager) = self {
+            token_manager.accepted();
         }
     }
 
     /// Oura has said, with this id, whose sign-in that of then is.
     pub fn is_of(&self, id: &str, signed_in_at: DateTime<Utc>) {
-        if let Self::Kept(keeper) = self {
-            keeper.is_of(id, signed_in_at);
+        if let Self::Kept(token_manager) = self {
+            token_manager.is_of(id, signed_in_at);
         }
+    }
+
+    /// Whether it is a sign-in of which Oura never said whose it is.
+    pub fn lacks_person(&self) -> bool {
+        matches!(self, Self::Kept(token_manager) if token_manager.lacks_person())
     }
 
     /// Whether there is another sign-in, or another token by hand, than a moment ago.
@@ -79,7 +84,7 @@ impl TokenSource {
         match self {
             Self::Fixed(_) => false,
             Self::File(file) => file.has_news(),
-            Self::Kept(keeper) => keeper.has_news(),
+            Self::Kept(token_manager) => token_manager.has_news(),
         }
     }
 
@@ -92,7 +97,7 @@ impl TokenSource {
     pub async fn needs_sign_in(&self) -> bool {
         match self {
             Self::Fixed(_) | Self::File(_) => false,
-            Self::Kept(keeper) => keeper.needs_sign_in().await,
+            Self::Kept(token_manager) => token_manager.needs_sign_in().await,
         }
     }
 
@@ -100,7 +105,7 @@ impl TokenSource {
     pub async fn expires_at(&self) -> Option<DateTime<Utc>> {
         match self {
             Self::Fixed(_) | Self::File(_) => None,
-            Self::Kept(keeper) => keeper.expires_at().await,
+            Self::Kept(token_manager) => token_manager.expires_at().await,
         }
     }
 
@@ -108,23 +113,23 @@ impl TokenSource {
     pub async fn grant(&self) -> Option<Grant> {
         match self {
             Self::Fixed(_) | Self::File(_) => None,
-            Self::Kept(keeper) => keeper.grant().await,
+            Self::Kept(token_manager) => token_manager.grant().await,
         }
     }
 
     /// Waits for what is under way: a renewal that was begun must not be cut off.
     pub async fn settle(&self) {
-        if let Self::Kept(keeper) = self {
-            keeper.settle().await;
+        if let Self::Kept(token_manager) = self {
+            token_manager.settle().await;
         }
     }
 
     /// How the account of that name comes by its token.
-    pub const fn access<'a>(&self, name: &'a str) -> Access<'a> {
+    pub const fn access<'a>(&self, name: &'a str) -> TokenOrigin<'a> {
         match self {
-            Self::Fixed(_) => Access::ByHand,
-            Self::File(_) => Access::ByFile,
-            Self::Kept(_) => Access::SignIn(name),
+            Self::Fixed(_) => TokenOrigin::ByHand,
+            Self::File(_) => TokenOrigin::ByFile,
+            Self::Kept(_) => TokenOrigin::SignIn(name),
         }
     }
 

@@ -26,12 +26,12 @@ pub struct Store {
 
 /// Which writing of a file this is: it changes whenever the file is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Edition {
+pub struct FileVersion {
     inode: u64,
     changed: (i64, i64),
 }
 
-impl Edition {
+impl FileVersion {
     /// That of the file at `path`; none if there is no such file.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
@@ -41,12 +41,12 @@ impl Edition {
 
 /// Which files look like accounts', and which writing of each is there: it changes whenever one comes, goes or is replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Glance(pub(super) Vec<(PathBuf, Option<Edition>)>);
+pub struct Glance(pub(super) Vec<(PathBuf, Option<FileVersion>)>);
 
 impl Glance {
     /// Which writing of the file at `path` it saw; none if there was none.
-    pub fn edition(&self, path: &Path) -> Option<Edition> {
-        self.0.iter().find(|(seen, _)| seen == path).and_then(|(_, edition)| *edition)
+    pub fn file_version(&self, path: &Path) -> Option<FileVersion> {
+        self.0.iter().find(|(seen, _)| seen == path).and_then(|(_, file_version)| *file_version)
     }
 }
 
@@ -92,9 +92,19 @@ impl Store {
         !looked.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
+    /// That the directory is where it was while accounts of it are followed.
+    ///
+    /// # Errors
+    /// Where it is not: who has moved it has signed nobody out.
+    pub fn still_there(&self) -> Result<(), StoreError> {
+        let looked = fs::symlink_metadata(&self.directory);
+        let is_gone = looked.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        if is_gone { Err(StoreError::Gone { path: self.directory.clone() }) } else { Ok(()) }
+    }
+
     /// Which writing of the account's file is there; none if it has none.
-    pub fn edition(&self, account: &str) -> Option<Edition> {
-        Edition::of(&self.path(account))
+    pub fn file_version(&self, account: &str) -> Option<FileVersion> {
+        FileVersion::of(&self.path(account))
     }
 
     /// Replaces the account's tokens: written beside, synced, renamed, and the directory synced. When this returns they

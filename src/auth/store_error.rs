@@ -23,6 +23,15 @@ pub enum StoreError {
         /// The system's words.
         cause: String,
     },
+    /// The directory was there and is not any more.
+    #[error(
+        "{} is gone: the sign-ins in it cannot be renewed; put it back where it was (or mount it), or set OURA_STATE_DIR to \
+         where it is and restart the exporter", path.display()
+    )]
+    Gone {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Another process does not let go of the lock.
     #[error(
         "cannot lock {}: another process has held it for {} s; let it go on or end it (fuser -v {} shows which)",

@@ -8,7 +8,7 @@ use std::{
 use secrecy::SecretString;
 use tracing::{info, warn};
 
-use super::{source::is_same, store::Edition};
+use super::{source::is_same, store::FileVersion};
 
 /// Reads the token out of the file.
 type Read = fn(&Path) -> Result<SecretString, String>;
@@ -23,7 +23,7 @@ pub struct TokenFile {
 /// What the file last said.
 struct Held {
     token: SecretString,
-    edition: Option<Edition>,
+    file_version: Option<FileVersion>,
     /// Whether the token is another one since somebody last looked.
     is_news: bool,
     /// Whether it was told that the file cannot be used.
@@ -33,7 +33,7 @@ struct Held {
 impl TokenFile {
     /// The file at `path`, which held `token` a moment ago, and whose text `read` understands.
     pub fn new(path: PathBuf, token: SecretString, read: Read) -> Self {
-        let held = Held { token, edition: None, is_news: false, is_told: false };
+        let held = Held { token, file_version: None, is_news: false, is_told: false };
         Self { path, read, held: Mutex::new(held) }
     }
 
@@ -52,8 +52,8 @@ impl TokenFile {
     }
 
     fn reread(&self, held: &mut Held) {
-        let edition = Edition::of(&self.path);
-        if edition == held.edition && edition.is_some() {
+        let file_version = FileVersion::of(&self.path);
+        if file_version == held.file_version && file_version.is_some() {
             return;
         }
         match (self.read)(&self.path) {
@@ -71,6 +71,6 @@ impl TokenFile {
             }
             Err(_) => {}
         }
-        held.edition = edition;
+        held.file_version = file_version;
     }
 }

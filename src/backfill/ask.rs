@@ -25,20 +25,20 @@ const AT_A_TIME: usize = 4;
 
 /// How long is waited for what fails in passing.
 #[derive(Clone, Copy, Debug)]
-pub struct Persistence {
+pub struct RetryPolicy {
     /// The first wait; the next ones are twice as long each, up to a minute.
     pub wait: Duration,
     /// How often is asked again.
     pub times: usize,
 }
 
-impl Default for Persistence {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self { wait: Duration::from_secs(2), times: 10 }
     }
 }
 
-impl Persistence {
+impl RetryPolicy {
     /// The waits, one after the other.
     pub(super) fn waits(self) -> impl Iterator<Item = Duration> {
         let longest = Duration::from_secs(60);
@@ -59,7 +59,7 @@ pub(super) async fn ask(
     kinds: &[&'static Kind],
     days: DateRange,
     now: DateTime<Utc>,
-    persistence: Persistence,
+    persistence: RetryPolicy,
     left_out: &mut LeftOut,
 ) -> Result<Answers, Problem> {
     let wanted = kinds.iter().copied().filter(|kind| !left_out.contains_key(&(account.name.clone(), kind.name)));
@@ -96,7 +96,7 @@ async fn one(
     kind: &'static Kind,
     days: DateRange,
     now: DateTime<Utc>,
-    persistence: Persistence,
+    persistence: RetryPolicy,
 ) -> Result<Vec<Box<RawValue>>, Problem> {
     let mut waits = persistence.waits();
     loop {

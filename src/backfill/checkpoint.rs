@@ -10,12 +10,12 @@ use crate::state_file::StateFile;
 /// The place of one backfill.
 pub(super) struct Checkpoint {
     file: Option<StateFile>,
-    place: Option<Place>,
+    place: Option<MonthUnderWay>,
 }
 
 /// A month that is under way; all before it was sent.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub(super) struct Place {
+pub(super) struct MonthUnderWay {
     /// The month's first day.
     pub(super) first: NaiveDate,
     /// Of the month, everything before this was sent, in milliseconds since 1970; none: nothing.
@@ -35,7 +35,7 @@ impl Checkpoint {
     }
 
     /// Where to go on; none: at the first day.
-    pub(super) const fn place(&self) -> Option<Place> {
+    pub(super) const fn place(&self) -> Option<MonthUnderWay> {
         self.place
     }
 
@@ -43,7 +43,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Where its file cannot be written.
-    pub(super) fn advance(&mut self, place: Place) -> anyhow::Result<()> {
+    pub(super) fn advance(&mut self, place: MonthUnderWay) -> anyhow::Result<()> {
         self.place = Some(place);
         self.file.as_ref().map_or(Ok(()), |file| file.write(&self.place))
     }

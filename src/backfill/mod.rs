@@ -15,7 +15,7 @@ mod sending;
 mod sink;
 mod size;
 
-pub use ask::Persistence;
+pub use ask::RetryPolicy;
 pub use files::Readers;
 pub use run::{Backfill, Interrupted};
 pub use sink::Destination;

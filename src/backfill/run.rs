@@ -9,7 +9,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use tracing::{info, warn};
 
 use super::{
-    ask::{LeftOut, MARGIN, Persistence, ask},
+    ask::{LeftOut, MARGIN, RetryPolicy, ask},
     chunks::chunks,
     facts::{Answers, Plan},
     files::{Files, Output, Readers},
@@ -51,7 +51,7 @@ pub struct Backfill {
     /// What time it is.
     pub clock: Clock,
     /// How long is waited for Oura and for a receiver.
-    pub persistence: Persistence,
+    pub persistence: RetryPolicy,
 }
 
 /// A stop that was asked for; what was written is whole.

@@ -7,12 +7,12 @@ use chrono::{DateTime, NaiveDate, Utc};
 use tracing::{info, warn};
 
 use super::{
-    Persistence,
-    checkpoint::{Checkpoint, Place},
+    RetryPolicy,
+    checkpoint::{Checkpoint, MonthUnderWay},
 };
 use crate::{
     observation::DateRange,
-    remote_write::{Delivered, Doubt, Receiver, Refusal, Undelivered, batches},
+    remote_write::{Delivered, Doubt, Receiver, Undelivered, WriteRefusal, batches},
     samples::Lines,
 };
 
@@ -27,7 +27,7 @@ pub(super) struct Sending {
     doubt: Doubt,
     /// What was refused since the place was kept.
     since: Delivered,
-    persistence: Persistence,
+    persistence: RetryPolicy,
     now: DateTime<Utc>,
 }
 
@@ -41,7 +41,7 @@ impl Sending {
         state: Option<&Path>,
         identity: &[String],
         restart: bool,
-        persistence: Persistence,
+        persistence: RetryPolicy,
         now: DateTime<Utc>,
     ) -> anyhow::Result<Self> {
         let checkpoint = Checkpoint::open(state, identity, restart)?;
@@ -69,17 +69,17 @@ impl Sending {
             let mut delivered = self.receiver.deliver(slice.batch, self.persistence.waits(), &mut self.doubt).await?;
             self.delivered.taken += std::mem::take(&mut delivered.taken);
             self.since.add(&delivered);
-            self.advance(Place { first, before: Some(slice.until) })?;
+            self.advance(MonthUnderWay { first, before: Some(slice.until) })?;
         }
         if let Some(next) = days.last.succ_opt() {
-            self.advance(Place { first: next, before: None })?;
+            self.advance(MonthUnderWay { first: next, before: None })?;
         }
         Ok(self.delivered.taken - before)
     }
 
     /// Takes note of the place, unless samples before it were refused that a receiver set up otherwise would take: then
     /// the same command sends them again.
-    fn advance(&mut self, place: Place) -> anyhow::Result<()> {
+    fn advance(&mut self, place: MonthUnderWay) -> anyhow::Result<()> {
         if self.doubt.is_there() {
             return Ok(());
         }
@@ -102,7 +102,7 @@ impl Sending {
         }
         self.delivered.add(&std::mem::take(&mut self.since));
         if self.doubt.is_there() {
-            *self.delivered.refused.entry(Refusal::Other).or_default() += self.doubt.count();
+            *self.delivered.refused.entry(WriteRefusal::Other).or_default() += self.doubt.count();
         }
         info!("the receiver took {} samples", self.delivered.taken);
         for (refusal, count) in &self.delivered.refused {
@@ -115,8 +115,8 @@ impl Sending {
 }
 
 /// Why samples are refused, with what to do about it.
-fn words(refusal: Refusal) -> String {
-    let other_way = if refusal == Refusal::TooOld { ", or use --output" } else { "" };
+fn words(refusal: WriteRefusal) -> String {
+    let other_way = if refusal == WriteRefusal::TooOld { ", or use --output" } else { "" };
     format!("{}{other_way}", refusal.words())
 }
 

@@ -9,11 +9,11 @@ use tracing::warn;
 
 use super::asked_to_stop;
 use crate::{
-    backfill::{Backfill, Destination, Persistence, Readers},
+    backfill::{Backfill, Destination, Readers, RetryPolicy},
     clock::Clock,
     config::{Config, account_name, receiver_url, unencrypted},
     exporter::{self, NO_HTTPS, RECEIVER_TIMEOUT},
-    oura::Patience,
+    oura::ClientOptions,
     remote_write::Receiver,
     samples::Target,
     status::ApiStats,
@@ -124,7 +124,7 @@ impl Arguments {
         let kinds = config.collections.iter().copied().filter(|kind| kind.is_recorded()).collect();
         let clock = Clock::system();
         let state = config.sign_in.store.as_ref().map(|store| store.directory().to_owned());
-        let mut accounts = exporter::accounts(config, &ApiStats::new()?, &clock, Patience::default())?;
+        let mut accounts = exporter::accounts(config, &ApiStats::new()?, &clock, ClientOptions::default())?;
         accounts.retain(|account| self.account.as_ref().is_none_or(|name| *name == account.name));
         ensure!(
             !accounts.is_empty(),
@@ -132,7 +132,7 @@ impl Arguments {
         );
         let Self { from, to, restart, group, .. } = self;
         let readers = group.map_or(Readers::Owner, Readers::Group);
-        let persistence = Persistence::default();
+        let persistence = RetryPolicy::default();
         Ok(Backfill { accounts, kinds, from, to, target, readers, state, restart, clock, persistence })
     }
 }

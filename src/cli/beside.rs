@@ -11,8 +11,7 @@ use tokio::{
 
 use crate::{
     auth::{Running, Store, Tokens},
-    oura::body,
-    tls,
+    http_client::{self, body},
 };
 
 /// How long whoever answers where the browser comes back to may take.
@@ -28,8 +27,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Where somebody holds it to whom the sign-in cannot be left, with what to do.
 pub(super) async fn page(store: &Store, redirect_uri: &str) -> anyhow::Result<Option<Url>> {
     let Ok(redirect) = Url::parse(redirect_uri) else { return Ok(None) };
-    let is_of_this_machine = matches!(redirect.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    if is_of_this_machine && !is_taken(&redirect).await {
+    let is_of_this_machine = is_of_this_machine(&redirect);
+    if is_of_this_machine && !is_listened_at(&redirect).await {
         return Ok(None);
     }
     let mut running = store.running();
@@ -63,8 +62,20 @@ fn port(url: &str) -> Option<u16> {
     Url::parse(url).ok()?.port_or_known_default()
 }
 
+/// Whether the browser comes back to somebody else than this command.
+pub(super) async fn is_taken(redirect_uri: &str) -> bool {
+    match Url::parse(redirect_uri) {
+        Ok(redirect) => !is_of_this_machine(&redirect) || is_listened_at(&redirect).await,
+        Err(_) => false,
+    }
+}
+
+fn is_of_this_machine(redirect: &Url) -> bool {
+    matches!(redirect.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
+}
+
 /// Whether somebody listens there.
-async fn is_taken(redirect: &Url) -> bool {
+async fn is_listened_at(redirect: &Url) -> bool {
     let (host, port) = (redirect.host_str().unwrap_or_default(), redirect.port_or_known_default().unwrap_or(80));
     let connected = timeout(ANSWER, TcpStream::connect((host.trim_matches(['[', ']']), port))).await;
     matches!(connected, Ok(Ok(_)))
@@ -73,8 +84,7 @@ async fn is_taken(redirect: &Url) -> bool {
 /// The page for signing in of whichever exporter answers there without TLS and password, if one does.
 async fn exporter_at(redirect: &Url) -> Option<Url> {
     let page = redirect.join("/sign-in").ok()?;
-    tls::choose_provider();
-    let http = reqwest::Client::builder().tls_certs_only([]).no_proxy().timeout(ANSWER).build().ok()?;
+    let http = http_client::to_this_machine().timeout(ANSWER).build().ok()?;
     let answer = http.get(page.clone()).send().await.ok()?;
     let text = String::from_utf8_lossy(&body::beginning(answer, 64 * body::KILOBYTE).await).into_owned();
     text.contains("- Oura exporter</title>").then_some(page)

@@ -10,9 +10,9 @@ use crate::{
     clock::Clock,
     config::Config,
     exporter,
-    latest::{AccountState, Mark},
-    oura::Patience,
+    oura::ClientOptions,
     poll::Account,
+    state::{AccountState, Mark},
     status::ApiStats,
 };
 
@@ -21,7 +21,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     println!("The configuration is good: {} collections, API at {}.", config.collections.len(), config.api_url);
     let store = config.sign_in.store.clone();
     let (kinds, are_named) = (config.collections.clone(), config.collections_are_named);
-    let accounts = exporter::accounts(config, &ApiStats::new()?, &Clock::system(), Patience::default())?;
+    let accounts = exporter::accounts(config, &ApiStats::new()?, &Clock::system(), ClientOptions::default())?;
     let mut failures = 0;
     for account in &accounts {
         println!("\nAccount {}: {}", account.name, token(account).await);

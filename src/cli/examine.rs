@@ -6,9 +6,9 @@ use crate::{
     auth::Grant,
     clock::Clock,
     documents::Kind,
-    latest::{AccountState, CollectionState, Mark},
     poll::Account,
-    problem::Access,
+    problem::TokenOrigin,
+    state::{AccountState, CollectionState, Mark},
 };
 
 /// How many collections are asked at a time.
@@ -19,7 +19,7 @@ pub(super) async fn examine(account: &Account, kinds: &[&'static Kind], grant: O
     let clock = Clock::system();
     let mut state = AccountState::new(&account.name, kinds);
     state.is_signed_in = grant.is_some() || account.client.source().is_kept();
-    state.has_token_file = account.client.source().access(&account.name) == Access::ByFile;
+    state.has_token_file = account.client.source().access(&account.name) == TokenOrigin::ByFile;
     state.granted(grant);
     let asked = stream::iter(kinds).map(|kind| account.ask_once(kind, clock.now()));
     let answers: Vec<_> = asked.buffered(AT_A_TIME).collect().await;

@@ -6,7 +6,10 @@ use anyhow::{Context as _, ensure};
 use hyper::{HeaderMap, header::AUTHORIZATION};
 
 use super::flags::WebFlags;
-use crate::{config::Config, oura::body, tls};
+use crate::{
+    config::Config,
+    http_client::{self, body},
+};
 
 /// How long the answer is waited for.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,8 +27,7 @@ pub(super) struct Healthcheck {
 impl Healthcheck {
     pub(super) async fn run(&self, config: &Config) -> anyhow::Result<()> {
         let address = config.listen_address.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
-        tls::choose_provider();
-        let mut http = reqwest::Client::builder().tls_certs_only([]).no_proxy().timeout(TIMEOUT);
+        let mut http = http_client::to_this_machine().timeout(TIMEOUT);
         let mut scheme = "http";
         let mut headers = HeaderMap::new();
         if let Some(web) = &config.web {

@@ -31,7 +31,7 @@ use crate::{
     clock::Clock,
     config::{self, Accounts, Config, Flags, Mistakes},
     exporter::Exporter,
-    oura::Patience,
+    oura::ClientOptions,
     version,
 };
 
@@ -181,7 +181,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let listener = TcpListener::bind(&config.listen_address).await.with_context(|| {
         format!("cannot listen on {}; stop what listens there or set OURA_LISTEN_ADDRESS", config.listen_address)
     })?;
-    let exporter = Exporter::new(config, listener.local_addr()?, Clock::system(), Patience::default())?;
+    let exporter = Exporter::new(config, listener.local_addr()?, Clock::system(), ClientOptions::default())?;
     let look = exporter.accounts.look();
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {

@@ -17,13 +17,13 @@ use super::{
     naming::{self, Rename},
 };
 use crate::{
-    auth::{self, Authority, Doubt, Listing, Replaces, Revoked, Store, TokenSource, Tokens},
+    auth::{self, Doubt, Listing, OAuthClient, Replaces, Revoked, Store, TokenSource, Tokens},
     clock::Clock,
     config::{self, Config, SignIn},
-    latest::{AccountState, CollectionState, Mark, missing_scope},
-    oura::{Client, Patience, Transport, person_id},
+    oura::{Client, ClientOptions, Transport, person_id},
     poll::Account,
     samples,
+    state::{AccountState, CollectionState, Mark, missing_scope},
     status::ApiStats,
 };
 
@@ -71,20 +71,29 @@ pub(super) struct Logout {
     account: String,
 }
 
+/// How the answer of Oura's gets to the command.
+enum Way {
+    /// The exporter that runs takes it on its page.
+    Page(Url),
+    /// The browser brings it to the command.
+    Browser,
+    /// A person pastes it.
+    Paste,
+}
+
 impl Login {
     pub(super) async fn run(&self, sign_in: &SignIn, config: &Config) -> anyhow::Result<()> {
         let store = store(sign_in)?;
         store.check()?;
-        let authority = authority(sign_in)?;
+        let oauth_client = oauth_client(sign_in)?;
         let name = self.account.clone().map_or_else(|| naming::ask(store), Ok)?;
         // Found out before anybody consents: whether what comes of it can be stored.
         auth::can_keep(store, &name).await?;
-        let is_alone = self.no_browser || self.replace_person;
-        let page = if is_alone { None } else { beside::page(store, &sign_in.redirect_uri).await? };
-        let transport = transport(config)?;
-        let tokens = match page {
-            Some(page) => beside::hand_over(store, &name, page).await?,
-            None => self.sign_in(store, &name, &authority, &transport).await?,
+        let (way, transport) = (self.way(store, &sign_in.redirect_uri).await?, transport(config)?);
+        let tokens = match way {
+            Way::Page(page) => beside::hand_over(store, &name, page).await?,
+            Way::Browser => self.sign_in(store, &name, &oauth_client, &transport, true).await?,
+            Way::Paste => self.sign_in(store, &name, &oauth_client, &transport, false).await?,
         };
         println!("\nSigned in as account {name}. Tokens are in {}.", store.directory().display());
         if tokens.refresh.is_none() {
@@ -95,25 +104,39 @@ impl Login {
         try_out(config, transport, &name, tokens).await
     }
 
+    /// How the answer of Oura's gets here.
+    async fn way(&self, store: &Store, redirect_uri: &str) -> anyhow::Result<Way> {
+        if self.no_browser {
+            return Ok(Way::Paste);
+        }
+        if self.replace_person {
+            // The page asks for that only where it is closed to strangers, so that it is not left to it.
+            let is_taken = beside::is_taken(redirect_uri).await;
+            return Ok(if is_taken { Way::Paste } else { Way::Browser });
+        }
+        Ok(beside::page(store, redirect_uri).await?.map_or(Way::Browser, Way::Page))
+    }
+
     /// Has a person consent, and stores what comes of it.
     async fn sign_in(
         &self,
         store: &Store,
         name: &str,
-        authority: &Arc<Authority>,
+        oauth_client: &Arc<OAuthClient>,
         transport: &Arc<Transport>,
+        has_browser: bool,
     ) -> anyhow::Result<Tokens> {
-        let login = auth::Login::begin(authority).await?;
-        let tokens = if self.no_browser {
+        let login = auth::Login::begin(oauth_client).await?;
+        let tokens = if !has_browser {
             println!("Open this address in a browser, on whichever device, and consent:\n\n{}\n", login.url);
             println!("Then paste the address that the browser was sent to (it need not load), and press Enter:");
             login.by_paste().await?
         } else {
-            login.by_browser(|url| open(url, &authority.application().redirect_uri)).await?
+            login.by_browser(|url| open(url, &oauth_client.application().redirect_uri)).await?
         };
         let id = person_id(transport, &tokens.access).await;
         let replaces = if self.replace_person { Replaces::Anybody } else { Replaces::SamePerson };
-        for doubt in auth::keep(store, name, tokens.clone(), id, replaces).await? {
+        for doubt in auth::keep(store, oauth_client, name, tokens.clone(), id, replaces).await? {
             if doubt == Doubt::Replaced {
                 samples::forget_journals(store.directory(), name)
                     .context("the sign-in is kept, but what was told of the person before is not forgotten")?;
@@ -196,7 +219,7 @@ impl Logout {
     pub(super) async fn run(&self, sign_in: &SignIn) -> anyhow::Result<()> {
         let store = store(sign_in)?;
         auth::signed_in(store, &self.account)?;
-        match auth::log_out(store, authority(sign_in)?.as_ref(), &self.account).await? {
+        match auth::log_out(store, oauth_client(sign_in)?.as_ref(), &self.account).await? {
             Revoked::Confirmed => println!("Oura has taken the sign-in of account {} back.", self.account),
             Revoked::NotConfirmed(error) => {
                 println!("Oura does not confirm ({error}); revoke the application in the Oura app, too.");
@@ -263,17 +286,17 @@ fn row(name: &str, tokens: &Tokens) -> String {
 }
 
 fn transport(config: &Config) -> anyhow::Result<Arc<Transport>> {
-    let (patience, clock) = (Patience::default(), Clock::system());
-    Ok(Arc::new(Transport::new(&config.api_url, config.sandbox, patience, clock, ApiStats::new()?)?))
+    let (client_options, clock) = (ClientOptions::default(), Clock::system());
+    Ok(Arc::new(Transport::new(&config.api_url, config.sandbox, client_options, clock, ApiStats::new()?)?))
 }
 
 fn store(sign_in: &SignIn) -> anyhow::Result<&Store> {
     sign_in.store.as_ref().context(config::NO_PLACE_FOR_TOKENS)
 }
 
-fn authority(sign_in: &SignIn) -> anyhow::Result<Arc<Authority>> {
+fn oauth_client(sign_in: &SignIn) -> anyhow::Result<Arc<OAuthClient>> {
     let application = sign_in.application.clone().context(
         "OURA_CLIENT_ID, OURA_CLIENT_SECRET: not set; register an application at Oura and set both (the README shows how)",
     )?;
-    Ok(Arc::new(Authority::new(sign_in.legacy.clone(), sign_in.new.clone(), application)?))
+    Ok(Arc::new(OAuthClient::new(sign_in.legacy.clone(), sign_in.new.clone(), application)?))
 }

@@ -60,7 +60,7 @@ fn own_variables(variables: Vec<(OsString, OsString)>, reader: &mut Reader) -> V
     for (name, value) in variables {
         let Some(name) = name.to_str().filter(|name| is_meant_for_us(name)) else { continue };
         let Ok(value) = value.into_string() else {
-            reader.mistakes.push(format!("{name}: the value is not UTF-8; write it anew"));
+            reader.mistakes.push(format!("{name}: the value is not UTF-8; write it again"));
             continue;
         };
         if !VARIABLES.iter().any(|variable| variable.name == name) {
@@ -127,7 +127,7 @@ fn as_meant<'a>(name: &str, value: &'a str) -> Result<&'a str, &'static str> {
         );
     }
     if value.chars().any(char::is_control) {
-        return Err("the value holds a line break or another control character; write it anew on one line");
+        return Err("the value holds a line break or another control character; write it again on one line");
     }
     Ok(value)
 }

@@ -29,7 +29,7 @@ pub use self::{
     external_url::{Asked, ExternalUrl},
     paths::is_own,
     samples::{SamplesConfig, receiver_url},
-    settings::{Flag, Unset, VARIABLES, Variable},
+    settings::{Flag, USUAL_REDIRECT_URI, Unset, VARIABLES, Variable},
     sign_in::SignIn,
     urls::unencrypted,
 };
@@ -41,7 +41,7 @@ use self::{
 use crate::{
     auth::{Listing, Store},
     documents::{KINDS, Kind},
-    remote_write::Access,
+    remote_write::Credentials,
     web_config::WebConfig,
 };
 
@@ -53,6 +53,8 @@ const DEPRECATED: &str = "tag";
 const NOT_IN_SANDBOX: &str = "personal_info";
 const NO_ACCOUNT: &str = "no account: sign in on the page of a running exporter, or run: oura-exporter login; or set \
                           OURA_ACCESS_TOKEN; or run oura-exporter demo to look at made-up data";
+const NO_ACCOUNT_NOR_PLACE: &str = "no account: neither HOME nor OURA_STATE_DIR is set, so that nobody can sign in; set OURA_STATE_DIR, \
+                                    or set OURA_ACCESS_TOKEN; or run oura-exporter demo to look at made-up data";
 const NO_APPLICATION: &str = "OURA_CLIENT_ID, OURA_CLIENT_SECRET: not set; register an application at Oura and set both, as the \
                               README shows";
 /// Where a service keeps its state.
@@ -185,6 +187,11 @@ impl Reader {
     }
 }
 
+/// What is said where there is no account, and where tokens could be.
+fn no_account(store: Option<&Store>) -> String {
+    if store.is_some() { NO_ACCOUNT.to_owned() } else { NO_ACCOUNT_NOR_PLACE.to_owned() }
+}
+
 impl Config {
     /// Reads `variables`, over which `flags` win.
     ///
@@ -273,9 +280,9 @@ impl Config {
             (Accounts::NotNeeded, ..) => {}
             (Accounts::MayCome, None, Some(_)) => lacks.push(NO_PLACE_FOR_TOKENS.to_owned()),
             (Accounts::MayCome, Some(_), application) if application.is_some() || *on_the_page => {}
-            (Accounts::MayCome, ..) => lacks.push(NO_ACCOUNT.to_owned()),
+            (Accounts::MayCome, store, _) => lacks.push(no_account(store.as_ref())),
             (Accounts::Needed, store, application) => {
-                lacks.push(NO_ACCOUNT.to_owned());
+                lacks.push(no_account(store.as_ref()));
                 lacks.extend(application.is_none().then(|| NO_APPLICATION.to_owned()));
                 lacks.extend(store.as_ref().and_then(|store| of_the_service(store.directory())));
             }
@@ -304,8 +311,8 @@ impl Config {
     fn unencrypted(&self) -> impl Iterator<Item = String> {
         let SignIn { legacy, new, .. } = &self.sign_in;
         let of_history = match self.samples.access {
-            Access::Open => "the health data",
-            Access::Basic(..) | Access::Bearer(_) => "the password or token and the health data",
+            Credentials::Open => "the health data",
+            Credentials::Basic(..) | Credentials::Bearer(_) => "the password or token and the health data",
         };
         let urls = [
             ("OURA_API_URL", Some(&self.api_url), "the token"),

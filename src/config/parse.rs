@@ -35,7 +35,7 @@ pub(super) struct Setting {
     pub(super) text: String,
 }
 
-/// The setting, if it says something; blanks around it are nobody's intention.
+/// The setting, if it says something; spaces around it are nobody's intention.
 pub(super) fn setting(name: &'static str, text: Option<String>) -> Option<Setting> {
     text.map(|text| Setting { name, text: text.trim().to_owned() })
 }
@@ -84,7 +84,7 @@ impl Setting {
         }
     }
 
-    /// Names of hosts, separated by commas or blanks, in lower case.
+    /// Names of hosts, separated by commas or spaces, in lower case.
     pub(super) fn hosts(&self) -> Result<Vec<String>, String> {
         let names = self.names().map(|name| name.trim_end_matches('.').to_ascii_lowercase());
         names.map(|name| if is_host(&name) { Ok(name) } else { Err(self.mistake(NO_HOST)) }).collect()
@@ -185,7 +185,7 @@ impl Setting {
     pub(super) fn secret(&self) -> Result<SecretString, String> {
         let fits = !self.text.is_empty() && self.text.chars().all(|c| c.is_ascii_graphic());
         fits.then(|| self.text.clone().into()).ok_or_else(|| {
-            format!("{}: not a token, it is empty or has blanks or line breaks within; copy it anew", self.name)
+            format!("{}: not a token, it is empty or has spaces or line breaks within; copy it again", self.name)
         })
     }
 
@@ -217,7 +217,9 @@ fn is_host(name: &str) -> bool {
 fn suggestion(what: &str, name: &str, known: &[&'static str]) -> String {
     let near = known.iter().map(|known| (strsim::damerau_levenshtein(&name.to_lowercase(), known), known));
     match near.min_by_key(|(distance, _)| *distance) {
-        Some((distance, known)) if distance < 4 => format!("\"{name}\" is no {what}; did you mean {known}?"),
+        Some((distance, known)) if distance < 4.min(name.chars().count()) => {
+            format!("\"{name}\" is no {what}; did you mean {known}?")
+        }
         _ => format!("\"{name}\" is no {what}; choose from {}", known.join(", ")),
     }
 }

@@ -3,7 +3,7 @@
 use std::mem::take;
 
 use super::{Reader, draft::Draft, parse::Setting};
-use crate::{remote_write::Access, samples::Target};
+use crate::{remote_write::Credentials, samples::Target};
 
 /// Samples with their own time, and where they go.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct SamplesConfig {
     /// Where samples are sent as they arrive (`OURA_REMOTE_WRITE_URL`).
     pub remote_write_url: Option<String>,
     /// How one gets in there (`OURA_REMOTE_WRITE_USERNAME` and `_PASSWORD`, or `OURA_REMOTE_WRITE_BEARER_TOKEN`).
-    pub access: Access,
+    pub access: Credentials,
     /// The labels of the scrapes that they join (`OURA_JOB`, `OURA_INSTANCE`).
     pub target: Target,
 }
@@ -32,24 +32,24 @@ impl SamplesConfig {
     }
 }
 
-fn access(draft: &mut Draft, reader: &mut Reader) -> Access {
+fn access(draft: &mut Draft, reader: &mut Reader) -> Credentials {
     let user = draft.remote_write_username.take();
     let password = take(&mut draft.remote_write_password).into_value();
     let token = take(&mut draft.remote_write_bearer_token).into_value();
     match (user, password, token) {
-        (None, None, None) => Access::Open,
-        (Some(user), Some(password), None) => Access::Basic(user, password),
-        (None, None, Some(token)) => Access::Bearer(token),
+        (None, None, None) => Credentials::Open,
+        (Some(user), Some(password), None) => Credentials::Basic(user, password),
+        (None, None, Some(token)) => Credentials::Bearer(token),
         (_, _, Some(_)) => {
             let mistake = "OURA_REMOTE_WRITE_USERNAME, OURA_REMOTE_WRITE_BEARER_TOKEN: both are set; unset one";
             reader.mistakes.push(mistake.to_owned());
-            Access::Open
+            Credentials::Open
         }
         _ => {
             let mistake =
                 "OURA_REMOTE_WRITE_USERNAME, OURA_REMOTE_WRITE_PASSWORD: one is set without the other; set both";
             reader.mistakes.push(mistake.to_owned());
-            Access::Open
+            Credentials::Open
         }
     }
 }

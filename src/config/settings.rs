@@ -7,6 +7,9 @@ use super::{
     settings::Unset::{Nothing, Value, Words},
 };
 
+/// Where the browser comes back to on the usual port.
+pub const USUAL_REDIRECT_URI: &str = "http://localhost:10058/callback";
+
 /// A setting as a user meets it.
 pub struct Variable {
     /// The variable's name.
@@ -73,20 +76,20 @@ pub const VARIABLES: &[Variable] = &[
     }),
     variable(
         "OURA_REDIRECT_URI",
-        Value("http://localhost:10058/callback"),
+        Value(USUAL_REDIRECT_URI),
         "where the browser comes back to; Oura compares it byte for byte with the registered one",
         |draft, text| text.redirect_uri().map(|uri| draft.redirect_uri = uri),
     ),
     variable(
         "OURA_SCOPES",
         Words("all"),
-        "what is asked for at the sign-in, by name, separated by blanks or commas",
+        "the scopes that a sign-in asks for, by name, separated by spaces or commas",
         |draft, text| text.scopes().map(|scopes| draft.scopes = scopes),
     ),
     variable(
         "OURA_STATE_DIR",
         Words("~/.local/state/oura-exporter"),
-        "where tokens are kept, and what was sent: a whole path; below $XDG_STATE_HOME if that is set",
+        "directory of tokens and of what was sent, as an absolute path; $XDG_STATE_HOME/oura-exporter if that is set",
         |draft, text| text.directory().map(|directory| draft.state_dir = Some(directory)),
     ),
     variable(
@@ -124,14 +127,15 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "OURA_ALLOWED_HOSTS",
         Nothing,
-        "names by which the page may be asked for, besides localhost: behind a proxy that passes the name on, say; beyond \
-         loopback any name will do as long as this is not set",
+        "host names that requests may use besides localhost, as behind a proxy that passes its own name on; on an address beyond \
+         loopback any name is allowed while this is not set",
         |draft, text| text.hosts().map(|hosts| draft.allowed_hosts = hosts),
     ),
     variable(
         "OURA_WEB_EXTERNAL_URL",
         Nothing,
-        "where a proxy shows the page, https://lan.example/oura/ say: its path is answered like none, and its name, too",
+        "where a proxy shows the page, as https://lan.example/oura/: requests with its path are answered as well as those \
+         without, and its name is allowed",
         |draft, text| text.external_url().map(|url| draft.external_url = url),
     )
     .or_flag("--web.external-url", "URL"),
@@ -229,7 +233,7 @@ pub const VARIABLES: &[Variable] = &[
             Ok(())
         },
     ),
-    variable("OURA_INSTANCE", Value("localhost:10058"), "and the label instance", |draft, text| {
+    variable("OURA_INSTANCE", Value("localhost:10058"), "the label instance of the same samples", |draft, text| {
         draft.instance.clone_from(&text.text);
         Ok(())
     }),

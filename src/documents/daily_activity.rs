@@ -7,7 +7,7 @@ use super::{
     Dated, Document, Sampled,
     kind::last_of_each_day,
     times::{Day, Time},
-    values::{SECONDS_PER_MINUTE, Series, hint, joules, or_empty},
+    values::{EvenlySpaced, SECONDS_PER_MINUTE, hint, joules, or_empty},
 };
 use crate::{
     metric::{Metric, SampleMetric, help},
@@ -160,7 +160,7 @@ pub(super) struct ActivitySamples {
     #[serde(default, deserialize_with = "hint")]
     class_5_min: Option<String>,
     #[serde(default, deserialize_with = "hint")]
-    met: Option<Series>,
+    met: Option<EvenlySpaced>,
 }
 
 impl ActivitySamples {

@@ -89,7 +89,7 @@ impl Document for HeartRate {
         help("When the newest heart rate was taken, from heartrate.timestamp.")
             .page_only()
             .gauge("oura_heart_rate_timestamp_seconds", |d| d.newest().map(|(time, _)| time.timestamp() as f64)),
-        help("What the wearer did then, 1 for what holds, from heartrate.source.").page_only().states(
+        help("What the wearer did then, 1 for the one that applies, from heartrate.source.").page_only().states(
             "oura_heart_rate_source",
             "source",
             Source::WORDS,

@@ -15,8 +15,10 @@ use super::{
 use crate::{
     metric::{Definition, Metric, SampleMetric},
     observation::{Date, DateRange, Evidence, Known, Moment, Observation, Run},
-    oura::MOST_DOCUMENTS,
 };
+
+/// The most documents of a list: a sample every five seconds for eleven days.
+pub const MOST_DOCUMENTS: usize = 200_000;
 
 /// The largest document that is read: Oura's largest have some ten kilobytes, and a list of digits takes many times as much
 /// memory as it has bytes.

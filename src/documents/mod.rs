@@ -8,6 +8,7 @@ mod daily_sleep;
 mod daily_spo2;
 mod daily_stress;
 mod enhanced_tag;
+mod entries;
 mod heartrate;
 mod kind;
 mod night;
@@ -26,7 +27,8 @@ mod vo2_max;
 mod words;
 mod workout;
 
-pub use kind::{Dated, Document, Kind, Pace, Query, Reading, Shown, Unreadable};
+pub use entries::{Entry, of_the_samples, of_the_wearer};
+pub use kind::{Dated, Document, Kind, MOST_DOCUMENTS, Pace, Query, Reading, Shown, Unreadable};
 pub use record::{DayFacts, Sampled, twin_definition};
 pub(crate) use times::Time;
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{
     Sampled,
     times::Time,
-    values::{MILLISECONDS_PER_SECOND, Series, heart_rate, hint},
+    values::{EvenlySpaced, MILLISECONDS_PER_SECOND, heart_rate, hint},
 };
 use crate::{
     metric::{SampleMetric, help},
@@ -46,9 +46,9 @@ pub(super) struct NightSamples {
     #[serde(default, deserialize_with = "hint")]
     movement_30_sec: Option<String>,
     #[serde(default, deserialize_with = "hint")]
-    heart_rate: Option<Series>,
+    heart_rate: Option<EvenlySpaced>,
     #[serde(default, deserialize_with = "hint")]
-    hrv: Option<Series>,
+    hrv: Option<EvenlySpaced>,
 }
 
 impl NightSamples {
@@ -61,7 +61,7 @@ impl NightSamples {
     /// The series of a night, and of nothing but a night.
     fn of_the_night(
         &self,
-        series: Option<&Series>,
+        series: Option<&EvenlySpaced>,
         unit: fn(f64) -> Option<f64>,
         moment: &Moment,
     ) -> Vec<(DateTime<Utc>, f64)> {

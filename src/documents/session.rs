@@ -6,7 +6,9 @@ use super::{
     Dated, Document, Pace, Query, Sampled,
     kind::each_day,
     times::{Day, Time},
-    values::{MILLISECONDS_PER_SECOND, Series, at, count, has_been, heart_rate, hint, seconds, states, timestamp},
+    values::{
+        EvenlySpaced, MILLISECONDS_PER_SECOND, at, count, has_been, heart_rate, hint, seconds, states, timestamp,
+    },
 };
 use crate::{
     metric::{Metric, Row, SampleMetric, Samples, help, label},
@@ -117,14 +119,14 @@ impl Document for Session {
 #[derive(Debug, Deserialize)]
 pub(super) struct SessionSamples {
     #[serde(default, deserialize_with = "hint")]
-    heart_rate: Option<Series>,
+    heart_rate: Option<EvenlySpaced>,
     #[serde(default, deserialize_with = "hint")]
-    heart_rate_variability: Option<Series>,
+    heart_rate_variability: Option<EvenlySpaced>,
     #[serde(default, deserialize_with = "hint")]
-    motion_count: Option<Series>,
+    motion_count: Option<EvenlySpaced>,
 }
 
-fn samples(series: Option<&Series>, unit: fn(f64) -> Option<f64>) -> Samples {
+fn samples(series: Option<&EvenlySpaced>, unit: fn(f64) -> Option<f64>) -> Samples {
     (vec![], series.map_or(vec![], |series| series.samples(unit)))
 }
 

@@ -62,13 +62,13 @@ impl Document for SleepTime {
             .gauge("oura_bedtime_optimal_start_offset_seconds", |d| d.optimal_bedtime.start_offset),
         help("End of the best bedtime, from midnight, negative before it, from sleep_time.optimal_bedtime.end_offset.")
             .gauge("oura_bedtime_optimal_end_offset_seconds", |d| d.optimal_bedtime.end_offset),
-        help("What Oura recommends, 1 for what holds, from sleep_time.recommendation.").states(
+        help("What Oura recommends, 1 for the one that applies, from sleep_time.recommendation.").states(
             "oura_bedtime_recommendation",
             "recommendation",
             Recommendation::WORDS,
             |d| d.recommendation.map(Recommendation::word),
         ),
-        help("What the recommendation rests on, 1 for what holds, from sleep_time.status.")
+        help("What the recommendation rests on, 1 for the one that applies, from sleep_time.status.")
             .states("oura_bedtime_status", "status", Status::WORDS, |d| d.status.map(Status::word)),
     ];
 

@@ -78,14 +78,14 @@ pub(super) fn seconds(start: Option<Time>, end: Option<Time>) -> Option<f64> {
 
 /// Values at equal distances, as Oura puts them into a document; null where there is none.
 #[derive(Debug, Deserialize)]
-pub(super) struct Series {
+pub(super) struct EvenlySpaced {
     /// Seconds between two values.
     interval: f64,
     items: Vec<Option<f64>>,
     timestamp: Time,
 }
 
-impl Series {
+impl EvenlySpaced {
     /// The values that are there and that `unit` makes something of, with their own time.
     pub(super) fn samples(&self, unit: fn(f64) -> Option<f64>) -> Vec<(DateTime<Utc>, f64)> {
         let at = |place: usize| {

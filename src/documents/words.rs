@@ -58,7 +58,7 @@ impl Words {
     }
 }
 
-/// Series with the same labels are one, with the sum of their values.
+/// EvenlySpaced with the same labels are one, with the sum of their values.
 fn summed(observations: Vec<Observation>) -> Vec<Observation> {
     let mut sums = BTreeMap::new();
     let name = observations.first().map_or("", |observation| observation.name);

@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Escaped;
+use crate::html::Escaped;
 use crate::{
-    latest::{AccountState, CollectionState, Mark},
     problem::Reason,
+    state::{AccountState, CollectionState, Mark},
 };
 
 /// So many collections are named in a sentence about several; the table has them all.
@@ -87,9 +87,7 @@ pub(super) fn table(account: &AccountState, now: DateTime<Utc>) -> String {
 fn shows(account: &AccountState, collection: &CollectionState) -> String {
     match collection.shown.as_ref().filter(|shown| !shown.observations.is_empty()) {
         None => "nothing".to_owned(),
-        Some(shown) => {
-            shown.date.day(account.zone()).map_or_else(|| "what holds now".to_owned(), |day| day.to_string())
-        }
+        Some(shown) => shown.date.day(account.zone()).map_or_else(|| "current".to_owned(), |day| day.to_string()),
     }
 }
 

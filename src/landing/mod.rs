@@ -7,18 +7,16 @@ mod night;
 mod today;
 mod wearer;
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
 use self::wearer::Wearer;
-use crate::{latest::AccountState, samples::Samples};
-
-pub(crate) const STYLE: &str = include_str!("style.css");
-
-/// The links at the top of every page.
-pub(crate) const NAVIGATION: &str = "<nav aria-label=\"Pages\"><ul><li><a href=\"./\">Today</a><li><a href=\"sign-in\">People</a>\
-    <li><a href=\"metrics\">Metrics</a><li><a href=\"-/ready\">Ready</a><li><a href=\"-/healthy\">Healthy</a></ul></nav>";
+use crate::{
+    html::{Escaped, NAVIGATION, STYLE},
+    samples::Samples,
+    state::AccountState,
+};
 
 /// The seconds after which a browser asks for the page again.
 pub const REFRESH: &str = "60";
@@ -65,26 +63,8 @@ fn footer(now: DateTime<Utc>, is_still: bool) -> String {
     let news = if is_still {
         "It stands still; <a href=\"./\">let it refresh itself each minute</a>.".to_owned()
     } else {
-        format!("It refreshes itself each minute; <a href=\"?{STILL}\">let it stand still</a>.")
+        format!("It refreshes itself each minute; <a href=\"?{STILL}\">stop that</a>.")
     };
     let (version, time) = (env!("CARGO_PKG_VERSION"), now.format("%Y-%m-%d %H:%M UTC"));
     format!("</main><footer>Version {version}, at {time}. {news}</footer></body></html>\n")
-}
-
-/// A text as it may stand in HTML.
-pub(crate) struct Escaped<'a>(pub(crate) &'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                c => f.write_char(c)?,
-            }
-        }
-        Ok(())
-    }
 }

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use chrono::NaiveDate;
 
-use super::{Escaped, course::Course, wearer::Wearer};
+use super::{course::Course, wearer::Wearer};
+use crate::html::Escaped;
 
 /// From here on Oura calls a score optimal, and from here on good; below, it asks for attention.
 const OPTIMAL: f64 = 85.0;

@@ -7,9 +7,9 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::night;
 use crate::{
     documents::Shown,
-    latest::AccountState,
     observation::{DateRange, Observation},
     samples::Samples,
+    state::AccountState,
 };
 
 const NO_RECORD: &str =

@@ -11,11 +11,14 @@ use tokio::{
 
 use super::{
     ApiError, Room,
-    gate::Gate,
+    rate_limiter::RateLimiter,
     room::LARGE,
     transport::{Get, Transport},
 };
-use crate::auth::{TokenSource, is_same};
+use crate::{
+    auth::{TokenSource, is_same},
+    problem::{Problem, Reason},
+};
 
 /// How long the answer to "does Oura still know this account" holds: the collections of one poll ask together.
 const STANDING_HOLDS: Duration = Duration::from_secs(20);
@@ -26,22 +29,22 @@ const OPEN_TO_ALL: &str = "personal_info";
 
 /// One account at Oura.
 pub struct Client {
-    transport: Arc<Transport>,
+    pub(super) transport: Arc<Transport>,
     source: TokenSource,
-    gate: Gate,
-    standing: Mutex<Option<Asked>>,
+    rate_limiter: RateLimiter,
+    account_status: Mutex<Option<Asked>>,
 }
 
 /// An answer to how the account stands, which was asked with this token.
 struct Asked {
     at: Instant,
     token: SecretString,
-    standing: Result<Standing, ApiError>,
+    account_status: Result<AccountStatus, ApiError>,
 }
 
 /// How an account stands with Oura, apart from any one collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum AccountStatus {
     /// The token is good and the membership runs.
     Good,
     /// The token is refused everywhere.
@@ -50,10 +53,23 @@ pub enum Standing {
     MembershipLapsed,
 }
 
+/// What a refusal (401 or 403) of one collection means, given how the account stands. Whether it is for want of the scope
+/// takes more than one collection to say: see [`Problem::of_scope`].
+impl From<AccountStatus> for Problem {
+    fn from(account_status: AccountStatus) -> Self {
+        let (reason, what) = match account_status {
+            AccountStatus::TokenRefused => (Reason::Token, "Oura no longer accepts the access token"),
+            AccountStatus::MembershipLapsed => (Reason::Membership, "the Oura membership has lapsed"),
+            AccountStatus::Good => (Reason::Refused, "Oura refuses it, although the token is good"),
+        };
+        Self { reason, what: what.to_owned() }
+    }
+}
+
 impl Client {
     /// The account that the tokens of `source` open.
     pub fn new(transport: Arc<Transport>, source: TokenSource) -> Self {
-        Self { transport, source, gate: Gate::default(), standing: Mutex::default() }
+        Self { transport, source, rate_limiter: RateLimiter::default(), account_status: Mutex::default() }
     }
 
     /// Where its tokens come from.
@@ -63,12 +79,12 @@ impl Client {
 
     /// Until when Oura last asked for no requests; none if it never did.
     pub fn rate_limited_until(&self) -> Option<DateTime<Utc>> {
-        self.gate.until()
+        self.rate_limiter.until()
     }
 
     /// When the next request may pass the rate limit.
     pub fn passes_at(&self) -> Option<Instant> {
-        self.gate.opens()
+        self.rate_limiter.opens()
     }
 
     /// How the account stands, given that `collection` was refused with `refusal`. Askers at the same time share one
@@ -76,21 +92,21 @@ impl Client {
     ///
     /// # Errors
     /// Where the question itself fails, so that nothing can be said.
-    pub async fn standing(&self, collection: &str, refusal: &ApiError) -> Result<Standing, ApiError> {
+    pub async fn account_status(&self, collection: &str, refusal: &ApiError) -> Result<AccountStatus, ApiError> {
         let is_open = collection == OPEN_TO_ALL;
         if is_open && *refusal == ApiError::Forbidden {
-            return Ok(Standing::MembershipLapsed);
+            return Ok(AccountStatus::MembershipLapsed);
         }
-        let mut known = self.standing.lock().await;
+        let mut known = self.account_status.lock().await;
         let token = self.source.token().await?;
         match &*known {
             Some(asked) if asked.at.elapsed() < STANDING_HOLDS && is_same(&asked.token, &token) => {
-                asked.standing.clone()
+                asked.account_status.clone()
             }
             _ => {
-                let standing = self.ask_elsewhere(is_open, &token).await;
-                *known = Some(Asked { at: Instant::now(), token, standing: standing.clone() });
-                standing
+                let account_status = self.ask_elsewhere(is_open, &token).await;
+                *known = Some(Asked { at: Instant::now(), token, account_status: account_status.clone() });
+                account_status
             }
         }
     }
@@ -100,7 +116,7 @@ impl Client {
     /// # Errors
     /// Where there is none.
     pub async fn renew(&self) -> Result<(), ApiError> {
-        let known = self.standing.lock().await;
+        let known = self.account_status.lock().await;
         let Some(refused) = known.as_ref().map(|asked| asked.token.clone()) else { return Ok(()) };
         drop(known);
         self.source.replace(&refused).await?;
@@ -108,16 +124,16 @@ impl Client {
     }
 
     /// Asks what is open to any token; if that was what refused, or the sandbox lacks it, a second route decides.
-    async fn ask_elsewhere(&self, open_refused: bool, token: &SecretString) -> Result<Standing, ApiError> {
+    async fn ask_elsewhere(&self, open_refused: bool, token: &SecretString) -> Result<AccountStatus, ApiError> {
         let path = if open_refused || self.transport.is_sandbox() { "daily_sleep" } else { OPEN_TO_ALL };
         // Small enough to need no place among the large answers: whoever asks may hold it.
         let get = Get { collection: path, path, query: &[], largest: LARGE };
         let room = Room::default();
-        let asked = timeout(STANDING_TIMEOUT, self.transport.send_once(&get, token, &self.gate, &room)).await;
+        let asked = timeout(STANDING_TIMEOUT, self.transport.send_once(&get, token, &self.rate_limiter, &room)).await;
         match asked.unwrap_or(Err(ApiError::Timeout(STANDING_TIMEOUT))) {
-            Err(ApiError::Unauthorized) => Ok(Standing::TokenRefused),
-            Err(ApiError::Forbidden) => Ok(Standing::MembershipLapsed),
-            Ok(_) => Ok(Standing::Good),
+            Err(ApiError::Unauthorized) => Ok(AccountStatus::TokenRefused),
+            Err(ApiError::Forbidden) => Ok(AccountStatus::MembershipLapsed),
+            Ok(_) => Ok(AccountStatus::Good),
             Err(error) => Err(error),
         }
     }
@@ -129,14 +145,14 @@ impl Client {
 
     pub(super) async fn send(&self, get: &Get<'_>, room: &Room) -> Result<Vec<u8>, ApiError> {
         let token = self.source.token().await?;
-        match self.transport.send(get, &token, &self.gate, room).await {
+        match self.transport.send(get, &token, &self.rate_limiter, room).await {
             Err(ApiError::Unauthorized) => {
                 let newer = self.source.token().await?;
                 if is_same(&newer, &token) {
                     return Err(ApiError::Unauthorized);
                 }
                 // It was renewed while the request was under way: the refusal is of the old one.
-                self.transport.send(get, &newer, &self.gate, room).await
+                self.transport.send(get, &newer, &self.rate_limiter, room).await
             }
             answer => {
                 if answer.is_ok() {

@@ -9,7 +9,11 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use crate::auth::NoToken;
+use crate::{
+    auth::{NoToken, OAuthError},
+    http_client::causes,
+    problem::{Problem, Reason},
+};
 
 /// Why a request gave no documents. No variant holds what the answer said: it may be private.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,14 +126,23 @@ const fn explained(status: u16) -> &'static str {
     }
 }
 
-/// What the HTTP client reports, with its causes and without the URL.
-pub(crate) fn causes(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
+impl From<ApiError> for Problem {
+    fn from(error: ApiError) -> Self {
+        let reason = match &error {
+            ApiError::Unauthorized | ApiError::NoToken(NoToken::SignIn(_)) => Reason::Token,
+            ApiError::NoToken(NoToken::Later(OAuthError::Unreachable(_))) => Reason::Network,
+            ApiError::NoToken(NoToken::Later(OAuthError::Unusable(_))) => Reason::Unreadable,
+            ApiError::NoToken(NoToken::Later(_)) => Reason::Server,
+            ApiError::NoToken(NoToken::State(_) | NoToken::Defect(_)) => Reason::State,
+            ApiError::Forbidden => Reason::Membership,
+            ApiError::RateLimited { .. } => Reason::RateLimit,
+            ApiError::Server(_) => Reason::Server,
+            ApiError::Rejected { .. } => Reason::Request,
+            ApiError::Timeout(_) => Reason::Timeout,
+            ApiError::Network(_) => Reason::Network,
+            ApiError::Unreadable(_) => Reason::Unreadable,
+            ApiError::EndlessPages => Reason::Paging,
+        };
+        Self { reason, what: error.to_string() }
     }
-    text
 }

@@ -11,10 +11,10 @@ use tracing::{debug, trace};
 
 use super::{
     ApiError, Client, Room,
-    body::{KILOBYTE, LARGEST_REPLY, size},
     room::{LARGEST_LIST, Left, apart},
     transport::{Get, LARGEST_PAGE},
 };
+use crate::http_client::body::{KILOBYTE, LARGEST_REPLY, size};
 
 /// The envelope of every list, as it lies in the body.
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -13,6 +14,8 @@ use crate::auth::TokenSource;
 
 /// The collection that says it.
 pub const COLLECTION: &str = "personal_info";
+/// The scope that opens it.
+pub const SCOPE: &str = "personal";
 /// How long is waited for it: somebody looks at a page meanwhile.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -39,6 +42,16 @@ pub async fn person_id(transport: &Arc<Transport>, token: &SecretString) -> Opti
         }
     };
     person_in(&document)
+}
+
+impl Client {
+    /// Has Oura say whose the sign-in of then is, where no collection that is asked for tells it.
+    pub async fn ask_who_it_is(&self, signed_in_at: DateTime<Utc>) {
+        let Ok(token) = self.source().token().await else { return };
+        if let Some(id) = person_id(&self.transport, &token).await {
+            self.source().is_of(&id, signed_in_at);
+        }
+    }
 }
 
 /// The id of the person whom a document of [`COLLECTION`] tells of.

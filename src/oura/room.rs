@@ -13,15 +13,16 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::body::{KILOBYTE, MEGABYTE};
 use crate::defect::{caught, hand_on};
+use crate::{
+    documents::MOST_DOCUMENTS,
+    http_client::body::{KILOBYTE, MEGABYTE},
+};
 
 /// From this size on an answer is large: it is read apart from the server's threads, and no other one meanwhile.
 pub(super) const LARGE: usize = 256 * KILOBYTE;
 /// The largest list, all its pages together: months of everything are far below it.
 pub(super) const LARGEST_LIST: usize = 32 * MEGABYTE;
-/// The most documents of a list: a sample every five seconds for eleven days.
-pub const MOST_DOCUMENTS: usize = 200_000;
 
 /// What the lists of one turn may take up together, and the place among the large ones, which is kept until this is dropped.
 #[derive(Debug)]

@@ -6,21 +6,20 @@ use std::{
 };
 
 use backon::{ExponentialBuilder, Retryable};
-use reqwest::{Response, StatusCode, redirect};
+use reqwest::{Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use tracing::{debug, trace};
 
-use super::{
-    ApiError, Room,
-    body::{self, MEGABYTE},
-    gate::Gate,
-    room::LARGE,
+use super::{ApiError, Room, rate_limiter::RateLimiter, room::LARGE};
+use crate::{
+    clock::Clock,
+    http_client::{
+        self,
+        body::{self, MEGABYTE},
+    },
+    status::ApiStats,
 };
-use crate::{clock::Clock, status::ApiStats, tls};
-
-/// The name that every request bears: Oura answers 403 to requests without one.
-pub const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// The largest page that is read; a month of everything is far below it.
 pub(super) const LARGEST_PAGE: usize = 8 * MEGABYTE;
@@ -31,7 +30,7 @@ const IDLE: Duration = Duration::from_secs(15 * 60);
 
 /// How long is waited for an answer, and how often is asked again.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct ClientOptions {
     /// The longest time from request to the last byte of the answer.
     pub timeout: Duration,
     /// How often a request that failed in passing is repeated.
@@ -43,7 +42,7 @@ pub struct Patience {
     pub stagger: Duration,
 }
 
-impl Default for Patience {
+impl Default for ClientOptions {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(30),
@@ -59,7 +58,7 @@ pub struct Transport {
     http: reqwest::Client,
     url: String,
     sandbox: bool,
-    patience: Patience,
+    client_options: ClientOptions,
     pub(super) clock: Clock,
     stats: ApiStats,
     /// The places of large answers.
@@ -116,24 +115,17 @@ impl Transport {
     pub fn new(
         url: &str,
         sandbox: bool,
-        patience: Patience,
+        client_options: ClientOptions,
         clock: Clock,
         stats: ApiStats,
     ) -> Result<Self, reqwest::Error> {
-        tls::choose_provider();
-        let mut http = reqwest::Client::builder();
-        if is_loopback(url) {
-            http = http.no_proxy();
-        }
-        let http = http
-            .user_agent(USER_AGENT)
-            .timeout(patience.timeout)
-            .redirect(redirect::Policy::none())
+        let http = http_client::to(url)
+            .timeout(client_options.timeout)
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(1)
             .build()?;
         let large = Arc::new(Semaphore::new(LARGE_AT_A_TIME));
-        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), sandbox, patience, clock, stats, large })
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), sandbox, client_options, clock, stats, large })
     }
 
     /// Whether it leads to Oura's sandbox, which has no `personal_info`.
@@ -146,17 +138,21 @@ impl Transport {
         &self,
         get: &Get<'_>,
         token: &SecretString,
-        gate: &Gate,
+        rate_limiter: &RateLimiter,
         room: &Room,
     ) -> Result<Vec<u8>, ApiError> {
         let waits = ExponentialBuilder::default()
-            .with_min_delay(self.patience.wait)
-            .with_max_times(self.patience.retries)
+            .with_min_delay(self.client_options.wait)
+            .with_max_times(self.client_options.retries)
             .with_jitter();
         let again = |error: &ApiError, wait: Duration| {
             trace!(collection = get.collection, wait_ms = milliseconds(wait), "asked again after: {error}");
         };
-        (|| self.send_once(get, token, gate, room)).retry(waits).when(ApiError::is_transient).notify(again).await
+        (|| self.send_once(get, token, rate_limiter, room))
+            .retry(waits)
+            .when(ApiError::is_transient)
+            .notify(again)
+            .await
     }
 
     /// Sends one request, once.
@@ -164,17 +160,17 @@ impl Transport {
         &self,
         get: &Get<'_>,
         token: &SecretString,
-        gate: &Gate,
+        rate_limiter: &RateLimiter,
         room: &Room,
     ) -> Result<Vec<u8>, ApiError> {
-        gate.pass()?;
+        rate_limiter.pass()?;
         let started = Instant::now();
         let root = if self.sandbox { "sandbox/usercollection" } else { "usercollection" };
         let request = self.http.get(format!("{}/v2/{root}/{}", self.url, get.path)).query(get.query);
         let answer = request.bearer_auth(token.expose_secret()).send().await;
         let code = answer.as_ref().ok().map(Response::status);
         let body = match answer {
-            Ok(answer) => self.body(answer, get.largest, gate, room).await,
+            Ok(answer) => self.body(answer, get.largest, rate_limiter, room).await,
             Err(error) => Err(self.broken(error)),
         };
         let (code, took) = (code.map(|code| code.as_u16()), started.elapsed());
@@ -183,12 +179,18 @@ impl Transport {
         body
     }
 
-    async fn body(&self, answer: Response, largest: usize, gate: &Gate, room: &Room) -> Result<Vec<u8>, ApiError> {
+    async fn body(
+        &self,
+        answer: Response,
+        largest: usize,
+        rate_limiter: &RateLimiter,
+        room: &Room,
+    ) -> Result<Vec<u8>, ApiError> {
         let status = answer.status();
         match status {
             StatusCode::UNAUTHORIZED => Err(ApiError::Unauthorized),
             StatusCode::FORBIDDEN => Err(ApiError::Forbidden),
-            StatusCode::TOO_MANY_REQUESTS => Err(gate.close(answer.headers(), self.clock.now())),
+            StatusCode::TOO_MANY_REQUESTS => Err(rate_limiter.close(answer.headers(), self.clock.now())),
             status if status.is_server_error() || is_of_the_moment(status) => Err(ApiError::Server(status.as_u16())),
             status if !status.is_success() => Err(ApiError::Rejected { status: status.as_u16() }),
             _ => self.whole(answer, largest, room).await,
@@ -211,13 +213,6 @@ impl Transport {
     }
 
     fn broken(&self, error: reqwest::Error) -> ApiError {
-        ApiError::of_transport(error, self.patience.timeout)
+        ApiError::of_transport(error, self.client_options.timeout)
     }
-}
-
-/// Whether `url` leads to this machine, where no proxy has a part.
-pub(crate) fn is_loopback(url: &str) -> bool {
-    let url = reqwest::Url::parse(url).ok();
-    let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
-    host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }

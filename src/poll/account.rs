@@ -67,7 +67,7 @@ pub(super) fn size(documents: &[Box<RawValue>]) -> usize {
 pub(super) fn readable(reading: Reading, documents: usize) -> Result<Reading, Problem> {
     let unreadable = reading.unreadable.count;
     if unreadable > 0 && unreadable == documents {
-        Err(Problem::of_documents(&reading.unreadable))
+        Err(Problem::of_documents(&reading.unreadable.field))
     } else {
         Ok(reading)
     }

@@ -7,17 +7,17 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::{
-    series::{KEPT, OVERLAP, Series, distinct, time},
+    series::{KEPT, OVERLAP, TimedRows, distinct, time},
     whole::{Due, Wholes},
 };
 use crate::{
     defect::caught_in,
     documents::{Kind, Query},
-    latest::{is_granted, missing_scope},
     observation::{DateRange, Moment},
-    oura::{ApiError, Client, Room, Standing},
+    oura::{AccountStatus, ApiError, Client, Room},
     problem::{Problem, Reason},
     samples::LOOK_BACK,
+    state::{is_granted, missing_scope},
 };
 
 /// Days asked for beyond what is shown, on both sides: Oura filters some collections by UTC, some by the time they
@@ -45,7 +45,7 @@ type Documents = Vec<Box<RawValue>>;
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     /// The rows of a time series.
-    pub(super) series: Option<Series>,
+    pub(super) series: Option<TimedRows>,
     /// What was read whole.
     wholes: Wholes,
 }
@@ -64,7 +64,7 @@ pub(super) struct Wanted {
 }
 
 /// What a turn brought.
-pub(super) struct Answer {
+pub(super) struct Fetched {
     /// The documents; of a time series together with those kept from before.
     pub(super) documents: Documents,
     /// The days of which all documents are there.
@@ -101,7 +101,7 @@ impl Fetch {
     }
 
     /// Gets the collection's documents, and what is to be read whole of them.
-    pub(super) async fn run(&self, kept: &mut Kept) -> Result<Answer, Problem> {
+    pub(super) async fn run(&self, kept: &mut Kept) -> Result<Fetched, Problem> {
         let turn = caught_in(self.answer(kept)).await;
         turn.unwrap_or_else(|defect| {
             // Nobody knows how far it had come.
@@ -110,11 +110,11 @@ impl Fetch {
         })
     }
 
-    async fn answer(&self, kept: &mut Kept) -> Result<Answer, Problem> {
+    async fn answer(&self, kept: &mut Kept) -> Result<Fetched, Problem> {
         let documents = self.with_renewal(&mut Ask::Newest(kept)).await?;
         let whole = timeout(LONGEST_TURN, self.whole(&mut kept.wholes, &documents)).await;
         let whole = whole.unwrap_or(Err(ApiError::Timeout(LONGEST_TURN))).map_err(Problem::from);
-        Ok(Answer { documents, days: self.covered(), whole })
+        Ok(Fetched { documents, days: self.covered(), whole })
     }
 
     /// Gets what there is of `days`, by the documents' own days or instants, and of a little more on both sides.
@@ -137,8 +137,8 @@ impl Fetch {
     }
 
     async fn turn(&self, ask: &mut Ask<'_>) -> Result<Documents, Problem> {
-        if self.is_doubtful && self.standing(&ApiError::Unauthorized).await == Ok(Standing::TokenRefused) {
-            return Err(Problem::of_refusal(Standing::TokenRefused));
+        if self.is_doubtful && self.account_status(&ApiError::Unauthorized).await == Ok(AccountStatus::TokenRefused) {
+            return Err(Problem::from(AccountStatus::TokenRefused));
         }
         self.room.clear();
         match timeout(LONGEST_TURN, self.documents(ask)).await {
@@ -156,7 +156,7 @@ impl Fetch {
         }
     }
 
-    async fn newest_documents(&self, series: &mut Option<Series>) -> Result<Documents, ApiError> {
+    async fn newest_documents(&self, series: &mut Option<TimedRows>) -> Result<Documents, ApiError> {
         match self.kind.query {
             Query::Single => Ok(vec![self.client.single(self.kind.name).await?]),
             Query::All => self.ask(vec![]).await,
@@ -254,34 +254,34 @@ impl Fetch {
     }
 
     /// What is new since the last poll; or the whole day, once an hour.
-    async fn last_day(&self, kept: &mut Option<Series>) -> Result<Documents, ApiError> {
+    async fn last_day(&self, kept: &mut Option<TimedRows>) -> Result<Documents, ApiError> {
         let known = kept.as_ref().and_then(|series| series.continues_from(self.now));
         match known {
             Some(newest) => {
                 let new = self.ask(self.instants(newest - OVERLAP)).await?;
-                let series = kept.get_or_insert_with(|| Series::new(self.now));
+                let series = kept.get_or_insert_with(|| TimedRows::new(self.now));
                 series.add(new, self.now);
             }
             None => self.whole_day(kept).await?,
         }
-        Ok(kept.as_ref().map_or(vec![], Series::documents))
+        Ok(kept.as_ref().map_or(vec![], TimedRows::documents))
     }
 
     /// The day up to the newest sample, and what came since the newest that was known; where none was, as far back as
     /// samples are wanted.
-    async fn whole_day(&self, kept: &mut Option<Series>) -> Result<(), ApiError> {
+    async fn whole_day(&self, kept: &mut Option<TimedRows>) -> Result<(), ApiError> {
         let depth = self.first_depth();
         let mut rows = self.ask(latest()).await?;
         let newest = rows.iter().filter_map(|row| time(row)).max().map(|newest| newest.min(self.now));
         // There is one, of which nobody can tell when it was: the others may be good.
         let newest = newest.or((!rows.is_empty()).then_some(self.now));
-        let known = kept.as_ref().and_then(Series::newest);
+        let known = kept.as_ref().and_then(TimedRows::newest);
         let since = known.map_or(DateTime::<Utc>::MIN_UTC, |known| known - OVERLAP);
         let start = newest.map(|newest| (newest - KEPT).min(since).max(newest - depth));
         if let Some(start) = start {
             rows.extend(self.ask(self.instants(start)).await?);
         }
-        let series = kept.get_or_insert_with(|| Series::new(self.now));
+        let series = kept.get_or_insert_with(|| TimedRows::new(self.now));
         series.begin_anew(start, self.now);
         series.add(rows, self.now);
         Ok(())
@@ -317,19 +317,19 @@ impl Fetch {
 
     /// What a 401 or 403 means depends on how the account stands elsewhere, and on what was granted.
     async fn explain(&self, refusal: ApiError) -> Problem {
-        let standing = self.standing(&refusal).await;
+        let account_status = self.account_status(&refusal).await;
         let grant = self.client.source().grant().await;
-        match standing {
-            Ok(Standing::Good) if is_granted(self.kind, grant.as_ref()) == Some(false) => {
+        match account_status {
+            Ok(AccountStatus::Good) if is_granted(self.kind, grant.as_ref()) == Some(false) => {
                 Problem::of_scope(missing_scope(self.kind, grant.as_ref()))
             }
-            Ok(standing) => Problem::of_refusal(standing),
+            Ok(account_status) => Problem::from(account_status),
             Err(error) => error.into(),
         }
     }
 
-    async fn standing(&self, refusal: &ApiError) -> Result<Standing, ApiError> {
-        self.client.standing(self.kind.name, refusal).await
+    async fn account_status(&self, refusal: &ApiError) -> Result<AccountStatus, ApiError> {
+        self.client.account_status(self.kind.name, refusal).await
     }
 }
 

@@ -11,16 +11,16 @@ use tokio::{
 
 use super::{
     Account, Poller,
-    fetch::{Answer, Fetch, Kept, Wanted},
+    fetch::{Fetch, Fetched, Kept, Wanted},
     schedule::{Next, Schedule, after_failures, after_first_failures, every},
     troubles::Troubles,
 };
 use crate::{
     auth::Grant,
     defect::caught_in,
-    latest::{self, AccountState, CollectionState},
     oura::{self, Client, Room},
-    problem::{Access, Problem, Reason},
+    problem::{Problem, Reason, TokenOrigin},
+    state::{self, AccountState, CollectionState},
 };
 
 /// How long after a refusal for want of a scope that was never granted it is asked again.
@@ -35,6 +35,9 @@ const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(60);
 /// How often a collection is looked back at all days that may still change.
 const LOOK_BACK_EVERY: TimeDelta = TimeDelta::hours(1);
 
+/// How often it is asked whose sign-in it is, where Oura has not said it.
+const ASK_WHO_EVERY: Duration = Duration::from_secs(3600);
+
 /// An account as it is followed.
 pub(super) struct Follower {
     pub(super) poller: Poller,
@@ -45,6 +48,8 @@ pub(super) struct Follower {
     /// What is kept between turns, by the collection's place.
     pub(super) kept: Vec<KeptTurn>,
     schedule: Schedule,
+    /// When it was last asked whose sign-in it is.
+    asked_who: Option<Instant>,
 }
 
 /// What is kept of a collection between its turns.
@@ -65,7 +70,7 @@ struct Ended {
     started: Instant,
     fetch: Kept,
     looks_back: bool,
-    result: Result<Answer, Problem>,
+    result: Result<Fetched, Problem>,
     needs_sign_in: bool,
     token_expires_at: Option<DateTime<Utc>>,
     /// By which sign-in it was asked; none where that changed meanwhile.
@@ -87,19 +92,20 @@ impl Follower {
     pub(super) fn new(poller: Poller, account: Account) -> Self {
         let mut state = AccountState::new(&account.name, &poller.kinds);
         state.is_signed_in = account.client.source().is_kept();
-        state.has_token_file = account.client.source().access(&account.name) == Access::ByFile;
+        state.has_token_file = account.client.source().access(&account.name) == TokenOrigin::ByFile;
         let since = poller.clock.now();
         for collection in &mut state.collections {
-            collection.watch = Some(latest::Watch { since, interval: every(collection.kind.pace, poller.interval) });
+            collection.watch = Some(state::Watch { since, interval: every(collection.kind.pace, poller.interval) });
         }
         // From now on whoever looks can tell that nothing comes, even if the first turn never ends.
-        poller.board.post(state.clone());
+        poller.snapshot.post(state.clone());
         if let Some(samples) = &poller.samples {
             samples.keep(&account.name, since);
         }
         let kept = poller.kinds.iter().map(|_| KeptTurn::default()).collect();
-        let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.patience.stagger);
-        Self { poller, client: account.client, state, troubles: Troubles::default(), kept, schedule }
+        let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.client_options.stagger);
+        let (client, troubles, asked_who) = (account.client, Troubles::default(), None);
+        Self { poller, client, state, troubles, kept, schedule, asked_who }
     }
 
     /// Asks whatever is due, as time goes by, for ever; with each of `looks` it is seen whether somebody has signed in anew.
@@ -225,6 +231,7 @@ impl Follower {
         };
         match reading {
             Ok(reading) => {
+                self.ask_who_it_is();
                 if ended.looks_back {
                     self.kept[place].looked_back = Some(self.poller.clock.now());
                 }
@@ -237,8 +244,22 @@ impl Follower {
             self.state.authorized = Some(false);
         }
         self.state.token_expires_at = ended.token_expires_at;
-        self.poller.board.post(self.state.clone());
+        self.poller.snapshot.post(self.state.clone());
         Taken { due: self.due_again(place, ended.started), hastened: self.hastened(place, &before, is_new_sign_in) }
+    }
+
+    /// Has Oura say whose sign-in it is where it never did, and none of the collections tells it.
+    fn ask_who_it_is(&mut self) {
+        let Some(grant) = &self.state.grant else { return };
+        let now = self.poller.clock.instant();
+        let is_told = self.poller.kinds.iter().any(|kind| kind.name == oura::WHO_IT_IS);
+        let is_due = self.asked_who.is_none_or(|asked| now >= asked + ASK_WHO_EVERY);
+        let may_be_said = grant.has(oura::WHO_SCOPE) != Some(false);
+        if is_due && may_be_said && !is_told && self.client.source().lacks_person() {
+            self.asked_who = Some(now);
+            let (client, signed_in_at) = (Arc::clone(&self.client), grant.signed_in_at);
+            tokio::spawn(async move { client.ask_who_it_is(signed_in_at).await });
+        }
     }
 
     /// The places of others than `place` that are due at once.

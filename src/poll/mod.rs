@@ -22,19 +22,19 @@ pub use account::Account;
 use follower::Follower;
 pub use roster::{Directory, Roster};
 
-use crate::{clock::Clock, documents::Kind, latest::Board, oura::Patience, samples::Samples, status::ApiStats};
+use crate::{clock::Clock, documents::Kind, oura::ClientOptions, samples::Samples, state::Snapshot, status::ApiStats};
 
 /// What all accounts share.
 #[derive(Clone)]
 pub struct Poller {
     /// Where the answers go.
-    pub board: Arc<Board>,
+    pub snapshot: Arc<Snapshot>,
     /// What is asked for.
     pub kinds: Arc<[&'static Kind]>,
     /// How often it is asked for, where a collection has no slower pace of its own.
     pub interval: Duration,
     /// How long is waited between collections.
-    pub patience: Patience,
+    pub client_options: ClientOptions,
     /// What time it is.
     pub clock: Clock,
     /// Where failures are counted.
@@ -111,7 +111,7 @@ impl Poller {
             samples.forget(account);
         }
         // Last: whoever waits for the account to be gone looks here.
-        self.board.take_down(account);
+        self.snapshot.take_down(account);
     }
 }
 

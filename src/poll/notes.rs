@@ -4,22 +4,22 @@ use tracing::{debug, info, warn};
 
 use super::{
     account::{readable, size},
-    fetch::Answer,
+    fetch::Fetched,
     follower::Follower,
     troubles::Trouble,
 };
 use crate::{
     documents::{Reading, Unreadable},
-    latest::{AccountState, CollectionState},
     oura::apart,
     problem::{Problem, Reason},
+    state::{AccountState, CollectionState},
 };
 
 impl Follower {
     /// Reads an answer's documents, for the page and for the record; a failure only if none of them can be read.
-    pub(super) async fn read(&mut self, place: usize, answer: Answer) -> Result<Reading, Problem> {
+    pub(super) async fn read(&mut self, place: usize, answer: Fetched) -> Result<Reading, Problem> {
         let (kind, now) = (self.poller.kinds[place], self.poller.clock.now());
-        let Answer { documents, days, whole } = answer;
+        let Fetched { documents, days, whole } = answer;
         let (whole, lacking) = match whole {
             Ok(whole) => (whole, None),
             Err(problem) => (vec![], Some(problem)),
@@ -125,7 +125,7 @@ impl Follower {
             return format!("nothing is shown, {why}");
         };
         let (day, keep) = (shown.date.day(moment.zone), collection.kind.keep_days);
-        let Some(day) = day else { return "what holds until Oura says otherwise is shown".to_owned() };
+        let Some(day) = day else { return "the current value is shown, until Oura says otherwise".to_owned() };
         let age = moment.today().signed_duration_since(day).num_days();
         match keep.filter(|keep| age > *keep) {
             Some(keep) => format!("nothing is shown, the newest is of {day}, more than {keep} days ago"),

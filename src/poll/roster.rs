@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::Account;
 use crate::{
-    auth::{Authority, Edition, Glance, Keeper, Listing, SignedIn, Store, StoreError, TokenSource},
+    auth::{FileVersion, Glance, Listing, OAuthClient, SignedIn, Store, StoreError, TokenManager, TokenSource},
     clock::Clock,
     oura::{Client, Transport},
 };
@@ -54,7 +54,7 @@ pub struct Directory {
     /// Where they are.
     pub store: Store,
     /// Who renews the tokens.
-    pub authority: Arc<Authority>,
+    pub oauth_client: Arc<OAuthClient>,
     /// The way to Oura.
     pub transport: Arc<Transport>,
     /// What time it is.
@@ -69,7 +69,7 @@ pub struct Directory {
     pub seen: Option<Glance>,
     /// The files that were no accounts when they were last written. A copy of a token file stays one when the tokens that it
     /// is a copy of are renewed: to use what it holds would spend a refresh token twice.
-    pub refused: BTreeMap<PathBuf, Option<Edition>>,
+    pub refused: BTreeMap<PathBuf, Option<FileVersion>>,
 }
 
 impl From<Vec<Account>> for Roster {
@@ -175,6 +175,9 @@ fn look(
     followed: &[String],
     known: &BTreeMap<String, SignedIn>,
 ) -> Result<Looked, StoreError> {
+    if !known.is_empty() {
+        store.still_there()?;
+    }
     let glance = store.glance()?;
     if seen.as_ref() == Some(&glance) {
         return Ok(Looked { glance, changed: None });
@@ -199,21 +202,23 @@ fn look(
 
 impl Directory {
     fn account(&self, name: &str) -> Account {
-        let keeper = Keeper::new(name, self.store.clone(), Arc::clone(&self.authority), self.clock.clone());
-        let client = Client::new(Arc::clone(&self.transport), TokenSource::Kept(keeper));
+        let token_manager =
+            TokenManager::new(name, self.store.clone(), Arc::clone(&self.oauth_client), self.clock.clone());
+        let client = Client::new(Arc::clone(&self.transport), TokenSource::Kept(token_manager));
         Account { name: name.to_owned(), client: Arc::new(client) }
     }
 
     /// Who is there: whoever the environment names, those with a good file, and those whose file was good when they came.
     fn judge(&mut self, glance: &Glance, listing: Listing, remaining: Vec<String>) -> Vec<String> {
         let Listing { accounts, mut warnings, refused } = listing;
-        let is_as_refused =
-            |path: &PathBuf| self.refused.get(path).is_some_and(|edition| glance.edition(path) == *edition);
+        let is_as_refused = |path: &PathBuf| {
+            self.refused.get(path).is_some_and(|file_version| glance.file_version(path) == *file_version)
+        };
         warnings.retain(|warning| !refused.iter().any(|(path, said)| said == warning && is_as_refused(path)));
         let accounts = accounts.into_iter().filter(|name| !is_as_refused(&self.store.path(name)));
         let (taken, mut present): (Vec<_>, Vec<_>) = accounts.partition(|name| self.taken.contains(name));
-        self.refused.retain(|path, edition| glance.edition(path) == *edition);
-        self.refused.extend(refused.into_keys().map(|path| (path.clone(), glance.edition(&path))));
+        self.refused.retain(|path, file_version| glance.file_version(path) == *file_version);
+        self.refused.extend(refused.into_keys().map(|path| (path.clone(), glance.file_version(&path))));
         warnings.extend(taken.iter().map(|name| {
             format!(
                 "the token file of account {name} is left alone, as OURA_ACCESS_TOKEN gives an account that name; unset it or \

@@ -21,7 +21,7 @@ const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// Rows by their time.
 #[derive(Debug)]
-pub(super) struct Series {
+pub(super) struct TimedRows {
     /// By time and source: what two sources say of one second are two rows.
     rows: BTreeMap<(DateTime<Utc>, Option<String>), Box<RawValue>>,
     timeless: Vec<Box<RawValue>>,
@@ -57,7 +57,7 @@ pub(super) fn distinct(rows: Vec<Box<RawValue>>) -> Vec<Box<RawValue>> {
     dated.into_values().chain(timeless).collect()
 }
 
-impl Series {
+impl TimedRows {
     /// An empty series that is being read whole at `now`.
     pub(super) fn new(now: DateTime<Utc>) -> Self {
         Self { rows: BTreeMap::new(), timeless: vec![], whole: now }
@@ -119,12 +119,12 @@ mod tests {
     #[test]
     fn keeps_a_day_replaces_what_came_again_and_is_read_whole_each_hour() {
         let now = Utc::now();
-        let mut series = Series::new(now);
+        let mut series = TimedRows::new(now);
         series.add(vec![row(now - TimeDelta::hours(20), 50), row(now, 60)], now);
         let odd = RawValue::from_string(r#"{"bpm":1}"#.to_owned()).unwrap();
         let (later, never) = (now + TimeDelta::hours(5), now + TimeDelta::days(900));
         series.add(vec![row(now, 61), row(later, 70), row(never, 99), odd], later);
-        let endings = |series: &Series| -> Vec<String> {
+        let endings = |series: &TimedRows| -> Vec<String> {
             series.documents().iter().map(|row| row.get().rsplit('"').next().unwrap_or_default().to_owned()).collect()
         };
         assert_eq!(endings(&series), [":50}", ":61}", ":70}", ":1}"], "what was there is seen once more");

@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::{
     Batch, Receiver,
-    receiver::{Refusal, Verdict},
+    receiver::{Verdict, WriteRefusal},
 };
 
 /// The longest wait that a receiver may ask for.
@@ -42,7 +42,7 @@ pub(crate) struct Delivered {
     /// Samples that the receiver took.
     pub(crate) taken: u64,
     /// Samples that it never will take.
-    pub(crate) refused: BTreeMap<Refusal, u64>,
+    pub(crate) refused: BTreeMap<WriteRefusal, u64>,
 }
 
 /// Why a batch was not delivered; parts of it may have been.
@@ -121,7 +121,7 @@ struct Delivery<'a> {
 }
 
 /// Whether the first request with a part was refused, and why.
-type Outcome = Result<Option<Refusal>, Undelivered>;
+type Outcome = Result<Option<WriteRefusal>, Undelivered>;
 
 impl Delivery<'_> {
     fn part(&mut self, batch: Batch) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
@@ -145,7 +145,7 @@ impl Delivery<'_> {
     async fn leave_out_oldest(&mut self, mut batch: Batch) -> Result<(), Undelivered> {
         while self.left_out_singly < MOST_SINGLE && count(&batch) > 1 {
             self.left_out_singly += 1;
-            self.refuse(Refusal::OutOfOrder, 1);
+            self.refuse(WriteRefusal::OutOfOrder, 1);
             batch[0].1.remove(0);
             match self.post(&batch).await? {
                 None => {
@@ -156,11 +156,11 @@ impl Delivery<'_> {
                 Some(other) => return Box::pin(self.split(batch, other)).await,
             }
         }
-        self.by_age(batch, Refusal::OutOfOrder).await
+        self.by_age(batch, WriteRefusal::OutOfOrder).await
     }
 
     /// What is older than a sample that is too old is too old as well, and need not be tried.
-    async fn by_age(&mut self, batch: Batch, refusal: Refusal) -> Result<(), Undelivered> {
+    async fn by_age(&mut self, batch: Batch, refusal: WriteRefusal) -> Result<(), Undelivered> {
         let Some((older, newer)) = halves_by_time(&batch) else {
             self.refuse(refusal, count(&batch));
             return Ok(());
@@ -175,12 +175,12 @@ impl Delivery<'_> {
     async fn split(&mut self, batch: Batch, split: Split) -> Result<(), Undelivered> {
         match split {
             Split::FromBelow => self.leave_out_oldest(batch).await,
-            Split::ByAge => self.by_age(batch, Refusal::TooOld).await,
+            Split::ByAge => self.by_age(batch, WriteRefusal::TooOld).await,
             Split::InHalves(refusal) => self.in_halves(batch, refusal).await,
         }
     }
 
-    async fn in_halves(&mut self, mut batch: Batch, refusal: Refusal) -> Result<(), Undelivered> {
+    async fn in_halves(&mut self, mut batch: Batch, refusal: WriteRefusal) -> Result<(), Undelivered> {
         if batch.len() > 1 {
             let rest = batch.split_off(batch.len() / 2);
             self.part(batch).await?;
@@ -197,13 +197,13 @@ impl Delivery<'_> {
         Ok(())
     }
 
-    fn refuse(&mut self, refusal: Refusal, count: u64) {
+    fn refuse(&mut self, refusal: WriteRefusal, count: u64) {
         *self.delivered.refused.entry(refusal).or_default() += count;
     }
 
     /// Of a receiver that has taken nothing of the request, a cause of its own may be its own fault.
-    fn refuse_one(&mut self, refusal: Refusal, batch: Batch) {
-        if refusal == Refusal::Other && self.delivered.taken == 0 {
+    fn refuse_one(&mut self, refusal: WriteRefusal, batch: Batch) {
+        if refusal == WriteRefusal::Other && self.delivered.taken == 0 {
             self.doubt.0.push(batch);
         } else {
             self.refuse(refusal, count(&batch));
@@ -231,10 +231,10 @@ impl Delivery<'_> {
         loop {
             match self.receiver.post(batch).await {
                 Verdict::Taken => return Ok(None),
-                Verdict::Refused(Refusal::TooOld) => return Ok(Some(Split::ByAge)),
-                Verdict::Refused(Refusal::OutOfOrder) if batch.len() == 1 => return Ok(Some(Split::FromBelow)),
+                Verdict::Refused(WriteRefusal::TooOld) => return Ok(Some(Split::ByAge)),
+                Verdict::Refused(WriteRefusal::OutOfOrder) if batch.len() == 1 => return Ok(Some(Split::FromBelow)),
                 Verdict::Refused(refusal) => return Ok(Some(Split::InHalves(refusal))),
-                Verdict::TooLarge => return Ok(Some(Split::InHalves(Refusal::Other))),
+                Verdict::TooLarge => return Ok(Some(Split::InHalves(WriteRefusal::Other))),
                 Verdict::Denied(words) => return Err(Undelivered::Denied(words)),
                 Verdict::Later(asked, words) => {
                     let Some(wait) = self.waits.next() else { return Err(Undelivered::Away { words, asked }) };
@@ -251,14 +251,14 @@ impl Delivery<'_> {
 enum Split {
     ByAge,
     FromBelow,
-    InHalves(Refusal),
+    InHalves(WriteRefusal),
 }
 
 impl Split {
-    const fn refusal(&self) -> Refusal {
+    const fn refusal(&self) -> WriteRefusal {
         match self {
-            Self::ByAge => Refusal::TooOld,
-            Self::FromBelow => Refusal::OutOfOrder,
+            Self::ByAge => WriteRefusal::TooOld,
+            Self::FromBelow => WriteRefusal::OutOfOrder,
             Self::InHalves(refusal) => *refusal,
         }
     }

@@ -13,12 +13,14 @@ use tokio::{
 };
 use tracing::{error, info};
 
-use super::{Doubt, Receiver, Refusal, Undelivered, batches, deliver::LONGEST_ASKED, said::Said, sent_log::SentLog};
+use super::{
+    Doubt, Receiver, Undelivered, WriteRefusal, batches, deliver::LONGEST_ASKED, said::Said, sent_log::SentLog,
+};
 use crate::{
     clock::Clock,
+    metric::SelfMetric,
     samples::{self, Lines, Samples, Target, Telling, lines},
     state_file::StateFile,
-    status::Own,
 };
 
 /// How many samples are sent before it is noted how far that went.
@@ -29,30 +31,30 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// News are looked for at least that often.
 const IDLE: Duration = Duration::from_secs(60);
 
-const UP: Own = Own {
+const UP: SelfMetric = SelfMetric {
     name: "oura_remote_write_up",
     help: "Whether the receiver of live remote write took the last request, 0 or 1, from the first one on.",
     labels: &[],
 };
-const TAKEN: Own = Own {
+const TAKEN: SelfMetric = SelfMetric {
     name: "oura_remote_write_samples_total",
     help: "Samples that the receiver of live remote write took.",
     labels: &[],
 };
-const REFUSED: Own = Own {
+const REFUSED: SelfMetric = SelfMetric {
     name: "oura_remote_write_refused_samples_total",
     help: "Samples that it refused for good, as too old mostly; they are not sent again.",
     labels: &[],
 };
-const PENDING: Own =
-    Own { name: "oura_remote_write_pending_samples", help: "Samples that wait to be sent.", labels: &[] };
-const LAST_SUCCESS: Own = Own {
+const PENDING: SelfMetric =
+    SelfMetric { name: "oura_remote_write_pending_samples", help: "Samples that wait to be sent.", labels: &[] };
+const LAST_SUCCESS: SelfMetric = SelfMetric {
     name: "oura_remote_write_last_success_timestamp_seconds",
     help: "When the receiver last took a request, from the first one on.",
     labels: &[],
 };
 /// The metrics of live remote write; they are there only where it is on.
-pub const LIVE: &[Own] = &[UP, TAKEN, REFUSED, PENDING, LAST_SUCCESS];
+pub const LIVE: &[SelfMetric] = &[UP, TAKEN, REFUSED, PENDING, LAST_SUCCESS];
 
 /// What live remote write tells of itself.
 #[derive(Clone)]
@@ -70,7 +72,7 @@ impl LiveStats {
     /// # Errors
     /// None in practice: the names are constants.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let known_later = |own: &Own| IntGaugeVec::new(Opts::new(own.name, own.help), own.labels);
+        let known_later = |own: &SelfMetric| IntGaugeVec::new(Opts::new(own.name, own.help), own.labels);
         Ok(Self {
             up: known_later(&UP)?,
             taken: IntCounter::new(TAKEN.name, TAKEN.help)?,
@@ -151,7 +153,7 @@ struct Sending {
     is_away: bool,
     doubt: Doubt,
     /// What was refused since it was kept how far it went: where that is sent again, it may be refused again.
-    refused: BTreeMap<Refusal, u64>,
+    refused: BTreeMap<WriteRefusal, u64>,
     said: Said,
 }
 

@@ -14,8 +14,8 @@ mod wire;
 pub(crate) use batches::batches;
 pub(crate) use deliver::{Delivered, Doubt, Undelivered};
 pub use live::{LIVE, Live, LiveStats};
-pub(crate) use receiver::Refusal;
-pub use receiver::{Access, Receiver};
+pub(crate) use receiver::WriteRefusal;
+pub use receiver::{Credentials, Receiver};
 pub use wire::body;
 
 use crate::samples::{Series, SeriesPoints};

@@ -5,24 +5,20 @@ use std::time::Duration;
 use reqwest::{
     Client, RequestBuilder, Response, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
-    redirect,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{Batch, wire};
-use crate::{
-    oura::{
-        USER_AGENT,
-        body::{self, LARGEST_REPLY},
-        causes, is_loopback,
-    },
-    tls,
+use crate::http_client::{
+    self,
+    body::{self, LARGEST_REPLY},
+    causes,
 };
 
 /// How one gets in; secrets show in no log.
 #[derive(Clone, Debug, Default)]
-pub enum Access {
+pub enum Credentials {
     /// Whoever knows the address may write.
     #[default]
     Open,
@@ -37,7 +33,7 @@ pub enum Access {
 pub struct Receiver {
     http: Client,
     url: String,
-    access: Access,
+    access: Credentials,
 }
 
 /// What an answer means.
@@ -46,7 +42,7 @@ pub(super) enum Verdict {
     /// All of it was taken.
     Taken,
     /// Something in it never will be.
-    Refused(Refusal),
+    Refused(WriteRefusal),
     /// The request is too large.
     TooLarge,
     /// Not now; perhaps after that wait.
@@ -57,7 +53,7 @@ pub(super) enum Verdict {
 
 /// Why a sample was refused. The receiver's own words may quote values, so they are not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Refusal {
+pub(crate) enum WriteRefusal {
     /// Older than the receiver takes any sample.
     TooOld,
     /// Older than the newest of its series.
@@ -68,7 +64,7 @@ pub(crate) enum Refusal {
     Other,
 }
 
-impl Refusal {
+impl WriteRefusal {
     /// Whether a receiver with a longer out-of-order window would have taken the sample.
     pub(crate) const fn depends_on_window(self) -> bool {
         matches!(self, Self::TooOld | Self::OutOfOrder)
@@ -108,13 +104,8 @@ impl Receiver {
     ///
     /// # Errors
     /// Where the system has no certificate authorities to trust.
-    pub fn new(url: &str, access: Access, timeout: Duration) -> Result<Self, reqwest::Error> {
-        tls::choose_provider();
-        let mut http = Client::builder();
-        if is_loopback(url) {
-            http = http.no_proxy();
-        }
-        let http = http.user_agent(USER_AGENT).timeout(timeout).redirect(redirect::Policy::none()).build()?;
+    pub fn new(url: &str, access: Credentials, timeout: Duration) -> Result<Self, reqwest::Error> {
+        let http = http_client::to(url).timeout(timeout).build()?;
         Ok(Self { http, url: url.to_owned(), access })
     }
 
@@ -158,9 +149,9 @@ impl Receiver {
 
     fn admitted(&self, request: RequestBuilder) -> RequestBuilder {
         match &self.access {
-            Access::Open => request,
-            Access::Basic(user, password) => request.basic_auth(user, Some(password.expose_secret())),
-            Access::Bearer(token) => request.bearer_auth(token.expose_secret()),
+            Credentials::Open => request,
+            Credentials::Basic(user, password) => request.basic_auth(user, Some(password.expose_secret())),
+            Credentials::Bearer(token) => request.bearer_auth(token.expose_secret()),
         }
     }
 }
@@ -200,7 +191,7 @@ async fn verdict(answer: Response) -> Verdict {
         return Verdict::Taken;
     }
     let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let refusal = Refusal::of(&String::from_utf8_lossy(&body::beginning(answer, LARGEST_REPLY).await));
+    let refusal = WriteRefusal::of(&String::from_utf8_lossy(&body::beginning(answer, LARGEST_REPLY).await));
     let words = format!("the receiver answered {}", status.as_u16());
     match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
@@ -208,7 +199,7 @@ async fn verdict(answer: Response) -> Verdict {
         }
         StatusCode::PAYLOAD_TOO_LARGE => Verdict::TooLarge,
         StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT => {
-            Verdict::Refused(refusal.unwrap_or(Refusal::Other))
+            Verdict::Refused(refusal.unwrap_or(WriteRefusal::Other))
         }
         status if status.is_server_error() => {
             refusal.map_or(Verdict::Later(after.map(Duration::from_secs), words), Verdict::Refused)

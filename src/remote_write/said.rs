@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::Refusal;
+use super::WriteRefusal;
 
 /// The same is not said sooner again.
 const QUIET: Duration = Duration::from_secs(15 * 60);
@@ -17,7 +17,7 @@ pub(super) struct Said {
     cause: String,
     causes: BTreeMap<String, Instant>,
     /// What was lost and is not said, and when that was said last, by cause.
-    lost: BTreeMap<Refusal, (u64, Option<Instant>)>,
+    lost: BTreeMap<WriteRefusal, (u64, Option<Instant>)>,
     /// Whether it cannot be written down how far it went.
     is_unwritten: bool,
 }
@@ -45,7 +45,7 @@ impl Said {
     }
 
     /// Takes note of what is lost.
-    pub(super) fn lost(&mut self, refusal: Refusal, count: u64) {
+    pub(super) fn lost(&mut self, refusal: WriteRefusal, count: u64) {
         self.lost.entry(refusal).or_default().0 += count;
     }
 
@@ -57,7 +57,7 @@ impl Said {
         }
     }
 
-    fn losses(&mut self, now: Instant) -> Vec<(Refusal, u64)> {
+    fn losses(&mut self, now: Instant) -> Vec<(WriteRefusal, u64)> {
         let mut losses = Vec::new();
         for (refusal, (count, said)) in &mut self.lost {
             if *count > 0 && said.is_none_or(|said| now - said >= QUIET) {
@@ -114,14 +114,14 @@ mod tests {
         let (mut said, start) = (Said::default(), Instant::now());
         let mut told = Vec::new();
         for minute in 0..40 {
-            said.lost(Refusal::TooOld, 10);
+            said.lost(WriteRefusal::TooOld, 10);
             if minute == 3 {
-                said.lost(Refusal::Other, 1);
+                said.lost(WriteRefusal::Other, 1);
             }
             told.extend(said.losses(start + MINUTE * minute).into_iter().map(|loss| (minute, loss)));
         }
-        let old = |count| (Refusal::TooOld, count);
-        assert_eq!(told, [(0, old(10)), (3, (Refusal::Other, 1)), (15, old(150)), (30, old(150))]);
+        let old = |count| (WriteRefusal::TooOld, count);
+        assert_eq!(told, [(0, old(10)), (3, (WriteRefusal::Other, 1)), (15, old(150)), (30, old(150))]);
         assert_eq!(said.losses(start + MINUTE * 46), [old(90)], "the rest too, if nothing more is lost");
         assert_eq!(said.losses(start + MINUTE * 99), []);
     }

@@ -13,13 +13,13 @@ pub(super) struct WriteRequest {
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct TimeSeries {
     #[prost(message, repeated, tag = "1")]
-    pub(super) labels: Vec<Label>,
+    pub(super) labels: Vec<WireLabel>,
     #[prost(message, repeated, tag = "2")]
     pub(super) samples: Vec<Sample>,
 }
 
 #[derive(Clone, PartialEq, Eq, prost::Message)]
-pub(super) struct Label {
+pub(super) struct WireLabel {
     #[prost(string, tag = "1")]
     pub(super) name: String,
     #[prost(string, tag = "2")]
@@ -46,7 +46,7 @@ pub fn body(batch: &Batch) -> Vec<u8> {
 fn one((series, points): &(std::sync::Arc<super::Series>, Vec<(i64, f64)>)) -> TimeSeries {
     let name = [("__name__", series.name)].into_iter();
     let labels = name.chain(series.labels.iter().map(|(name, value)| (*name, value.as_ref())));
-    let labels = labels.map(|(name, value)| Label { name: name.to_owned(), value: value.to_owned() });
+    let labels = labels.map(|(name, value)| WireLabel { name: name.to_owned(), value: value.to_owned() });
     let samples = points.iter().map(|(timestamp, value)| Sample { value: *value, timestamp: *timestamp });
     TimeSeries { labels: labels.collect(), samples: samples.collect() }
 }

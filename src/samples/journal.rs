@@ -186,7 +186,7 @@ impl Journal {
             }
             (Some(damage), Err(error)) => warn!(
                 account,
-                "{} {damage}; it cannot be set aside as {} and written anew yet: {error}; make room or set OURA_STATE_DIR",
+                "{} {damage}; it cannot be set aside as {} and written again yet: {error}; make room or set OURA_STATE_DIR",
                 path.display(),
                 aside.display()
             ),

@@ -11,7 +11,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Place, Record, Series, SeriesPoints, Telling, known_label, known_metric, record::HIGHEST_NUMBER};
-use crate::{catalogue::ACCOUNT_LABEL, documents, observation::LabelValue};
+use crate::{
+    documents,
+    observation::{ACCOUNT_LABEL, LabelValue},
+};
 
 /// The version of the file that this build writes; it reads no other one.
 const VERSION: u32 = 1;
@@ -103,7 +106,7 @@ pub(super) fn recalled(mut file: impl BufRead, account: &str, now: DateTime<Utc>
     }
     let mut damage = (!is_whole).then_some("is cut short or damaged in part: some of what was told is told again");
     if record.renumber() {
-        damage = damage.or(Some("has a line with a number that is too high: its lines are numbered anew"));
+        damage = damage.or(Some("has a line with a number that is too high: its lines are numbered again"));
     }
     let id = Some(header.id).filter(|_| damage.is_none());
     Ok(Recalled { id, born, record, damage })

@@ -41,17 +41,17 @@ pub use series::{Lines, Points, Series, SeriesPoints, Target, count};
 pub use stats::{RECORD, SampleStats};
 pub use told::Told;
 
-use crate::{catalogue, metric::Definition};
+use crate::{documents, metric::Definition, observation};
 
 /// The definitions of all samples, by name.
 static DEFINITIONS: LazyLock<HashMap<&'static str, Definition>> = LazyLock::new(|| {
-    catalogue::of_the_samples().into_iter().map(|entry| (entry.definition.name, entry.definition)).collect()
+    documents::of_the_samples().into_iter().map(|entry| (entry.definition.name, entry.definition)).collect()
 });
 
 /// The names of all labels of samples.
 static LABELS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
     let own = DEFINITIONS.values().flat_map(|definition| definition.labels.iter().map(|(name, _)| *name));
-    own.chain([catalogue::ACCOUNT_LABEL]).collect()
+    own.chain([observation::ACCOUNT_LABEL]).collect()
 });
 
 /// Whether the series of this metric are parts of a sum.

@@ -81,7 +81,7 @@ impl Entry {
 
 /// What was told of a document.
 #[derive(Debug, Default)]
-pub(super) struct Document {
+pub(super) struct TrackedDocument {
     /// When the last of it was learnt.
     pub(super) learnt: DateTime<Utc>,
     /// The last that was told of each series.
@@ -99,7 +99,7 @@ pub(super) struct Document {
 pub struct Record {
     account: String,
     born: DateTime<Utc>,
-    documents: BTreeMap<(&'static str, Place), Document>,
+    documents: BTreeMap<(&'static str, Place), TrackedDocument>,
     dense: Dense,
     entries: VecDeque<Entry>,
     /// The series of documents, each once.
@@ -147,7 +147,7 @@ impl Record {
             let Entry { number, learnt, collection, place, .. } = *entry;
             Telling { number, learnt, collection, place, told }
         };
-        self.entries.iter().filter(|entry| numbers.contains(&entry.number)).map(telling).collect()
+        self.entries_in(numbers.clone()).map(telling).collect()
     }
 
     /// The tellings from that number on, oldest first: so many at most, and with as many samples, or one of more.
@@ -160,22 +160,29 @@ impl Record {
             room = room.saturating_sub(count);
             fits
         };
-        let open = self.entries.iter().filter(|entry| entry.number >= from);
-        let last = open.take_while(fits).last().map(|entry| entry.number);
+        let last = self.entries_from(from).take_while(fits).last().map(|entry| entry.number);
         last.map_or(vec![], |last| self.tellings(from..last + 1))
     }
 
     /// How many samples were told from that number on.
     pub fn count_since(&self, from: u64) -> usize {
-        self.entries.iter().filter(|entry| entry.number >= from).map(|entry| entry.count).sum()
+        self.entries_from(from).map(|entry| entry.count).sum()
+    }
+
+    /// What is remembered from that number on: numbers only rise.
+    fn entries_from(&self, from: u64) -> impl Iterator<Item = &Entry> {
+        self.entries.range(self.entries.partition_point(|entry| entry.number < from)..)
+    }
+
+    /// What is remembered with these numbers.
+    fn entries_in(&self, numbers: Range<u64>) -> impl Iterator<Item = &Entry> {
+        self.entries_from(numbers.start).take_while(move |entry| entry.number < numbers.end)
     }
 
     /// The points of the tellings with these numbers, by series and in order of time.
     pub fn points(&self, numbers: Range<u64>) -> BTreeMap<Arc<Series>, Vec<(i64, f64)>> {
         let mut points: BTreeMap<_, _> = self.dense.points(numbers.clone()).collect();
-        for (series, point) in
-            self.entries.iter().filter(|entry| numbers.contains(&entry.number)).flat_map(Entry::points)
-        {
+        for (series, point) in self.entries_in(numbers).flat_map(Entry::points) {
             points.entry(series).or_insert_with(Vec::new).extend(point);
         }
         points.values_mut().for_each(|points| points.sort_unstable_by_key(|(time, _)| *time));
@@ -216,7 +223,7 @@ impl Record {
     }
 
     /// What was told of the documents of a collection.
-    pub(super) fn documents(&self, collection: &str) -> impl Iterator<Item = (Place, &Document)> {
+    pub(super) fn documents(&self, collection: &str) -> impl Iterator<Item = (Place, &TrackedDocument)> {
         let of_it = self.documents.iter().filter(move |((of, _), _)| *of == collection);
         of_it.map(|((_, place), document)| (*place, document))
     }

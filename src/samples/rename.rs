@@ -10,7 +10,7 @@ use super::{
     journal::{DIRECTORY, OF_BACKFILLS, OF_THE_EXPORTER, SET_ASIDE, beside, opened},
     journal_text::Line,
 };
-use crate::{catalogue::ACCOUNT_LABEL, durable};
+use crate::{durable, observation::ACCOUNT_LABEL};
 
 /// Moves the journals of account `from` below the `state` directory to account `to`, and what was set aside of them.
 ///

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    catalogue::ACCOUNT_LABEL,
+    observation::ACCOUNT_LABEL,
     observation::{LabelValue, Observation, Run},
 };
 

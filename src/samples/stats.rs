@@ -7,20 +7,20 @@ use prometheus::{
 };
 
 use super::Record;
-use crate::{documents::KINDS, status::Own};
+use crate::{documents::KINDS, metric::SelfMetric};
 
-const REVISIONS: Own = Own {
+const REVISIONS: SelfMetric = SelfMetric {
     name: "oura_sample_revisions_total",
     help: "Documents whose samples were told again because Oura changed them, since the start.",
     labels: &["account", "collection"],
 };
-const LAG: Own = Own {
+const LAG: SelfMetric = SelfMetric {
     name: "oura_sample_lag_seconds",
     help: "From the newest sample's own time to when it was learnt.",
     labels: &["account", "collection"],
 };
 /// The metrics of the record.
-pub const RECORD: &[Own] = &[REVISIONS, LAG];
+pub const RECORD: &[SelfMetric] = &[REVISIONS, LAG];
 
 /// What the record tells of itself.
 #[derive(Clone)]

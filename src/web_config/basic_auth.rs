@@ -37,6 +37,14 @@ impl BasicAuth {
         Ok(Self { hashes, key, right: Mutex::default() })
     }
 
+    /// The same, which knows what was right by `former` of every user whose hash is the same still: a file that is read again
+    /// has nobody wait for a check behind those who guess.
+    pub(super) fn after(self, former: &Self) -> Self {
+        let mut right = former.right().clone();
+        right.retain(|user, _| self.hashes.contains_key(user) && self.hashes.get(user) == former.hashes.get(user));
+        Self { key: former.key, right: Mutex::new(right), ..self }
+    }
+
     /// Whether this is a user's password. What was right before costs no check; all else costs one, whether there is such
     /// a user or not.
     pub(super) async fn admits(&self, user: String, password: Vec<u8>, peer: IpAddr, turns: &Turns) -> bool {

@@ -12,18 +12,18 @@ use rustls::{
 use webpki::EndEntityCert;
 
 /// The kinds that the toolkit has: by name, what is asked of a client.
-const KINDS: &[(&str, Option<Kind>)] = &[
+const KINDS: &[(&str, Option<ClientAuth>)] = &[
     ("NoClientCert", None),
-    ("RequestClientCert", Some(Kind { is_needed: false, is_verified: false })),
-    ("RequireAnyClientCert", Some(Kind { is_needed: true, is_verified: false })),
-    ("RequireClientCert", Some(Kind { is_needed: true, is_verified: false })),
-    ("VerifyClientCertIfGiven", Some(Kind { is_needed: false, is_verified: true })),
-    ("RequireAndVerifyClientCert", Some(Kind { is_needed: true, is_verified: true })),
+    ("RequestClientCert", Some(ClientAuth { is_needed: false, is_verified: false })),
+    ("RequireAnyClientCert", Some(ClientAuth { is_needed: true, is_verified: false })),
+    ("RequireClientCert", Some(ClientAuth { is_needed: true, is_verified: false })),
+    ("VerifyClientCertIfGiven", Some(ClientAuth { is_needed: false, is_verified: true })),
+    ("RequireAndVerifyClientCert", Some(ClientAuth { is_needed: true, is_verified: true })),
 ];
 
 /// What is asked of a client.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kind {
+pub(super) struct ClientAuth {
     /// A certificate, or it does not get through.
     pub(super) is_needed: bool,
     /// One that an authority of `client_ca_file` has signed.
@@ -31,7 +31,7 @@ pub(super) struct Kind {
 }
 
 /// The kind of that name; what is wrong with it where there is none.
-pub(super) fn kind(name: &str) -> Result<Option<Kind>, String> {
+pub(super) fn kind(name: &str) -> Result<Option<ClientAuth>, String> {
     let known = KINDS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
     known.ok_or_else(|| {
         let names: Vec<_> = KINDS.iter().map(|(name, _)| *name).collect();
@@ -42,7 +42,7 @@ pub(super) fn kind(name: &str) -> Result<Option<Kind>, String> {
 /// Judges the certificates of clients.
 #[derive(Debug)]
 pub(super) struct ClientCertificates {
-    pub(super) kind: Kind,
+    pub(super) kind: ClientAuth,
     /// The server's own: whoever has its key is this machine's health check.
     pub(super) own: CertificateDer<'static>,
     /// The judgement by the authorities of `client_ca_file`, where there are any.

@@ -13,8 +13,8 @@ use serde::Deserialize;
 
 use super::{
     PROTOCOL,
-    client_certificate::{ClientCertificates, Kind, kind},
-    file::Reader,
+    client_certificate::{ClientAuth, ClientCertificates, kind},
+    file::FileReader,
     tls_names::{cipher_suites, curves, versions},
 };
 
@@ -47,7 +47,7 @@ pub(super) struct Encryption {
 
 impl Section {
     /// What the section says; none where it is wrong, which `reader` then knows.
-    pub(super) fn read(&self, reader: &mut Reader<'_>) -> Option<Encryption> {
+    pub(super) fn read(&self, reader: &mut FileReader<'_>) -> Option<Encryption> {
         let mut provider = ring::default_provider();
         if let Some(names) = self.cipher_suites.as_ref().filter(|names| !names.is_empty()) {
             provider.cipher_suites = cipher_suites(&provider.cipher_suites, names, reader);
@@ -90,7 +90,7 @@ impl Section {
         &self,
         own: Option<CertificateDer<'static>>,
         provider: &Arc<CryptoProvider>,
-        reader: &mut Reader<'_>,
+        reader: &mut FileReader<'_>,
     ) -> Option<Arc<dyn ClientCertVerifier>> {
         const SETTING: &str = "tls_server_config.client_auth_type";
         const CA: &str = "tls_server_config.client_ca";
@@ -107,10 +107,10 @@ impl Section {
             return None;
         };
         match (kind, &pem) {
-            (Kind { is_verified: true, is_needed: true }, None) => {
+            (ClientAuth { is_verified: true, is_needed: true }, None) => {
                 reader.mistake(CA, "is missing, so that no client certificate could be verified; set client_ca_file");
             }
-            (Kind { is_verified: true, is_needed: false }, None) => {
+            (ClientAuth { is_verified: true, is_needed: false }, None) => {
                 reader.warning(CA, "is missing, so that every client certificate is refused; set client_ca_file");
             }
             _ => {}
@@ -120,7 +120,7 @@ impl Section {
         Some(Arc::new(ClientCertificates { kind, own: own?, authorities, names, algorithms }))
     }
 
-    fn judge_names(&self, kind: Option<Kind>, reader: &mut Reader<'_>) {
+    fn judge_names(&self, kind: Option<ClientAuth>, reader: &mut FileReader<'_>) {
         const SETTING: &str = "tls_server_config.client_allowed_sans";
         let Some(names) = &self.client_allowed_sans else { return };
         if !kind.is_some_and(|kind| kind.is_needed) {
@@ -143,7 +143,7 @@ fn fits_not(error: &rustls::Error) -> String {
     .to_owned()
 }
 
-fn certificates(setting: &str, pem: &[u8], reader: &mut Reader<'_>) -> Option<Vec<CertificateDer<'static>>> {
+fn certificates(setting: &str, pem: &[u8], reader: &mut FileReader<'_>) -> Option<Vec<CertificateDer<'static>>> {
     match CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>() {
         Ok(certificates) if !certificates.is_empty() => return Some(certificates),
         Ok(_) => reader.mistake(setting, "holds no certificate in PEM; it begins with -----BEGIN CERTIFICATE-----"),
@@ -152,7 +152,7 @@ fn certificates(setting: &str, pem: &[u8], reader: &mut Reader<'_>) -> Option<Ve
     None
 }
 
-fn private_key(pem: &[u8], reader: &mut Reader<'_>) -> Option<PrivateKeyDer<'static>> {
+fn private_key(pem: &[u8], reader: &mut FileReader<'_>) -> Option<PrivateKeyDer<'static>> {
     let key = PrivateKeyDer::from_pem_slice(pem);
     let cause = "holds no private key in PEM that is not encrypted; it begins with -----BEGIN PRIVATE KEY-----";
     key.map_err(|_| reader.mistake("tls_server_config.key", cause)).ok()
@@ -162,7 +162,7 @@ fn private_key(pem: &[u8], reader: &mut Reader<'_>) -> Option<PrivateKeyDer<'sta
 fn authorities(
     pem: &[u8],
     provider: &Arc<CryptoProvider>,
-    reader: &mut Reader<'_>,
+    reader: &mut FileReader<'_>,
 ) -> Option<Arc<dyn ClientCertVerifier>> {
     const SETTING: &str = "tls_server_config.client_ca";
     let mut roots = RootCertStore::empty();

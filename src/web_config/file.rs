@@ -55,14 +55,14 @@ struct Rate {
 }
 
 /// Collects what is wrong and what is odd about the file, and which files it is made of.
-pub(super) struct Reader<'a> {
+pub(super) struct FileReader<'a> {
     path: &'a Path,
     versions: Versions,
     mistakes: Vec<String>,
     warnings: Vec<String>,
 }
 
-impl Reader<'_> {
+impl FileReader<'_> {
     pub(super) fn mistake(&mut self, setting: &str, cause: &str) {
         self.mistakes.push(format!("{}: {setting}: {cause}", self.path.display()));
     }
@@ -127,12 +127,12 @@ fn beside(file: &Path, path: &str) -> PathBuf {
 /// # Errors
 /// All mistakes.
 pub(super) fn read(path: &Path) -> Result<Settings, Vec<String>> {
-    let mut reader = Reader { path, versions: Versions::default(), mistakes: vec![], warnings: vec![] };
+    let mut reader = FileReader { path, versions: Versions::default(), mistakes: vec![], warnings: vec![] };
     let said = |error| vec![format!("{}: cannot be read ({error}); check path and permissions", path.display())];
     let bytes = reader.versions.read(path).map_err(said)?;
     let file = parse(&bytes, &mut reader);
     let settings = settings(file, &bytes, &mut reader);
-    let Reader { versions, mistakes, warnings, .. } = reader;
+    let FileReader { versions, mistakes, warnings, .. } = reader;
     match settings {
         Some(settings) if mistakes.is_empty() => Ok(Settings { versions, warnings, ..settings }),
         _ => Err(mistakes),
@@ -140,7 +140,7 @@ pub(super) fn read(path: &Path) -> Result<Settings, Vec<String>> {
 }
 
 /// The file, as far as it can be read. No value of it is repeated: some are secrets.
-fn parse(bytes: &[u8], reader: &mut Reader<'_>) -> File {
+fn parse(bytes: &[u8], reader: &mut FileReader<'_>) -> File {
     let Ok(text) = std::str::from_utf8(bytes) else {
         reader.mistakes.push(format!("{}: is not UTF-8; save it again", reader.path.display()));
         return File::default();
@@ -160,7 +160,7 @@ fn parse(bytes: &[u8], reader: &mut Reader<'_>) -> File {
     .unwrap_or_default()
 }
 
-fn settings(file: File, bytes: &[u8], reader: &mut Reader<'_>) -> Option<Settings> {
+fn settings(file: File, bytes: &[u8], reader: &mut FileReader<'_>) -> Option<Settings> {
     let section = file.tls_server_config.filter(|section| *section != encryption::Section::default());
     let encryption = section.map(|section| section.read(reader));
     let http = file.http_server_config.unwrap_or_default();
@@ -184,7 +184,7 @@ fn settings(file: File, bytes: &[u8], reader: &mut Reader<'_>) -> Option<Setting
     Some(Settings { encryption, needs_client_certificate, basic_auth, headers, rate_limit, health, versions, warnings })
 }
 
-fn headers(headers: BTreeMap<String, Option<String>>, reader: &mut Reader<'_>) -> Vec<(HeaderName, HeaderValue)> {
+fn headers(headers: BTreeMap<String, Option<String>>, reader: &mut FileReader<'_>) -> Vec<(HeaderName, HeaderValue)> {
     let mut taken = Vec::new();
     for (name, value) in headers {
         let setting = format!("http_server_config.headers.{name}");
@@ -209,7 +209,7 @@ fn headers(headers: BTreeMap<String, Option<String>>, reader: &mut Reader<'_>) -
     taken
 }
 
-fn users(users: BTreeMap<String, Option<String>>, reader: &mut Reader<'_>) -> Option<BasicAuth> {
+fn users(users: BTreeMap<String, Option<String>>, reader: &mut FileReader<'_>) -> Option<BasicAuth> {
     let mut hashes = BTreeMap::<String, Arc<str>>::new();
     for (number, (name, hash)) in (1..).zip(users) {
         // The name may be an e-mail address, so that it is told by its place in the alphabet instead.
@@ -240,7 +240,7 @@ fn users(users: BTreeMap<String, Option<String>>, reader: &mut Reader<'_>) -> Op
 }
 
 impl Rate {
-    fn read(&self, reader: &mut Reader<'_>) -> Option<RateLimit> {
+    fn read(&self, reader: &mut FileReader<'_>) -> Option<RateLimit> {
         let interval = self.interval.as_deref().filter(|text| !text.is_empty()).unwrap_or("0s");
         let interval = match (interval, humantime::parse_duration(interval)) {
             ("0", _) => return None,

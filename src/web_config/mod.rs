@@ -145,7 +145,7 @@ impl WebConfig {
                 for warning in &new.warnings {
                     warn!("{warning}");
                 }
-                self.current.store(Arc::new(new));
+                self.current.store(Arc::new(new.after(&self.current.load())));
                 last_look.refused = None;
             }
             Err(mistakes) => {
@@ -203,6 +203,14 @@ pub fn encryption(web: Arc<WebConfig>) -> Option<Encryption> {
 }
 
 impl Settings {
+    fn after(self, former: &Self) -> Self {
+        let basic_auth = match (self.basic_auth, &former.basic_auth) {
+            (Some(new), Some(former)) => Some(new.after(former)),
+            (new, _) => new,
+        };
+        Self { basic_auth, ..self }
+    }
+
     /// Adds the headers that the file wants on every answer; they win over the usual ones.
     pub fn tell(&self, answer: &mut Answer) {
         for (name, value) in &self.headers {

@@ -214,3 +214,30 @@ fn a_file_that_is_lost_or_broken_while_it_runs_opens_nothing() {
     open.look();
     assert!(!open.has_basic_auth(), "a password is asked for from the next start on");
 }
+
+/// What was right before a file was read again costs no check afterwards; whoever has another password since is checked.
+#[tokio::test]
+async fn whose_hash_is_the_same_still_is_let_in_without_a_check_after_the_file_was_read_again() {
+    let hash = |password: &str| bcrypt::hash(password, 4).expect("a hash");
+    let users = |of: &[(&str, &str)]| {
+        let hashes = of.iter().map(|(name, hash)| ((*name).to_owned(), std::sync::Arc::from(*hash))).collect();
+        BasicAuth::new(hashes).expect("random numbers")
+    };
+    let (anna, ben, new) = (hash("one"), hash("two"), hash("three"));
+    let former = users(&[("anna", &anna), ("ben", &ben), ("carl", &ben)]);
+    let (turns, peer) = (Turns::default(), "192.0.2.1".parse().expect("an address"));
+    for (user, password) in [("anna", "one"), ("ben", "two"), ("carl", "two")] {
+        assert!(former.admits(user.to_owned(), password.into(), peer, &turns).await);
+    }
+    let now = users(&[("anna", &anna), ("ben", &new)]).after(&former);
+    // Nobody else gets a turn, so that whatever needs a check does not come to its end.
+    let _turn = turns.of(peer).await;
+    let at_once = async |user: &str, password: &str| {
+        let admitted = now.admits(user.to_owned(), password.into(), peer, &turns);
+        futures_util::FutureExt::now_or_never(admitted)
+    };
+    assert_eq!(at_once("anna", "one").await, Some(true));
+    for (user, password) in [("anna", "two"), ("ben", "two"), ("ben", "three"), ("carl", "two")] {
+        assert_eq!(at_once(user, password).await, None, "{user} {password} is checked");
+    }
+}

@@ -6,7 +6,7 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
-use super::file::Reader;
+use super::file::FileReader;
 
 const VERSIONS: &[&str] = &["TLS10", "TLS11", "TLS12", "TLS13"];
 const CURVES: &[(&str, NamedGroup)] = &[
@@ -31,7 +31,7 @@ const OLD_SUITES: &[&str] = &[
 pub(super) fn versions(
     least: Option<&str>,
     most: Option<&str>,
-    reader: &mut Reader<'_>,
+    reader: &mut FileReader<'_>,
 ) -> Vec<&'static SupportedProtocolVersion> {
     let mut number = |setting: &str, name: &str| {
         let number = VERSIONS.iter().position(|known| *known == name);
@@ -60,7 +60,7 @@ pub(super) fn versions(
 pub(super) fn cipher_suites(
     known: &[SupportedCipherSuite],
     names: &[String],
-    reader: &mut Reader<'_>,
+    reader: &mut FileReader<'_>,
 ) -> Vec<SupportedCipherSuite> {
     const SETTING: &str = "tls_server_config.cipher_suites";
     let go_name =
@@ -87,7 +87,7 @@ pub(super) fn cipher_suites(
 pub(super) fn curves(
     known: &[&'static dyn SupportedKxGroup],
     names: &[String],
-    reader: &mut Reader<'_>,
+    reader: &mut FileReader<'_>,
 ) -> Vec<&'static dyn SupportedKxGroup> {
     const SETTING: &str = "tls_server_config.curve_preferences";
     let mut chosen = Vec::new();

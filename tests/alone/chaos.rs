@@ -20,7 +20,7 @@ use oura_exporter::{
     clock::Clock,
     config::{Accounts, Config, Flags},
     documents::{KINDS, Kind, Pace},
-    oura::Patience,
+    oura::ClientOptions,
     simulator::{Portal, Simulator},
 };
 use tempfile::TempDir;
@@ -160,7 +160,7 @@ impl Scene {
         for (account, person) in PEOPLE {
             sign_in(&simulator, &Store::new(state.path().to_owned()), account, person, clock.now());
         }
-        let exporter = Exporter::start(config(&simulator, &state), clock.clone(), Patience::default()).await;
+        let exporter = Exporter::start(config(&simulator, &state), clock.clone(), ClientOptions::default()).await;
         let http = reqwest::Client::builder().tls_certs_only([]).no_proxy().build().expect("a client");
         let lines = Lines::default();
         Self { simulator, exporter, http, clock, lines, log, _state: state, _held: held, _hold: hold }

@@ -163,6 +163,38 @@ async fn what_comes_to_the_directory_while_it_runs_and_is_no_account_is_named_on
 }
 
 #[tokio::test]
+async fn a_state_directory_that_is_moved_away_signs_nobody_out_and_is_named_until_it_is_back() {
+    for others in [&[][..], &["ben"][..]] {
+        let scene = Scene::of(Portal::New).await;
+        log_in(&scene, "anna", "alice").await;
+        for other in others {
+            log_in(&scene, other, "bob").await;
+        }
+        let exporter = Program::start(&mut slow(&scene)).await;
+        exporter.ready().await;
+        let (there, away) = (scene.tokens(), scene.tokens().with_extension("away"));
+        fs::rename(&there, &away).expect("it is moved");
+        let is_gone = format!("{} is gone", there.display());
+        exporter.said(&is_gone).await;
+        let page = Page::parse(&exporter.get("/metrics").await.expect("a page"));
+        assert_eq!(accounts(&page).len(), 1 + others.len(), "nobody has signed out: {}", page.text);
+        fs::rename(&away, &there).expect("it is moved back");
+        // Whoever comes or goes then is the sign that all is as before.
+        let page = if others.is_empty() {
+            log_in(&scene, "ben", "bob").await;
+            soon("ben is there", &exporter, is_up("ben")).await
+        } else {
+            assert_eq!(scene.run(&["logout", "--account", "ben"]).await.0, Some(0));
+            soon("ben is gone", &exporter, |page| !page.text.contains("\"ben\"")).await
+        };
+        assert!(is_up("anna")(&page), "{}", page.text);
+        let (_, log) = exporter.terminate().await;
+        assert_eq!(log.matches(&is_gone).count(), 1, "{log}");
+        assert!(!log.contains("account=\"anna\""), "nothing has happened to her: {log}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_file_by_the_name_of_the_environments_account_is_left_alone() {
     let scene = Scene::of(Portal::New).await;
     let mut command = slow(&scene);

@@ -66,13 +66,13 @@ const ENDINGS: &[&str] = &[
 fn no_two_metrics_have_one_name() {
     let mut seen = BTreeSet::new();
     let twice: Vec<_> =
-        catalogue::of_the_board().iter().map(|e| e.definition.name).filter(|n| !seen.insert(*n)).collect();
+        catalogue::of_the_page().iter().map(|e| e.definition.name).filter(|n| !seen.insert(*n)).collect();
     assert_eq!(twice, Vec::<&str>::new());
 }
 
 #[test]
 fn every_name_ends_with_a_base_unit() {
-    let odd: Vec<_> = catalogue::of_the_board()
+    let odd: Vec<_> = catalogue::of_the_page()
         .iter()
         .map(|entry| entry.definition.name)
         .filter(|name| !WITHOUT_UNIT.contains(name) && !ENDINGS.iter().any(|ending| name.ends_with(ending)))
@@ -82,7 +82,7 @@ fn every_name_ends_with_a_base_unit() {
 
 #[test]
 fn help_names_the_source_and_ends_like_a_sentence() {
-    for entry in catalogue::of_the_board() {
+    for entry in catalogue::of_the_page() {
         let (name, help) = (entry.definition.name, entry.definition.help);
         assert!(help.ends_with('.'), "{name}: {help}");
         if let Some(collection) = entry.collection {
@@ -93,7 +93,7 @@ fn help_names_the_source_and_ends_like_a_sentence() {
 
 #[test]
 fn no_label_has_a_name_that_prometheus_uses_itself() {
-    for entry in catalogue::of_the_board() {
+    for entry in catalogue::of_the_page() {
         for label in entry.labels() {
             assert!(
                 !["type", "job", "instance", "le", "quantile"].contains(&label),
@@ -154,7 +154,7 @@ fn the_simulator_has_every_kind() {
 /// Every metric is on alice's or bob's page on one of these days, so that none is written in vain.
 #[tokio::test]
 async fn every_metric_is_shown_by_some_day_of_the_simulator() {
-    let mut missing: BTreeSet<_> = catalogue::of_the_board().iter().map(|entry| entry.definition.name).collect();
+    let mut missing: BTreeSet<_> = catalogue::of_the_page().iter().map(|entry| entry.definition.name).collect();
     // Nothing goes wrong here, and nobody signs in.
     missing.remove("oura_api_rate_limited_until_timestamp_seconds");
     missing.remove("oura_token_expiry_timestamp_seconds");
@@ -260,7 +260,7 @@ async fn the_demo_shows_85_families_on_any_day_at_any_hour() {
         let page = plan.at_moment(now).ready(&simulator).await.page().await;
         let families = page.text.lines().filter(|line| line.starts_with("# TYPE oura_")).count();
         if families < 85 {
-            let names: Vec<_> = catalogue::of_the_board().iter().map(|entry| entry.definition.name).collect();
+            let names: Vec<_> = catalogue::of_the_page().iter().map(|entry| entry.definition.name).collect();
             let missing: Vec<_> =
                 names.into_iter().filter(|name| !page.text.contains(&format!("# TYPE {name} "))).collect();
             poor.push((now, families, missing));

@@ -4,7 +4,7 @@ use crate::common::{NOON, Page, Plan, day_seconds, simulator_at};
 use oura_exporter::{
     auth::TokenSource,
     clock::Clock,
-    oura::{Client, Patience, Transport},
+    oura::{Client, ClientOptions, Transport},
     simulator::{Scope, Simulator},
     status::ApiStats,
 };
@@ -376,7 +376,7 @@ async fn rare_documents_stay_for_thirty_days() {
 async fn a_document_is_found_by_its_id() {
     let simulator = simulator_at(NOON).await;
     let stats = ApiStats::new().expect("good names");
-    let transport = Transport::new(&simulator.url(), false, Patience::default(), Clock::system(), stats);
+    let transport = Transport::new(&simulator.url(), false, ClientOptions::default(), Clock::system(), stats);
     let token = TokenSource::Fixed(simulator.people()[0].token.clone().into());
     let client = Client::new(transport.expect("a transport").into(), token);
     let window = [("start_date", "2026-11-20".to_owned()), ("end_date", "2026-11-22".to_owned())];

@@ -226,7 +226,8 @@ async fn beyond_this_machine_and_without_a_password_people_are_only_added() {
     let (exporter, visitor) = at_the_redirect(&scene, "0.0.0.0").await;
     sign_in(&visitor, "anna", "alice").await;
     let before = std::fs::read(scene.file("anna")).expect("tokens");
-    for (place, said) in [("sign-in", "run: oura-exporter login --account anna"), ("sign-out", "logout --account anna")]
+    for (place, said) in
+        [("sign-in", "run: oura-exporter login --no-browser --account anna"), ("sign-out", "logout --account anna")]
     {
         let shown = visitor.post(place, &[("account", "anna")]).await;
         assert!(shown.status == 400 && shown.text.contains(said), "{place}: {}", shown.text);
@@ -347,9 +348,12 @@ async fn a_program_that_only_looks_at_the_page_of_a_sign_in_uses_nothing_up() {
 
 #[tokio::test]
 async fn started_without_anybody_the_log_names_the_page_to_open() {
-    for (address, home) in
-        [("127.0.0.1:0", "http://localhost:"), ("0.0.0.0:0", "http://localhost:"), ("[::1]:0", "http://localhost:")]
-    {
+    for (address, home) in [
+        ("127.0.0.1:0", "http://localhost:"),
+        ("0.0.0.0:0", "http://localhost:"),
+        ("[::1]:0", "http://localhost:"),
+        ("127.0.0.2:0", "http://127.0.0.2:"),
+    ] {
         let scene = Scene::of(Portal::New).await;
         let exporter = Program::start_at(address, &mut scene.program()).await;
         let port = exporter.address.rsplit(':').next().expect("a port").to_owned();
@@ -358,6 +362,25 @@ async fn started_without_anybody_the_log_names_the_page_to_open() {
         let (_, log) = exporter.terminate().await;
         let line = format!("nobody has signed in; open {home}{port}/");
         assert!(log.contains(&line), "{address}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn at_another_port_than_the_browser_comes_back_to_the_log_says_what_to_register() {
+    let usual = "http://localhost:10058/callback";
+    for (redirect, is_odd) in [(None, true), (Some(usual), true), (Some("https://ring.example/callback"), false)] {
+        let scene = Scene::of(Portal::New).await;
+        let mut command = scene.program();
+        match redirect {
+            Some(uri) => command.env("OURA_REDIRECT_URI", uri),
+            None => command.env_remove("OURA_REDIRECT_URI"),
+        };
+        let exporter = Program::start(&mut command).await;
+        let port = exporter.address.rsplit(':').next().expect("a port").to_owned();
+        let (_, log) = exporter.terminate().await;
+        let line = format!("this page is at port {port}");
+        let uri = format!("register http://localhost:{port}/callback at Oura");
+        assert_eq!((log.contains(&line), log.contains(&uri)), (is_odd, is_odd), "{redirect:?}: {log}");
     }
 }
 

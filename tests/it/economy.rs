@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use crate::common::{NOON, Plan, eventually, simulator_at, simulator_with};
 use oura_exporter::{
     clock::Clock,
-    oura::USER_AGENT,
+    http_client::USER_AGENT,
     simulator::{Recorded, Scope},
 };
 
@@ -27,7 +27,7 @@ async fn a_poll_of_everything_costs_little_over_few_connections() {
         let simulator = simulator_at(NOON).await;
         let mut plan = Plan::default().set(record.0, record.1);
         // However slow the machine, one collection waits for the other.
-        plan.patience.stagger = Duration::from_secs(60);
+        plan.client_options.stagger = Duration::from_secs(60);
         let exporter = plan.ready(&simulator).await;
         let requests = simulator.requests();
         let bytes: usize = requests.iter().map(|request| request.body_bytes).sum();

@@ -95,7 +95,7 @@ impl Scene {
 
     async fn exporter(&self, variables: &[(&str, String)]) -> Exporter {
         let config = config(&self.simulator, &["alice"], variables);
-        let exporter = Exporter::start(config, self.clock.clone(), Plan::default().patience).await;
+        let exporter = Exporter::start(config, self.clock.clone(), Plan::default().client_options).await;
         exporter.ready().await;
         exporter
     }

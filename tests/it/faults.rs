@@ -6,7 +6,7 @@ use crate::common::{NOON, Page, Plan, day_seconds, eventually, moment, simulator
 use chrono::TimeDelta;
 use oura_exporter::{
     clock::Clock,
-    oura::Patience,
+    oura::ClientOptions,
     simulator::{Fault, Scope, Simulator},
 };
 
@@ -87,8 +87,8 @@ async fn a_call_that_hangs_delays_no_other() {
     let simulator = simulator_at(NOON).await;
     simulator.faults().set(Scope::collection("daily_readiness"), Fault::Hang);
     let (timeout, wait) = (Duration::from_secs(6), Duration::from_millis(5));
-    let patience = Patience { timeout, retries: 0, wait, stagger: Duration::from_millis(200) };
-    let exporter = Plan { patience, ..Plan::default() }.start(&simulator).await;
+    let client_options = ClientOptions { timeout, retries: 0, wait, stagger: Duration::from_millis(200) };
+    let exporter = Plan { client_options, ..Plan::default() }.start(&simulator).await;
     let others = |page: &Page| page.starting_with("oura_collection_up").len() == 17;
     let page = exporter.page_where("all others answer first", others).await;
     assert_eq!(page.is_up("daily_readiness"), None, "it still hangs");
@@ -266,8 +266,8 @@ async fn a_start_before_the_network_has_a_page_within_the_minute() {
     simulator.faults().set(Scope::all(), Fault::Drop);
     simulator.faults().set(Scope::collection("sleep"), Fault::Status(502));
     simulator.faults().set(Scope::collection("personal_info"), Fault::Hang);
-    let patience = Patience { retries: 0, ..Plan::default().patience };
-    let exporter = Plan { patience, ..Plan::default() }.ready(&simulator).await;
+    let client_options = ClientOptions { retries: 0, ..Plan::default().client_options };
+    let exporter = Plan { client_options, ..Plan::default() }.ready(&simulator).await;
     let page = exporter.page().await;
     for (collection, reason) in [("daily_readiness", "network"), ("sleep", "server"), ("personal_info", "timeout")] {
         assert_eq!((page.is_up(collection), page.errors(collection, reason)), (Some(0.0), 1.0), "{collection}");
@@ -289,9 +289,11 @@ async fn a_turn_that_never_ends_cannot_hide() {
     ] {
         let (clock, hand) = Clock::driven_from(moment(NOON));
         let simulator = simulator_with(clock.clone()).await;
-        let patience = Patience { timeout: Duration::from_secs(3600), ..Plan::default().patience };
-        let plan =
-            Plan { patience, ..Plan::default() }.often().by(clock).set("OURA_COLLECTIONS", "daily_readiness,sleep");
+        let client_options = ClientOptions { timeout: Duration::from_secs(3600), ..Plan::default().client_options };
+        let plan = Plan { client_options, ..Plan::default() }
+            .often()
+            .by(clock)
+            .set("OURA_COLLECTIONS", "daily_readiness,sleep");
         if hangs_from_the_start {
             simulator.faults().set(hangs.clone(), Fault::Hang);
         }

@@ -19,7 +19,7 @@ use oura_exporter::{
     clock::Clock,
     documents::{KINDS, Kind},
     observation::{DateRange, Evidence, Known, SeenOffset},
-    oura::{Client, Patience, Transport},
+    oura::{Client, ClientOptions, Transport},
     poll::Account,
     samples::Record,
     status::ApiStats,
@@ -266,7 +266,7 @@ fn read(kind: &'static Kind, documents: &[Box<RawValue>], (known, now): &(Known,
 async fn corpora() -> Vec<(&'static Kind, Vec<Value>)> {
     let simulator = simulator_at(NOON).await;
     let stats = ApiStats::new().expect("good names");
-    let transport = Transport::new(&simulator.url(), false, Patience::default(), Clock::system(), stats);
+    let transport = Transport::new(&simulator.url(), false, ClientOptions::default(), Clock::system(), stats);
     let token = TokenSource::Fixed(simulator.people()[0].token.clone().into());
     let client = Arc::new(Client::new(transport.expect("a transport").into(), token));
     let account = Account { name: "alice".to_owned(), client };

@@ -9,7 +9,7 @@ use oura_exporter::{catalogue, clock::Clock};
 async fn the_page_at_one_moment_is_the_page_as_it_was() {
     let simulator = simulator_with(Clock::still_at(moment(NOON))).await;
     let page = Plan { people: &["alice", "bob"], ..Plan::default() }.still().ready(&simulator).await.page().await;
-    let text = of_the_board(&page.text);
+    let text = of_the_page(&page.text);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden/metrics.prom");
     if env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&path, &text).expect("the golden page can be written");
@@ -23,8 +23,8 @@ async fn the_page_at_one_moment_is_the_page_as_it_was() {
 }
 
 /// The families of the board; the exporter's own counters and times differ from run to run.
-fn of_the_board(page: &str) -> String {
-    let names: Vec<_> = catalogue::of_the_board().iter().map(|entry| entry.definition.name).collect();
+fn of_the_page(page: &str) -> String {
+    let names: Vec<_> = catalogue::of_the_page().iter().map(|entry| entry.definition.name).collect();
     let name = |line: &str| {
         let line = line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ");
         line.split(['{', ' ']).next().unwrap_or_default().to_owned()

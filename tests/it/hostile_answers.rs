@@ -16,12 +16,13 @@ use oura_exporter::{
     auth::TokenSource,
     clock::Clock,
     documents::{Dated, Document, KINDS, Kind},
-    latest::{self, AccountState, Board},
     metric::{Metric, help},
     observation::{Date, Known, Moment},
-    oura::{ApiError, Client, Patience, Transport},
+    oura::{ApiError, Client, ClientOptions, Transport},
+    page,
     poll::{Account, Poller},
     simulator::{Fault, Scope, Simulator},
+    state::{AccountState, Snapshot},
     status::ApiStats,
 };
 use serde::{Deserialize, Deserializer};
@@ -34,9 +35,9 @@ use tokio::{
 
 const GOOD: &str = r#"{"data":[{"id":"a","day":"2026-11-22","score":80}],"next_token":null}"#;
 
-fn patience() -> Patience {
+fn client_options() -> ClientOptions {
     let (timeout, wait) = (Duration::from_secs(5), Duration::from_millis(5));
-    Patience { timeout, retries: 2, wait, stagger: Duration::from_millis(500) }
+    ClientOptions { timeout, retries: 2, wait, stagger: Duration::from_millis(500) }
 }
 
 /// Serves these answers in turn, each on a connection of its own that is closed after it; the last one again and again. Gives
@@ -76,7 +77,8 @@ fn gzipped(text: &str) -> Vec<u8> {
 
 fn client(url: &str) -> Client {
     let stats = ApiStats::new().expect("legal metrics");
-    let transport = Transport::new(url, false, patience(), Clock::still_at(moment(NOON)), stats).expect("a client");
+    let transport =
+        Transport::new(url, false, client_options(), Clock::still_at(moment(NOON)), stats).expect("a client");
     Client::new(Arc::new(transport), TokenSource::Fixed("token".into()))
 }
 
@@ -388,17 +390,24 @@ async fn a_panic_in_a_turn_is_that_collections_failure_and_nobody_elses() {
     let simulator = simulator_at(NOON).await;
     let clock = Clock::at(moment(NOON));
     let stats = ApiStats::new().expect("legal metrics");
-    let transport = Transport::new(&simulator.url(), false, patience(), clock.clone(), stats.clone());
+    let transport = Transport::new(&simulator.url(), false, client_options(), clock.clone(), stats.clone());
     let source = TokenSource::Fixed(simulator.people()[0].token.clone().into());
     let client = Arc::new(Client::new(Arc::new(transport.expect("a client")), source));
     let sound = KINDS.iter().filter(|kind| ["sleep", "heartrate"].contains(&kind.name));
     let kinds: Arc<[_]> = WITH_DEFECTS.iter().chain(sound).collect();
     let states = vec![AccountState::new("alice", &kinds)];
-    let board = Arc::new(Board::new(states, clock.clone(), TimeDelta::hours(1)));
-    let page = latest::Page::new(Arc::clone(&board), stats.clone(), vec![]).expect("legal metrics");
+    let snapshot = Arc::new(Snapshot::new(states, clock.clone(), TimeDelta::hours(1)));
+    let page = page::Page::new(Arc::clone(&snapshot), stats.clone(), vec![]).expect("legal metrics");
     let interval = Duration::from_millis(100);
-    let poller =
-        Poller { board: Arc::clone(&board), kinds, interval, patience: patience(), clock, stats, samples: None };
+    let poller = Poller {
+        snapshot: Arc::clone(&snapshot),
+        kinds,
+        interval,
+        client_options: client_options(),
+        clock,
+        stats,
+        samples: None,
+    };
     let polling = tokio::spawn(poller.run(vec![Account { name: "alice".to_owned(), client }]));
     let names = WITH_DEFECTS.iter().map(|kind| kind.name);
     let page = eventually("each has failed twice", async || {
@@ -411,7 +420,7 @@ async fn a_panic_in_a_turn_is_that_collections_failure_and_nobody_elses() {
         assert_eq!(page.is_up(name), Some(1.0), "{name}");
     }
     assert!(page.get("oura_night_total_sleep_seconds").is_some());
-    for collection in &board.accounts()[0].collections[..3] {
+    for collection in &snapshot.accounts()[0].collections[..3] {
         assert_eq!(page.is_up(collection.kind.name), Some(0.0));
         let problem = collection.problem.as_ref().expect("a problem");
         assert!(problem.what.contains(".rs:") && !problem.what.contains("61"), "{}", problem.what);

@@ -41,6 +41,7 @@ mod refusals;
 mod remote_write;
 mod remote_write_faults;
 mod revision;
+mod rooms;
 mod sign_in;
 mod sign_in_failures;
 mod strangers;

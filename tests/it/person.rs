@@ -151,6 +151,7 @@ async fn on_the_page_the_wrong_person_is_refused_by_name_and_may_be_meant() {
     assert!(text.contains("This is the person of account anna") && text.contains("private window"), "{text}");
     let text = come_back(&visitor, "anna", "bob", "Not signed in").await;
     assert!(text.contains("Account anna is another person's") && text.contains("id=\"replace\""), "{text}");
+    assert!(text.contains("press the button below") && !text.contains("oura-exporter login"), "{text}");
     come_back(&visitor, "ben", "bob", "Signed in as ben").await;
     come_back(&visitor, "anna", "alice", "Signed in as anna").await;
 
@@ -271,6 +272,76 @@ async fn an_account_that_cannot_be_read_is_named_at_the_sign_in_and_compared_whe
         eventually(&told, async || scene.run(&["accounts"]).await.1.contains(&told).then_some(())).await;
         exporter.stop().await;
         scene.run(&["logout", "--account", other]).await;
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_under_two_names_in_the_same_instant_has_one() {
+    for (names, person) in [(["anna", "ben"], "alice"), (["a", "b"], "bob"), (["ben", "anna"], "bob")] {
+        let scene = Scene::of(Portal::New).await.with_free_redirect();
+        let (exporter, visitor) = at_the_redirect(&scene, "127.0.0.1").await;
+        let mut begun = Vec::new();
+        for name in names {
+            let (place, url) = visitor.begin(name).await;
+            begun.push((place, consent(&url, person, "allow").await));
+        }
+        let (one, other) = tokio::join!(visitor.get(&begun[0].1), visitor.get(&begun[1].1));
+        assert_eq!((one.status, other.status), (303, 303));
+        let mut ends = Vec::new();
+        for (place, _) in &begun {
+            let ended = async || {
+                let text = visitor.get(place).await.text;
+                let is_over = text.contains("<h1>Not signed in</h1>") || text.contains("may be read");
+                is_over.then(|| text.contains("Not signed in"))
+            };
+            ends.push(eventually("the sign-in is over", ended).await);
+        }
+        assert_eq!(ends.iter().filter(|is_refused| **is_refused).count(), 1, "{names:?}");
+        let is_kept: Vec<_> = names.iter().map(|name| !scene.file(name).exists()).collect();
+        assert_eq!(is_kept, ends, "{names:?}");
+        exporter.terminate().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_who_is_refused_has_no_sign_in_left_at_oura_and_whoever_has_an_account_keeps_theirs() {
+    for portal in [Portal::Legacy, Portal::New] {
+        let scene = Scene::of(portal).await.with_free_redirect();
+        let standing = |person| scene.simulator.authorizations().standing(person);
+        assert_eq!(log_in(&scene, "anna", "alice").await.0, Some(0));
+        // By the command, and on the page.
+        assert_eq!(log_in(&scene, "anna", "bob").await.0, Some(1));
+        assert_eq!((standing("alice"), standing("bob")), (1, 0));
+        let (exporter, visitor) = at_the_redirect(&scene, "127.0.0.1").await;
+        come_back(&visitor, "anna", "bob", "Not signed in").await;
+        assert_eq!((standing("alice"), standing("bob")), (1, 0));
+        // Oura may take what a person has allowed back as a whole: nothing of theirs is, who have an account here.
+        come_back(&visitor, "ben", "alice", "Not signed in").await;
+        come_back(&visitor, "ben", "bob", "Signed in as ben").await;
+        come_back(&visitor, "anna", "bob", "Not signed in").await;
+        assert_eq!((standing("alice"), standing("bob")), (2, 2));
+        exporter.terminate().await;
+    }
+}
+
+#[tokio::test]
+async fn who_it_is_is_asked_for_where_no_collection_tells_it() {
+    for collections in ["daily_sleep", "heartrate,sleep"] {
+        let scene = Scene::of(Portal::New).await.with_free_redirect();
+        scene.simulator.faults().set(Scope::collection("personal_info"), Fault::Status(500));
+        for account in ["anna", "ben"] {
+            let (_, said) = log_in(&scene, account, "alice").await;
+            assert!(said.contains("Beware: Oura did not say who this is"), "{said}");
+        }
+        scene.simulator.faults().clear();
+        let exporter = Program::start(scene.program().env("OURA_COLLECTIONS", collections)).await;
+        let told = "Accounts anna and ben are one person";
+        exporter.said(told).await;
+        let (_, said) = scene.run(&["accounts"]).await;
+        assert!(said.contains(told), "{said}");
+        let page = Page::parse(&exporter.get("/metrics").await.expect("a page"));
+        assert_eq!(page.is_up("personal_info"), None, "it is no collection of the page: {}", page.text);
+        exporter.terminate().await;
     }
 }
 

@@ -27,6 +27,7 @@ async fn without_an_account_one_sentence_says_what_to_do() {
     assert_eq!(code, Some(2));
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains("OURA_ACCESS_TOKEN") && text.contains("oura-exporter demo"), "{text}");
+    assert!(text.contains("neither HOME nor OURA_STATE_DIR is set"), "{text}");
 }
 
 #[tokio::test]

@@ -194,7 +194,7 @@ mod inner {
         clock::Clock,
         documents::kind,
         observation::Run,
-        remote_write::{Access, Live, LiveStats, Receiver},
+        remote_write::{Credentials, Live, LiveStats, Receiver},
         samples::{JournalIn, SampleStats, Samples, Target},
     };
     use tokio::{sync::watch, task::JoinHandle};
@@ -213,7 +213,7 @@ mod inner {
         samples.learn_dense("alice", kind("daily_activity").expect("a kind"), |take| take(run), now);
         let live = Live {
             samples,
-            receiver: Receiver::new(&to.url(), Access::Open, timeout).expect("a client"),
+            receiver: Receiver::new(&to.url(), Credentials::Open, timeout).expect("a client"),
             target: Target { job: "oura".to_owned(), instance: "localhost:10058".to_owned() },
             state: None,
             clock: Clock::system(),

@@ -6,10 +6,10 @@ use crate::common::signed_in::{ANNA, SignedIn};
 use crate::common::{NOON, Program, eventually, moment};
 use chrono::TimeDelta;
 use oura_exporter::{
-    auth::{Keeper, Store, TokenSource},
+    auth::{Store, TokenManager, TokenSource},
     clock::Clock,
     config::{Accounts, Config, Flags},
-    oura::{Client, Patience, Transport},
+    oura::{Client, ClientOptions, Transport},
     simulator::Exchange,
     status::ApiStats,
 };
@@ -58,11 +58,12 @@ async fn a_month_with_tokens_of_an_hour_has_no_failed_poll() {
     let (clock, hand) = Clock::driven_from(moment(NOON));
     let scene = SignedIn::with(clock.clone(), TimeDelta::hours(1)).await;
     scene.simulator.authorizations().set_token_lifetime(3600);
-    let keeper = Keeper::new(ANNA, scene.store.clone(), Arc::new(scene.authority()), clock.clone());
+    let token_manager = TokenManager::new(ANNA, scene.store.clone(), Arc::new(scene.authority()), clock.clone());
     let stats = ApiStats::new().expect("a registry");
-    let patience = Patience { retries: 0, ..Patience::default() };
-    let transport = Transport::new(&scene.simulator.url(), false, patience, clock.clone(), stats).expect("a client");
-    let client = Client::new(Arc::new(transport), TokenSource::Kept(keeper));
+    let client_options = ClientOptions { retries: 0, ..ClientOptions::default() };
+    let transport =
+        Transport::new(&scene.simulator.url(), false, client_options, clock.clone(), stats).expect("a client");
+    let client = Client::new(Arc::new(transport), TokenSource::Kept(token_manager));
     let polls = TimeDelta::days(30).num_minutes() / 5;
     for poll in 0..polls {
         hand.advance(TimeDelta::minutes(5));
@@ -102,8 +103,8 @@ async fn shown(scene: &SignedIn) -> Vec<String> {
     texts.push(format!("{:?}{:?}", scene.store, scene.store.lock(ANNA)));
     assert!(scene.refresh().await.is_ok());
     texts.extend(both(scene.refresh().await.expect_err("it is spent")));
-    let keeper = Keeper::new(ANNA, scene.store.clone(), Arc::new(scene.authority()), Clock::system());
-    texts.extend(both(keeper.replace(&scene.stored().access).await.expect_err("it is spent")));
+    let token_manager = TokenManager::new(ANNA, scene.store.clone(), Arc::new(scene.authority()), Clock::system());
+    texts.extend(both(token_manager.replace(&scene.stored().access).await.expect_err("it is spent")));
     let whole = fs::read_to_string(scene.file()).expect("a file");
     let store = Store::new(scene.store.directory().with_file_name("damaged"));
     store.write(ANNA, &scene.stored()).expect("it is stored");
@@ -112,8 +113,8 @@ async fn shown(scene: &SignedIn) -> Vec<String> {
     {
         fs::write(store.directory().join("anna.json"), damaged).expect("it is written");
         texts.extend(both(store.read(ANNA).expect_err("it is damaged")));
-        let keeper = Keeper::new(ANNA, store.clone(), Arc::new(scene.authority()), Clock::system());
-        texts.extend(both(keeper.access_token().await.expect_err("it is damaged")));
+        let token_manager = TokenManager::new(ANNA, store.clone(), Arc::new(scene.authority()), Clock::system());
+        texts.extend(both(token_manager.access_token().await.expect_err("it is damaged")));
     }
     texts
 }
@@ -137,8 +138,9 @@ async fn nothing_shows_a_token_or_a_secret() {
     }
     let closed = scene.authority();
     scene.simulator.stop().await;
-    let patience = Duration::from_secs(10);
-    let unreachable = tokio::time::timeout(patience, closed.refresh(&stored, moment(NOON))).await.expect("at once");
+    let client_options = Duration::from_secs(10);
+    let unreachable =
+        tokio::time::timeout(client_options, closed.refresh(&stored, moment(NOON))).await.expect("at once");
     let text = format!("{:?}", unreachable.expect_err("nobody listens"));
     assert!(secrets.iter().all(|secret| !text.contains(secret)), "{text}");
 }

@@ -6,7 +6,7 @@ use crate::common::signed_in::{ANNA, SignedIn};
 use crate::common::{Page, Program, eventually, scene::Scene, scene::consent};
 use chrono::{TimeDelta, Utc};
 use oura_exporter::{
-    auth::{Keeper, NoToken, SignIn},
+    auth::{NoToken, SignInNeeded, TokenManager},
     clock::{Clock, ManualClock},
     simulator::{Fault, Portal, Scope, TokenFault},
 };
@@ -20,7 +20,7 @@ const AT_MOST: Duration = Duration::from_secs(15);
 /// Somebody whose token is due in this moment and works for twelve minutes more, and who keeps it.
 struct Due {
     scene: SignedIn,
-    keeper: Keeper,
+    token_manager: TokenManager,
     hand: ManualClock,
     _guard: DefaultGuard,
     log: PathBuf,
@@ -31,11 +31,11 @@ impl Due {
         let (clock, hand) = Clock::driven_from(Utc::now());
         let scene = SignedIn::with(clock.clone(), TimeDelta::hours(2)).await;
         hand.advance(TimeDelta::minutes(108));
-        let keeper = Keeper::new(ANNA, scene.store.clone(), Arc::new(scene.authority()), clock);
+        let token_manager = TokenManager::new(ANNA, scene.store.clone(), Arc::new(scene.authority()), clock);
         let log = scene.store.directory().with_file_name("log");
         let file = Arc::new(File::create(&log).expect("a file"));
         let subscriber = tracing_subscriber::fmt().with_writer(file).with_ansi(false).finish();
-        Self { scene, keeper, hand, _guard: tracing::subscriber::set_default(subscriber), log }
+        Self { scene, token_manager, hand, _guard: tracing::subscriber::set_default(subscriber), log }
     }
 
     fn fail(&self, fault: TokenFault) {
@@ -47,7 +47,7 @@ impl Due {
     }
 
     async fn token(&self) -> Result<SecretString, NoToken> {
-        timeout(AT_MOST, self.keeper.access_token()).await.expect("it does not hang")
+        timeout(AT_MOST, self.token_manager.access_token()).await.expect("it does not hang")
     }
 
     /// Asks every minute; the minutes in which Oura was asked for a new pair.
@@ -89,7 +89,7 @@ async fn a_refusal_is_not_the_end_and_the_token_at_hand_works_on() {
         let before = due.scene.stored();
         let token = due.token().await.expect("the one at hand");
         assert_eq!(token.expose_secret(), before.access.expose_secret(), "{fault:?}");
-        assert!(!due.keeper.needs_sign_in().await, "{fault:?}");
+        assert!(!due.token_manager.needs_sign_in().await, "{fault:?}");
         assert_eq!(due.asked_in(8).await, [1, 6], "{fault:?}");
         assert!(!due.scene.stored().is_same(&before), "renewed at the third try: {fault:?}");
         assert_eq!((due.lines("WARN").len(), due.lines("login").len()), (1, 0), "{fault:?}");
@@ -118,12 +118,12 @@ async fn refusals_are_tried_again_later_each_time_and_after_the_tokens_end_and_a
         due.fail(refusal(status, error, "no"));
         assert_eq!(due.asked_in(150).await, [0, 1, 6, 21, 81, 141], "{error}");
         let ended = due.token().await.expect_err("it has ended");
-        assert!(matches!(ended, NoToken::SignIn(SignIn::Refused { again: Some(_), .. })), "{ended}");
-        assert!(due.keeper.needs_sign_in().await);
+        assert!(matches!(ended, NoToken::SignIn(SignInNeeded::Refused { again: Some(_), .. })), "{ended}");
+        assert!(due.token_manager.needs_sign_in().await);
         assert_eq!((due.lines("WARN").len(), due.lines("login --account anna").len()), (2, 1), "{error}");
         due.heal();
         due.hand.advance(TimeDelta::hours(1));
-        assert!(due.token().await.is_ok() && !due.keeper.needs_sign_in().await, "it heals by itself: {error}");
+        assert!(due.token().await.is_ok() && !due.token_manager.needs_sign_in().await, "it heals by itself: {error}");
     }
 }
 
@@ -134,11 +134,11 @@ async fn only_a_grant_that_is_invalid_twice_an_hour_apart_is_not_asked_for_again
         due.fail(refusal(400, "invalid_grant", description));
         assert_eq!(due.asked_in(300).await, [0, 1, 6, 21, 81], "{description}");
         let ended = due.token().await.expect_err("it has ended");
-        assert!(matches!(ended, NoToken::SignIn(SignIn::Refused { again: None, .. })), "{ended}");
+        assert!(matches!(ended, NoToken::SignIn(SignInNeeded::Refused { again: None, .. })), "{ended}");
         assert!(!ended.to_string().contains("OURA_CLIENT_ID"), "the application is not to blame: {ended}");
         due.heal();
         due.scene.sign_in(TimeDelta::hours(2));
-        assert!(due.token().await.is_ok() && !due.keeper.needs_sign_in().await, "a new login ends it");
+        assert!(due.token().await.is_ok() && !due.token_manager.needs_sign_in().await, "a new login ends it");
         assert_eq!(due.lines("login --account anna").len(), 1);
     }
 }
@@ -193,7 +193,7 @@ async fn a_lock_that_another_process_holds_keeps_nobody_from_polling_and_is_said
     due.hand.advance(TimeDelta::minutes(13));
     let error = due.token().await.expect_err("it has ended");
     assert!(matches!(error, NoToken::State(_)) && error.to_string().contains("/.anna.lock"), "{error}");
-    assert!(!due.keeper.needs_sign_in().await, "no person can mend that by a login");
+    assert!(!due.token_manager.needs_sign_in().await, "no person can mend that by a login");
     assert!(due.scene.exchanges(0).is_empty(), "and Oura is not asked without it");
     drop(held);
     due.hand.advance(TimeDelta::minutes(1));
@@ -280,9 +280,9 @@ async fn an_api_that_refuses_now_and_then_costs_no_renewal_each_time() {
     for minute in 0..60 {
         let before = due.scene.exchanges(0).len();
         let token = due.token().await.expect("one that works");
-        due.keeper.accepted();
-        let _either = due.keeper.replace(&token).await;
-        due.keeper.accepted();
+        due.token_manager.accepted();
+        let _either = due.token_manager.replace(&token).await;
+        due.token_manager.accepted();
         if due.scene.exchanges(0).len() > before {
             asked.push(minute);
         }

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::{
     collections::ACTIVITY,
-    doings::{Doing, Span, Workout, doing, spans, workouts},
-    life::{Life, View, shifted, written},
     noise::Noise,
+    person_timeline::{Life, View, shifted, written},
+    schedule::{Doing, Span, Workout, doing, spans, workouts},
     scores::{along, score, shown},
     syncs::morning,
 };

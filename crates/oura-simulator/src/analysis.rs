@@ -3,8 +3,8 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::{
-    life::{Life, View, shifted},
     night::{Sleep, main_night, sleeps},
+    person_timeline::{Life, View, shifted},
     syncs::{NightSync, in_the_night, night_sync},
 };
 

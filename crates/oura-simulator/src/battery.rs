@@ -4,8 +4,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    doings::charging,
-    life::{Life, View, shifted},
+    person_timeline::{Life, View, shifted},
+    schedule::charging,
 };
 
 /// How much of the charge an hour of wearing costs, in percent.

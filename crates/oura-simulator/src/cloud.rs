@@ -21,16 +21,16 @@ use super::{
     collections::Kind,
     control,
     faults::{Fault, Faults},
-    life::{Life, View},
     noise::Noise,
     oauth::{Asked, Authorizations},
     people::{PEOPLE, TRAVELLER},
+    person_timeline::{Life, View},
     query::{Parameters, parameters},
     replies::Reply,
     routes::{Data, Route, route},
     sandbox,
     visitor::Visitor,
-    window::Shelf,
+    window::Query,
 };
 use crate::{TimeSource, replies::Answer};
 
@@ -202,7 +202,7 @@ impl Cloud {
 
     fn documents(&self, visitor: &Visitor, data: &Data, query: &Parameters) -> Result<Value, Reply> {
         let view = View::at(visitor.life, self.clock.now());
-        let shelf = Shelf { view, collection: data.collection, faults: &self.faults };
+        let shelf = Query { view, collection: data.collection, faults: &self.faults };
         let answer = match (data.is_sandbox, data.id) {
             (false, None) => shelf.list(query),
             (false, Some(id)) => shelf.document(id),

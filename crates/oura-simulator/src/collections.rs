@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     activity, analysis, battery, events, heart,
-    life::{Life, View, shifted},
+    person_timeline::{Life, View, shifted},
     scores, sleep, wellbeing,
 };
 

@@ -13,7 +13,7 @@ pub(super) struct Cursor {
 }
 
 /// Makes a token's text look like nothing.
-const VEIL: u8 = 0xa7;
+const XOR_MASK: u8 = 0xa7;
 
 impl Cursor {
     /// Where the page after `page` begins.
@@ -31,14 +31,14 @@ impl Cursor {
     pub(super) fn write(&self, collection: u8) -> String {
         let (from, until) = (self.from.timestamp_millis(), self.until.timestamp_millis());
         let text = format!("{collection}|{from}|{}|{until}", self.skip);
-        text.bytes().map(|byte| format!("{:02x}", byte ^ VEIL)).collect()
+        text.bytes().map(|byte| format!("{:02x}", byte ^ XOR_MASK)).collect()
     }
 
     /// What `token` says, if it was written for the collection with this number.
     pub(super) fn read(token: &str, collection: u8) -> Option<Self> {
         let pairs = (0..token.len()).step_by(2).map(|place| token.get(place..place + 2));
         let text: Option<String> =
-            pairs.map(|pair| Some(char::from(u8::from_str_radix(pair?, 16).ok()? ^ VEIL))).collect();
+            pairs.map(|pair| Some(char::from(u8::from_str_radix(pair?, 16).ok()? ^ XOR_MASK))).collect();
         let text = text?;
         let mut parts = text.split('|').map(|part| part.parse::<i64>().ok());
         let mut part = || parts.next().flatten();

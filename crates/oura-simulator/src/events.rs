@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::{
     collections::{ENHANCED_TAG, REST_MODE, RING, SESSION, TAG, WORKOUT},
-    doings::{Moment, Workout, moment, workouts},
-    life::{Life, View, shifted, written},
+    person_timeline::{Life, View, shifted, written},
+    schedule::{Moment, Workout, moment, workouts},
 };
 
 /// How long after a workout its record arrives.

@@ -1,12 +1,12 @@
 //! The rows of heart rate: five minutes apart asleep, five seconds in sport, irregular in between.
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Timelike, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    doings::{Doing, Span, doing, spans},
-    life::{View, shifted},
     noise::Noise,
+    person_timeline::{View, shifted},
+    schedule::{Doing, Span, doing, spans},
 };
 
 /// How often there are two rows of one second and of the same source.
@@ -100,10 +100,10 @@ fn beat(doing: &Doing, at: DateTime<Utc>, noise: Noise) -> Option<(i64, &'static
 
 fn row(at: DateTime<Utc>, bpm: i64, source: &str) -> Value {
     let mut row = json!({
-        "timestamp": at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+        "timestamp": at.to_rfc3339_opts(SecondsFormat::Millis, true),
         "bpm": bpm,
         "source": source,
-        "producer_timestamp": (at + TimeDelta::seconds(2)).format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+        "producer_timestamp": (at + TimeDelta::seconds(2)).to_rfc3339_opts(SecondsFormat::Millis, true),
     });
     if at.timestamp() % 16 != 0 {
         row["timestamp_unix"] = json!(at.timestamp_millis());

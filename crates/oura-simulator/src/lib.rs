@@ -2,7 +2,7 @@
 //!
 //! A request goes through `server` (connections), `cloud` (who asks, and what is to go wrong), `routes`, `query` and
 //! `window` (which documents, in which page). Documents are made when they are asked for: `people` and `life` say who
-//! somebody is and what happens to them, `night` and `doings` what they do on a day, `syncs` when their phone tells the
+//! somebody is and what happens to them, `night` and `schedule` what they do on a day, `syncs` when their phone tells the
 //! service, `analysis` what it makes of their sleep, and `sleep` (with `stages`), `scores`, `activity`, `heart`,
 //! `battery`, `wellbeing` and `events` how it tells of them. All of it follows from a seed, so any day can be asked for at
 //! any time; and as documents change only at syncs, `versions` can list all that a document ever was. The authorization
@@ -16,21 +16,21 @@ mod cloud;
 mod collections;
 mod control;
 mod cursor;
-mod doings;
 mod events;
 mod faults;
 mod heart;
 mod ids;
-mod life;
 mod night;
 mod noise;
 mod oauth;
 mod people;
+mod person_timeline;
 mod query;
 mod replies;
 mod routes;
 mod rule;
 mod sandbox;
+mod schedule;
 mod scores;
 mod server;
 mod sleep;

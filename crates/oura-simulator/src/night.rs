@@ -3,8 +3,8 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::{
-    life::{Life, shifted},
     noise::Noise,
+    person_timeline::{Life, shifted},
     stages::half_minutes,
 };
 
@@ -30,13 +30,13 @@ pub(super) struct Sleep {
     /// Whether the ring saw a pulse at all.
     pub(super) has_pulse: bool,
     /// The stretch that this is all or a part of.
-    pub(super) whole: Stretch,
+    pub(super) whole: NightPlan,
     pub(super) noise: Noise,
 }
 
 /// A stretch of sleep as it really was, whatever the service has of it; durations in seconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stretch {
+pub(super) struct NightPlan {
     pub(super) start: DateTime<Utc>,
     pub(super) end: DateTime<Utc>,
     pub(super) deep: i64,
@@ -79,7 +79,7 @@ impl Sleep {
     /// The same, as if it were all that there was.
     fn entire(self) -> Self {
         let Self { start, end, deep, light, rem, latency, .. } = self;
-        Self { whole: Stretch { start, end, deep, light, rem, latency }, ..self }
+        Self { whole: NightPlan { start, end, deep, light, rem, latency }, ..self }
     }
 
     /// The part of a whole sleep from `start` to `end`, a little shorter where that is no slot's limit.
@@ -207,7 +207,7 @@ fn slept(life: &Life, day: NaiveDate, noise: Noise, in_bed: i64) -> Sleep {
         hrv: 0.0,
         breath: 0.0,
         has_pulse: true,
-        whole: Stretch {
+        whole: NightPlan {
             start: DateTime::UNIX_EPOCH,
             end: DateTime::UNIX_EPOCH,
             deep: 0,

@@ -13,12 +13,12 @@ pub(super) enum Route<'a> {
     /// To documents.
     Data(Data<'a>),
     /// To the authorization server.
-    SignIn(Door),
+    SignIn(Endpoint),
 }
 
 /// A door of the authorization server.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Door {
+pub(super) enum Endpoint {
     Authorize(Portal),
     Consent,
     Token(Portal),
@@ -38,9 +38,9 @@ impl Route<'_> {
     /// The methods that it knows.
     pub(super) const fn methods(&self) -> &'static [Method] {
         match self {
-            Self::SignIn(Door::Consent | Door::Token(_) | Door::Revoke(Portal::New)) => &[Method::POST],
-            Self::SignIn(Door::Revoke(Portal::Legacy)) => &[Method::GET, Method::POST],
-            Self::Data(_) | Self::SignIn(Door::Authorize(_)) => &[Method::GET],
+            Self::SignIn(Endpoint::Consent | Endpoint::Token(_) | Endpoint::Revoke(Portal::New)) => &[Method::POST],
+            Self::SignIn(Endpoint::Revoke(Portal::Legacy)) => &[Method::GET, Method::POST],
+            Self::Data(_) | Self::SignIn(Endpoint::Authorize(_)) => &[Method::GET],
         }
     }
 }
@@ -50,15 +50,15 @@ pub(super) fn route(path: &str) -> Option<Route<'_>> {
     door(path).map(Route::SignIn).or_else(|| data(path).map(Route::Data))
 }
 
-fn door(path: &str) -> Option<Door> {
+fn door(path: &str) -> Option<Endpoint> {
     Some(match path {
-        "/oauth/authorize" => Door::Authorize(Portal::Legacy),
-        "/oauth/token" => Door::Token(Portal::Legacy),
-        "/oauth/revoke" => Door::Revoke(Portal::Legacy),
-        "/oauth/v2/ext/oauth-authorize" => Door::Authorize(Portal::New),
-        "/oauth/v2/ext/oauth-token" => Door::Token(Portal::New),
-        "/oauth/v2/ext/oauth-revoke" => Door::Revoke(Portal::New),
-        "/oauth/consent" => Door::Consent,
+        "/oauth/authorize" => Endpoint::Authorize(Portal::Legacy),
+        "/oauth/token" => Endpoint::Token(Portal::Legacy),
+        "/oauth/revoke" => Endpoint::Revoke(Portal::Legacy),
+        "/oauth/v2/ext/oauth-authorize" => Endpoint::Authorize(Portal::New),
+        "/oauth/v2/ext/oauth-token" => Endpoint::Token(Portal::New),
+        "/oauth/v2/ext/oauth-revoke" => Endpoint::Revoke(Portal::New),
+        "/oauth/consent" => Endpoint::Consent,
         _ => return None,
     })
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     collections::{Collection, Kind, Stamp},
-    life::{View, shifted},
+    person_timeline::{View, shifted},
     query::{Bound, Parameters, bound},
     replies::Reply,
 };

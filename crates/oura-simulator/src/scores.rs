@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use super::{
     analysis::{self, judged, napped},
     collections::{READINESS, SLEEP_SCORE},
-    life::{Life, View, shifted},
     night::Sleep,
     noise::Noise,
+    person_timeline::{Life, View, shifted},
     syncs::morning,
 };
 

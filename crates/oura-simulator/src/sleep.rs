@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::{
     analysis::{Look, Night, is_blank, is_found_in_background, nap_kind, night},
     collections::SLEEP,
-    life::{Life, View, shifted, written},
     night::{Sleep, sleeps},
+    person_timeline::{Life, View, shifted, written},
     scores::readiness,
     stages::{half_minutes, movement, of_the_app, of_the_old_algorithm},
     syncs::{Sync, first},

@@ -1,6 +1,6 @@
 //! The stages of a sleep and how much the person moved, as the service's strings of digits.
 
-use super::night::{Sleep, Stretch};
+use super::night::{NightPlan, Sleep};
 
 /// How often the app's stage differs from the one in the middle of its five minutes.
 const APP_DIFFERS: f64 = 0.03;
@@ -59,7 +59,7 @@ pub(super) fn movement(sleep: &Sleep) -> String {
 }
 
 /// The stages of a whole stretch of sleep: cycles with ever less deep and more REM sleep.
-fn stages(whole: &Stretch) -> String {
+fn stages(whole: &NightPlan) -> String {
     let epochs = |seconds: i64| seconds / 30;
     let total = whole.deep + whole.light + whole.rem;
     let cycles = (total / 5400).max(1);

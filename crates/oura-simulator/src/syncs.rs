@@ -5,11 +5,11 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::{
-    doings::workouts,
     events::tagged,
-    life::{Life, shifted},
     night::{Sleep, main_night},
     noise::Noise,
+    person_timeline::{Life, shifted},
+    schedule::workouts,
 };
 
 /// A moment at which the phone talks to the service.

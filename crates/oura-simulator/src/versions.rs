@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{
     activity::Day,
     collections::{ACTIVITY, Collection},
-    life::{Life, View, shifted},
+    person_timeline::{Life, View, shifted},
     syncs::{Sync, syncs},
 };
 

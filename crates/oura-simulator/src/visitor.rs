@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     collections::{Collection, Kind},
-    life::Life,
+    person_timeline::Life,
 };
 
 /// Which fields of personal_info need which scope.

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::{
     analysis::{self, judged},
     collections::{RESILIENCE, SLEEP_TIME, SPO2, STRESS, VASCULAR_AGE, VO2_MAX},
-    life::{Life, View, shifted},
     night::main_night,
+    person_timeline::{Life, View, shifted},
     syncs::morning,
 };
 
@@ -200,7 +200,7 @@ pub(super) fn vo2_max(view: &View, day: NaiveDate) -> Vec<Value> {
     vec![json!({
         "id": life.id(VO2_MAX, day, 0),
         "day": day,
-        "timestamp": super::life::written(life.local(known_at)),
+        "timestamp": super::person_timeline::written(life.local(known_at)),
         "vo2_max": value.round() as i64,
     })]
 }

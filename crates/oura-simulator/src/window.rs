@@ -7,7 +7,7 @@ use super::{
     collections::{Collection, Kind, Stamp},
     cursor::Cursor,
     faults::Faults,
-    life::{View, shifted},
+    person_timeline::{View, shifted},
     query::{Bound, Parameters, bound, flag, value},
     replies::Reply,
 };
@@ -22,13 +22,13 @@ const LATEST_WITHIN: TimeDelta = TimeDelta::days(3);
 const MARGIN_DAYS: i64 = 3;
 
 /// One person's documents of one collection, as they are edited now.
-pub(super) struct Shelf<'a> {
+pub(super) struct Query<'a> {
     pub(super) view: View,
     pub(super) collection: &'static Collection,
     pub(super) faults: &'a Faults,
 }
 
-impl Shelf<'_> {
+impl Query<'_> {
     /// The documents that `parameters` ask for, in their envelope, if the collection has one.
     pub(super) fn list(&self, parameters: &Parameters) -> Result<Value, Reply> {
         let (documents, next) = match self.collection.kind {

@@ -100,7 +100,7 @@ impl Service {
         config.poll_interval = Duration::from_millis(500);
         let alice = self.simulator.people().into_iter().find(|wearer| wearer.name == "alice").expect("alice");
         config.accounts = vec![AccountConfig { name: name.to_owned(), token: alice.token.into() }];
-        let exporter = Exporter::start(config, clock, Plan::default().patience).await;
+        let exporter = Exporter::start(config, clock, Plan::default().client_options).await;
         exporter.ready().await;
         exporter
     }

@@ -150,7 +150,7 @@ fn every_metric_is_in_the_catalogue_and_every_recorded_series_is_recorded() {
 
 /// All that can be asked for: the exporter's metrics, those of the record, and what the rules record.
 fn known() -> BTreeSet<String> {
-    let board = catalogue::of_the_board().into_iter().map(|entry| entry.definition.name.to_owned());
+    let board = catalogue::of_the_page().into_iter().map(|entry| entry.definition.name.to_owned());
     let sampled = catalogue::of_the_samples().into_iter().map(|entry| entry.definition.name.to_owned());
     let own = OWN.iter().chain(LIVE).map(|own| own.name.to_owned());
     let recorded = rules().into_iter().filter_map(|rule| rule["record"].as_str().map(str::to_owned));

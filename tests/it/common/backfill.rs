@@ -9,12 +9,12 @@ use std::{
 
 use chrono::NaiveDate;
 use oura_exporter::{
-    backfill::{Backfill, Destination, Persistence, Readers},
+    backfill::{Backfill, Destination, Readers, RetryPolicy},
     clock::Clock,
     config::{AccountConfig, Accounts, Config, Flags},
     exporter,
-    oura::Patience,
-    remote_write::{Access, Receiver},
+    oura::ClientOptions,
+    remote_write::{Credentials, Receiver},
     samples::Target,
     simulator::Simulator,
     status::ApiStats,
@@ -76,7 +76,7 @@ impl Run {
     /// Sends it all to `url`, to join the scrapes of `instance`.
     pub(crate) async fn send_for(self, instance: &str, simulator: &Simulator, url: &str) {
         oura_exporter::tls::choose_provider();
-        let receiver = Receiver::new(url, Access::Open, Duration::from_secs(10)).expect("a receiver");
+        let receiver = Receiver::new(url, Credentials::Open, Duration::from_secs(10)).expect("a receiver");
         self.into_destination(instance, simulator, Destination::Remote(receiver)).await;
     }
 
@@ -85,7 +85,7 @@ impl Run {
         let config = config(simulator, &[self.person], &[("OURA_COLLECTIONS", self.collections.to_owned())]);
         let kinds = config.collections.iter().copied().filter(|kind| kind.is_recorded()).collect();
         let stats = ApiStats::new().expect("good names");
-        let accounts = exporter::accounts(config, &stats, &self.clock, Patience::default()).expect("accounts");
+        let accounts = exporter::accounts(config, &stats, &self.clock, ClientOptions::default()).expect("accounts");
         let backfill = Backfill {
             accounts,
             kinds,
@@ -96,7 +96,7 @@ impl Run {
             state: self.state,
             restart: false,
             clock: self.clock,
-            persistence: Persistence::default(),
+            persistence: RetryPolicy::default(),
         };
         backfill.run(destination, std::future::pending()).await.expect("a good end");
     }

@@ -118,8 +118,10 @@ pub(crate) async fn behind_nginx(scene: &mut Scene) -> (Program, Visitor, Nginx)
     scene.simulator.authorizations().register_redirect(&uri);
     scene.redirect = Some(uri);
     let program = Program::start(scene.program().env("OURA_POLL_INTERVAL", "36h")).await;
-    let lines =
-        format!("proxy_set_header Host $http_host; location /oura/ {{ proxy_pass http://{}/; }}", program.address);
+    let lines = format!(
+        "proxy_http_version 1.1; proxy_set_header Host $http_host; location /oura/ {{ proxy_pass http://{}/; }}",
+        program.address
+    );
     let nginx = Nginx::start(&format!("127.0.0.1:{port}"), &lines, "/oura/").await;
     (program, Visitor::of(&format!("http://localhost:{port}/oura/")), nginx)
 }

@@ -20,7 +20,7 @@ use oura_exporter::{
     clock::Clock,
     config::{AccountConfig, Accounts, Config, Flags},
     exporter,
-    oura::Patience,
+    oura::ClientOptions,
     simulator::{Settings, Simulator},
     tls,
 };
@@ -28,7 +28,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     net::TcpListener,
     process::{Child, Command},
-    sync::oneshot,
+    sync::{oneshot, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -88,7 +88,7 @@ pub(crate) async fn signal(name: &str, pid: &str) {
 pub(crate) struct Plan {
     pub(crate) now: DateTime<Utc>,
     pub(crate) people: &'static [&'static str],
-    pub(crate) patience: Patience,
+    pub(crate) client_options: ClientOptions,
     pub(crate) variables: Vec<(&'static str, String)>,
     pub(crate) clock: Box<dyn FnOnce(DateTime<Utc>) -> Clock + Send>,
     pub(crate) interval: Duration,
@@ -97,11 +97,11 @@ pub(crate) struct Plan {
 impl Default for Plan {
     fn default() -> Self {
         let (timeout, wait) = (Duration::from_secs(2), Duration::from_millis(5));
-        let patience = Patience { timeout, retries: 2, wait, stagger: Duration::from_millis(500) };
+        let client_options = ClientOptions { timeout, retries: 2, wait, stagger: Duration::from_millis(500) };
         Self {
             now: moment(NOON),
             people: &["alice"],
-            patience,
+            client_options,
             variables: vec![],
             clock: Box::new(Clock::at),
             interval: Duration::from_secs(300),
@@ -149,7 +149,7 @@ impl Plan {
         let wearers = simulator.people().into_iter().filter(|wearer| self.people.contains(&wearer.name));
         config.accounts =
             wearers.map(|wearer| AccountConfig { name: wearer.name.to_owned(), token: wearer.token.into() }).collect();
-        Exporter::start(config, (self.clock)(self.now), self.patience).await
+        Exporter::start(config, (self.clock)(self.now), self.client_options).await
     }
 
     /// Starts an exporter and waits for the end of its first poll.
@@ -169,7 +169,7 @@ pub(crate) struct Exporter {
 
 impl Exporter {
     /// Starts one on a free port.
-    pub(crate) async fn start(config: Config, clock: Clock, patience: Patience) -> Self {
+    pub(crate) async fn start(config: Config, clock: Clock, client_options: ClientOptions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         tls::choose_provider();
@@ -177,7 +177,7 @@ impl Exporter {
         let shutdown = async move {
             let _ = stopped.await;
         };
-        let running = tokio::spawn(exporter::run(config, listener, clock, patience, shutdown));
+        let running = tokio::spawn(exporter::run(config, listener, clock, client_options, shutdown));
         Self { url, running, stop }
     }
 
@@ -267,7 +267,9 @@ impl Page {
 pub(crate) struct Program {
     pub(crate) child: Child,
     pub(crate) address: String,
-    log: JoinHandle<String>,
+    /// What it has logged so far.
+    told: watch::Receiver<String>,
+    log: JoinHandle<()>,
 }
 
 impl Program {
@@ -290,14 +292,21 @@ impl Program {
                 break url.trim_end_matches("/metrics").to_owned();
             }
         };
+        let (tell, told) = watch::channel(log);
         let log = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                log += &line;
-                log.push('\n');
+                tell.send_modify(|log| *log += &format!("{line}\n"));
             }
-            log
         });
-        Self { child, address, log }
+        Self { child, address, told, log }
+    }
+
+    /// Waits until it has logged that.
+    pub(crate) async fn said(&self, words: &str) {
+        let mut told = self.told.clone();
+        let said = timeout(PATIENCE, told.wait_for(|log| log.contains(words))).await;
+        let said = matches!(said, Ok(Ok(_)));
+        assert!(said, "not said: {words}: {}", *self.told.borrow());
     }
 
     pub(crate) async fn get(&self, path: &str) -> Option<String> {
@@ -313,6 +322,7 @@ impl Program {
         let pid = self.child.id().expect("it runs").to_string();
         signal("TERM", &pid).await;
         let ended = timeout(Duration::from_secs(5), self.child.wait()).await.expect("it stops within 5 s");
-        (ended.expect("an end").code(), self.log.await.expect("a log"))
+        self.log.await.expect("a log");
+        (ended.expect("an end").code(), self.told.borrow().clone())
     }
 }

@@ -120,7 +120,7 @@ impl Scene {
         let mut config =
             Config::from_environment(variables, Flags::default(), Accounts::Needed).expect("a good configuration");
         config.poll_interval = Duration::from_millis(100);
-        let exporter = Exporter::start(config, clock, Plan::default().patience).await;
+        let exporter = Exporter::start(config, clock, Plan::default().client_options).await;
         exporter.ready().await;
         exporter
     }

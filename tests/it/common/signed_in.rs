@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use oura_exporter::{
-    auth::{self, Authority, Endpoints, Store, Tokens},
+    auth::{self, Endpoints, OAuthClient, Store, Tokens},
     clock::Clock,
     simulator::{Application, Exchange, Portal, Settings, Simulator},
     tls,
@@ -70,7 +70,7 @@ impl SignedIn {
     }
 
     /// Both authorization servers, asked as the program asks them.
-    pub(crate) fn authority(&self) -> Authority {
+    pub(crate) fn authority(&self) -> OAuthClient {
         let url = self.simulator.url();
         let endpoints = |path: &str| Endpoints { authorize: url.clone(), token: format!("{url}{path}") };
         let application = auth::Application {
@@ -79,7 +79,7 @@ impl SignedIn {
             redirect_uri: String::new(),
             scopes: vec![],
         };
-        Authority::new(endpoints("/oauth/token"), endpoints("/oauth/v2/ext/oauth-token"), application)
+        OAuthClient::new(endpoints("/oauth/token"), endpoints("/oauth/v2/ext/oauth-token"), application)
             .expect("a client")
     }
 

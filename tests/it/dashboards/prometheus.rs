@@ -28,8 +28,8 @@ const HOUR: u64 = 3_600;
 pub(crate) const DAY: u64 = 86_400;
 /// Grafana asks for no more points than a panel is wide.
 const MOST_POINTS: u64 = 1_000;
-/// A query must have come back by then.
-const FAST: Duration = Duration::from_secs(1);
+/// A query that takes longer has hung; how fast it is, benches/boards.rs measures.
+const ANSWER: Duration = Duration::from_secs(60);
 /// Nights, mornings and evenings of the two wearers: what a page has depends on the hour.
 /// Two exporters of the same accounts.
 const INSTANCES: [&str; 2] = ["one:10058", "two:10058"];
@@ -193,8 +193,8 @@ impl Query {
             true => ("query", vec![query, time]),
             false => ("query_range", vec![query, ("start", &begin), ("end", &end), ("step", &step)]),
         };
-        let answer = asked.store.request(path).query(&parameters).timeout(FAST).send().await;
-        let answer: Value = answer.map_err(|_| "no answer in a second")?.json().await.map_err(|_| "no JSON")?;
+        let answer = asked.store.request(path).query(&parameters).timeout(ANSWER).send().await;
+        let answer: Value = answer.map_err(|_| "no answer in a minute")?.json().await.map_err(|_| "no JSON")?;
         let error = || answer["error"].as_str().unwrap_or("no result").to_owned();
         answer["data"]["result"].as_array().cloned().ok_or_else(error)
     }

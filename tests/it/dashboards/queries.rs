@@ -25,13 +25,13 @@ fn own_names() -> impl Iterator<Item = (String, bool)> {
 
 /// Every name that a query may have.
 fn known() -> BTreeSet<String> {
-    let all = catalogue::of_the_board().into_iter().chain(catalogue::of_the_samples());
+    let all = catalogue::of_the_page().into_iter().chain(catalogue::of_the_samples());
     all.map(|entry| entry.definition.name.to_owned()).chain(own_names().map(|(name, _)| name)).collect()
 }
 
 /// The names of what is told apart by account.
 fn by_account() -> BTreeSet<String> {
-    let all = catalogue::of_the_board().into_iter().chain(catalogue::of_the_samples());
+    let all = catalogue::of_the_page().into_iter().chain(catalogue::of_the_samples());
     let all = all.filter(|entry| entry.by_account).map(|entry| entry.definition.name.to_owned());
     all.chain(own_names().filter_map(|(name, by)| by.then_some(name))).collect()
 }

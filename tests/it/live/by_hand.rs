@@ -14,7 +14,7 @@ use oura_exporter::{
     config::{Accounts, Config, Flags},
     exporter::Exporter,
     http,
-    oura::Patience,
+    oura::ClientOptions,
     poll::Followers,
     server::Server,
     simulator::Simulator,
@@ -58,10 +58,10 @@ impl ByHand {
         let mut config =
             Config::from_environment(variables, Flags::default(), Accounts::Needed).expect("a good configuration");
         config.poll_interval = Duration::from_secs(300);
-        let patience = Patience { retries: 0, stagger: Duration::ZERO, ..Patience::default() };
+        let client_options = ClientOptions { retries: 0, stagger: Duration::ZERO, ..ClientOptions::default() };
         let address = address.parse().expect("an address");
         let Exporter { server, poller, accounts, live, .. } =
-            Exporter::new(config, address, clock, patience).expect("an exporter");
+            Exporter::new(config, address, clock, client_options).expect("an exporter");
         let sending = live.map(|live| {
             let (stop, stopped) = watch::channel(false);
             (stop, tokio::spawn(live.run(stopped)))

@@ -11,13 +11,13 @@ use std::{
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use oura_exporter::{
-    backfill::{Backfill, Destination, Persistence, Readers},
+    backfill::{Backfill, Destination, Readers, RetryPolicy},
     clock::{Clock, ManualClock},
     exporter::{self, Exporter},
     http,
-    oura::Patience,
+    oura::ClientOptions,
     poll::Followers,
-    remote_write::{Access, Receiver},
+    remote_write::{Credentials, Receiver},
     samples::Target,
     server::Server,
     simulator::{Fault, Scope, Settings, Simulator},
@@ -111,7 +111,7 @@ impl World {
 
     /// A receiver of remote write.
     pub(crate) fn receiver(&self, url: &str) -> Destination {
-        Destination::Remote(Receiver::new(url, Access::Open, Duration::from_secs(10)).expect("a receiver"))
+        Destination::Remote(Receiver::new(url, Credentials::Open, Duration::from_secs(10)).expect("a receiver"))
     }
 
     /// Brings one person's record of `days` in, as it is known now.
@@ -119,7 +119,7 @@ impl World {
         let config = config(&self.simulator, &[person], &[]);
         let stats = ApiStats::new().expect("good names");
         let kinds = config.collections.iter().copied().filter(|kind| kind.is_recorded()).collect();
-        let accounts = exporter::accounts(config, &stats, &self.clock, Patience::default()).expect("accounts");
+        let accounts = exporter::accounts(config, &stats, &self.clock, ClientOptions::default()).expect("accounts");
         let backfill = Backfill {
             accounts,
             kinds,
@@ -130,7 +130,7 @@ impl World {
             state: None,
             restart: false,
             clock: self.clock.clone(),
-            persistence: Persistence::default(),
+            persistence: RetryPolicy::default(),
         };
         backfill.run(destination, std::future::pending()).await.expect("a good end");
     }
@@ -143,9 +143,9 @@ impl World {
         }
         let mut config = config(&self.simulator, self.course.people, &variables);
         config.poll_interval = Duration::from_secs(300);
-        let patience = Patience { retries: 0, stagger: Duration::ZERO, ..Patience::default() };
+        let client_options = ClientOptions { retries: 0, stagger: Duration::ZERO, ..ClientOptions::default() };
         let Exporter { server, poller, accounts, live, .. } =
-            Exporter::new(config, listener.local_addr().expect("an address"), self.clock.clone(), patience)
+            Exporter::new(config, listener.local_addr().expect("an address"), self.clock.clone(), client_options)
                 .expect("an exporter");
         let (stop, stopped) = oneshot::channel::<()>();
         let (answering, scrapes) = (Arc::clone(&server), Arc::clone(&self.scrapes));

@@ -61,8 +61,8 @@ impl Authorizations {
         if value(request, "client_id") != Some(&application.client_id) {
             return Err(page::error("invalid_request", "No such client_id is registered here."));
         }
-        let desk = self.desk();
-        let uri = match (value(request, "redirect_uri"), desk.redirects.as_slice()) {
+        let state = self.state();
+        let uri = match (value(request, "redirect_uri"), state.redirects.as_slice()) {
             (None, [only]) if portal == Portal::Legacy => Some(only.as_str()),
             (uri, known) => uri.filter(|uri| known.iter().any(|known| known == uri)),
         };
@@ -77,9 +77,9 @@ impl Authorizations {
         let ticked = form.iter().filter(|(name, _)| name == "scope").map(|(_, scope)| scope.as_str());
         let scopes = application.grantable(Some(&ticked.collect::<Vec<_>>().join(" ")));
         let redirect = value(form, "redirect_uri").map(str::to_owned);
-        let (now, mut desk) = (self.clock.now(), self.desk());
-        let grant = desk.ledger.allow(application.portal, person, scopes);
-        desk.ledger.code(grant, Proof { redirect, challenge }, now)
+        let (now, mut state) = (self.clock.now(), self.state());
+        let grant = state.ledger.allow(application.portal, person, scopes);
+        state.ledger.code(grant, Proof { redirect, challenge }, now)
     }
 }
 

@@ -179,6 +179,11 @@ impl Ledger {
         }
     }
 
+    /// How many grants of this person are not revoked.
+    pub(super) fn standing(&self, person: &str) -> usize {
+        self.grants.iter().filter(|grant| grant.person == person && !grant.is_revoked).count()
+    }
+
     fn secret(&mut self, prefix: &str) -> String {
         let noise = self.noise.of(prefix).at(self.issued);
         self.issued += 1;

@@ -28,7 +28,7 @@ use super::{
     noise::Noise,
     query::{Parameters, value},
     replies::Reply,
-    routes::Door,
+    routes::Endpoint,
 };
 use crate::TimeSource;
 pub use applications::{Application, Portal};
@@ -45,11 +45,11 @@ const TOKEN_LIFETIME_SECONDS: u64 = 2_591_999;
 pub struct Authorizations {
     applications: [Application; 2],
     clock: TimeSource,
-    desk: Mutex<Desk>,
+    state: Mutex<State>,
 }
 
 /// What changes while it runs.
-struct Desk {
+struct State {
     redirects: Vec<String>,
     lifetime_seconds: u64,
     faults: TokenFaults,
@@ -100,19 +100,19 @@ impl Authorizations {
     /// A server on which nobody has signed in.
     pub(super) fn new(seed: u64, clock: TimeSource) -> Self {
         let noise = Noise::new(seed).of("sign-in");
-        let desk = Desk {
+        let state = State {
             redirects: vec![FIRST_REDIRECT.to_owned()],
             lifetime_seconds: TOKEN_LIFETIME_SECONDS,
             faults: TokenFaults::default(),
             ledger: Ledger::new(noise.of("tokens")),
             exchanges: Vec::new(),
         };
-        Self { applications: applications::both(noise), clock, desk: Mutex::new(desk) }
+        Self { applications: applications::both(noise), clock, state: Mutex::new(state) }
     }
 
     /// Registers a redirect URI with both applications; it is compared byte for byte.
     pub fn register_redirect(&self, uri: &str) {
-        let redirects = &mut self.desk().redirects;
+        let redirects = &mut self.state().redirects;
         if !redirects.iter().any(|known| known == uri) {
             redirects.push(uri.to_owned());
         }
@@ -120,23 +120,23 @@ impl Authorizations {
 
     /// How long the access tokens live that are issued from now on.
     pub fn set_token_lifetime(&self, seconds: u64) {
-        self.desk().lifetime_seconds = seconds;
+        self.state().lifetime_seconds = seconds;
     }
 
     /// From now on `fault` meets requests to the token URLs; later ones win over earlier ones.
     pub fn set_fault(&self, fault: TokenFault) {
-        self.desk().faults.set(fault);
+        self.state().faults.set(fault);
     }
 
     /// From now on this share of the requests to the token URLs fails in any of some fifteen ways, none of which loses
     /// a pair; the seed says which. Faults that are set win over these.
     pub fn faults_at_random(&self, seed: u64, share: f64) {
-        self.desk().faults.at_random(seed, share);
+        self.state().faults.at_random(seed, share);
     }
 
     /// The token URLs are well again.
     pub fn clear_faults(&self) {
-        self.desk().faults = TokenFaults::default();
+        self.state().faults = TokenFaults::default();
     }
 
     /// A pair of tokens as if this person had signed in. Scopes are named with or without the new portal's prefix;
@@ -146,19 +146,24 @@ impl Authorizations {
             scopes.iter().map(|scope| portal.scope(Portal::New.bare(scope).unwrap_or(scope))).collect();
         let asked = (!asked.is_empty()).then(|| asked.join(" "));
         let scopes = self.application(portal).grantable(asked.as_deref());
-        let (now, mut desk) = (self.clock.now(), self.desk());
-        let grant = desk.ledger.allow(portal, person, scopes);
-        desk.issue(grant, now)
+        let (now, mut state) = (self.clock.now(), self.state());
+        let grant = state.ledger.allow(portal, person, scopes);
+        state.issue(grant, now)
     }
 
     /// Everything that this person allowed, at either portal, ends, as when they revoke it in the app.
     pub fn revoke_everything(&self, person: &str) {
-        self.desk().ledger.revoke_person(person);
+        self.state().ledger.revoke_person(person);
+    }
+
+    /// How many of the sign-ins that this person allowed stand, at both portals.
+    pub fn standing(&self, person: &str) -> usize {
+        self.state().ledger.standing(person)
     }
 
     /// Every request to a token URL so far, in order.
     pub fn exchanges(&self) -> Vec<Exchange> {
-        self.desk().exchanges.clone()
+        self.state().exchanges.clone()
     }
 
     /// The applications, one of each portal.
@@ -169,24 +174,24 @@ impl Authorizations {
     /// Whose access token this is, and what it opens, if it is one and still good.
     pub(super) fn pass(&self, token: &str) -> Option<Pass> {
         let now = self.clock.now();
-        self.desk().ledger.pass(token, now)
+        self.state().ledger.pass(token, now)
     }
 
     /// Answers at one of its doors.
-    pub(super) async fn answer(&self, door: Door, asked: Asked<'_>) -> Result<Reply, Dropped> {
+    pub(super) async fn answer(&self, door: Endpoint, asked: Asked<'_>) -> Result<Reply, Dropped> {
         match door {
-            Door::Authorize(portal) => Ok(self.authorize(portal, asked.query)),
-            Door::Consent => Ok(self.consent(asked.form)),
-            Door::Token(portal) => self.token(portal, asked).await,
-            Door::Revoke(portal) => Ok(self.revoke(portal, asked)),
+            Endpoint::Authorize(portal) => Ok(self.authorize(portal, asked.query)),
+            Endpoint::Consent => Ok(self.consent(asked.form)),
+            Endpoint::Token(portal) => self.token(portal, asked).await,
+            Endpoint::Revoke(portal) => Ok(self.revoke(portal, asked)),
         }
     }
 
     /// Notes that a request was turned away at a door before the server saw it.
-    pub(super) fn turned_away(&self, door: Door, asked: Asked<'_>, status: u16) {
-        if let Door::Token(portal) = door {
+    pub(super) fn turned_away(&self, door: Endpoint, asked: Asked<'_>, status: u16) {
+        if let Endpoint::Token(portal) = door {
             let now = self.clock.now();
-            self.desk().note(portal, asked.form, now, status);
+            self.state().note(portal, asked.form, now, status);
         }
     }
 
@@ -195,12 +200,12 @@ impl Authorizations {
         if portal == Portal::Legacy { legacy } else { new }
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Desk {
+impl State {
     /// Writes down a request to a token URL; returns its place in the list.
     fn note(&mut self, portal: Portal, form: &Parameters, at: DateTime<Utc>, status: u16) -> usize {
         let grant_type = value(form, "grant_type").unwrap_or_default().to_owned();
@@ -225,8 +230,8 @@ impl Desk {
 
 impl fmt::Debug for Authorizations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let desk = self.desk();
-        let (faults, exchanges) = (&desk.faults, desk.exchanges.len());
+        let state = self.state();
+        let (faults, exchanges) = (&state.faults, state.exchanges.len());
         f.debug_struct("Authorizations").field("faults", faults).field("exchanges", &exchanges).finish_non_exhaustive()
     }
 }

@@ -18,7 +18,7 @@ impl Authorizations {
         let token = named.or_else(|| value(asked.form, "token")).or_else(|| bearer(asked.headers));
         match token {
             None => Reply::detail(400, "Token is missing"),
-            Some(token) if self.desk().ledger.revoke(token, Portal::Legacy) => Reply::empty(200),
+            Some(token) if self.state().ledger.revoke(token, Portal::Legacy) => Reply::empty(200),
             Some(_) => Reply::of_status(401),
         }
     }
@@ -29,7 +29,7 @@ impl Authorizations {
             return unknown_client();
         }
         let Some(token) = value(asked.form, "token") else { return Reply::detail(400, "Token is missing") };
-        self.desk().ledger.revoke(token, Portal::New);
+        self.state().ledger.revoke(token, Portal::New);
         Reply::empty(200)
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    Asked, Authorizations, Desk,
+    Asked, Authorizations, State,
     applications::{Application, Portal},
     credentials::proven,
     faults::TokenFault,
@@ -39,8 +39,8 @@ impl Authorizations {
     pub(super) async fn token(&self, portal: Portal, asked: Asked<'_>) -> Result<Reply, Dropped> {
         let (place, outcome) = {
             let order = Order { applications: &self.applications, portal, asked, now: self.clock.now() };
-            let mut desk = self.desk();
-            (desk.note(portal, asked.form, order.now, 0), desk.serve(&order))
+            let mut state = self.state();
+            (state.note(portal, asked.form, order.now, 0), state.serve(&order))
         };
         let reply = match outcome {
             Outcome::Answer(reply) => reply,
@@ -51,14 +51,14 @@ impl Authorizations {
             Outcome::Hang => pending().await,
             Outcome::Drop => return Err(Dropped),
         };
-        if let Some(exchange) = self.desk().exchanges.get_mut(place) {
+        if let Some(exchange) = self.state().exchanges.get_mut(place) {
             exchange.status = reply.status;
         }
         Ok(reply)
     }
 }
 
-impl Desk {
+impl State {
     fn serve(&mut self, order: &Order) -> Outcome {
         self.faults.asked();
         let fault = self.faults.current();

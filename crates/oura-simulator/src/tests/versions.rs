@@ -6,7 +6,9 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::{Bench, running_from, set_by_hand};
-use crate::{COLLECTIONS, Kind, Settings, Simulator, TimeSource, Version, life::View, noise::Noise, syncs::syncs};
+use crate::{
+    COLLECTIONS, Kind, Settings, Simulator, TimeSource, Version, noise::Noise, person_timeline::View, syncs::syncs,
+};
 
 const START: &str = "2026-09-20T00:00:00Z";
 const DAYS: i64 = 50;

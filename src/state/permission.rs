@@ -59,7 +59,7 @@ impl Refusals {
 
 /// What is known about a collection that is refused while the token is good elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Evidence {
+pub struct RefusalEvidence {
     /// Another collection of the same scope works with this token.
     pub sibling_works: bool,
     /// Whether the wearer granted the scope, as far as Oura said what was granted.
@@ -70,7 +70,7 @@ pub struct Evidence {
     pub refusals: Refusals,
 }
 
-impl Evidence {
+impl RefusalEvidence {
     /// Whether the scope is missing: only if nothing speaks against it.
     pub fn is_scope_missing(&self) -> bool {
         !self.sibling_works && self.is_granted != Some(true) && (!self.worked || self.refusals.are_lasting())
@@ -92,8 +92,8 @@ mod tests {
         Refusals { first, last: first + TimeDelta::minutes(minutes), count }
     }
 
-    fn evidence(sibling_works: bool, is_granted: Option<bool>, worked: bool, refusals: Refusals) -> Evidence {
-        Evidence { sibling_works, is_granted, worked, refusals }
+    fn evidence(sibling_works: bool, is_granted: Option<bool>, worked: bool, refusals: Refusals) -> RefusalEvidence {
+        RefusalEvidence { sibling_works, is_granted, worked, refusals }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The pages of the door as HTML: who is signed in, the way to Oura and back, and what came of it.
+//! The sign-in pages as HTML: who is signed in, the way to Oura and back, and what came of it.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -11,10 +11,10 @@ use super::{
     visit::WayBack,
 };
 use crate::{
-    auth::{Doubt, Replaces, one_person},
+    auth::{Doubt, one_person},
     documents::KINDS,
-    landing::{Escaped, NAVIGATION, STYLE},
-    latest::{AccountState, CollectionState, Mark},
+    html::{Escaped, NAVIGATION, STYLE},
+    state::{AccountState, CollectionState, Mark},
 };
 
 const OWN_STYLE: &str = include_str!("style.css");
@@ -27,7 +27,7 @@ const SECOND: &str = "<p class=\"quiet\">Sign out at Oura first, or use a privat
 const PORTAL: &str = "https://developer.ouraring.com";
 
 /// A page, and the only script that it may run.
-pub(super) struct Page {
+pub(super) struct HtmlPage {
     pub(super) html: String,
     pub(super) script: Option<&'static str>,
 }
@@ -40,7 +40,7 @@ pub(super) struct Persons {
     pub(super) namesakes: Vec<Vec<String>>,
 }
 
-impl Page {
+impl HtmlPage {
     fn new(title: &str, main: &str) -> Self {
         Self { html: document(title, "", "", main), script: None }
     }
@@ -77,17 +77,17 @@ fn document(title: &str, head: &str, body: &str, main: &str) -> String {
 }
 
 /// Says what is in the way.
-pub(super) fn trouble(words: &str) -> Page {
+pub(super) fn trouble(words: &str) -> HtmlPage {
     let sentence = sentence(words);
-    Page::new(
+    HtmlPage::new(
         "Not done",
         &format!("<p class=\"bad\">{}</p><p><a href=\"sign-in\">Start again</a></p>", Escaped(&sentence)),
     )
 }
 
 /// Says that somebody is signed out here, and perhaps not at Oura.
-pub(super) fn unconfirmed(account: &str) -> Page {
-    Page::new(
+pub(super) fn unconfirmed(account: &str) -> HtmlPage {
+    HtmlPage::new(
         "Signed out here",
         &format!(
             "<p><strong>{}</strong> is forgotten here and has left all pages.</p><p class=\"bad\">Oura did not confirm that the \
@@ -106,8 +106,8 @@ fn sentence(words: &str) -> String {
 }
 
 /// What to do where no application is set.
-pub(super) fn steps(redirect_uri: &str) -> Page {
-    Page::new(
+pub(super) fn steps(redirect_uri: &str) -> HtmlPage {
+    HtmlPage::new(
         "Nobody has signed in",
         &format!(
             "<section class=\"card\"><h2>Three steps to the first number</h2><ol>\
@@ -141,7 +141,7 @@ pub(super) fn people(
     redirect_uri: &str,
     guard: Guard,
     name: &str,
-) -> Page {
+) -> HtmlPage {
     let title = if accounts.is_empty() { "Nobody has signed in" } else { "People" };
     let mut main = String::new();
     if !accounts.is_empty() {
@@ -165,7 +165,7 @@ pub(super) fn people(
         if accounts.is_empty() { "" } else { SECOND },
         registration(redirect_uri)
     );
-    Page::new(title, &main)
+    HtmlPage::new(title, &main)
 }
 
 fn row(account: &AccountState, persons: &Persons, guard: Guard) -> String {
@@ -215,7 +215,7 @@ pub(super) fn state(attempt: &Attempt, seen: Option<&AccountState>) -> &'static 
 }
 
 /// The page of an attempt; with `sends` the browser goes on to Oura by itself.
-pub(super) fn attempt(attempt: &Attempt, seen: Option<&AccountState>, way_back: &WayBack, sends: bool) -> Page {
+pub(super) fn attempt(attempt: &Attempt, seen: Option<&AccountState>, way_back: &WayBack, sends: bool) -> HtmlPage {
     let name = &attempt.account;
     match (&attempt.stage, seen) {
         (Stage::Waiting, _) => waiting(attempt, way_back, sends, None),
@@ -229,29 +229,29 @@ pub(super) fn attempt(attempt: &Attempt, seen: Option<&AccountState>, way_back: 
         ),
         (Stage::Done { doubts, .. }, Some(account)) => {
             let doubts: String = doubts.iter().map(doubt).collect();
-            Page::new(&format!("Signed in as {name}"), &(doubts + &collections(account)))
+            HtmlPage::new(&format!("Signed in as {name}"), &(doubts + &collections(account)))
         }
-        (Stage::Failed { why, is_wrong_person }, _) => failed(attempt, why, *is_wrong_person),
+        (Stage::Failed { why, has_button }, _) => failed(attempt, why, *has_button),
     }
 }
 
-fn failed(attempt: &Attempt, why: &str, is_wrong_person: bool) -> Page {
+fn failed(attempt: &Attempt, why: &str, has_button: bool) -> HtmlPage {
     let name = Escaped(&attempt.account);
     let mut main = format!("<p class=\"bad\">{}</p>", Escaped(&sentence(why)));
-    if is_wrong_person && attempt.replaces == Replaces::SamePerson {
+    if has_button {
         let _ = write!(
             main,
             "<form method=\"post\" action=\"sign-in\"><input type=\"hidden\" name=\"account\" value=\"{name}\">\
-             <input type=\"hidden\" name=\"replace\" value=\"person\"><button class=\"plain\" id=\"replace\">It is meant: \
-             sign in as {name} all the same</button></form>"
+             <input type=\"hidden\" name=\"replace\" value=\"person\"><button class=\"plain\" id=\"replace\">Replace \
+             the person of {name}: sign in again</button></form>"
         );
     }
     let _ = write!(main, "<p><a href=\"sign-in?account={name}\">Start again</a></p>");
-    Page::new("Not signed in", &main)
+    HtmlPage::new("Not signed in", &main)
 }
 
 /// The page of an attempt to which nobody has come back; `refused` says why what was pasted is not taken.
-pub(super) fn waiting(attempt: &Attempt, way_back: &WayBack, sends: bool, refused: Option<&str>) -> Page {
+pub(super) fn waiting(attempt: &Attempt, way_back: &WayBack, sends: bool, refused: Option<&str>) -> HtmlPage {
     let url = attempt.login.url.as_str();
     let head = format!("<meta http-equiv=\"refresh\" content=\"0; url={}\">", Escaped(url));
     let refused = refused
@@ -282,8 +282,8 @@ impl WayBack {
                  page that does not load?</h2><p>{COPY}</p>"
             ),
             Self::ThisMachine(uri) => format!(
-                "<p>Consent there. Oura then sends the browser to <code>{}</code>, which loads only in a browser on the exporter's \
-                 own machine.</p><section class=\"card\"><h2>In any other browser that page does not load, which does no harm</h2>\
+                "<p>Consent there. Oura then sends the browser to <code>{}</code>, an address of the \
+                 machine that the browser runs on.</p><section class=\"card\"><h2>Does that page not load? That does no harm</h2>\
                  <p>{COPY}</p>",
                 Escaped(uri)
             ),
@@ -296,16 +296,16 @@ impl WayBack {
     }
 }
 
-fn unfinished(attempt: &Attempt, title: &str, main: &str) -> Page {
+fn unfinished(attempt: &Attempt, title: &str, main: &str) -> HtmlPage {
     let head = "<noscript><meta http-equiv=\"refresh\" content=\"2\"></noscript>";
     unfinished_with(attempt, title, head, main)
 }
 
 /// A page that is loaded again when the attempt has come further.
-fn unfinished_with(attempt: &Attempt, title: &str, head: &str, main: &str) -> Page {
+fn unfinished_with(attempt: &Attempt, title: &str, head: &str, main: &str) -> HtmlPage {
     let state = format!(" data-attempt=\"{}\" data-state=\"{}\"", attempt.id, state(attempt, None));
     let main = format!("{main}<script>{WAIT}</script>");
-    Page { html: document(title, head, &state, &main), script: Some(WAIT) }
+    HtmlPage { html: document(title, head, &state, &main), script: Some(WAIT) }
 }
 
 /// Which collections the account may read, and what it takes to read the rest.
@@ -330,5 +330,5 @@ fn collections(account: &AccountState) -> String {
         }
         html += "</ul>";
     }
-    html + "<p><a class=\"button\" href=\"./\">To the page of today</a></p>"
+    html + "<p><a class=\"button\" href=\"./\">Go to Today</a></p>"
 }

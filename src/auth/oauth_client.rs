@@ -4,22 +4,19 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::{StatusCode, redirect};
+use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 use tracing::debug;
 
 use super::{
-    oauth_error::{OAuthError, Refusal, Unusable},
+    oauth_error::{OAuthError, Refusal, UnusableReply},
     tokens::{Portal, Tokens, is_sendable},
 };
-use crate::{
-    oura::{
-        USER_AGENT,
-        body::{self, BodyError, KILOBYTE},
-    },
-    tls,
+use crate::http_client::{
+    self,
+    body::{self, BodyError, KILOBYTE},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -67,7 +64,7 @@ pub struct Endpoints {
 
 /// Both authorization servers.
 #[derive(Clone, Debug)]
-pub struct Authority {
+pub struct OAuthClient {
     http: reqwest::Client,
     legacy: Endpoints,
     new: Endpoints,
@@ -82,20 +79,14 @@ pub struct Code {
     pub verifier: SecretString,
 }
 
-impl Authority {
+impl OAuthClient {
     /// The servers at `legacy` and `new`, asked on behalf of `application`.
     ///
     /// # Errors
     /// Where the system has no certificate authorities to trust.
     pub fn new(legacy: Endpoints, new: Endpoints, application: Application) -> Result<Self, reqwest::Error> {
-        tls::choose_provider();
-        // A redirect would carry the secret elsewhere, and a repeated refresh would spend the token twice.
-        let http = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .timeout(TIMEOUT)
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .build()?;
+        // A repeated refresh would spend the token twice.
+        let http = http_client::anywhere().timeout(TIMEOUT).retry(reqwest::retry::never()).build()?;
         Ok(Self { http, legacy, new, application })
     }
 
@@ -257,18 +248,18 @@ impl Reply {
     fn read(body: &[u8]) -> Result<Self, OAuthError> {
         // A pair that Oura has given is not to be lost to a byte order mark before it.
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        serde_json::from_slice(body).map_err(|_| OAuthError::Unusable(Unusable::NoReply))
+        serde_json::from_slice(body).map_err(|_| OAuthError::Unusable(UnusableReply::NoReply))
     }
 
     /// The pair; what the reply does not say stays as it was `before`.
-    fn tokens(self, portal: Portal, now: DateTime<Utc>, before: Option<&Tokens>) -> Result<Tokens, Unusable> {
+    fn tokens(self, portal: Portal, now: DateTime<Utc>, before: Option<&Tokens>) -> Result<Tokens, UnusableReply> {
         let access = self.access_token.trim();
         if !is_sendable(access) {
-            return Err(Unusable::NoAccessToken);
+            return Err(UnusableReply::NoAccessToken);
         }
         let seconds = self.expires_in.as_ref().and_then(number);
         if seconds.is_some_and(|seconds| seconds <= 0) {
-            return Err(Unusable::Ended);
+            return Err(UnusableReply::Ended);
         }
         let refresh =
             self.refresh_token.as_ref().and_then(Value::as_str).map(str::trim).filter(|token| !token.is_empty());
@@ -312,7 +303,7 @@ fn unread(error: BodyError) -> OAuthError {
 }
 
 fn unreachable(error: reqwest::Error) -> OAuthError {
-    OAuthError::Unreachable(crate::oura::causes(error))
+    OAuthError::Unreachable(http_client::causes(error))
 }
 
 /// `url` with the last `old` in its path replaced.

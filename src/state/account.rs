@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, FixedOffset, Offset, TimeDelta, Utc};
 
-use super::permission::{Evidence, Refusals, is_granted, is_witness, missing_scope};
+use super::permission::{RefusalEvidence, Refusals, is_granted, is_witness, missing_scope};
 use crate::{
     auth::Grant,
     documents::{Kind, Shown, Unreadable},
     observation::{Known, Moment},
-    oura::Standing,
-    problem::{Access, Problem, Reason},
+    oura::AccountStatus,
+    problem::{Problem, Reason, TokenOrigin},
 };
 
 /// A collection that was not read for so many of its intervals is not up, whatever keeps it.
@@ -136,11 +136,11 @@ impl AccountState {
     }
 
     /// How the account comes by its token.
-    pub fn access(&self) -> Access<'_> {
+    pub fn access(&self) -> TokenOrigin<'_> {
         match (self.is_signed_in, self.has_token_file) {
-            (true, _) => Access::SignIn(&self.name),
-            (false, true) => Access::ByFile,
-            (false, false) => Access::ByHand,
+            (true, _) => TokenOrigin::SignIn(&self.name),
+            (false, true) => TokenOrigin::ByFile,
+            (false, false) => TokenOrigin::ByHand,
         }
     }
 
@@ -187,13 +187,13 @@ impl AccountState {
     }
 
     /// What is known about the collection in `place`; none if it is not refused while the token is good elsewhere.
-    fn evidence(&self, place: usize) -> Option<Evidence> {
+    fn evidence(&self, place: usize) -> Option<RefusalEvidence> {
         let collection = &self.collections[place];
         let problem = collection.problem.as_ref()?;
         let refusals = collection.refusals.filter(|_| matches!(problem.reason, Reason::Scope | Reason::Refused))?;
         let is_sibling = |other: &&CollectionState| is_witness(other.kind, collection.kind);
         let works = |other: &CollectionState| other.worked && other.refusals.is_none();
-        Some(Evidence {
+        Some(RefusalEvidence {
             sibling_works: self.collections.iter().filter(is_sibling).any(works),
             is_granted: is_granted(collection.kind, self.grant.as_ref()),
             worked: collection.worked,
@@ -263,7 +263,7 @@ impl CollectionState {
     fn concluded(&mut self, missing_scope: Option<&str>) {
         let Some(scope) = missing_scope else {
             self.permitted = self.worked.then_some(true);
-            self.problem = Some(Problem::of_refusal(Standing::Good));
+            self.problem = Some(Problem::from(AccountStatus::Good));
             return;
         };
         self.permitted = Some(false);

@@ -7,7 +7,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::auth::{Answer, Doubt, Login, Replaces};
+use crate::auth::{Doubt, Login, Redirected, Replaces};
 
 /// How long a person may take: Oura's codes live that long, too.
 pub(super) const LIFE: TimeDelta = TimeDelta::minutes(10);
@@ -71,8 +71,8 @@ pub(super) enum Stage {
     /// It has ended without tokens.
     Failed {
         why: String,
-        /// Whoever consented is not the person of the account, which may be meant.
-        is_wrong_person: bool,
+        /// Whoever consented is not the person of the account: a button says that this is meant.
+        has_button: bool,
     },
 }
 
@@ -153,7 +153,7 @@ impl Attempts {
     }
 
     /// Takes an answer for the attempt to which it is. With an `id` a person has pasted it there, and it may be the bare code.
-    pub(super) fn take(&self, answer: &Answer, id: Option<&str>, now: DateTime<Utc>) -> Result<Attempt, NotTaken> {
+    pub(super) fn take(&self, answer: &Redirected, id: Option<&str>, now: DateTime<Utc>) -> Result<Attempt, NotTaken> {
         let is_meant = |attempt: &Attempt| match id {
             Some(id) => attempt.id == id && (answer.is_bare() || answer.is_to(attempt.login.state())),
             None => answer.is_to(attempt.login.state()),

@@ -9,9 +9,10 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use prometheus::{Encoder, Registry, TextEncoder, core::Collector};
 
-use super::{Board, Latest};
+use super::Latest;
 use crate::{
     http,
+    state::Snapshot,
     status::{ApiStats, process_registry},
 };
 
@@ -32,7 +33,7 @@ pub struct Encoded {
 
 /// Makes the page and keeps it until something changes.
 pub struct Page {
-    board: Arc<Board>,
+    snapshot: Arc<Snapshot>,
     registry: Registry,
     process: Registry,
     newest: ArcSwapOption<Encoded>,
@@ -47,19 +48,23 @@ struct Body {
 }
 
 impl Page {
-    /// The page of `board`, of the exporter's own metrics, and of `others`.
+    /// The page of `snapshot`, of the exporter's own metrics, and of `others`.
     ///
     /// # Errors
     /// Where two metrics have one name, which the tests over the catalogue rule out.
-    pub fn new(board: Arc<Board>, stats: ApiStats, others: Vec<Box<dyn Collector>>) -> Result<Self, prometheus::Error> {
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        stats: ApiStats,
+        others: Vec<Box<dyn Collector>>,
+    ) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        registry.register(Box::new(Latest::new(Arc::clone(&board))?))?;
+        registry.register(Box::new(Latest::new(Arc::clone(&snapshot))?))?;
         registry.register(Box::new(stats))?;
         for collector in others {
             registry.register(collector)?;
         }
         let process = process_registry()?;
-        Ok(Self { board, registry, process, newest: ArcSwapOption::empty(), making: Mutex::default() })
+        Ok(Self { snapshot, registry, process, newest: ArcSwapOption::empty(), making: Mutex::default() })
     }
 
     /// The page as of now. Of several readers one makes it; the others get the one before, if it is not old.
@@ -67,7 +72,7 @@ impl Page {
     /// # Errors
     /// Where the encoder fails, which it does only for metrics that are not legal.
     pub fn current(&self) -> Result<Arc<Encoded>, prometheus::Error> {
-        let version = self.board.version();
+        let version = self.snapshot.version();
         let newest = self.newest.load_full();
         if let Some(page) = &newest
             && page.version == version

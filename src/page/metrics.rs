@@ -2,8 +2,10 @@
 
 use chrono::{NaiveDate, NaiveTime};
 
-use super::{AccountState, CollectionState};
-use crate::metric::{Metric, Row, flag, help, label};
+use crate::{
+    metric::{Metric, Row, flag, help, label},
+    state::{AccountState, CollectionState},
+};
 
 fn each(account: &AccountState, value: impl Fn(&CollectionState) -> Option<f64>) -> Vec<Row> {
     let row = |collection| Some((vec![CollectionState::name(collection).into()], value(collection)?));
@@ -63,7 +65,7 @@ pub const ACCOUNT_METRICS: &[Metric<AccountState>] = &[
 ];
 
 /// The metrics of all accounts together.
-pub const BOARD_METRICS: &[Metric<Vec<AccountState>>] = &[help(
+pub const EXPORTER_METRICS: &[Metric<Vec<AccountState>>] = &[help(
     "Until when Oura asked for no requests after a 429, from the first one on.",
 )
 .gauge("oura_api_rate_limited_until_timestamp_seconds", |accounts| {

@@ -1,4 +1,4 @@
-//! The board as a Prometheus collector: each collection of metrics is built anew, so nothing stale can hide.
+//! The snapshot as a Prometheus collector: each collection of metrics is built anew, so nothing stale can hide.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,33 +10,34 @@ use prometheus::{
     proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType},
 };
 
-use super::{ACCOUNT_METRICS, AccountState, BOARD_METRICS, Board};
+use super::{ACCOUNT_METRICS, EXPORTER_METRICS};
 use crate::{
-    catalogue::{self, ACCOUNT_LABEL},
-    observation::Observation,
+    documents::Entry,
+    observation::{ACCOUNT_LABEL, Observation},
+    state::{AccountState, Snapshot},
 };
 
-/// The board as a collector.
+/// The snapshot as a collector.
 pub struct Latest {
-    board: Arc<Board>,
+    snapshot: Arc<Snapshot>,
     descriptions: Vec<Desc>,
     help: HashMap<&'static str, &'static str>,
 }
 
 impl Latest {
-    /// A collector over `board`.
+    /// A collector over `snapshot`.
     ///
     /// # Errors
     /// Where a definition is no legal metric, which the tests over the catalogue rule out.
-    pub fn new(board: Arc<Board>) -> Result<Self, prometheus::Error> {
-        let definitions = catalogue::of_the_board();
-        let describe = |entry: &catalogue::Entry| {
+    pub fn new(snapshot: Arc<Snapshot>) -> Result<Self, prometheus::Error> {
+        let definitions = super::of_the_page();
+        let describe = |entry: &Entry| {
             let labels = entry.labels().into_iter().map(str::to_owned).collect();
             Desc::new(entry.definition.name.to_owned(), entry.definition.help.to_owned(), labels, HashMap::new())
         };
         let descriptions = definitions.iter().map(describe).collect::<Result<_, _>>()?;
         let help = definitions.iter().map(|entry| (entry.definition.name, entry.definition.help)).collect();
-        Ok(Self { board, descriptions, help })
+        Ok(Self { snapshot, descriptions, help })
     }
 
     fn family(&self, name: &'static str, metrics: Vec<Metric>) -> MetricFamily {
@@ -55,7 +56,7 @@ impl Collector for Latest {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let accounts = self.board.accounts();
+        let accounts = self.snapshot.accounts();
         let mut families = BTreeMap::<&'static str, Vec<Metric>>::new();
         let mut add = |account: Option<&str>, observation: Observation| {
             families.entry(observation.name).or_default().push(series(account, observation));
@@ -63,7 +64,7 @@ impl Collector for Latest {
         for account in &accounts {
             observations(account).for_each(|observation| add(Some(&account.name), observation));
         }
-        for observation in BOARD_METRICS.iter().flat_map(|metric| metric.observe(&accounts)) {
+        for observation in EXPORTER_METRICS.iter().flat_map(|metric| metric.observe(&accounts)) {
             add(None, observation);
         }
         families.into_iter().map(|(name, metrics)| self.family(name, metrics)).collect()

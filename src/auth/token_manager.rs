@@ -11,14 +11,14 @@ use tokio::{sync::Mutex, task};
 use tracing::{debug, info, warn};
 
 use super::{
-    authority::Authority,
     lock::{Lock, lock},
-    no_token::{Cause, NoToken, SignIn, Told, time},
+    no_token::{Cause, NoToken, SignInNeeded, ToldCauses, time},
+    oauth_client::OAuthClient,
     oauth_error::OAuthError,
     person::one_person,
     retry::{AFTER_DISK_TROUBLE, Renewals, Replacements},
     source::{Grant, is_same},
-    store::{Edition, Store},
+    store::{FileVersion, Store},
     store_error::StoreError,
     tokens::Tokens,
 };
@@ -32,12 +32,12 @@ static LEARNING: Mutex<()> = Mutex::const_new(());
 
 /// Where the tokens of a signed-in account come from. What it does goes on when the asker goes away: between Oura's answer
 /// and the sync of the file nothing but the end of the process may come.
-pub struct Keeper(Arc<Inner>);
+pub struct TokenManager(Arc<Inner>);
 
 struct Inner {
     account: String,
     store: Store,
-    authority: Arc<Authority>,
+    oauth_client: Arc<OAuthClient>,
     clock: Clock,
     state: Mutex<State>,
     /// Whether Oura's API has accepted a token since it last refused one everywhere.
@@ -47,7 +47,7 @@ struct Inner {
 #[derive(Default)]
 struct State {
     tokens: Option<Tokens>,
-    edition: Option<Edition>,
+    file_version: Option<FileVersion>,
     /// The pair could not be stored and is only here.
     is_unsaved: bool,
     /// When this process last renewed it.
@@ -58,10 +58,10 @@ struct State {
     replacements: Replacements,
     /// What a person was told of: that the file cannot be read, that the pair is not renewed, that the API accepts not
     /// even a new one, that it is not stored.
-    unread: Told,
-    unrenewed: Told,
-    unaccepted: Told,
-    unstored: Told,
+    unread: ToldCauses,
+    unrenewed: ToldCauses,
+    unaccepted: ToldCauses,
+    unstored: ToldCauses,
 }
 
 impl State {
@@ -72,11 +72,11 @@ impl State {
     }
 }
 
-impl Keeper {
+impl TokenManager {
     /// Keeps `account` signed in with the tokens in `store`.
-    pub fn new(account: &str, store: Store, authority: Arc<Authority>, clock: Clock) -> Self {
+    pub fn new(account: &str, store: Store, oauth_client: Arc<OAuthClient>, clock: Clock) -> Self {
         let (account, state, is_accepted) = (account.to_owned(), Mutex::default(), AtomicBool::default());
-        Self(Arc::new(Inner { account, store, authority, clock, state, is_accepted }))
+        Self(Arc::new(Inner { account, store, oauth_client, clock, state, is_accepted }))
     }
 
     /// An access token that is good as far as we know; renewed before, if it is time.
@@ -129,6 +129,12 @@ impl Keeper {
                 debug!(account = inner.account, "whose sign-in it is cannot be kept yet: {problem}");
             }
         });
+    }
+
+    /// Whether Oura never said whose sign-in it is; while a renewal is under way nobody can tell.
+    pub fn lacks_person(&self) -> bool {
+        let state = self.0.state.try_lock();
+        state.is_ok_and(|state| state.tokens.as_ref().is_some_and(|tokens| tokens.person.is_none()))
     }
 
     /// Whether the file holds another sign-in than a moment ago; while a renewal is under way nobody can tell.
@@ -184,7 +190,7 @@ impl Inner {
             state.replacements.accepted();
         }
         if let Some(again) = state.replacements.blocked(now) {
-            let problem = NoToken::SignIn(SignIn::NewToken { again });
+            let problem = NoToken::SignIn(SignInNeeded::NewToken { again });
             self.tell_unaccepted(&mut state, &problem);
             return Err(problem);
         }
@@ -227,7 +233,7 @@ impl Inner {
     fn newest(&self, state: &mut State) -> Result<Tokens, NoToken> {
         let read = self.reread(state);
         match (read, &state.tokens) {
-            (Ok(()), tokens) => tokens.clone().ok_or(NoToken::SignIn(SignIn::Nobody)),
+            (Ok(()), tokens) => tokens.clone().ok_or(NoToken::SignIn(SignInNeeded::Nobody)),
             (Err(_), Some(tokens)) => Ok(tokens.clone()),
             (Err(error), None) => Err(NoToken::State(error)),
         }
@@ -235,21 +241,23 @@ impl Inner {
 
     /// Takes the tokens from their file, if that is another one than before.
     fn reread(&self, state: &mut State) -> Result<(), StoreError> {
-        let edition = self.store.edition(&self.account);
-        if edition == state.edition && state.tokens.is_some() {
+        let file_version = self.store.file_version(&self.account);
+        if file_version == state.file_version && state.tokens.is_some() {
             return Ok(());
         }
-        match self.store.read(&self.account) {
+        match self.store.still_there().and_then(|()| self.store.read(&self.account)) {
             Ok(tokens) => {
                 if state.unread.end() && tokens.is_some() {
                     info!(account = self.account, "the token file can be read again");
                 }
                 self.adopt(state, tokens);
-                state.edition = edition;
+                state.file_version = file_version;
                 Ok(())
             }
             Err(error) => {
-                if state.unread.is_news(Cause::from(&error), false) {
+                let is_news = state.unread.is_news(Cause::from(&error), false);
+                // That the whole directory is gone is told once, and not of each account.
+                if is_news && !matches!(error, StoreError::Gone { .. }) {
                     warn!(account = self.account, "{error}");
                 }
                 Err(error)
@@ -293,14 +301,14 @@ impl Inner {
     /// not even asked while there is no place to store what it would give.
     async fn ask(&self, state: &mut State, old: &Tokens, now: DateTime<Utc>) -> Result<Tokens, NoToken> {
         if old.refresh.is_none() {
-            return Err(NoToken::SignIn(SignIn::NoRefreshToken));
+            return Err(NoToken::SignIn(SignInNeeded::NoRefreshToken));
         }
         let (_lock, stored) = match self.prepared(state).await {
             Ok((_, stored)) if !stored.is_same(old) => return Ok(stored),
             Ok(prepared) => prepared,
             Err(problem) => return Err(state.renewals.failed(problem, now)),
         };
-        match self.authority.refresh(&stored, now).await {
+        match self.oauth_client.refresh(&stored, now).await {
             Ok(new) => {
                 if self.keep(state, new.clone()).await {
                     info!(account = self.account, "the sign-in is renewed");
@@ -318,7 +326,7 @@ impl Inner {
     async fn prepared(&self, state: &mut State) -> Result<(Lock, Tokens), NoToken> {
         let lock = lock(&self.store, &self.account).await.map_err(NoToken::State)?;
         self.reread(state).map_err(NoToken::State)?;
-        let stored = state.tokens.clone().ok_or(NoToken::SignIn(SignIn::Nobody))?;
+        let stored = state.tokens.clone().ok_or(NoToken::SignIn(SignInNeeded::Nobody))?;
         let store = self.store.clone();
         let tried = task::spawn_blocking(move || store.check()).await;
         tried.map_err(|error| NoToken::Defect(error.to_string()))?.map_err(NoToken::State)?;
@@ -351,7 +359,7 @@ impl Inner {
         let (store, account, tokens) = (self.store.clone(), self.account.clone(), new.clone());
         let written = task::spawn_blocking(move || store.write(&account, &tokens)).await;
         state.tokens = Some(new);
-        state.edition = self.store.edition(&self.account);
+        state.file_version = self.store.file_version(&self.account);
         match written {
             Ok(Ok(())) => drop(state.unstored.end()),
             Ok(Err(ref error)) => self.tell_unstored(state, error),
@@ -373,8 +381,8 @@ impl Inner {
     fn tell_unrenewed(&self, state: &mut State, problem: &NoToken, works: bool) {
         let is_final = match problem {
             // Whoever follows the account tells that.
-            NoToken::SignIn(SignIn::Nobody) => return,
-            NoToken::SignIn(SignIn::Refused { again, .. }) => again.is_none(),
+            NoToken::SignIn(SignInNeeded::Nobody) => return,
+            NoToken::SignIn(SignInNeeded::Refused { again, .. }) => again.is_none(),
             NoToken::SignIn(_) => true,
             _ => false,
         };

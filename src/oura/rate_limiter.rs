@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// Until when an account asks nothing.
 #[derive(Debug, Default)]
-pub(super) struct Gate(Mutex<Option<Closed>>);
+pub(super) struct RateLimiter(Mutex<Option<Closed>>);
 
 /// A wait by the monotonic clock, which nobody sets, and by the wall clock, which people read.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ struct Closed {
     until: DateTime<Utc>,
 }
 
-impl Gate {
+impl RateLimiter {
     /// Lets a request pass, or says until when it may not.
     ///
     /// # Errors
@@ -142,13 +142,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_later_and_shorter_wait_does_not_open_the_gate_early() {
-        let gate = Gate::default();
-        assert_eq!(gate.pass(), Ok(()));
-        gate.close(&headers(&[("retry-after", "300".into())]), Utc::now());
-        gate.close(&headers(&[("retry-after", "10".into())]), Utc::now());
+        let rate_limiter = RateLimiter::default();
+        assert_eq!(rate_limiter.pass(), Ok(()));
+        rate_limiter.close(&headers(&[("retry-after", "300".into())]), Utc::now());
+        rate_limiter.close(&headers(&[("retry-after", "10".into())]), Utc::now());
         tokio::time::advance(Duration::from_secs(299)).await;
-        assert!(gate.pass().is_err());
+        assert!(rate_limiter.pass().is_err());
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(gate.pass(), Ok(()));
+        assert_eq!(rate_limiter.pass(), Ok(()));
     }
 }

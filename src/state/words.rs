@@ -103,9 +103,9 @@ mod tests {
     use crate::{
         auth::Grant,
         documents::{KINDS, Shown},
-        latest::Watch,
         observation::Date,
-        oura::Standing,
+        oura::AccountStatus,
+        state::Watch,
     };
 
     const START: DateTime<Utc> = DateTime::UNIX_EPOCH;
@@ -127,7 +127,7 @@ mod tests {
     }
 
     fn refused(account: &mut AccountState, name: &str, now: DateTime<Utc>) {
-        account.collections[place(name)].failed(Problem::of_refusal(Standing::Good), now);
+        account.collections[place(name)].failed(Problem::from(AccountStatus::Good), now);
         account.judge();
     }
 
@@ -152,7 +152,7 @@ mod tests {
             "1 of its documents cannot be read, the first fails at score; if it stays, report it with the field's name"
         );
         let mut only = AccountState::new("anna", &[&KINDS[place("daily_spo2")]]);
-        only.collections[0].failed(Problem::of_refusal(Standing::Good), START);
+        only.collections[0].failed(Problem::from(AccountStatus::Good), START);
         only.judge();
         assert_eq!((only.summary(), only.is_up()), ((false, "No collection may be read.".to_owned()), false));
     }

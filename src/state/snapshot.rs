@@ -1,4 +1,4 @@
-//! The board: the newest state of every account, swapped whole so that readers never see half of it.
+//! The snapshot: the newest state of every account, swapped whole so that readers never see half of it.
 
 use std::{
     collections::BTreeMap,
@@ -18,15 +18,15 @@ use crate::clock::Clock;
 type Accounts = BTreeMap<String, Arc<AccountState>>;
 
 /// The newest state of every account; none of one that is signed out.
-pub struct Board {
+pub struct Snapshot {
     accounts: ArcSwap<Accounts>,
     version: AtomicU64,
     clock: Clock,
     stale_after: TimeDelta,
 }
 
-impl Board {
-    /// A board of `accounts` whose values stay for `stale_after` once their collection fails.
+impl Snapshot {
+    /// A snapshot of `accounts` whose values stay for `stale_after` once their collection fails.
     pub fn new(accounts: Vec<AccountState>, clock: Clock, stale_after: TimeDelta) -> Self {
         let accounts: Accounts =
             accounts.into_iter().map(|account| (account.name.clone(), Arc::new(account))).collect();
@@ -67,7 +67,7 @@ impl Board {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Now, by the board's clock.
+    /// Now, by the snapshot's clock.
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }

@@ -1,9 +1,9 @@
-//! Who visits the door, and where Oura sends that browser back to.
+//! Who visits the sign-in pages, and where Oura sends that browser back to.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use hyper::{
-    Request,
+    Request, Version,
     header::{HOST, ORIGIN},
 };
 use reqwest::Url;
@@ -15,7 +15,7 @@ use crate::http::Peer;
 pub(super) enum WayBack {
     /// To this page.
     Here,
-    /// To that address, which leads to the exporter on its own machine only.
+    /// To that address of the machine that the browser runs on.
     ThisMachine(String),
     /// To that address.
     Elsewhere(String),
@@ -52,11 +52,17 @@ pub(super) fn comes_back_to(uri: &str, port: u16) -> bool {
     Url::parse(uri).is_ok_and(|uri| place(&uri).0 == LOOPBACK && uri.port_or_known_default() == Some(port))
 }
 
+/// What proxies add to a request, and no browser sends by itself.
+const OF_PROXIES: [&str; 6] =
+    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+
 /// What is to be known of whoever asks.
 pub(super) struct Visit {
     pub(super) peer: IpAddr,
     pub(super) host: String,
     pub(super) origin: String,
+    /// By what one can tell that the request has come through a proxy, if one can.
+    pub(super) proxy: Option<&'static str>,
 }
 
 impl Visit {
@@ -64,8 +70,23 @@ impl Visit {
         let text =
             |name| request.headers().get(name).and_then(|text| text.to_str().ok()).unwrap_or_default().to_owned();
         let peer = request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(address)| *address);
-        Self { peer, host: text(HOST), origin: text(ORIGIN) }
+        let (host, origin) = (text(HOST), text(ORIGIN));
+        let proxy = sign_of_a_proxy(request, &host, &origin);
+        Self { peer, host, origin, proxy }
     }
+}
+
+/// A proxy that says nothing of itself asks by another name than the browser did, or by a version of HTTP that no browser
+/// speaks.
+fn sign_of_a_proxy<B>(request: &Request<B>, host: &str, origin: &str) -> Option<&'static str> {
+    if let Some(header) = OF_PROXIES.into_iter().find(|header| request.headers().contains_key(*header)) {
+        return Some(header);
+    }
+    if request.version() < Version::HTTP_11 {
+        return Some("HTTP/1.0");
+    }
+    let asked = origin.split_once("://").map(|(_, asked)| asked);
+    asked.is_some_and(|asked| !asked.eq_ignore_ascii_case(host)).then_some("an Origin other than the Host")
 }
 
 #[cfg(test)]
@@ -93,6 +114,26 @@ mod tests {
             ("", USUAL, false, WayBack::ThisMachine(USUAL.to_owned())),
         ] {
             assert_eq!(WayBack::of(host, uri, is_encrypted), way_back, "{host} {uri} {is_encrypted}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_told_by_what_it_adds_by_its_version_or_by_another_name() {
+        let of = |version: Version, headers: &[(&str, &str)]| {
+            let request = Request::post("/sign-out").version(version);
+            let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+            Visit::of(&request.body(()).expect("a request")).proxy
+        };
+        let own = [("host", "localhost:10058"), ("origin", "http://LOCALHOST:10058")];
+        assert_eq!(of(Version::HTTP_11, &own), None);
+        assert_eq!(of(Version::HTTP_11, &own[..1]), None, "a page that is only read");
+        assert_eq!(of(Version::HTTP_10, &own), Some("HTTP/1.0"));
+        for header in ["X-Forwarded-For", "Via", "forwarded", "X-Real-IP"] {
+            let sign = of(Version::HTTP_11, &[own[0], own[1], (header, "192.0.2.7")]);
+            assert_eq!(sign.map(str::to_owned), Some(header.to_ascii_lowercase()));
+        }
+        for origin in ["https://ring.example", "http://localhost:8080", "https://localhost"] {
+            assert!(of(Version::HTTP_11, &[own[0], ("origin", origin)]).is_some(), "{origin}");
         }
     }
 }

@@ -1,22 +1,26 @@
-//! The door: where people sign in and out on the exporter's own page, while it runs.
+//! Where people sign in and out on the exporter's own page, while it runs.
 
+mod answers;
 mod attempts;
+mod form;
 mod guard;
 mod origin;
 mod pages;
 mod visit;
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context as _, anyhow, ensure};
-use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Method, Request, StatusCode,
     body::Body,
-    header::{
-        ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY,
-        RETRY_AFTER,
-    },
+    header::{ALLOW, HeaderValue},
 };
 use reqwest::Url;
 use tokio::{sync::Notify, time::sleep};
@@ -24,17 +28,19 @@ use tracing::{info, warn};
 
 pub use self::guard::Guard;
 use self::{
-    attempts::{Attempt, Attempts, LIFE, New, Stage, TooMany},
-    pages::{Page, Persons},
+    answers::{answer, see, see_attempt, too_many},
+    attempts::{Attempt, Attempts, New, Stage, TooMany},
+    form::{Fields, fields, own_form},
+    pages::{HtmlPage, Persons},
     visit::{Visit, WayBack, comes_back_to},
 };
 use crate::{
-    auth::{self, Answer, Authority, Login, Revoked, Store, StoreHealth, WrongPerson},
+    auth::{self, Login, OAuthClient, Redirected, Replaces, Revoked, Store, StoreHealth, WrongPerson},
     clock::Clock,
     config, http,
-    latest::{AccountState, Board},
     oura::{Transport, person_id},
     samples,
+    state::{AccountState, Snapshot},
 };
 
 /// Where people sign in, and what a form of theirs goes to.
@@ -42,8 +48,6 @@ const SIGN_IN: &str = "/sign-in";
 const PASTE: &str = "/sign-in-paste";
 const STATE: &str = "/sign-in-state";
 const SIGN_OUT: &str = "/sign-out";
-/// The longest form, in bytes: a pasted address is the longest that is in one.
-const LONGEST_FORM: usize = 16 * 1024;
 
 /// What is said of an address that is none of Oura's answers.
 const NO_ANSWER: &str = "this address holds no answer of Oura's; paste the whole address that the browser was sent to";
@@ -53,7 +57,7 @@ const LOOKS: usize = 60;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Where people sign in and out.
-pub struct Door {
+pub struct SignInPages {
     way: Way,
     /// Where the browser comes back to, whole and its path alone.
     redirect_uri: String,
@@ -62,12 +66,14 @@ pub struct Door {
     root: String,
     /// Whether the page speaks TLS.
     is_encrypted: bool,
-    board: Arc<Board>,
+    snapshot: Arc<Snapshot>,
     look: Arc<Notify>,
     clock: Clock,
     attempts: Attempts,
     /// Whether what comes of a sign-in can be kept.
     health: Option<Arc<StoreHealth>>,
+    /// Whether a request came through a proxy: from then on nobody counts as somebody of this machine.
+    is_behind_a_proxy: AtomicBool,
 }
 
 /// What there is to sign in with.
@@ -79,7 +85,7 @@ pub enum Way {
     /// An application, and a place for tokens.
     Open {
         /// Who gives tokens.
-        authority: Arc<Authority>,
+        oauth_client: Arc<OAuthClient>,
         /// Where they are kept.
         store: Store,
         /// The way to Oura.
@@ -102,13 +108,27 @@ impl Way {
     }
 }
 
-impl Door {
-    /// A door of that kind; `look` has the exporter look at the token files.
-    pub fn new(way: Way, redirect_uri: &str, board: Arc<Board>, look: Arc<Notify>, clock: Clock) -> Self {
+impl SignInPages {
+    /// Pages of that kind; `look` has the exporter look at the token files.
+    pub fn new(way: Way, redirect_uri: &str, snapshot: Arc<Snapshot>, look: Arc<Notify>, clock: Clock) -> Self {
         let redirect_path = Url::parse(redirect_uri).map(|url| url.path().to_owned()).unwrap_or_default();
         let (attempts, redirect_uri) = (Attempts::default(), redirect_uri.to_owned());
         let (root, health) = ("/".to_owned(), None);
-        Self { way, redirect_uri, redirect_path, root, is_encrypted: false, board, look, clock, attempts, health }
+        let is_behind_a_proxy = AtomicBool::default();
+        let is_encrypted = false;
+        Self {
+            way,
+            redirect_uri,
+            redirect_path,
+            root,
+            is_encrypted,
+            snapshot,
+            look,
+            clock,
+            attempts,
+            health,
+            is_behind_a_proxy,
+        }
     }
 
     /// The same, which says whether what comes of a sign-in can be kept.
@@ -123,18 +143,25 @@ impl Door {
         Self { root, ..self }
     }
 
-    /// The same on a page that speaks TLS on `port`.
+    /// The same on a page that listens on `port`, with TLS or without.
     #[must_use]
-    pub fn encrypted(self, port: u16) -> Self {
+    pub fn at(self, port: u16, is_encrypted: bool) -> Self {
         let uri = &self.redirect_uri;
-        if self.is_open() && uri.starts_with("http:") && !comes_back_to(uri, port) {
+        let is_elsewhere = matches!(self.way, Way::Open { .. }) && !comes_back_to(uri, port);
+        if is_elsewhere && is_encrypted && uri.starts_with("http:") {
             warn!(
                 "OURA_REDIRECT_URI: the browser cannot come back to {uri}, as this page speaks TLS: register \
                  http://localhost:{port}/callback at Oura (for a browser on this machine) or the page's address with https:// \
                  and /callback, and set it; until then the address at which the browser ends is pasted"
             );
+        } else if is_elsewhere && uri == config::USUAL_REDIRECT_URI {
+            info!(
+                "OURA_REDIRECT_URI: the browser comes back to {uri}, and this page is at port {port}: unless a container or a \
+                 tunnel leads from there to here, register http://localhost:{port}/callback at Oura and set it; until then the \
+                 address at which the browser ends is pasted"
+            );
         }
-        Self { is_encrypted: true, ..self }
+        Self { is_encrypted, ..self }
     }
 
     /// Whether requests for that path are for it.
@@ -160,7 +187,7 @@ impl Door {
 
     /// The landing page while nobody is signed in.
     pub fn front_page(&self) -> Option<http::Answer> {
-        (self.is_open() && self.board.is_empty()).then(|| self.people_page(""))
+        (self.is_open() && self.snapshot.is_empty()).then(|| self.people_page(""))
     }
 
     /// Answers a request. What it does goes on when the browser goes away: a code that Oura has taken works once.
@@ -179,18 +206,22 @@ impl Door {
         if let Way::Shut(why) = self.way {
             return answer(StatusCode::NOT_FOUND, &pages::trouble(why));
         }
+        let visit = Visit::of(&request);
         if method == Method::POST {
-            let visit = Visit::of(&request);
             return match own_form(request).await {
-                Ok(form) => self.apart(|door| async move { door.take_form(&path, &form, visit).await }).await,
+                Ok(form) => {
+                    self.note_proxy(&visit);
+                    self.apart(|own| async move { own.take_form(&path, &form, visit).await }).await
+                }
                 Err((status, words)) => answer(status, &pages::trouble(&words)),
             };
         }
+        self.note_proxy(&visit);
         let query = request.uri().query().unwrap_or_default().to_owned();
         match path.as_str() {
-            SIGN_IN => self.show(&fields(query.as_bytes()), &Visit::of(&request), method == Method::GET),
+            SIGN_IN => self.show(&fields(query.as_bytes()), &visit, method == Method::GET),
             STATE => self.state(&fields(query.as_bytes())),
-            _ => self.apart(|door| async move { door.finish(&Answer::of_query(&query), &path).await }).await,
+            _ => self.apart(|own| async move { own.finish(&Redirected::of_query(&query), &path).await }).await,
         }
     }
 
@@ -206,6 +237,25 @@ impl Door {
                 &pages::trouble("this ended by a defect; see the log, and report it"),
             )
         })
+    }
+
+    /// What may be done on the page, by what is known of how people reach it.
+    fn guard(&self, guard: Guard) -> Guard {
+        if self.is_behind_a_proxy.load(Ordering::Relaxed) { guard.behind_a_proxy() } else { guard }
+    }
+
+    /// Takes note of a proxy. What it shows to others cannot be told from what somebody asks for on this machine.
+    fn note_proxy(&self, visit: &Visit) {
+        let Way::Open { guard, .. } = &self.way else { return };
+        let Some(sign) = visit.proxy else { return };
+        if !self.is_behind_a_proxy.swap(true, Ordering::Relaxed)
+            && guard.is_trusted
+            && !guard.behind_a_proxy().is_trusted
+        {
+            warn!(
+                "a proxy shows this page (it was asked for with {sign}), so that it counts as open beyond this machine: it only                  adds people and renews sign-ins that have ended. Set OURA_WEB_EXTERNAL_URL to where the proxy shows it; for the                  rest set a password (OURA_WEB_CONFIG_FILE), or use the commands"
+            );
+        }
     }
 
     async fn take_form(&self, path: &str, form: &Fields, visit: Visit) -> http::Answer {
@@ -229,7 +279,7 @@ impl Door {
 
     /// Begins a sign-in as `account`, for whoever consents where `is_meant`; its id.
     async fn begin(&self, account: &str, is_meant: bool, visit: Visit) -> anyhow::Result<String> {
-        let Way::Open { authority, store, taken, guard, .. } = &self.way else {
+        let Way::Open { oauth_client, store, taken, guard, .. } = &self.way else {
             anyhow::bail!("no application is set; the page shows how to get one");
         };
         ensure!(
@@ -240,13 +290,14 @@ impl Door {
             !taken.iter().any(|name| name == account),
             "OURA_ACCESS_TOKEN gives an account that name; choose another"
         );
+        let guard = self.guard(*guard);
         if store.has(account) {
             guard.renews(account, self.needs_sign_in(account))?;
         }
         self.attempts.admit(guard.stranger(visit.peer), self.clock.now())?;
         // Found out before anybody consents: whether what comes of it can be stored.
         auth::can_keep(store, account).await?;
-        let login = Login::begin(authority).await?;
+        let login = Login::begin(oauth_client).await?;
         let id = auth::random().map_err(|error| anyhow!("the system gives no randomness: {error}"))?;
         let (name, replaces) = (account.to_owned(), guard.replaces(is_meant));
         self.attempts
@@ -256,7 +307,7 @@ impl Door {
 
     /// Takes what a person has pasted. Where it is nothing of Oura's, the page of the attempt says so and still has its field.
     async fn paste(&self, pasted: &str, id: &str, visit: &Visit) -> http::Answer {
-        let given = Answer::of_paste(pasted);
+        let given = Redirected::of_paste(pasted);
         let taken = if given.is_empty() { Err(NO_ANSWER.to_owned()) } else { self.take(&given, Some(id)) };
         let words = match taken {
             Ok(attempt) => return see_attempt(&self.end(attempt, &given).await.id, PASTE),
@@ -278,7 +329,7 @@ impl Door {
     }
 
     /// Takes an answer of Oura's that came to the path `from`, and sends the browser to where nothing of it is in the address.
-    async fn finish(&self, given: &Answer, from: &str) -> http::Answer {
+    async fn finish(&self, given: &Redirected, from: &str) -> http::Answer {
         match self.come_back(given).await {
             Ok(attempt) => see_attempt(&attempt.id, from),
             Err(words) => answer(StatusCode::BAD_REQUEST, &pages::trouble(&words)),
@@ -287,17 +338,17 @@ impl Door {
 
     /// Answers a browser that comes back in the open, and sends it on to the encrypted page on which it began.
     pub async fn finish_in_the_open(self: &Arc<Self>, query: &str) -> http::Answer {
-        let given = Answer::of_query(query);
-        let finish = |door: Arc<Self>| async move {
-            match door.come_back(&given).await {
-                Ok(attempt) => see(&format!("{}{}sign-in?attempt={}", attempt.origin, door.root, attempt.id)),
+        let given = Redirected::of_query(query);
+        let finish = |own: Arc<Self>| async move {
+            match own.come_back(&given).await {
+                Ok(attempt) => see(&format!("{}{}sign-in?attempt={}", attempt.origin, own.root, attempt.id)),
                 Err(words) => answer(StatusCode::BAD_REQUEST, &pages::trouble(&words)),
             }
         };
         self.apart(finish).await
     }
 
-    async fn come_back(&self, given: &Answer) -> Result<Attempt, String> {
+    async fn come_back(&self, given: &Redirected) -> Result<Attempt, String> {
         if given.is_empty() {
             return Err(NO_ANSWER.to_owned());
         }
@@ -305,12 +356,12 @@ impl Door {
         Ok(self.end(attempt, given).await)
     }
 
-    fn take(&self, given: &Answer, id: Option<&str>) -> Result<Attempt, String> {
+    fn take(&self, given: &Redirected, id: Option<&str>) -> Result<Attempt, String> {
         self.attempts.take(given, id, self.clock.now()).map_err(|not_taken| not_taken.to_string())
     }
 
     /// Brings an attempt to its end with the answer that it was waiting for.
-    async fn end(&self, attempt: Attempt, given: &Answer) -> Attempt {
+    async fn end(&self, attempt: Attempt, given: &Redirected) -> Attempt {
         let stage = match self.keep(&attempt, given).await {
             Ok(done) => {
                 info!(account = attempt.account, "signed in on the page");
@@ -318,7 +369,10 @@ impl Door {
             }
             Err(error) => {
                 warn!(account = attempt.account, "not signed in on the page: {error:#}");
-                Stage::Failed { why: format!("{error:#}"), is_wrong_person: error.is::<WrongPerson>() }
+                let wrong_person = error.downcast_ref::<WrongPerson>();
+                let has_button = wrong_person.filter(|_| attempt.replaces == Replaces::SamePerson);
+                let why = has_button.map_or_else(|| format!("{error:#}"), WrongPerson::beside_a_button);
+                Stage::Failed { why, has_button: has_button.is_some() }
             }
         };
         self.attempts.end(&attempt.id, stage);
@@ -327,11 +381,13 @@ impl Door {
     }
 
     /// Exchanges the code and stores what Oura gives.
-    async fn keep(&self, attempt: &Attempt, given: &Answer) -> anyhow::Result<Stage> {
-        let Way::Open { store, transport, .. } = &self.way else { anyhow::bail!("no application is set") };
+    async fn keep(&self, attempt: &Attempt, given: &Redirected) -> anyhow::Result<Stage> {
+        let Way::Open { oauth_client, store, transport, .. } = &self.way else {
+            anyhow::bail!("no application is set")
+        };
         let tokens = attempt.login.finish(given.clone()).await?;
         let (signed_in_at, id) = (tokens.signed_in_at, person_id(transport, &tokens.access).await);
-        let doubts = auth::keep(store, &attempt.account, tokens, id, attempt.replaces).await?;
+        let doubts = auth::keep(store, oauth_client, &attempt.account, tokens, id, attempt.replaces).await?;
         for doubt in &doubts {
             warn!(account = attempt.account, "{doubt}");
         }
@@ -339,12 +395,12 @@ impl Door {
     }
 
     async fn sign_out(&self, account: &str) -> anyhow::Result<Revoked> {
-        let Way::Open { authority, store, guard, .. } = &self.way else {
+        let Way::Open { oauth_client, store, guard, .. } = &self.way else {
             anyhow::bail!("nobody can be signed in here")
         };
-        guard.signs_out(account)?;
+        self.guard(*guard).signs_out(account)?;
         ensure!(auth::is_name(account) && store.has(account), "nobody of that name is signed in");
-        let revoked = auth::log_out(store, authority, account).await?;
+        let revoked = auth::log_out(store, oauth_client, account).await?;
         if let Revoked::NotConfirmed(error) = &revoked {
             warn!(account, "Oura does not confirm the end of the sign-in ({error}); revoke it in the Oura app, too");
         }
@@ -357,7 +413,7 @@ impl Door {
 
     /// Waits a moment for the account to leave the page, so that the browser finds it without.
     async fn until_gone(&self, account: &str) {
-        let is_there = || self.board.accounts().iter().any(|state| state.name == account);
+        let is_there = || self.snapshot.accounts().iter().any(|state| state.name == account);
         for _ in 0..LOOKS {
             if !is_there() {
                 return;
@@ -385,13 +441,13 @@ impl Door {
     fn state(&self, query: &Fields) -> http::Answer {
         let attempt = query.get("attempt").and_then(|id| self.attempts.get(id, self.clock.now()));
         let word = attempt.map_or("over", |attempt| pages::state(&attempt, self.seen(&attempt).as_ref()));
-        answer(StatusCode::OK, &Page { html: word.to_owned(), script: None })
+        answer(StatusCode::OK, &HtmlPage { html: word.to_owned(), script: None })
     }
 
     /// The account as the exporter has read it since the sign-in.
     fn seen(&self, attempt: &Attempt) -> Option<AccountState> {
         let Stage::Done { signed_in_at, .. } = attempt.stage else { return None };
-        let account = self.board.accounts().into_iter().find(|account| account.name == attempt.account)?;
+        let account = self.snapshot.accounts().into_iter().find(|account| account.name == attempt.account)?;
         let is_new = account.grant.as_ref().is_some_and(|grant| grant.signed_in_at == signed_in_at);
         (is_new && account.waiting().next().is_none()).then_some(account)
     }
@@ -399,9 +455,9 @@ impl Door {
     fn people_page(&self, name: &str) -> http::Answer {
         let page = match &self.way {
             Way::Open { guard, store, .. } => {
-                let accounts = self.board.accounts();
+                let accounts = self.snapshot.accounts();
                 let persons = Persons { unsaid: store.unsaid(), namesakes: store.namesakes() };
-                pages::people(&accounts, &persons, &self.redirect_uri, *guard, name)
+                pages::people(&accounts, &persons, &self.redirect_uri, self.guard(*guard), name)
             }
             _ => pages::steps(&self.redirect_uri),
         };
@@ -410,17 +466,8 @@ impl Door {
     }
 
     fn needs_sign_in(&self, account: &str) -> bool {
-        self.board.accounts().iter().any(|state| state.name == account && state.needs_sign_in())
+        self.snapshot.accounts().iter().any(|state| state.name == account && state.needs_sign_in())
     }
-}
-
-/// The fields of a form or a query.
-type Fields = HashMap<String, String>;
-
-fn fields(text: &[u8]) -> Fields {
-    form_urlencoded::parse(text)
-        .map(|(name, value): (Cow<'_, str>, Cow<'_, str>)| (name.into_owned(), value.into_owned()))
-        .collect()
 }
 
 /// How one may ask for a path.
@@ -432,54 +479,4 @@ fn allowed(path: &str) -> &'static str {
         // A program that only looks must not use the answer up.
         _ => "GET",
     }
-}
-
-/// The form that the exporter's own page has sent.
-///
-/// # Errors
-/// Where it is another one: the status, and what is said.
-async fn own_form<B>(request: Request<B>) -> Result<Fields, (StatusCode, String)>
-where
-    B: Body,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    origin::judge(&request).map_err(|foreign| (StatusCode::FORBIDDEN, foreign.to_string()))?;
-    let body = Limited::new(request.into_body(), LONGEST_FORM).collect().await;
-    let body = body.map_err(|_| (StatusCode::BAD_REQUEST, "this is no form of this page".to_owned()))?;
-    Ok(fields(&body.to_bytes()))
-}
-
-/// Sends the browser on, so that what it has sent is in no history.
-fn see(place: &str) -> http::Answer {
-    let mut answer = answer(StatusCode::SEE_OTHER, &Page { html: String::new(), script: None });
-    if let Ok(place) = HeaderValue::from_str(place) {
-        answer.headers_mut().insert(LOCATION, place);
-    }
-    answer
-}
-
-/// Sends the browser from the path `from` to the page of an attempt, wherever a proxy shows both.
-fn see_attempt(id: &str, from: &str) -> http::Answer {
-    let up = "../".repeat(from.matches('/').count().saturating_sub(1));
-    see(&format!("{up}sign-in?attempt={id}"))
-}
-
-fn too_many(page: &Page) -> http::Answer {
-    let mut answer = answer(StatusCode::TOO_MANY_REQUESTS, page);
-    answer.headers_mut().insert(RETRY_AFTER, LIFE.num_seconds().into());
-    answer
-}
-
-fn answer(status: StatusCode, page: &Page) -> http::Answer {
-    let mut answer = Response::new(Full::new(page.html.clone().into()));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Under `no-referrer` browsers send no Origin with a form.
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    if let Ok(policy) = HeaderValue::from_str(&page.policy()) {
-        headers.insert(CONTENT_SECURITY_POLICY, policy);
-    }
-    answer
 }

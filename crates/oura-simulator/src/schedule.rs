@@ -3,9 +3,9 @@
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 
 use super::{
-    life::{Life, shifted},
     night::{Sleep, main_night, sleeps},
     noise::Noise,
+    person_timeline::{Life, shifted},
 };
 
 /// A stretch of sport.

@@ -11,6 +11,7 @@ use crate::auth::{self, Replaces};
 pub struct Guard {
     /// Whether only people of this machine, or with a password, reach it.
     pub is_trusted: bool,
+    has_basic_auth: bool,
     /// Whether a proxy shows it elsewhere, so that all come from the proxy's address.
     is_shown_elsewhere: bool,
 }
@@ -20,7 +21,12 @@ impl Guard {
     /// not.
     pub fn new(address: SocketAddr, has_basic_auth: bool, is_shown_elsewhere: bool) -> Self {
         let is_of_this_machine = address.ip().to_canonical().is_loopback() && !is_shown_elsewhere;
-        Self { is_trusted: has_basic_auth || is_of_this_machine, is_shown_elsewhere }
+        Self { is_trusted: has_basic_auth || is_of_this_machine, has_basic_auth, is_shown_elsewhere }
+    }
+
+    /// The same where a proxy turns out to show the page, of which no setting says anything.
+    pub(super) const fn behind_a_proxy(self) -> Self {
+        Self { is_trusted: self.has_basic_auth, is_shown_elsewhere: true, ..self }
     }
 
     /// Who asks from `peer`, if that is a stranger: nobody who gave a password, and nobody of this machine.
@@ -37,7 +43,7 @@ impl Guard {
         ensure!(
             self.is_trusted || is_dead,
             "account {account} is signed in, and this page is open beyond this machine without a password, so that it renews \
-             only sign-ins that have ended; choose another name, or run: oura-exporter login --account {account}"
+             only sign-ins that have ended; choose another name, or run: oura-exporter login --no-browser --account {account}"
         );
         Ok(())
     }
@@ -92,6 +98,12 @@ mod tests {
             );
             let lan = "192.168.1.9".parse().unwrap();
             assert_eq!(guard.stranger(lan).is_none(), is_trusted, "{address} {has_password} {is_shown_elsewhere}");
+            let behind = guard.behind_a_proxy();
+            assert_eq!(
+                (behind.is_trusted, behind.stranger(loopback).is_none()),
+                (has_password, has_password),
+                "{address}"
+            );
         }
     }
 }

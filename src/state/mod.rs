@@ -1,0 +1,11 @@
+//! What is true now: the state of every account and of each of its collections, and the snapshot of it that readers see.
+
+mod account;
+mod permission;
+mod snapshot;
+mod words;
+
+pub use account::{AccountState, CollectionState, Watch};
+pub use permission::{RefusalEvidence, Refusals, is_granted, missing_scope};
+pub use snapshot::Snapshot;
+pub use words::Mark;
