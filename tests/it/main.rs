@@ -4,7 +4,6 @@
 mod accounts_change;
 mod alerts;
 mod backfill;
-mod bad_night;
 mod booted;
 mod browser;
 mod catalogue;

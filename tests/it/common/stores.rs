@@ -106,6 +106,11 @@ impl Store {
 
     /// Ends it as a crash would; its database is free for another one then.
     pub(crate) async fn stop(mut self) {
+        self.end().await;
+    }
+
+    /// The same, of one that will be replaced.
+    pub(crate) async fn end(&mut self) {
         self._process.kill().await.expect("it runs");
     }
 
