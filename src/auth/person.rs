@@ -132,7 +132,7 @@ impl Person {
     ///
     /// # Errors
     /// Where the system gives no randomness.
-    fn new(id: &str, others: &[(String, Self)]) -> Result<Self, getrandom::Error> {
+    pub(crate) fn new(id: &str, others: &[(String, Self)]) -> Result<Self, getrandom::Error> {
         let salt = match others.first() {
             Some((_, other)) => other.salt.clone(),
             None => challenge::random()?,
@@ -141,7 +141,7 @@ impl Person {
     }
 
     /// Whether that id is theirs.
-    pub(super) fn is(&self, id: &str) -> bool {
+    pub(crate) fn is(&self, id: &str) -> bool {
         self.hash == hash(&self.salt, id)
     }
 }

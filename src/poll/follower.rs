@@ -8,6 +8,7 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep},
 };
+use tracing::warn;
 
 use super::{
     Account, Poller,
@@ -50,6 +51,8 @@ pub(super) struct Follower {
     schedule: Schedule,
     /// When it was last asked whose sign-in it is.
     asked_who: Option<Instant>,
+    /// How often the account has become another person's: what was asked before is not theirs.
+    life: u32,
 }
 
 /// What is kept of a collection between its turns.
@@ -67,6 +70,8 @@ pub(super) struct KeptTurn {
 /// How a collection's turn ended.
 struct Ended {
     place: usize,
+    /// In which life of the account it was asked.
+    life: u32,
     started: Instant,
     fetch: Kept,
     looks_back: bool,
@@ -88,15 +93,21 @@ struct Taken {
     hastened: Vec<usize>,
 }
 
+/// The state of an account of which nothing was asked yet.
+fn begun(poller: &Poller, name: &str, client: &Client) -> AccountState {
+    let mut state = AccountState::new(name, &poller.kinds);
+    state.is_signed_in = client.source().is_kept();
+    state.has_token_file = client.source().access(name) == TokenOrigin::ByFile;
+    let since = poller.clock.now();
+    for collection in &mut state.collections {
+        collection.watch = Some(state::Watch { since, interval: every(collection.kind.pace, poller.interval) });
+    }
+    state
+}
+
 impl Follower {
     pub(super) fn new(poller: Poller, account: Account) -> Self {
-        let mut state = AccountState::new(&account.name, &poller.kinds);
-        state.is_signed_in = account.client.source().is_kept();
-        state.has_token_file = account.client.source().access(&account.name) == TokenOrigin::ByFile;
-        let since = poller.clock.now();
-        for collection in &mut state.collections {
-            collection.watch = Some(state::Watch { since, interval: every(collection.kind.pace, poller.interval) });
-        }
+        let (state, since) = (begun(&poller, &account.name, &account.client), poller.clock.now());
         // From now on whoever looks can tell that nothing comes, even if the first turn never ends.
         poller.snapshot.post(state.clone());
         if let Some(samples) = &poller.samples {
@@ -105,7 +116,9 @@ impl Follower {
         let kept = poller.kinds.iter().map(|_| KeptTurn::default()).collect();
         let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.client_options.stagger);
         let (client, troubles, asked_who) = (account.client, Troubles::default(), None);
-        Self { poller, client, state, troubles, kept, schedule, asked_who }
+        let mut follower = Self { poller, client, state, troubles, kept, schedule, asked_who, life: 0 };
+        follower.ask_first_who_it_is();
+        follower
     }
 
     /// Asks whatever is due, as time goes by, for ever; with each of `looks` it is seen whether somebody has signed in anew.
@@ -135,6 +148,17 @@ impl Follower {
         if self.client.source().has_news() {
             let now = self.poller.clock.instant();
             (0..self.kept.len()).for_each(|place| self.schedule.hasten(place, now));
+            self.ask_first_who_it_is();
+        }
+    }
+
+    /// Has a token by hand say whose it is before anything is told under the account's name.
+    fn ask_first_who_it_is(&mut self) {
+        let place = self.poller.kinds.iter().position(|kind| kind.name == oura::WHO_IT_IS);
+        let now = self.poller.clock.instant();
+        let before = now.checked_sub(Duration::from_millis(1)).unwrap_or(now);
+        if let Some(place) = place.filter(|_| !self.client.source().is_kept()) {
+            self.schedule.hasten(place, before);
         }
     }
 
@@ -169,7 +193,7 @@ impl Follower {
             ..Fetch::new(Arc::clone(&self.client), self.poller.kinds[place], self.poller.clock.now())
         };
         let mut kept = std::mem::take(&mut self.kept[place].fetch);
-        let started = self.poller.clock.instant();
+        let (started, life) = (self.poller.clock.instant(), self.life);
         async move {
             let source = fetch.client.source();
             let before = source.grant().await.map(|grant| grant.signed_in_at);
@@ -180,6 +204,7 @@ impl Follower {
             let _room = fetch.room;
             Ended {
                 place,
+                life,
                 started,
                 fetch: fetched,
                 looks_back,
@@ -211,6 +236,11 @@ impl Follower {
     /// Takes note of how a turn ended, and says what follows for the schedule.
     async fn take(&mut self, ended: Ended) -> Taken {
         let place = ended.place;
+        if ended.life != self.life {
+            // It was asked for somebody else.
+            return Taken { due: self.poller.clock.instant(), hastened: vec![] };
+        }
+        self.notice_owner(place, &ended.result);
         self.kept[place].fetch = ended.fetch;
         self.state.rate_limited_until = self.client.rate_limited_until();
         let before = self.reasons();
@@ -246,6 +276,31 @@ impl Follower {
         self.state.token_expires_at = ended.token_expires_at;
         self.poller.snapshot.post(self.state.clone());
         Taken { due: self.due_again(place, ended.started), hastened: self.hastened(place, &before, is_new_sign_in) }
+    }
+
+    /// Begins again where Oura says that a token by hand is another person's than the one before: nothing of what was told, or is
+    /// known, is theirs. Whoever signs in is judged before.
+    fn notice_owner(&mut self, place: usize, result: &Result<Fetched, Problem>) {
+        let (Ok(answer), Some(samples)) = (result, self.poller.samples.clone()) else { return };
+        let is_told = self.poller.kinds[place].name == oura::WHO_IT_IS && !self.client.source().is_kept();
+        let id = answer.documents.first().filter(|_| is_told).and_then(|document| oura::person_in(document));
+        let Some(id) = id else { return };
+        let account = self.state.name.clone();
+        if samples.changes_hands(&account, &id) {
+            warn!(
+                account,
+                "its token is another person's than before: what was told under this name is forgotten; what a database has under \
+                 the name stays there, so that another OURA_ACCOUNT is better"
+            );
+            samples.forget(&account);
+            samples.keep(&account, self.poller.clock.now());
+            samples.changes_hands(&account, &id);
+            self.life += 1;
+            self.state = begun(&self.poller, &account, &self.client);
+            self.kept = self.poller.kinds.iter().map(|_| KeptTurn::default()).collect();
+            let now = self.poller.clock.instant();
+            (0..self.kept.len()).for_each(|place| self.schedule.hasten(place, now));
+        }
     }
 
     /// Has Oura say whose sign-in it is where it never did, and none of the collections tells it.

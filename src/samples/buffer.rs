@@ -20,6 +20,7 @@ use super::{
     journal::{self, Journal, forget_journals},
 };
 use crate::{
+    auth::Person,
     documents::{Kind, Reading},
     http,
     observation::{DateRange, Run},
@@ -51,6 +52,8 @@ pub struct Samples {
     /// Whether it was told that there is no state directory.
     is_told: AtomicBool,
     records: Mutex<BTreeMap<String, Kept>>,
+    /// Whose they are, as far as Oura has said it.
+    owners: Mutex<BTreeMap<String, Person>>,
     /// A number that changes with every telling.
     version: AtomicU64,
     /// The usual pages of each format, gzipped: what Prometheus asks for again and again.
@@ -94,6 +97,7 @@ impl Samples {
             journals,
             is_told: AtomicBool::new(false),
             records: Mutex::default(),
+            owners: Mutex::default(),
             version: AtomicU64::new(0),
             pages: Mutex::default(),
             stats,
@@ -133,9 +137,18 @@ impl Samples {
         }
     }
 
+    pub(super) const fn journals(&self) -> &JournalIn {
+        &self.journals
+    }
+
+    pub(super) fn owners(&self) -> MutexGuard<'_, BTreeMap<String, Person>> {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Leaves out what was kept of an account that is gone, its journal as well.
     pub fn forget(&self, account: &str) {
         self.lock().remove(account);
+        self.owners().remove(account);
         if let JournalIn::State(Some(state)) = &self.journals
             && let Err(error) = forget_journals(state, account)
         {

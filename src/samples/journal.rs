@@ -25,6 +25,8 @@ const FILE_MODE: u32 = 0o600;
 /// What the exporter's own is called behind the account's name, and what that of backfills is.
 pub(super) const OF_THE_EXPORTER: &str = "journal";
 pub(super) const OF_BACKFILLS: &str = "backfill";
+/// And what says whose they are.
+pub(super) const OF_ITS_OWNER: &str = "owner";
 /// What is set aside gets this behind its name.
 pub(super) const SET_ASIDE: &str = "damaged";
 /// A file is written anew when it is this many times as long as it need be.
@@ -46,7 +48,7 @@ pub fn forget_journals(state: &Path, account: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
     };
-    let own = [OF_THE_EXPORTER, OF_BACKFILLS].map(|ending| format!("{account}.{ending}"));
+    let own = [OF_THE_EXPORTER, OF_BACKFILLS, OF_ITS_OWNER].map(|ending| format!("{account}.{ending}"));
     let is_own = |name: &str| {
         own.iter().any(|own| {
             name == own

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    journal::{DIRECTORY, OF_BACKFILLS, OF_THE_EXPORTER, SET_ASIDE, beside, opened},
+    journal::{DIRECTORY, OF_BACKFILLS, OF_ITS_OWNER, OF_THE_EXPORTER, SET_ASIDE, beside, opened},
     journal_text::Line,
 };
 use crate::{durable, observation::ACCOUNT_LABEL};
@@ -46,6 +46,9 @@ pub fn rename_journals(state: &Path, from: &str, to: &str) -> io::Result<()> {
             out.flush()
         })?;
     }
+    // Where it cannot move, Oura says it again.
+    let _said_again =
+        fs::rename(directory.join(format!("{from}.{OF_ITS_OWNER}")), directory.join(format!("{to}.{OF_ITS_OWNER}")));
     for ending in there {
         let _left = fs::rename(
             directory.join(format!("{from}.{ending}.{SET_ASIDE}")),

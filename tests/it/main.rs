@@ -30,6 +30,7 @@ mod memory;
 mod names;
 mod nights;
 mod outward;
+mod owner;
 mod packaging;
 mod person;
 mod program;

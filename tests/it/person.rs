@@ -346,7 +346,7 @@ async fn who_it_is_is_asked_for_where_no_collection_tells_it() {
 }
 
 /// Readiness of each day, as the record tells it of an account: day and score.
-fn readiness(samples: &str, account: &str) -> Vec<(i64, f64)> {
+pub(crate) fn readiness(samples: &str, account: &str) -> Vec<(i64, f64)> {
     let name = format!("oura_sample_readiness_score{{account=\"{account}\"}} ");
     let lines = samples.lines().filter_map(|line| line.strip_prefix(&name));
     let of_day = |line: &str| {
@@ -358,7 +358,7 @@ fn readiness(samples: &str, account: &str) -> Vec<(i64, f64)> {
 }
 
 /// What the record has of everybody, each alone under a name of their own.
-async fn alone(scene: &Scene, person: &str) -> Vec<(i64, f64)> {
+pub(crate) async fn alone(scene: &Scene, person: &str) -> Vec<(i64, f64)> {
     let documents = crate::common::truth::ask(&scene.simulator, person, "daily_readiness", &last_two_weeks()).await;
     let score = |document: &serde_json::Value| {
         let day = document["day"].as_str().expect("a day").parse::<chrono::NaiveDate>().expect("a day");
@@ -370,7 +370,7 @@ async fn alone(scene: &Scene, person: &str) -> Vec<(i64, f64)> {
     scores
 }
 
-fn last_two_weeks() -> [(&'static str, String); 2] {
+pub(crate) fn last_two_weeks() -> [(&'static str, String); 2] {
     let today = chrono::Utc::now().date_naive();
     [
         ("start_date", (today - chrono::TimeDelta::days(20)).to_string()),
@@ -379,7 +379,7 @@ fn last_two_weeks() -> [(&'static str, String); 2] {
 }
 
 /// Waits until all that the record tells of the account is `person`'s, and there is enough of it.
-async fn until_all_is(exporter: &Program, scene: &Scene, account: &str, person: &str) {
+pub(crate) async fn until_all_is(exporter: &Program, scene: &Scene, account: &str, person: &str) {
     let expected = alone(scene, person).await;
     eventually(&format!("all of {account} is {person}'s"), async || {
         let told = readiness(&exporter.get("/metrics/samples").await?, account);
