@@ -240,18 +240,14 @@ impl Follower {
             // It was asked for somebody else.
             return Taken { due: self.poller.clock.instant(), hastened: vec![] };
         }
-        self.notice_owner(place, &ended.result);
+        if self.poller.kinds[place].name == oura::WHO_IT_IS {
+            self.notice_person(&ended.result, ended.asked_by);
+        }
         self.kept[place].fetch = ended.fetch;
         self.state.rate_limited_until = self.client.rate_limited_until();
         let before = self.reasons();
         let is_new_sign_in = self.state.granted(ended.grant);
         let documents = ended.result.as_ref().map_or(0, |answer| answer.documents.len());
-        if self.poller.kinds[place].name == oura::WHO_IT_IS
-            && let (Ok(answer), Some(signed_in_at)) = (&ended.result, ended.asked_by)
-            && let Some(id) = answer.documents.first().and_then(|document| oura::person_in(document))
-        {
-            self.client.source().is_of(&id, signed_in_at);
-        }
         let reading = match ended.result {
             Ok(answer) => {
                 let reading = caught_in(self.read(place, answer)).await;
@@ -278,15 +274,23 @@ impl Follower {
         Taken { due: self.due_again(place, ended.started), hastened: self.hastened(place, &before, is_new_sign_in) }
     }
 
-    /// Begins again where Oura says that a token by hand is another person's than the one before: nothing of what was told, or is
-    /// known, is theirs. Whoever signs in is judged before.
-    fn notice_owner(&mut self, place: usize, result: &Result<Fetched, Problem>) {
-        let (Ok(answer), Some(samples)) = (result, self.poller.samples.clone()) else { return };
-        let is_told = self.poller.kinds[place].name == oura::WHO_IT_IS && !self.client.source().is_kept();
-        let id = answer.documents.first().filter(|_| is_told).and_then(|document| oura::person_in(document));
-        let Some(id) = id else { return };
+    /// Takes note of whom Oura names to whoever asked by the sign-in of then, or by a token by hand.
+    fn notice_person(&mut self, result: &Result<Fetched, Problem>, asked_by: Option<DateTime<Utc>>) {
+        let document = result.as_ref().ok().and_then(|answer| answer.documents.first());
+        let Some(id) = document.and_then(|document| oura::person_in(document)) else { return };
+        match asked_by {
+            Some(signed_in_at) => self.client.source().is_of(&id, signed_in_at),
+            None if !self.client.source().is_kept() => self.notice_owner(&id),
+            None => {}
+        }
+    }
+
+    /// Begins again where a token by hand is another person's than the one before: nothing of what was told, or is known, is
+    /// theirs. Whoever signs in is judged before.
+    fn notice_owner(&mut self, id: &str) {
+        let Some(samples) = self.poller.samples.clone() else { return };
         let account = self.state.name.clone();
-        if samples.changes_hands(&account, &id) {
+        if samples.changes_hands(&account, id) {
             warn!(
                 account,
                 "its token is another person's than before: what was told under this name is forgotten; what a database has under \
@@ -294,7 +298,7 @@ impl Follower {
             );
             samples.forget(&account);
             samples.keep(&account, self.poller.clock.now());
-            samples.changes_hands(&account, &id);
+            samples.changes_hands(&account, id);
             self.life += 1;
             self.state = begun(&self.poller, &account, &self.client);
             self.kept = self.poller.kinds.iter().map(|_| KeptTurn::default()).collect();
