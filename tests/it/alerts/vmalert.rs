@@ -11,20 +11,18 @@ use crate::common::{
 /// What only Prometheus can be asked: links come from external labels, which vmalert also puts on each alert, and in mornings
 /// and accounts, which look every quarter of an hour, rules follow rules at the same moment, of which vmalert sees each a turn later.
 const OF_PROMETHEUS: [&str; 3] = ["accounts", "links", "mornings"];
-/// Whose rules follow rules: as in use, vmalert looks at them each minute.
-const EACH_MINUTE: [&str; 3] = ["thresholds", "today", "values"];
+/// Whose rules follow rules: as in use, vmalert looks at them each minute, or every other where rules mostly stand side by side.
+const TURNS: [(&str, &str); 3] = [("thresholds", "2m"), ("today", "1m"), ("values", "1m")];
 
 /// The file as vmalert-tool reads it, which has another word for a query.
 fn translated(stem: &str) -> String {
     let tests = fs::read_to_string(file(&format!("alerts/{stem}.test.yml"))).expect("tests");
     let tests = tests.replace("promql_expr_test", "metricsql_expr_test");
-    if EACH_MINUTE.contains(&stem) {
-        tests
-            .replace("evaluation_interval: 15m", "evaluation_interval: 1m")
-            .replace("evaluation_interval: 5m", "evaluation_interval: 1m")
-    } else {
-        tests
-    }
+    let turn = TURNS.iter().find(|(turned, _)| *turned == stem);
+    turn.map_or(tests.clone(), |(_, turn)| {
+        let turn = format!("evaluation_interval: {turn}");
+        tests.replace("evaluation_interval: 15m", &turn).replace("evaluation_interval: 5m", &turn)
+    })
 }
 
 #[test]
