@@ -1,4 +1,4 @@
-//! What is made of the table of settings: the help, the README, and what a misspelt name was meant to be.
+//! What is made of the table of settings: the help, the table in docs/configuration.md, and what a misspelt name was meant to be.
 
 use super::settings::{Unset, VARIABLES, Variable};
 
@@ -30,7 +30,7 @@ fn indented<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     lines + line.trim_end() + "\n"
 }
 
-/// The README's table of them.
+/// The table of them in docs/configuration.md.
 pub fn markdown() -> String {
     let row = |variable: &Variable| {
         let default = match variable.unset {
