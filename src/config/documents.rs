@@ -12,7 +12,7 @@ pub fn help() -> String {
         };
         help += &format!("  {}\n{}", variable.name, indented(variable.help.split(' ').chain(default.as_deref())));
     }
-    help + "\nA flag wins over its variable. Blanks around a value do not count.\n"
+    help + "\nA flag wins over its variable. Spaces around a value are ignored.\n"
 }
 
 /// Words in lines that fit a terminal of 80 columns, below a name.

@@ -156,7 +156,7 @@ async fn what_comes_to_the_directory_while_it_runs_and_is_no_account_is_named_on
     assert_eq!(accounts(&page), ["anna", "zoe"]);
     let (_, log) = exporter.terminate().await;
     for (name, why) in
-        [("ben", "holds the same refresh token"), ("package", "it holds no tokens"), ("folder", "it is no file")]
+        [("ben", "holds the same refresh token"), ("package", "it holds no tokens"), ("folder", "it is not a file")]
     {
         let named = log.lines().filter(|line| line.contains(&format!("/{name}.json is no account")));
         let named: Vec<_> = named.collect();
@@ -294,7 +294,7 @@ async fn the_file_of_the_access_token_is_read_again_when_it_changes() {
         replace(&file, &format!("{}\n", simulator.people()[0].token));
         soon("the new token is in use", &exporter, is_up("default")).await;
         let (_, log) = exporter.terminate().await;
-        assert_eq!(log.matches("holds another token; it is in use").count(), 1, "{log}");
+        assert_eq!(log.matches("holds a new token, which is now in use").count(), 1, "{log}");
         assert!(!log.contains(&simulator.people()[0].token) && !log.contains("of-yesterday"), "{log}");
     }
 }
@@ -322,8 +322,7 @@ async fn while_the_file_of_the_access_token_cannot_be_used_the_token_before_is_a
         eventually("it polls on", polled).await;
         soon("all is well", &exporter, is_up("default")).await;
         let (_, log) = exporter.terminate().await;
-        let said: Vec<_> =
-            log.lines().filter(|line| line.contains("the token that it held before is used on")).collect();
+        let said: Vec<_> = log.lines().filter(|line| line.contains("the previous token stays in use")).collect();
         assert!(said.len() == 1 && said[0].contains("OURA_ACCESS_TOKEN_FILE"), "{log}");
     }
 }

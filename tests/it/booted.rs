@@ -202,7 +202,7 @@ async fn by_command(machine: &mut Machine, story: &Story) {
     machine.begin(&format!("{shell}setpriv --reuid=anna --regid=anna --clear-groups oura-exporter check"));
     let (code, said) = machine.ended().await;
     assert!(
-        code == 2 && said.contains("the service of this machine has its accounts in /var/lib/oura-exporter"),
+        code == 2 && said.contains("the service on this machine keeps its accounts in /var/lib/oura-exporter"),
         "{said}"
     );
 }

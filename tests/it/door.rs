@@ -202,7 +202,7 @@ async fn what_goes_wrong_is_said_on_the_page_with_what_to_do() {
         assert!(name.is_empty() || !shown.text.contains(name), "{}", shown.text);
     }
     let shown = visitor.post("sign-out", &[("account", "nobody")]).await;
-    assert!(shown.status == 400 && shown.text.contains("Nobody of that name is signed in"), "{}", shown.text);
+    assert!(shown.status == 400 && shown.text.contains("Nobody is signed in under that name"), "{}", shown.text);
     let (place, url) = visitor.begin("anna").await;
     let back = consent_to_all_but(&url, &["stress", "spo2"]).await;
     visitor.get(&back).await;

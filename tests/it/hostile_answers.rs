@@ -160,7 +160,7 @@ async fn a_rate_limit_is_told_with_its_date_however_oura_writes_it() {
         let (url, served) = server(vec![answer(&head, b"")]).await;
         let client = client(&url);
         let error = documents(&client).await.expect_err(retry_after);
-        assert_eq!(error.to_string(), format!("Oura asks for no requests until {until}"));
+        assert_eq!(error.to_string(), format!("Oura has asked for a pause until {until}"));
         assert_eq!(documents(&client).await, Err(error), "and nothing is asked until then");
         assert_eq!(served.load(Ordering::SeqCst), 1, "{retry_after}");
     }

@@ -263,7 +263,7 @@ async fn nothing_pasted_or_no_code_in_it_says_what_to_paste() {
         ["http://localhost:10058/callback?iss=x", "http://localhost:10058/callback", "hello", "anna@example.com"]
     {
         let (code, said) = scene.log_in("anna", async |_| no_code.to_owned()).await;
-        let asked = "That is not the address: it holds no code. Paste the address that the browser was sent to";
+        let asked = "That is not the address: it contains no code. Paste the address that the browser was sent to";
         assert!(said.contains(asked), "{no_code}: {said}");
         assert_refused(&scene, (code, said), "nothing was pasted", "paste the address that the browser was sent to");
     }
@@ -278,8 +278,8 @@ async fn refusals_without_words_at_sign_in_say_what_to_do_all_the_same() {
         (TokenFault::EmptyBody(400), "Oura refuses (400): no reason given"),
         (TokenFault::EmptyBody(200), "an answer without a token"),
         (TokenFault::Html(200), "an answer without a token"),
-        (TokenFault::AccessToken(""), "its access token is empty or none"),
-        (TokenFault::AccessToken("two words"), "its access token is empty or none"),
+        (TokenFault::AccessToken(""), "its access token is empty or missing"),
+        (TokenFault::AccessToken("two words"), "its access token is empty or missing"),
         (TokenFault::ExpiresIn(0), "its token has ended already"),
         (TokenFault::ExpiresIn(-3600), "its token has ended already"),
         (TokenFault::Status(500), "Oura's sign-in answered 500"),

@@ -237,8 +237,10 @@ async fn a_member_of_the_group_brings_the_files_in_by_the_printed_commands_and_n
     }
     assert_eq!(samples(&data), reported(&said.log), "all of it is in");
     // Nothing but the last of the advice is left to be done.
-    let remove =
-        said.log.lines().find_map(|line| line.strip_prefix("And at last, as you are now: ")).expect("a command");
+    let remove = said.log.lines().find_map(|line| line.strip_prefix("And finally, as the user you are now: ")).expect(
+        "a \
+            command",
+    );
     let removed = Command::new("sh").args(["-c", remove]).status().await.expect("a shell");
     assert!(removed.success() && names(&directory).is_empty(), "{:?}", names(&directory));
 }
