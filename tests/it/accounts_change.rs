@@ -210,12 +210,12 @@ async fn a_state_directory_that_is_moved_away_signs_nobody_out_and_is_named_unti
         exporter.ready().await;
         let (there, away) = (scene.tokens(), scene.tokens().with_extension("away"));
         take_away(&there, &away);
-        let is_gone = format!("{} is not the directory any more", there.display());
+        let is_gone = format!("{} is no longer the directory", there.display());
         exporter.said(&is_gone).await;
         // Nor does whoever presses a button make another one in its place.
         let visitor = Visitor::of(&format!("http://{}/", exporter.address));
         let shown = visitor.post("sign-in", &[("account", "carl")]).await;
-        assert!(shown.status == 400 && shown.text.contains("is not the directory any more"), "{}", shown.text);
+        assert!(shown.status == 400 && shown.text.contains("is no longer the directory"), "{}", shown.text);
         let page = Page::parse(&exporter.get("/metrics").await.expect("a page"));
         assert_eq!(accounts(&page).len(), 1 + others.len(), "nobody has signed out: {}", page.text);
         bring_back(&there, &away);

@@ -227,6 +227,6 @@ async fn a_state_directory_that_is_mended_is_used_without_a_restart() {
     visitor.titled(&place, "Signed in as anna").await;
     assert_eq!(fs::metadata(scene.tokens()).expect("made").permissions().mode() & 0o777, 0o700);
     let (_, log) = exporter.terminate().await;
-    assert!(log.contains("sign-ins can be kept in "), "{log}");
+    assert!(log.contains("sign-ins can now be stored in "), "{log}");
     assert_eq!(log.matches("sign-ins cannot be stored").count(), 1, "{log}");
 }

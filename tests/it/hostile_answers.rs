@@ -469,7 +469,7 @@ async fn debug_tells_what_was_asked_how_long_it_took_and_what_came_of_it() {
     assert_eq!(lines(&log, &["turn ended", "is shown", "collection=\"sleep\""]).len(), 1, "{log}");
     assert_eq!(lines(&log, &["nothing is shown, Oura has no documents", "\"session\""]).len(), 1, "{log}");
     assert_eq!(lines(&log, &["asked in vain", "\"workout\"", "status=500"]).len(), 3, "{log}");
-    assert_eq!(lines(&log, &["turn failed", "\"workout\"", "reason=\"server\""]).len(), 1, "{log}");
+    assert_eq!(lines(&log, &["reading failed", "\"workout\"", "reason=\"server\""]).len(), 1, "{log}");
     assert_eq!(lines(&log, &["window=\"the newest\"", "\"heartrate\""]).len(), 1, "{log}");
     assert!(lines(&log, &["TRACE"]).is_empty(), "{log}");
 }

@@ -193,7 +193,7 @@ async fn beyond_this_machine_only_the_same_person_renews_a_sign_in_and_only_one_
         visitor.get(&consent(&url, "bob", "allow").await).await;
         let text = visitor.titled(&place, "Not signed in").await;
         assert!(
-            text.contains("whether this is the same person cannot be told") && !text.contains("id=\"replace\""),
+            text.contains("it is unknown whether this is the same person") && !text.contains("id=\"replace\""),
             "{text}"
         );
     }
@@ -469,7 +469,7 @@ async fn whose_a_name_is_outlives_the_loss_of_its_token_file() {
 
         lose(&scene.file("anna"));
         let (code, said) = log_in_all_the_same(&scene, "anna", "bob").await;
-        assert!(code == Some(0) && said.contains("the exporter forgets what it told of it"), "{said}");
+        assert!(code == Some(0) && said.contains("the exporter forgets its record"), "{said}");
         let (exporter, _) = at_the_redirect(&scene, "127.0.0.1").await;
         until_all_is(&exporter, &scene, "anna", "bob").await;
         exporter.terminate().await;

@@ -41,7 +41,7 @@ async fn all_mistakes_are_named_at_once() {
     assert_eq!(code, Some(2));
     let told = [
         r#"OURA_POLL_INTERVAL: "often" is not a duration; write 5m"#,
-        r#"OURA_STALE_AFTER: "0s" is no time at all"#,
+        r#"OURA_STALE_AFTER: "0s" is zero"#,
         r#"OURA_LISTEN_ADDRESS: "home" is not an address with a port"#,
         r#"OURA_COLLECTIONS: "daily_sleeps" is not a collection; did you mean daily_sleep?"#,
         r#"OURA_LOG: "loud" is not a level"#,
@@ -409,7 +409,7 @@ async fn a_way_to_the_network_that_leads_nowhere_is_named() {
         ("SSL_CERT_DIR", "/etc/passwd", "\"/etc/passwd\" is not a directory"),
     ] {
         let (code, text) = run(program().arg("demo").env(name, value)).await;
-        let named = text.contains(&format!("{name}: {cause}")) && text.contains("; write the whole path");
+        let named = text.contains(&format!("{name}: {cause}")) && text.contains("; write the full path");
         assert!(code == Some(2) && named, "{name}={value}: {text}");
     }
     for (name, value) in

@@ -238,7 +238,7 @@ async fn the_landing_page_asks_for_itself_each_minute_unless_it_is_to_stand_stil
     assert_eq!(get("/").await.headers()["refresh"], "60");
     let still = get("/?still").await;
     assert!(still.headers().get("refresh").is_none(), "{still:?}");
-    assert!(still.text().await.expect("text").contains("<a href=\"./\">let it refresh itself each minute</a>"));
+    assert!(still.text().await.expect("text").contains("<a href=\"./\">let it do so every minute</a>"));
     for path in ["/metrics", "/-/ready", "/-/healthy"] {
         assert!(get(path).await.headers().get("refresh").is_none(), "{path}");
     }

@@ -168,7 +168,7 @@ async fn nothing_is_spent(scene: &SignedIn, spoil: &str) -> (Program, PathBuf) {
     let failed = async || Page::parse(&program.get("/metrics").await?).get(failing).filter(|count| *count >= 3.0);
     eventually("polls failed", failed).await;
     let landing = program.get("/").await.expect("a page");
-    assert!(landing.contains("mend that in OURA_STATE_DIR") && !landing.contains("oura-exporter login"), "{landing}");
+    assert!(landing.contains("fix that in OURA_STATE_DIR") && !landing.contains("oura-exporter login"), "{landing}");
     let seen = scene.exchanges(0);
     assert!(seen.is_empty(), "no refresh token is spent: {seen:?}");
     let pid = program.child.id().expect("it runs");

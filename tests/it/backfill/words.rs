@@ -60,7 +60,7 @@ async fn an_account_that_is_nobodys_is_told_of() {
     let place = Place::new().await;
     let arguments = ["--output", "-", "--account", "nobody"];
     let said = place.ended(&mut place.backfill("state", days_ago(9, 8), &arguments)).await;
-    assert!(said.code == Some(1) && said.log.contains("nobody of that name"), "{}", said.log);
+    assert!(said.code == Some(1) && said.log.contains("nobody is signed in under that name"), "{}", said.log);
 }
 
 /// How many different documents the service gave in answer to what was asked.
