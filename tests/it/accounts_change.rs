@@ -158,7 +158,7 @@ async fn what_comes_to_the_directory_while_it_runs_and_is_no_account_is_named_on
     for (name, why) in
         [("ben", "holds the same refresh token"), ("package", "it holds no tokens"), ("folder", "it is not a file")]
     {
-        let named = log.lines().filter(|line| line.contains(&format!("/{name}.json is no account")));
+        let named = log.lines().filter(|line| line.contains(&format!("/{name}.json is not an account")));
         let named: Vec<_> = named.collect();
         assert!(named.len() == 1 && named[0].contains(why), "{name}: {log}");
     }
@@ -248,7 +248,7 @@ async fn a_token_file_by_the_name_of_the_environments_account_is_left_alone() {
     assert_eq!(accounts(&page), ["anna", "ben"]);
     assert_eq!(page.get("oura_token_expiry_timestamp_seconds{account=\"ben\"}"), None, "the environment's token");
     let (_, log) = exporter.terminate().await;
-    assert_eq!(log.matches("the token file of account ben is left alone").count(), 1, "{log}");
+    assert_eq!(log.matches("the token file of account ben is ignored").count(), 1, "{log}");
 }
 
 /// How a file is given another text.
