@@ -114,7 +114,7 @@ impl Exporter {
         let samples = poller.samples.clone();
         let ended = tokio::select! {
             () = serve(server, listener, shutdown) => Ok(()),
-            ended = poller.run(accounts) => ended.context("polling ended by a defect"),
+            ended = poller.run(accounts) => ended.context("polling stopped because of a defect"),
         };
         stop_sending.send_replace(true);
         if let Some(sending) = sending
@@ -179,14 +179,16 @@ fn tell_where(address: SocketAddr, web: Option<&WebConfig>) {
     }
     if !web.is_some_and(WebConfig::is_closed) {
         warn!(
-            "{address} is open beyond this machine: whoever reaches it reads the health data, without a password; let only \
-             Prometheus reach it, set a password by OURA_WEB_CONFIG_FILE, or set OURA_LISTEN_ADDRESS=127.0.0.1:{}",
+            "{address} is open beyond this machine: anyone who reaches it can read the health data without a password; \
+             let only Prometheus reach it, set a password with OURA_WEB_CONFIG_FILE, or set \
+             OURA_LISTEN_ADDRESS=127.0.0.1:{}",
             address.port()
         );
     } else if !is_encrypted {
         warn!(
-            "{address} is open beyond this machine and not encrypted: whoever listens on the way reads the password and the \
-             health data; set tls_server_config in the web configuration, or have a proxy speak TLS"
+            "{address} is open beyond this machine and not encrypted: anyone who listens on the network can read the \
+             password and the health data; set tls_server_config in the web configuration, or put a TLS proxy in \
+             front"
         );
     }
 }
@@ -221,7 +223,7 @@ fn record(config: &Config, clock: &Clock) -> anyhow::Result<Kept> {
 /// port taken and asks what to do.
 fn announced(store: &Store, home: &str, shut: Option<&str>, guard: Guard) -> Option<Announced> {
     let running = Running { page: home.to_owned(), shut: shut.map(str::to_owned), renews: guard.is_trusted };
-    store.announce(&running).inspect_err(|error| debug!(%error, "no file says that an exporter runs")).ok()
+    store.announce(&running).inspect_err(|error| debug!(%error, "cannot store that an exporter is running")).ok()
 }
 
 /// What may be done by whoever reaches the page at `address`.
@@ -249,12 +251,12 @@ fn way(config: &Config, oauth_client: Option<&Arc<OAuthClient>>, transport: &Arc
     let sign_in = &config.sign_in;
     match (&sign_in.store, oauth_client) {
         (None, _) if config.samples.is_made_up => {
-            Way::Shut("nobody signs in at the demo, unless it was started as oura-exporter demo --sign-in")
+            Way::Shut("nobody can sign in at the demo unless it was started with oura-exporter demo --sign-in")
         }
         _ if !sign_in.on_the_page => Way::Shut(
             "signing in on this page is turned off (OURA_WEB_SIGN_IN=false); run: oura-exporter login --no-browser",
         ),
-        (None, _) => Way::Shut("nobody signs in here, as there is no place for tokens; set OURA_STATE_DIR"),
+        (None, _) => Way::Shut("nobody can sign in here, because there is no place for tokens; set OURA_STATE_DIR"),
         (Some(_), None) => Way::Unregistered,
         (Some(store), Some(oauth_client)) => Way::Open {
             oauth_client: Arc::clone(oauth_client),

@@ -29,7 +29,7 @@ pub enum WrongHost {
     Missing,
     /// It asks for somebody else.
     #[error(
-        "this exporter does not answer by the name {0}: ask for it by localhost, or set OURA_ALLOWED_HOSTS to the name and \
+        "this exporter does not answer to the name {0}: use localhost, or set OURA_ALLOWED_HOSTS to the name and \
          restart it"
     )]
     Misdirected(Name),

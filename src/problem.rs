@@ -115,18 +115,18 @@ impl Reason {
                 "Oura refuses this collection, although the token is good and nothing says that a scope is missing"
             }
             Self::Membership => "Oura forbids everything: the membership has lapsed",
-            Self::RateLimit => "Oura asked for a pause, which the whole account keeps",
-            Self::Server => "Oura's server is in trouble",
+            Self::RateLimit => "Oura asked for a pause, which applies to the whole account",
+            Self::Server => "Oura's server has a problem",
             Self::Timeout => "no answer in time",
             Self::Network => "no connection, or one that broke",
-            Self::Unreadable => "an answer that is no JSON, or is larger than any that Oura is known to send",
+            Self::Unreadable => "an answer that is not JSON, or is larger than any that Oura is known to send",
             Self::Document => "a document has a shape that this version does not know; the others are shown",
             Self::Paging => "an answer whose pages never end",
             Self::Request => {
-                "Oura rejects what is asked; the log has the status: 426 means that the Oura app on the phone is too \
+                "Oura rejects the request; the log has the status: 426 means that the Oura app on the phone is too \
                  old, a redirect that OURA_API_URL is wrong"
             }
-            Self::Defect => "a defect of this program, which the log names by its place; the other collections go on",
+            Self::Defect => "a defect in this program; the log names its place; the other collections go on",
             Self::State => {
                 "the token file cannot be read or stored, or another process holds its lock: the disk, the permissions, or a process that \
                  was stopped; the log names the file"
@@ -148,10 +148,16 @@ impl Reason {
                 access.put("the new token")
             ),
             (Self::Refused, TokenOrigin::SignIn(name)) => {
-                format!("it is asked again within minutes; if it lasts, run: {}, and tick every scope", login(name))
+                format!("it is tried again within minutes; if it persists, run: {}, and tick every scope", login(name))
             }
             (Self::Refused, access) => {
-                format!("it is asked again within minutes; if it lasts, {}", access.put("a new token with every scope"))
+                format!(
+                    "it is tried again within minutes; if it persists, {}",
+                    access.put(
+                        "a new token with every \
+                    scope"
+                    )
+                )
             }
             (reason, _) => reason.common_advice().to_owned(),
         }
@@ -160,17 +166,17 @@ impl Reason {
     /// What a person can do where the way to the token makes no difference.
     const fn common_advice(self) -> &'static str {
         match self {
-            Self::Membership => "renew the Oura membership; it is asked again every hour",
-            Self::RateLimit => "nothing to do, it goes on by itself; if it comes often, raise OURA_POLL_INTERVAL",
-            Self::Network => "check the network and OURA_API_URL; it is asked again at the next poll",
-            Self::Unreadable | Self::Paging => "it is asked again at the next poll; if it stays, report it",
-            Self::Document => "if it stays, report it with the field's name",
-            Self::Defect => "report it, with that place and the version; it is asked again at the next poll",
+            Self::Membership => "renew the Oura membership; it is tried again every hour",
+            Self::RateLimit => "nothing to do, it continues by itself; if it happens often, raise OURA_POLL_INTERVAL",
+            Self::Network => "check the network and OURA_API_URL; it is tried again at the next poll",
+            Self::Unreadable | Self::Paging => "it is tried again at the next poll; if it persists, report it",
+            Self::Document => "if it persists, report it with the field's name",
+            Self::Defect => "report it, with that place and the version; it is tried again at the next poll",
             Self::Request => "look for a newer version of this exporter, or report it",
             Self::Token | Self::Scope | Self::Refused | Self::Server | Self::Timeout => {
-                "nothing to do, it is asked again at the next poll"
+                "nothing to do, it is tried again at the next poll"
             }
-            Self::State => "mend that in OURA_STATE_DIR; it is tried again by itself",
+            Self::State => "fix that in OURA_STATE_DIR; it is tried again by itself",
         }
     }
 
@@ -198,7 +204,7 @@ impl Problem {
 
     /// A defect that broke a turn off.
     pub fn of_defect(defect: &Defect) -> Self {
-        Self { reason: Reason::Defect, what: format!("a defect of this program at {}", defect.place) }
+        Self { reason: Reason::Defect, what: format!("a defect in this program at {}", defect.place) }
     }
 
     /// A refusal for want of that scope.

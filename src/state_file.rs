@@ -96,10 +96,7 @@ impl StateFile {
         };
         written().with_context(|| {
             let path = self.directory.join(&self.name);
-            format!(
-                "cannot write {}; make room, or set OURA_STATE_DIR to a directory that can be written",
-                path.display()
-            )
+            format!("cannot write {}; free some space, or set OURA_STATE_DIR to a writable directory", path.display())
         })
     }
 }

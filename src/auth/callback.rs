@@ -33,8 +33,8 @@ struct Expected {
 }
 
 /// What is said of an answer without the right state.
-const NOT_OURS: &str = "This answer belongs to another sign-in (its state differs or is missing). The one that was begun \
-    here still waits: go on in its own page, or start again.";
+const NOT_OURS: &str = "This answer belongs to another sign-in (its state differs or is missing). The sign-in that you \
+                        started here is still waiting: continue on its page, or start again.";
 
 /// What is said where Oura gave tokens: whether they are kept, only the command can tell.
 const ANSWERED: &str = "The terminal in which you began says how the sign-in ended. You can close this page.";
@@ -44,7 +44,7 @@ type Visit = (Redirected, oneshot::Sender<http::Answer>);
 impl Waiting {
     /// Listens on the address that `uri` names.
     pub(super) async fn at(uri: &str) -> anyhow::Result<Self> {
-        let url = Url::parse(uri).context("OURA_REDIRECT_URI is no URL; write http://localhost:10058/callback")?;
+        let url = Url::parse(uri).context("OURA_REDIRECT_URI is not a URL; write http://localhost:10058/callback")?;
         let host = url.host_str().unwrap_or_default();
         if url.scheme() != "http" || !matches!(host, "localhost" | "127.0.0.1" | "[::1]") {
             bail!("the redirect URI {uri} does not lead to this machine; use --no-browser");
@@ -77,7 +77,7 @@ impl Waiting {
         // A browser that has gone away misses its page; the sign-in counts all the same.
         let _gone = shown.send(page(result.as_ref().err()));
         drop(stop);
-        serving.await.context("the listener ended by a defect")?;
+        serving.await.context("the listener stopped because of a defect")?;
         result
     }
 }
@@ -86,14 +86,19 @@ async fn visit<B>(request: Request<B>, expected: Expected, visits: mpsc::Sender<
     let query = request.uri().query().unwrap_or_default();
     let answer = Redirected::of_query(query);
     if request.uri().path() != expected.path {
-        return html(StatusCode::NOT_FOUND, "Nothing here", "The sign-in comes back to another address.");
+        return html(StatusCode::NOT_FOUND, "Nothing here", "The sign-in returns to another address.");
     }
     if !answer.is_to(&expected.state) || answer.is_empty() {
         return html(StatusCode::BAD_REQUEST, "Not this sign-in", NOT_OURS);
     }
     let (shown, page) = oneshot::channel();
     if visits.try_send((answer, shown)).is_err() {
-        return html(StatusCode::GONE, "Already answered", "This sign-in has its answer. You can close this page.");
+        return html(
+            StatusCode::GONE,
+            "Already answered",
+            "This sign-in has already been answered. You can close this \
+                                                           page.",
+        );
     }
     page.await.unwrap_or_else(|_| html(StatusCode::GONE, "Ended", "The sign-in has ended. Start again."))
 }

@@ -19,7 +19,7 @@ impl Secrets {
     /// New ones.
     ///
     /// # Errors
-    /// Where the system gives no randomness.
+    /// Where the system provides no random numbers.
     pub(super) fn new() -> Result<Self, getrandom::Error> {
         Ok(Self { state: random()?, verifier: random()?.into() })
     }
@@ -33,7 +33,7 @@ impl Secrets {
 /// A random word.
 ///
 /// # Errors
-/// Where the system gives no randomness.
+/// Where the system provides no random numbers.
 pub(crate) fn random() -> Result<String, getrandom::Error> {
     let mut bytes = [0; ENTROPY];
     getrandom::fill(&mut bytes)?;

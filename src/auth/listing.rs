@@ -111,13 +111,13 @@ impl Store {
         let Some(name) = name.map(str::to_owned) else {
             return Err(no_account(
                 &path,
-                "an account's name has letters, digits, dots, dashes and underscores only",
+                "an account's name may have only letters, digits, dots, dashes and underscores",
                 ELSEWHERE,
             ));
         };
         let metadata = fs::metadata(&path);
         if metadata.as_ref().is_ok_and(|metadata| !metadata.is_file()) {
-            return Err(no_account(&path, "it is no file", ELSEWHERE));
+            return Err(no_account(&path, "it is not a file", ELSEWHERE));
         }
         let (fingerprint, refused) = match self.read_any(&path) {
             Ok(Some((inner, tokens))) if inner == name => (tokens.fingerprint(), None),
@@ -155,7 +155,8 @@ fn refuse_second_holders(candidates: &mut [Candidate]) {
     for candidate in candidates {
         let holder = candidate.fingerprint.and_then(|fingerprint| holders.get(&fingerprint));
         let Some(holder) = holder.filter(|holder| **holder != candidate.path) else { continue };
-        let why = format!("{} holds the same refresh token, which works once, and is used", holder.display());
+        let why =
+            format!("{} holds the same refresh token, which works only once, and is the one in use", holder.display());
         let todo = format!("remove it, or sign in again: oura-exporter login --account {}", candidate.name);
         candidate.refused = Some(no_account(&candidate.path, &why, &todo));
     }
@@ -170,7 +171,7 @@ fn of_other(path: &Path, name: &str, inner: String) -> String {
 }
 
 fn no_account(path: &Path, why: &str, todo: &str) -> String {
-    format!("{} is no account: {why}; {todo}", shown(path))
+    format!("{} is not an account: {why}; {todo}", shown(path))
 }
 
 /// The path, whose last part may be anything that somebody calls a file.
@@ -185,13 +186,14 @@ fn rights(path: &Path, metadata: &Metadata) -> Vec<String> {
     let (owner, own) = (metadata.uid(), rustix::process::geteuid().as_raw());
     let open = (mode & OTHERS != 0).then(|| {
         format!(
-            "{path} can be read or written by others than its owner (mode {:o}); run: chmod 600 {path}",
+            "{path} can be read or written by users other than its owner (mode {:o}); run: chmod 600 {path}",
             mode & MODE
         )
     });
     let foreign = (owner != own).then(|| {
         format!(
-            "{path} belongs to user {owner}, and this is user {own}; run oura-exporter always as one user, or chown it"
+            "{path} belongs to user {owner}, and this is user {own}; always run oura-exporter as the same user, or \
+             change the owner with chown"
         )
     });
     open.into_iter().chain(foreign).collect()

@@ -86,7 +86,7 @@ fn opened(path: &Path) -> io::Result<File> {
     let at_once = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().create(true).append(true).mode(FILE_MODE).custom_flags(at_once).open(path)?;
     let is_file = file.metadata()?.is_file();
-    is_file.then_some(file).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is no file; remove it"))
+    is_file.then_some(file).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is not a file; remove it"))
 }
 
 /// [`Store::lock`] for those who must not block.

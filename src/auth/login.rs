@@ -92,7 +92,7 @@ impl Login {
     /// # Errors
     /// Where neither portal knows it or its redirect URI, with the string to register.
     pub async fn begin(oauth_client: &Arc<OAuthClient>) -> anyhow::Result<Self> {
-        let secrets = Secrets::new().map_err(|error| anyhow!("the system gives no randomness: {error}"))?;
+        let secrets = Secrets::new().map_err(|error| anyhow!("the system provides no random numbers: {error}"))?;
         let mut refusals = Vec::new();
         for portal in [Portal::Legacy, Portal::New] {
             let url = oauth_client.consent_url(portal, &secrets.state, &secrets.challenge())?;
@@ -152,7 +152,7 @@ impl Login {
 
     /// Exchanges what the browser brought for tokens.
     pub(crate) async fn finish(&self, answer: Redirected) -> anyhow::Result<Tokens> {
-        ensure!(!answer.is_empty(), "the address holds no code; start again");
+        ensure!(!answer.is_empty(), "the address contains no code; start again");
         let ours = answer.is_bare || answer.is_to(&self.secrets.state);
         ensure!(
             ours,
@@ -164,7 +164,7 @@ impl Login {
                 _ => bail!("Oura's consent page ended with an error; start again"),
             }
         }
-        let code = answer.code.filter(|code| !code.is_empty()).context("the address holds no code; start again")?;
+        let code = answer.code.filter(|code| !code.is_empty()).context("the address contains no code; start again")?;
         let code = Code { code: code.into(), verifier: self.secrets.verifier.clone() };
         let tokens = self.oauth_client.exchange(&code, Utc::now()).await;
         tokens.map_err(|error| anyhow!("{error}; {}", error.advice()))
@@ -177,7 +177,7 @@ fn pasted() -> io::Result<String> {
         let line = line?;
         let what = match line.trim() {
             "" => "Nothing was pasted.",
-            text if Redirected::of_paste(text).is_empty() => "That is not the address: it holds no code.",
+            text if Redirected::of_paste(text).is_empty() => "That is not the address: it contains no code.",
             _ => return Ok(line),
         };
         let _nobody_reads =
@@ -224,8 +224,8 @@ pub async fn keep(
     if kept.is_err() && id.is_some_and(|id| store.is_stranger(&id)) {
         match timeout(REVOCATION, oauth_client.revoke(&tokens)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(account, "Oura does not confirm the end of the sign-in that is not kept ({error})"),
-            Err(_) => warn!(account, "Oura does not answer to the end of the sign-in that is not kept"),
+            Ok(Err(error)) => warn!(account, "Oura did not confirm that the rejected sign-in is revoked ({error})"),
+            Err(_) => warn!(account, "Oura did not answer the request to revoke the rejected sign-in"),
         }
     }
     kept
@@ -255,7 +255,7 @@ async fn stored(
             let directory = store.directory();
             forget(directory, &account).with_context(|| {
                 format!(
-                    "nothing was stored, as the record under the name before cannot be forgotten in {}",
+                    "nothing was stored, because the previous record under this name cannot be removed from {}",
                     directory.display()
                 )
             })?;

@@ -20,11 +20,11 @@ pub enum Revoked {
 pub async fn log_out(store: &Store, oauth_client: &OAuthClient, account: &str) -> anyhow::Result<Revoked> {
     // Before the lock, which makes the directory: who is not signed in leaves nothing behind.
     signed_in(store, account)?;
-    let _lock = lock(store, account).await.context("nothing is forgotten yet")?;
+    let _lock = lock(store, account).await.context("nothing has been forgotten yet")?;
     let revoked = match oauth_client.revoke(&signed_in(store, account)?).await {
         Ok(()) => Revoked::Confirmed,
         Err(error @ OAuthError::Unreachable(_)) => {
-            return Err(error).context("nothing is forgotten yet; try again when Oura can be reached");
+            return Err(error).context("nothing has been forgotten yet; try again when Oura can be reached");
         }
         Err(error) => Revoked::NotConfirmed(error),
     };

@@ -22,7 +22,7 @@ pub enum NoToken {
     #[error("{0}")]
     State(StoreError),
     /// A defect of ours.
-    #[error("a task of the sign-in ended by a defect, report it: {0}")]
+    #[error("a task of the sign-in stopped because of a defect, report it: {0}")]
     Defect(String),
 }
 

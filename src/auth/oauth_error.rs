@@ -24,7 +24,7 @@ pub enum OAuthError {
     #[error("no answer from Oura's sign-in: {0}")]
     Unreachable(String),
     /// A success that holds no pair of tokens.
-    #[error("Oura's sign-in gave an answer without a token that works: {0}")]
+    #[error("Oura's sign-in answered without a working token: {0}")]
     Unusable(UnusableReply),
 }
 
@@ -65,10 +65,10 @@ pub enum UnusableReply {
     #[error("it is not JSON with an access token")]
     NoReply,
     /// The access token is empty, or nothing that a request could carry.
-    #[error("its access token is empty or none")]
+    #[error("its access token is empty or missing")]
     NoAccessToken,
     /// `expires_in` is 0 or less.
-    #[error("its token has ended already, by its expires_in")]
+    #[error("its token has already expired, by its expires_in")]
     Ended,
 }
 

@@ -33,8 +33,9 @@ pub enum Replaces {
 pub enum WrongPerson {
     /// The person has another account.
     #[error(
-        "this is the person of account {other}, so that nothing was stored as {account}; sign out at Oura or use a private \
-         window, and sign in as the right person; or, if one person is to have two accounts, {MEANT} --account {account}"
+        "this person already has account {other}, so nothing was stored as {account}; sign out at Oura or use a \
+         private window, and sign in as the right person; or, if one person is to have two accounts, {MEANT} --account \
+         {account}"
     )]
     OfOtherAccount {
         /// Which one.
@@ -44,8 +45,8 @@ pub enum WrongPerson {
     },
     /// The account is another person's.
     #[error(
-        "you signed in as another person than the one of account {account}, so that nothing was stored; sign in as the right \
-         person or under another name; or, if the account is to change hands, {MEANT} --account {account}"
+        "you signed in as a different person from the one of account {account}, so nothing was stored; sign in as the \
+         right person or under another name; or, if the account is to change hands, {MEANT} --account {account}"
     )]
     OtherPerson {
         /// The account.
@@ -53,8 +54,8 @@ pub enum WrongPerson {
     },
     /// Oura does not say who has signed in, and the account is somebody's.
     #[error(
-        "Oura does not say at the moment who has signed in, and account {account} is somebody's already, so that nothing was \
-         stored; try again in some minutes, or, if you are sure, {MEANT} --account {account}"
+        "Oura does not currently say who has signed in, and account {account} already belongs to somebody, so nothing \
+         was stored; try again in a few minutes, or, if you are sure, {MEANT} --account {account}"
     )]
     Unsaid {
         /// The account.
@@ -62,8 +63,8 @@ pub enum WrongPerson {
     },
     /// Nobody can tell.
     #[error(
-        "account {account} is signed in, and whether this is the same person cannot be told, so that nothing was stored; choose \
-         another name, or run: oura-exporter login --no-browser --account {account}"
+        "account {account} is signed in, and it is unknown whether this is the same person, so nothing was stored; \
+         choose another name, or run: oura-exporter login --no-browser --account {account}"
     )]
     Unproven {
         /// The account.
@@ -76,20 +77,20 @@ pub enum WrongPerson {
 pub enum Doubt {
     /// Oura did not say who it is.
     #[error(
-        "Oura did not say who this is: compare what the page shows with the Oura app of the person that you mean; as soon as \
-         Oura says it, the exporter compares it with the other accounts"
+        "Oura did not say who this is: compare what the page shows with the Oura app of the person you mean; as soon \
+         as Oura does say it, the exporter compares it with the other accounts"
     )]
     Unsaid,
     /// Another account cannot be read.
     #[error(
-        "the sign-in of account {0} cannot be read, so that nobody can tell whether this is the same person: compare what the \
-         page shows with the Oura app of the person that you mean, and run: oura-exporter accounts"
+        "the sign-in of account {0} cannot be read, so it is unknown whether this is the same person: compare what the \
+         page shows with the Oura app of the person you mean, and run: oura-exporter accounts"
     )]
     Unread(String),
     /// The account was another person's before, or may have been.
     #[error(
-        "the sign-in of this name before was, or may have been, another person's: the exporter forgets what it told of it; what a \
-         database has under the name stays there"
+        "the previous sign-in under this name was, or may have been, another person's: the exporter forgets its \
+         record; what a database has under the name stays there"
     )]
     Replaced,
 }
@@ -99,8 +100,8 @@ pub fn one_person(names: &[String]) -> String {
     let (last, first) =
         names.split_last().map_or_else(Default::default, |(last, first)| (last.clone(), first.join(", ")));
     format!(
-        "Accounts {first} and {last} are one person: if that is not meant, sign out at Oura or use a private window, and run: \
-         oura-exporter login --replace-person --account NAME"
+        "Accounts {first} and {last} are the same person: if that is not intended, sign out at Oura or use a private \
+         window, and run: oura-exporter login --replace-person --account NAME"
     )
 }
 
@@ -131,7 +132,7 @@ impl Person {
     /// The person with that id, whom `others` are told from.
     ///
     /// # Errors
-    /// Where the system gives no randomness.
+    /// Where the system provides no random numbers.
     pub(crate) fn new(id: &str, others: &[(String, Self)]) -> Result<Self, getrandom::Error> {
         let salt = match others.first() {
             Some((_, other)) => other.salt.clone(),
@@ -250,7 +251,7 @@ impl Store {
             }
         }
         let person = Person::new(id, &persons);
-        Ok(Some(person.map_err(|error| anyhow::anyhow!("the system gives no randomness: {error}"))?))
+        Ok(Some(person.map_err(|error| anyhow::anyhow!("the system provides no random numbers: {error}"))?))
     }
 }
 

@@ -101,7 +101,7 @@ impl TokenSource {
         }
     }
 
-    /// When the present token ends, if that is known.
+    /// When the current token expires, if that is known.
     pub async fn expires_at(&self) -> Option<DateTime<Utc>> {
         match self {
             Self::Fixed(_) | Self::File(_) => None,

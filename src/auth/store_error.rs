@@ -25,8 +25,8 @@ pub enum StoreError {
     },
     /// The directory was there and is not any more.
     #[error(
-        "{} is not the directory any more in which the accounts were: their sign-ins cannot be renewed; put it back where it was \
-         (or mount it), or set OURA_STATE_DIR to where it is and restart the exporter", path.display()
+        "{} is no longer the directory that held the accounts: their sign-ins cannot be renewed; put it back where it \
+         was (or mount it), or set OURA_STATE_DIR to where it is and restart the exporter", path.display()
     )]
     Gone {
         /// The directory.
@@ -34,7 +34,7 @@ pub enum StoreError {
     },
     /// Another process does not let go of the lock.
     #[error(
-        "cannot lock {}: another process has held it for {} s; let it go on or end it (fuser -v {} shows which)",
+        "cannot lock {}: another process has held it for {} s; let it finish, or stop it (fuser -v {} shows which)",
         path.display(), waited.as_secs(), path.display()
     )]
     Locked {
@@ -66,16 +66,20 @@ impl StoreError {
 
 const fn advice(kind: io::ErrorKind) -> &'static str {
     match kind {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room; what was stored is whole",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space; what was stored before is \
+                                                                      intact"
+        }
         io::ErrorKind::ReadOnlyFilesystem => {
-            "mount something there that this user may write, or set OURA_STATE_DIR to a directory that it may write"
+            "mount a file system there that this user can write to, or set OURA_STATE_DIR to a directory that it can \
+             write to"
         }
         io::ErrorKind::PermissionDenied => {
-            "make this user its owner (a login as another user leaves files of theirs), or set OURA_STATE_DIR to a directory \
-             that it may write"
+            "make this user its owner (a login as another user leaves that user's files behind), or set OURA_STATE_DIR \
+             to a directory that it can write to"
         }
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-            "it, or what it is to lie in, is a file; move that away, or set OURA_STATE_DIR to a directory"
+            "it, or a directory above it, is a file; move that file away, or set OURA_STATE_DIR to a directory"
         }
         _ => "check OURA_STATE_DIR and its disk",
     }

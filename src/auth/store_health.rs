@@ -31,7 +31,7 @@ impl StoreHealth {
     pub fn of(store: Store) -> Self {
         let trouble = found(&store);
         if let Some(trouble) = &trouble {
-            warn!("no sign-in can be kept: {trouble}");
+            warn!("sign-ins cannot be stored: {trouble}");
         }
         Self { store, found: Mutex::new(Found { trouble, looked: Instant::now() }) }
     }
@@ -42,8 +42,8 @@ impl StoreHealth {
         if known.trouble.is_some() || known.looked.elapsed() >= LOOK {
             let before = std::mem::replace(&mut *known, Found { trouble: found(&self.store), looked: Instant::now() });
             match (&before.trouble, &known.trouble) {
-                (Some(_), None) => info!("sign-ins can be kept in {} now", self.store.directory().display()),
-                (None, Some(trouble)) => warn!("no sign-in can be kept: {trouble}"),
+                (Some(_), None) => info!("sign-ins can now be stored in {}", self.store.directory().display()),
+                (None, Some(trouble)) => warn!("sign-ins cannot be stored: {trouble}"),
                 _ => {}
             }
         }

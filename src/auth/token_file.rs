@@ -59,14 +59,14 @@ impl TokenFile {
         match (self.read)(&self.path) {
             Ok(token) => {
                 if !is_same(&token, &held.token) {
-                    info!("{} holds another token; it is in use", self.path.display());
+                    info!("{} holds a new token, which is now in use", self.path.display());
                     held.is_news = true;
                 }
                 held.token = token;
                 held.is_told = false;
             }
             Err(mistake) if !held.is_told => {
-                warn!("{mistake}; the token that it held before is used on");
+                warn!("{mistake}; the previous token stays in use");
                 held.is_told = true;
             }
             Err(_) => {}

@@ -126,7 +126,7 @@ impl TokenManager {
         let (inner, id) = (Arc::clone(&self.0), id.to_owned());
         tokio::spawn(async move {
             if let Err(problem) = inner.is_of(&id, signed_in_at).await {
-                debug!(account = inner.account, "whose sign-in it is cannot be kept yet: {problem}");
+                debug!(account = inner.account, "whose sign-in it is cannot be stored yet: {problem}");
             }
         });
     }
@@ -217,7 +217,7 @@ impl Inner {
             if stored.person.as_ref().is_some_and(|known| !known.is(id)) {
                 warn!(
                     account = self.account,
-                    "this is another person's sign-in than was known; compare with their Oura app"
+                    "this sign-in belongs to a different person than before; compare with their Oura app"
                 );
             }
             self.keep(&mut state, Tokens { person: Some(person), ..stored }).await;
@@ -392,7 +392,7 @@ impl Inner {
         }
         let account = &self.account;
         let end = state.tokens.as_ref().and_then(|tokens| tokens.expires_at).filter(|_| works);
-        let end = end.map(|end| format!("; the present token ends {}", time(&end))).unwrap_or_default();
+        let end = end.map(|end| format!("; the current token expires {}", time(&end))).unwrap_or_default();
         if calls {
             warn!(account, "{problem}{end}; run: oura-exporter login --account {account}");
         } else {
@@ -404,7 +404,7 @@ impl Inner {
     fn tell_unaccepted(&self, state: &mut State, problem: &NoToken) {
         if !state.replacements.is_accepted() && state.unaccepted.is_news(problem.into(), true) {
             let account = &self.account;
-            warn!(account, "{problem}; if it stays, run: oura-exporter login --account {account}");
+            warn!(account, "{problem}; if it persists, run: oura-exporter login --account {account}");
         }
     }
 

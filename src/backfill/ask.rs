@@ -115,7 +115,7 @@ async fn one(
                 warn!(
                     account = account.name,
                     collection = kind.name,
-                    "{}; again in {} s",
+                    "{}; trying again in {} s",
                     problem.what,
                     wait.as_secs()
                 );

@@ -179,7 +179,10 @@ fn share(directory: &Path, group: u32, is_ours: bool) -> anyhow::Result<()> {
         let there = fs::metadata(directory).with_context(|| unusable(directory))?;
         let may_enter = there.mode() & 0o001 != 0 || (there.gid() == group && there.mode() & 0o010 != 0);
         if !may_enter {
-            warn!("--group: {} has other files too, so its mode is left; let the group enter it", directory.display());
+            warn!(
+                "--group: {} has other files too, so its mode stays as it is; give the group access to it",
+                directory.display()
+            );
         }
         return Ok(());
     }

@@ -90,7 +90,7 @@ impl Backfill {
         let days = DateRange { first: self.from, last: self.to.unwrap_or(tomorrow).min(tomorrow) };
         let chunks = chunks(days);
         let Some(first) = chunks.first().copied() else {
-            anyhow::bail!("--from: {} is after the last day there is", self.from);
+            anyhow::bail!("--from: {} is after the last available day", self.from);
         };
         let mut sink = self.open(destination, days, now).await?;
         let mut run = self.begin(first, days, &sink, now)?;
@@ -118,7 +118,7 @@ impl Backfill {
         let until = if sink.is_text() { now - TEXT_ENDS } else { now };
         anyhow::ensure!(
             days.first <= until.date_naive(),
-            "--from: files end six hours ago, and nothing lies in between; what is younger comes with the scrapes"
+            "--from: files end six hours ago, so there is nothing to write; newer samples come with the scrapes"
         );
         self.announce(count(days), sink);
         if until < now && days.last >= until.date_naive() {

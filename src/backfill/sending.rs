@@ -47,7 +47,7 @@ impl Sending {
         let checkpoint = Checkpoint::open(state, identity, restart)?;
         if let Some(place) = checkpoint.place() {
             let month = place.first.format("%Y-%m");
-            info!("a run before this one was cut off in {month}; going on there (--restart begins at the first day)");
+            info!("an earlier run was interrupted in {month}; continuing there (--restart begins at the first day)");
         }
         let (delivered, since) = (Delivered::default(), Delivered::default());
         Ok(Self { receiver, checkpoint, delivered, doubt: Doubt::default(), since, persistence, now })
@@ -85,7 +85,7 @@ impl Sending {
         }
         let since = std::mem::take(&mut self.since);
         for refusal in since.refused.keys().filter(|refusal| !self.delivered.refused.contains_key(refusal)) {
-            warn!("samples of {} are refused: {}; going on with the others", place.first, words(*refusal));
+            warn!("samples of {} are refused: {}; continuing with the others", place.first, words(*refusal));
         }
         self.delivered.add(&since);
         let may_be_taken = self.delivered.refused.keys().any(|refusal| refusal.depends_on_window());
@@ -128,11 +128,11 @@ fn words(refusal: WriteRefusal) -> String {
 pub(super) async fn judge(receiver: &Receiver, first: NaiveDate, now: DateTime<Utc>) -> anyhow::Result<()> {
     let age = (now.date_naive() - first).num_days();
     if !receiver.is_prometheus().await {
-        info!("a receiver ignores what is older than it keeps, often without a word: see its retention, before");
+        info!("a receiver ignores what is older than its retention, often without an error: check that first");
         if age > PROMETHEUS_DAYS {
             warn!(
-                "--from lies {age} days back: right for VictoriaMetrics, Mimir and Thanos; for Prometheus, more than \
-                 {PROMETHEUS_DAYS} days go by --output DIR and promtool"
+                "--from is {age} days back: this works with VictoriaMetrics, Mimir and Thanos; for Prometheus, use \
+                 --output DIR and promtool for more than {PROMETHEUS_DAYS} days"
             );
         }
         return Ok(());
@@ -140,7 +140,7 @@ pub(super) async fn judge(receiver: &Receiver, first: NaiveDate, now: DateTime<U
     if age > PROMETHEUS_DAYS {
         bail!(
             "--remote-write: Prometheus takes {PROMETHEUS_DAYS} days back this way, not {age}: it would make a block \
-             of every two hours and run out of files; use --output DIR and promtool for the years"
+             for every two hours and run out of files; use --output DIR and promtool for the years"
         );
     }
     match receiver.retention().await {

@@ -80,13 +80,13 @@ impl Sink {
         Ok(match self {
             Self::Files(files) => {
                 files.break_off(day)?;
-                format!("{} files are whole; go on with --from {day}", files.written())
+                format!("{} files are complete; continue with --from {day}", files.written())
             }
             Self::Output(output) => {
-                output.finish().context("what was printed is not whole")?;
-                format!("what was printed is whole; go on with --from {day}")
+                output.finish().context("the output is incomplete")?;
+                format!("the output is complete; continue with --from {day}")
             }
-            Self::Remote(_) => "run the same command again to go on".to_owned(),
+            Self::Remote(_) => "run the same command again to continue".to_owned(),
         })
     }
 }
@@ -95,18 +95,18 @@ impl Sink {
 /// a group may only read, by whoever wrote it.
 fn advise(files: &Files, has_files: bool) {
     if !has_files {
-        info!("Oura has nothing of these days, so there is no file");
+        info!("Oura has no data for these days, so no file was written");
         return;
     }
     let directory = format!("'{}'", files.directory().display().to_string().replace('\'', r"'\''"));
     let (then, at_last) = match files.readers() {
         Readers::Owner => (r#"&& rm "$file" || exit 1"#, String::new()),
-        Readers::Group(_) => ("|| exit 1", format!("And at last, as you are now: rm {directory}/oura-*.om\n")),
+        Readers::Group(_) => ("|| exit 1", format!("And finally, as the user you are now: rm {directory}/oura-*.om\n")),
     };
     // Where nobody reads standard error, nobody is there to be advised.
     let _nobody_reads = write!(
         io::stderr(),
-        "First let Prometheus keep that long, or it deletes what is brought in: --storage.tsdb.retention.time=10y\n\
+        "First let Prometheus keep data that long, or it deletes what you import: --storage.tsdb.retention.time=10y\n\
          Then, as the user that Prometheus runs as, with its data directory in place of DATA:\n\
          (for file in {directory}/oura-*.om; do\n  \
          promtool tsdb create-blocks-from openmetrics --max-block-duration=1500h \"$file\" DATA {then}\ndone)\n{at_last}"

@@ -27,25 +27,25 @@ const USAGE: &str = "oura-exporter backfill [OPTIONS] --from <DATE> --output <DI
 #[command(override_usage = USAGE)]
 #[command(group(ArgGroup::new("destination").required(true).args(["output", "remote_write"])))]
 pub(super) struct Arguments {
-    /// The first day, as 2021-01-31
+    /// The first day, such as 2021-01-31
     #[arg(long, value_name = "DATE", value_parser = day)]
     from: NaiveDate,
-    /// The last day; all there are if it is not given
+    /// The last day; without it, up to the newest one
     #[arg(long, value_name = "DATE", value_parser = day)]
     to: Option<NaiveDate>,
-    /// Files of OpenMetrics for promtool, one a month, into this directory; - means standard output
+    /// Write OpenMetrics files for promtool, one per month, into this directory; - means standard output
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Remote write to this address instead, as http://localhost:8428/api/v1/write
+    /// Send to this remote-write address instead, such as http://localhost:8428/api/v1/write
     #[arg(long, value_name = "URL", value_parser = receiver_url)]
     remote_write: Option<String>,
     /// This account only
     #[arg(long, value_name = "NAME", value_parser = account_name)]
     account: Option<String>,
-    /// Begin at the first day, although a run before this one was cut off
+    /// Begin at the first day, even if an earlier run was interrupted
     #[arg(long, conflicts_with = "output")]
     restart: bool,
-    /// The group that may read the files, as prometheus
+    /// The group that may read the files, such as prometheus
     #[arg(long, value_name = "GROUP", conflicts_with = "remote_write", value_parser = group)]
     group: Option<u32>,
     /// The label job of your scrapes; wins over OURA_JOB
@@ -90,11 +90,11 @@ impl Arguments {
     pub(super) fn judge(&self) -> Result<(), String> {
         let today = Utc::now().date_naive();
         match (self.from, self.to) {
-            (from, Some(to)) if from > to => Err(format!("--from: {from} is after --to, {to}; exchange them")),
+            (from, Some(to)) if from > to => Err(format!("--from: {from} is after --to, {to}; swap them")),
             (_, Some(to)) if to > today + TimeDelta::days(1) => {
-                Err(format!("--to: {to} is in the future; leave it out for all there are"))
+                Err(format!("--to: {to} is in the future; leave it out to include every day"))
             }
-            (from, _) if from > today => Err(format!("--from: {from} is in the future; write a day that has been")),
+            (from, _) if from > today => Err(format!("--from: {from} is in the future; write a day in the past")),
             (from, _) if from < NaiveDate::default() => {
                 Err(format!("--from: {from} is before any ring; write 2015-01-01"))
             }
@@ -128,7 +128,7 @@ impl Arguments {
         accounts.retain(|account| self.account.as_ref().is_none_or(|name| *name == account.name));
         ensure!(
             !accounts.is_empty(),
-            "--account: nobody of that name is signed in; oura-exporter accounts shows who is"
+            "--account: nobody is signed in under that name; oura-exporter accounts shows who is"
         );
         let Self { from, to, restart, group, .. } = self;
         let readers = group.map_or(Readers::Owner, Readers::Group);

@@ -53,20 +53,22 @@ pub(super) async fn way(store: &Store, account: &str, redirect_uri: &str) -> any
     ensure!(is_of_this_machine, "the redirect URI {redirect_uri} does not lead to this machine; use --no-browser");
     if let Some(Running { page, shut: Some(why), .. }) = running.first() {
         bail!(
-            "the exporter at {page} holds the address that the browser comes back to, and nobody signs in on its page: {why} (it \
-             takes the address at which the browser ends, pasted)"
+            "the exporter at {page} listens on the address that the browser comes back to, but nobody can sign in on \
+             its page: {why} (it takes the pasted address at which the browser ended)"
         );
     }
     let directory = store.directory().display();
     if let Some(page) = exporter_at(&redirect).await {
         bail!(
-            "the exporter that answers at {page} does not keep its tokens in {directory}: sign in on its page; or set OURA_STATE_DIR \
-             as it has it, and run this as its user; or, for a sign-in in {directory}, use --no-browser"
+            "the exporter that answers at {page} does not keep its tokens in {directory}: sign in on its page; or set \
+             OURA_STATE_DIR to that exporter's, and run this as its user; or, for a sign-in in {directory}, use \
+             --no-browser"
         );
     }
     bail!(
-        "cannot listen on {}, where the browser will be sent: a program listens there that is no exporter with its tokens in \
-         {directory}. Stop it, or use --no-browser; if it is an exporter, sign in on its page, or set OURA_STATE_DIR as it has it",
+        "cannot listen on {}, where the browser will be sent: a program listens there that is not an exporter with its \
+         tokens in {directory}. Stop it, or use --no-browser; if it is an exporter, sign in on its page, or set \
+         OURA_STATE_DIR to that exporter's",
         redirect.authority()
     );
 }
@@ -110,7 +112,7 @@ async fn exporter_at(redirect: &Url) -> Option<Url> {
 pub(super) async fn hand_over(store: &Store, account: &str, mut page: Url) -> anyhow::Result<Tokens> {
     let before = store.read(account).ok().flatten().map(|tokens| tokens.signed_in_at);
     page.query_pairs_mut().append_pair("account", account);
-    println!("An exporter runs here, and people sign in on its own page. Go on there:\n\n{page}\n");
+    println!("An exporter is running here, and people sign in on its page. Continue there:\n\n{page}\n");
     // Where there is no browser, the address is enough.
     let _none = webbrowser::open(page.as_str());
     let done = async {

@@ -42,7 +42,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
 /// The token in words.
 async fn token(account: &Account) -> String {
     match account.client.source().token().await {
-        Err(problem) => format!("no good token: {problem}; run: oura-exporter login --account {}", account.name),
+        Err(problem) => format!("no working token: {problem}; run: oura-exporter login --account {}", account.name),
         Ok(_) => account.client.source().expires_at().await.map_or_else(
             || "there is a token".to_owned(),
             |end| format!("there is a token until {}", end.format("%Y-%m-%d %H:%MZ")),

@@ -14,7 +14,7 @@ use crate::{
 /// Serves made-up data.
 #[derive(Clone, PartialEq, Eq, clap::Args)]
 pub(super) struct Demo {
-    /// Starts without accounts: the two people sign in on the exporter's page and consent on the simulator's
+    /// Start without accounts: the two people sign in on the exporter's page and consent on the simulator's
     #[arg(long)]
     sign_in: bool,
     #[command(flatten)]
@@ -30,11 +30,10 @@ impl Demo {
         config.signed_in = vec![];
         config.samples.is_made_up = true;
         if config.samples.remote_write_url.take().is_some() {
-            warn!("OURA_REMOTE_WRITE_URL is left aside: made-up data have no place in a real store");
+            warn!("OURA_REMOTE_WRITE_URL is ignored: made-up data does not belong in a real database");
         }
         // The tokens of made-up people go with them.
-        let tokens =
-            tempfile::tempdir().context("no directory for the tokens; set TMPDIR to one that can be written")?;
+        let tokens = tempfile::tempdir().context("no directory for the tokens; set TMPDIR to a writable one")?;
         if self.sign_in {
             open_to_sign_ins(&mut config, &simulator, &tokens)?;
             let people: Vec<_> = simulator.people().into_iter().map(|wearer| wearer.name).collect();

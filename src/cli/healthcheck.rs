@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Asks how the exporter on this machine is.
 #[derive(Clone, PartialEq, Eq, clap::Args)]
 pub(super) struct Healthcheck {
-    /// Exits with 0 as soon as it serves: for whatever restarts it otherwise, as it is not ready before somebody has signed in
+    /// Exit with 0 as soon as it serves; use this for anything that restarts it, because it is not ready until somebody has signed in
     #[arg(long)]
     alive: bool,
     #[command(flatten)]

@@ -52,7 +52,7 @@ struct Cli {
 enum Command {
     /// Poll Oura and serve the metrics; the default
     Serve(ServeFlags),
-    /// Serve made-up data of two people: no account, no network
+    /// Serve made-up data of two people, without an account or a network
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
     /// Exit with 0 when the exporter on this machine is ready
@@ -63,7 +63,7 @@ enum Command {
     Logout(sign_in::Logout),
     /// Show who is signed in, and rename accounts
     Accounts(sign_in::Accounts),
-    /// Bring in any stretch of the past: as files for promtool, or by remote write
+    /// Import any period of the past: as files for promtool, or by remote write
     Backfill(backfill::Arguments),
     /// Test configuration, tokens and every collection: 0 only if all is well
     Check,

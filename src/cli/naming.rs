@@ -31,9 +31,14 @@ impl Rename {
         // In the order of the names, so that two processes never wait for each other.
         let _first = auth::lock(store, from.min(to)).await?;
         let _second = auth::lock(store, from.max(to)).await?;
-        let tokens = store.read(from)?.with_context(|| format!("account {from} is not signed in any more"))?;
-        samples::rename_journals(store.directory(), from, to).with_context(|| {
-            format!("nothing is renamed; stop the exporter, and see {}", store.directory().display())
+        let tokens = store.read(from)?.with_context(|| format!("account {from} is no longer signed in"))?;
+        samples::rename_journals(store.directory(), from, to).map_err(|error| {
+            let todo = if error.kind() == io::ErrorKind::WouldBlock {
+                "an exporter or a backfill is using its record: stop it, and run this again".to_owned()
+            } else {
+                format!("look into {}", store.directory().display())
+            };
+            anyhow::Error::new(error).context(format!("account {from} is not renamed; {todo}"))
         })?;
         // The old file holds the tokens until the new one does.
         store.write(to, &tokens)?;
@@ -52,7 +57,7 @@ impl Rename {
 pub(super) fn ask(store: &Store) -> anyhow::Result<String> {
     let known = store.accounts()?;
     println!(
-        "Whose ring is it? Give the account a short name, anna say; it becomes the label `account` of all series."
+        "Whose ring is it? Give the account a short name, such as anna; it becomes the label `account` of all series."
     );
     if !known.is_empty() {
         println!("Signed in already: {}. One of these names renews that sign-in.", known.join(", "));

@@ -30,10 +30,10 @@ use crate::{
 /// Signs a person in.
 #[derive(Clone, PartialEq, Eq, clap::Args)]
 pub(super) struct Login {
-    /// The name of the account, asked for if it is not given; a second person is a second name
+    /// The name of the account; if it is not given, the command asks for it. Each person needs a name of their own
     #[arg(long, value_parser = config::account_name)]
     account: Option<String>,
-    /// Print the sign-in URL and read the redirected URL from standard input
+    /// Print the sign-in URL, and read the address that the browser ended at from standard input
     #[arg(long)]
     no_browser: bool,
     /// Allow the account to change to another person, or one person to have two accounts
@@ -50,7 +50,7 @@ pub(super) struct Accounts {
 
 #[derive(Clone, PartialEq, Eq, clap::Subcommand)]
 enum AccountsCommand {
-    /// Rename an account: tokens and the record of what was exported move along
+    /// Rename an account, while the exporter is stopped; its tokens and journal move along
     Rename(Rename),
 }
 
@@ -118,8 +118,11 @@ impl Login {
     ) -> anyhow::Result<Tokens> {
         let login = auth::Login::begin(oauth_client).await?;
         let tokens = if !has_browser {
-            println!("Open this address in a browser, on whichever device, and consent:\n\n{}\n", login.url);
-            println!("Then paste the address that the browser was sent to (it need not load), and press Enter:");
+            println!("Open this address in a browser, on any device, and consent:\n\n{}\n", login.url);
+            println!(
+                "Then paste the address that the browser was sent to (it does not have to load), and press \
+                      Enter:"
+            );
             login.by_paste().await?
         } else {
             login.by_browser(|url| open(url, &oauth_client.application().redirect_uri)).await?
@@ -128,7 +131,7 @@ impl Login {
         let replaces = if self.replace_person { Replaces::Anybody } else { Replaces::SamePerson };
         let keeping = Keeping { store, oauth_client, forget: samples::forget_journals };
         for doubt in auth::keep(keeping, name, tokens.clone(), id, replaces).await? {
-            println!("\nBeware: {doubt}.");
+            println!("\nWarning: {doubt}.");
         }
         Ok(tokens)
     }
@@ -144,8 +147,9 @@ fn open(url: &Url, redirect_uri: &str) {
     if webbrowser::open(url.as_str()).is_err() || is_elsewhere {
         let port = Url::parse(redirect_uri).ok().and_then(|uri| uri.port_or_known_default()).unwrap_or_default();
         println!(
-            "No browser here? Open it on any device, and paste the address at which it ends (it need not load) here.\n\
-             Or let your own computer's browser end here by itself; there, run this first: \
+            "No browser here? Open it on any device, and paste the address at which it ends (it does not have to \
+             load) here.\n\
+             Or let your own computer's browser return here by itself; on that computer, first run: \
              ssh -L {port}:localhost:{port} {}\n",
             this_machine()
         );
@@ -163,7 +167,7 @@ fn this_machine() -> String {
 async fn try_out(config: &Config, transport: Arc<Transport>, name: &str, tokens: Tokens) -> anyhow::Result<()> {
     let grant = tokens.grant();
     if grant.scopes.is_none() {
-        println!("Oura did not say which scopes were granted; each collection is asked instead.");
+        println!("Oura did not say which scopes were granted; each collection is tried instead.");
     }
     let client = Client::new(transport, TokenSource::Fixed(tokens.access));
     let account = Account { name: name.to_owned(), client: client.into() };
@@ -217,10 +221,7 @@ impl Logout {
         }
         samples::forget_journals(store.directory(), &self.account).with_context(|| {
             let directory = store.directory().join("samples");
-            format!(
-                "the sign-in is forgotten, but what was told of the account is not: remove it from {}",
-                directory.display()
-            )
+            format!("the sign-in is forgotten, but the account's record is not: remove it from {}", directory.display())
         })?;
         println!("Account {} is forgotten here.", self.account);
         Ok(())

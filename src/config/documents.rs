@@ -1,4 +1,4 @@
-//! What is made of the table of settings: the help, the README, and what a misspelt name was meant to be.
+//! What is made of the table of settings: the help, the table in docs/configuration.md, and what a misspelt name was meant to be.
 
 use super::settings::{Unset, VARIABLES, Variable};
 
@@ -12,7 +12,7 @@ pub fn help() -> String {
         };
         help += &format!("  {}\n{}", variable.name, indented(variable.help.split(' ').chain(default.as_deref())));
     }
-    help + "\nA flag wins over its variable. Blanks around a value do not count.\n"
+    help + "\nA flag wins over its variable. Spaces around a value are ignored.\n"
 }
 
 /// Words in lines that fit a terminal of 80 columns, below a name.
@@ -30,7 +30,7 @@ fn indented<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     lines + line.trim_end() + "\n"
 }
 
-/// The README's table of them.
+/// The table of them in docs/configuration.md.
 pub fn markdown() -> String {
     let row = |variable: &Variable| {
         let default = match variable.unset {

@@ -88,13 +88,13 @@ fn unknown(name: &str) -> String {
     let shown = name.replace(BYTE_ORDER_MARK, "");
     if shown != name {
         return format!(
-            "{shown}: the name begins with a byte order mark, so that it is not read; save the file that sets it as UTF-8 \
+            "{shown}: the name begins with a byte order mark, so it is not read; save the file that sets it as UTF-8 \
              without one"
         );
     }
     match meant(&shown.to_ascii_uppercase()).or_else(|| in_capitals(&shown)) {
         Some(meant) => format!("{shown}: there is no such variable; did you mean {meant}?"),
-        None => format!("{shown}: there is no such variable; oura-exporter --help lists those that there are"),
+        None => format!("{shown}: there is no such variable; oura-exporter --help lists them all"),
     }
 }
 
@@ -122,19 +122,19 @@ fn as_meant<'a>(name: &str, value: &'a str) -> Result<&'a str, &'static str> {
     }
     if is_quoted(value) || (name != PASSWORD && value.starts_with(is_quote) | value.ends_with(is_quote)) {
         return Err(
-            "the value is in quotation marks, which a shell takes away and an environment file does not; write it \
-                    without them",
+            "the value is in quotation marks, which a shell removes and an environment file does not; write it without \
+             them",
         );
     }
     if value.chars().any(char::is_control) {
-        return Err("the value holds a line break or another control character; write it again on one line");
+        return Err("the value contains a line break or another control character; write it again on one line");
     }
     Ok(value)
 }
 
 /// What is said of a text with a byte order mark.
 pub(super) const MARKED: &str =
-    "the value begins with a byte order mark, which cannot be seen; save the file as UTF-8 without one";
+    "the value begins with a byte order mark, which is invisible; save the file as UTF-8 without one";
 
 /// Whether editors have put a byte order mark into the text.
 pub(super) fn is_marked(text: &str) -> bool {

@@ -62,7 +62,7 @@ impl Setting {
     }
 
     fn not_external(&self) -> String {
-        format!("{}: has more than a name and a path, which links cannot be put behind; write {EXAMPLE}", self.name)
+        format!("{}: has more than a name and a path, so links cannot be appended to it; write {EXAMPLE}", self.name)
     }
 }
 

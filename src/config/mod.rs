@@ -53,10 +53,11 @@ const DEPRECATED: &str = "tag";
 const NOT_IN_SANDBOX: &str = "personal_info";
 const NO_ACCOUNT: &str = "no account: sign in on the page of a running exporter, or run: oura-exporter login; or set \
                           OURA_ACCESS_TOKEN; or run oura-exporter demo to look at made-up data";
-const NO_ACCOUNT_NOR_PLACE: &str = "no account: neither HOME nor OURA_STATE_DIR is set, so that nobody can sign in; set OURA_STATE_DIR, \
-                                    or set OURA_ACCESS_TOKEN; or run oura-exporter demo to look at made-up data";
-const NO_APPLICATION: &str = "OURA_CLIENT_ID, OURA_CLIENT_SECRET: not set; register an application at Oura and set both, as the \
-                              README shows";
+const NO_ACCOUNT_NOR_PLACE: &str = "no account: neither HOME nor OURA_STATE_DIR is set, so nobody can sign in; set \
+                                    OURA_STATE_DIR, or set OURA_ACCESS_TOKEN; or run oura-exporter demo to look at \
+                                    made-up data";
+const NO_APPLICATION: &str = "OURA_CLIENT_ID, OURA_CLIENT_SECRET: not set; register an application at Oura and set \
+                              both, as README.md shows";
 /// Where a service keeps its state.
 const STATE_OF_SERVICE: &str = "/var/lib/oura-exporter";
 
@@ -267,7 +268,7 @@ impl Config {
             ));
         }
         if !self.signed_in.is_empty() && self.sign_in.application.is_none() {
-            let mistake = "OURA_CLIENT_ID, OURA_CLIENT_SECRET: not set, so that no sign-in can be renewed; set both";
+            let mistake = "OURA_CLIENT_ID, OURA_CLIENT_SECRET: not set, so no sign-in can be renewed; set both";
             reader.mistakes.push(mistake.to_owned());
         }
     }
@@ -331,8 +332,8 @@ fn of_the_service(own: &Path) -> Option<String> {
     let is_elsewhere = own != Path::new(STATE_OF_SERVICE) && fs::symlink_metadata(STATE_OF_SERVICE).is_ok();
     is_elsewhere.then(|| {
         format!(
-            "nobody is signed in in {}; the service of this machine has its accounts in {STATE_OF_SERVICE}: to use them, run this \
-             as its user, by the command sudo systemd-run that the README has below \"As a service\"",
+            "nobody is signed in in {}; the service on this machine keeps its accounts in {STATE_OF_SERVICE}: to use \
+             them, run this as its user, with the command sudo systemd-run in docs/deployment.md",
             own.display()
         )
     })

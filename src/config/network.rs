@@ -30,7 +30,7 @@ pub(super) fn judge(variables: &[(OsString, OsString)], reader: &mut Reader) {
         if let Some((name, _)) = given.filter(|(_, text)| !text.is_empty() && !is_proxy(text)) {
             // It may hold a password, so it is not repeated.
             reader.warnings.push(format!(
-                "{name}: not the address of an HTTP proxy, so that it is left aside and everything is asked directly; write \
+                "{name}: not the address of an HTTP proxy, so it is ignored and requests go directly; write \
                  http://proxy.lan:3128, or unset it"
             ));
         }
@@ -40,8 +40,8 @@ pub(super) fn judge(variables: &[(OsString, OsString)], reader: &mut Reader) {
         && let Err(cause) = authorities_in(Path::new(file))
     {
         reader.mistakes.push(format!(
-            "{AUTHORITIES}: \"{}\" {cause}; write the whole path of a file in PEM with all authorities that are to be trusted, or \
-             unset it",
+            "{AUTHORITIES}: \"{}\" {cause}; write the full path of a PEM file with all trusted authorities, or unset \
+             it",
             file.display()
         ));
     }
@@ -49,7 +49,7 @@ pub(super) fn judge(variables: &[(OsString, OsString)], reader: &mut Reader) {
         && !std::env::split_paths(text).any(|directory| directory.is_dir())
     {
         reader.mistakes.push(format!(
-            "{DIRECTORIES}: \"{}\" is no directory; write the whole path of one with the authorities that are to be trusted, or \
+            "{DIRECTORIES}: \"{}\" is not a directory; write the full path of one with the trusted authorities, or \
              unset it",
             text.display()
         ));
@@ -76,7 +76,7 @@ fn authorities_in(path: &Path) -> Result<(), String> {
     }
     let metadata = fs::metadata(path).map_err(unread)?;
     if !metadata.is_file() || metadata.len() > LARGEST {
-        return Err("is no file, or larger than 16 MB".to_owned());
+        return Err("is not a file, or is larger than 16 MB".to_owned());
     }
     let text = fs::read(path).map_err(unread)?;
     let mut trusted = RootCertStore::empty();
@@ -84,7 +84,7 @@ fn authorities_in(path: &Path) -> Result<(), String> {
         // One that is broken leaves the others as they are.
         let _unusable = trusted.add(certificate);
     }
-    if trusted.is_empty() { Err("holds no certificate in PEM".to_owned()) } else { Ok(()) }
+    if trusted.is_empty() { Err("contains no PEM certificate".to_owned()) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -131,18 +131,18 @@ mod tests {
         let told = |name: &str, value: &Path| judged(name, value.to_str().unwrap()).mistakes;
         for (value, cause) in [
             (path("missing"), "cannot be read (No such file"),
-            (path("garbage"), "holds no certificate in PEM"),
-            (path("nothing"), "holds no certificate in PEM"),
-            (path("broken"), "holds no certificate in PEM"),
-            (path(""), "is no file"),
-            ("/dev/zero".into(), "is no file"),
+            (path("garbage"), "contains no PEM certificate"),
+            (path("nothing"), "contains no PEM certificate"),
+            (path("broken"), "contains no PEM certificate"),
+            (path(""), "is not a file"),
+            ("/dev/zero".into(), "is not a file"),
             ("".into(), "is empty"),
         ] {
             let mistakes = told(AUTHORITIES, &value);
             assert!(mistakes.len() == 1 && mistakes[0].contains(cause), "{}: {mistakes:?}", value.display());
         }
         for value in [path("missing"), path("garbage"), "".into()] {
-            assert!(told(DIRECTORIES, &value)[0].contains("is no directory"), "{}", value.display());
+            assert!(told(DIRECTORIES, &value)[0].contains("is not a directory"), "{}", value.display());
         }
         assert_eq!(told(DIRECTORIES, directory.path()), [""; 0]);
     }

@@ -47,7 +47,7 @@ impl Setting {
 
     pub(super) fn duration(&self) -> Result<Duration, String> {
         match humantime::parse_duration(&self.text) {
-            Ok(duration) if duration.is_zero() => Err(self.mistake("is no time at all; write 5m")),
+            Ok(duration) if duration.is_zero() => Err(self.mistake("is zero; write 5m")),
             Ok(duration) if duration > LONGEST => Err(self.mistake("is longer than a year; write 36h")),
             Ok(duration) => Ok(duration),
             Err(_) if self.text.parse::<f64>().is_ok() => {
@@ -110,7 +110,10 @@ impl Setting {
     /// Files are opened as they are named: `~` and `$HOME` are a shell's.
     fn not_for_a_shell(&self) -> Result<(), String> {
         if self.text.starts_with(['~', '$']) {
-            return Err(self.mistake("begins with what only a shell puts in; write the whole path, as /home/anna/oura"));
+            return Err(self.mistake(
+                "begins with something that only a shell expands; write the full path, such as \
+                                     /home/anna/oura",
+            ));
         }
         Ok(())
     }
@@ -176,7 +179,8 @@ impl Setting {
         // It may be an e-mail address, so it is not repeated.
         auth::is_name(name).then(|| name.to_owned()).ok_or_else(|| {
             format!(
-                "{}: a name is up to 64 letters, digits, dots, dashes and underscores (no e-mail); write anna",
+                "{}: a name has up to 64 letters, digits, dots, dashes and underscores (not an e-mail address); write \
+                 anna",
                 self.name
             )
         })
@@ -185,7 +189,7 @@ impl Setting {
     pub(super) fn secret(&self) -> Result<SecretString, String> {
         let fits = !self.text.is_empty() && self.text.chars().all(|c| c.is_ascii_graphic());
         fits.then(|| self.text.clone().into()).ok_or_else(|| {
-            format!("{}: not a token, it is empty or has spaces or line breaks within; copy it again", self.name)
+            format!("{}: not a token: it is empty, or has spaces or line breaks in it; copy it again", self.name)
         })
     }
 
@@ -194,7 +198,7 @@ impl Setting {
         let text = read_small(&self.text).map_err(|error| match self.text.contains('/') {
             true => self.mistake(&format!("cannot be read ({error}); check path and permissions")),
             // It is not repeated: the likeliest mistake is the token itself in place of the path.
-            false => format!("{}: there is no such file ({error}); write a whole path, not the token", self.name),
+            false => format!("{}: there is no such file ({error}); write a full path, not the token", self.name),
         })?;
         if is_marked(&text) {
             return Err(format!("{}: in the file, {MARKED}", self.name));
@@ -218,9 +222,9 @@ fn suggestion(what: &str, name: &str, known: &[&'static str]) -> String {
     let near = known.iter().map(|known| (strsim::damerau_levenshtein(&name.to_lowercase(), known), known));
     match near.min_by_key(|(distance, _)| *distance) {
         Some((distance, known)) if distance < 4.min(name.chars().count()) => {
-            format!("\"{name}\" is no {what}; did you mean {known}?")
+            format!("\"{name}\" is not a {what}; did you mean {known}?")
         }
-        _ => format!("\"{name}\" is no {what}; choose from {}", known.join(", ")),
+        _ => format!("\"{name}\" is not a {what}; choose from {}", known.join(", ")),
     }
 }
 
@@ -228,7 +232,7 @@ fn suggestion(what: &str, name: &str, known: &[&'static str]) -> String {
 fn read_small(path: &str) -> io::Result<String> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() || metadata.len() > LARGEST_SECRET {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file, or larger than 64 kB"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file, or is larger than 64 kB"));
     }
     fs::read_to_string(path)
 }

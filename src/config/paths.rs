@@ -21,7 +21,10 @@ impl Config {
     /// Which settings would hide a part of the page, and good ones.
     pub(super) fn shadowed(&self) -> impl Iterator<Item = String> {
         let external = hidden(&self.external_url).map(|own| {
-            format!("{EXTERNAL}: its path hides {own} of this page; write another path, https://lan.example/oura/ say")
+            format!(
+                "{EXTERNAL}: its path hides {own} of this page; write another path, such as \
+                     https://lan.example/oura/"
+            )
         });
         let redirect = Url::parse(&self.sign_in.redirect_uri).ok().filter(|_| self.sign_in.on_the_page);
         let redirect = redirect.filter(|_| external.is_none()).and_then(|url| shadows(&url, &self.external_url));

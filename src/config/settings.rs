@@ -1,5 +1,5 @@
 //! The settings: one table, a row each with name, flag, default, help and effect. The reader, `--help`, the flags, the
-//! README and the search for misspelt names loop over it.
+//! documents and the search for misspelt names loop over it.
 
 use super::{
     draft::Draft,
@@ -83,19 +83,19 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "OURA_SCOPES",
         Words("all"),
-        "the scopes that a sign-in asks for, by name, separated by spaces or commas",
+        "the scopes that a sign-in asks for, separated by spaces or commas",
         |draft, text| text.scopes().map(|scopes| draft.scopes = scopes),
     ),
     variable(
         "OURA_STATE_DIR",
         Words("~/.local/state/oura-exporter"),
-        "directory of tokens and of what was sent, as an absolute path; $XDG_STATE_HOME/oura-exporter if that is set",
+        "directory for tokens and the record's journal, as an absolute path; $XDG_STATE_HOME/oura-exporter if that is set",
         |draft, text| text.directory().map(|directory| draft.state_dir = Some(directory)),
     ),
     variable(
         "OURA_ACCESS_TOKEN",
         Nothing,
-        "access token of one account, without a sign-in and so without renewal",
+        "access token of one account, used without a sign-in and never renewed",
         |draft, text| draft.access_token.take(text, Setting::secret),
     ),
     variable(
@@ -127,34 +127,37 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "OURA_ALLOWED_HOSTS",
         Nothing,
-        "host names that requests may use besides localhost, as behind a proxy that passes its own name on; on an address beyond \
-         loopback any name is allowed while this is not set",
+        "host names that requests may use besides localhost, for example behind a proxy that passes on its own name; on an address beyond \
+         loopback any name is allowed until this is set",
         |draft, text| text.hosts().map(|hosts| draft.allowed_hosts = hosts),
     ),
     variable(
         "OURA_WEB_EXTERNAL_URL",
         Nothing,
-        "where a proxy shows the page, as https://lan.example/oura/: requests with its path are answered as well as those \
-         without, and its name is allowed",
+        "where a proxy shows the page, such as https://lan.example/oura/; requests with and without its path are \
+         answered, and its host name is allowed",
         |draft, text| text.external_url().map(|url| draft.external_url = url),
     )
     .or_flag("--web.external-url", "URL"),
     variable(
         "OURA_WEB_SIGN_IN",
         Value("true"),
-        "false: people sign in by oura-exporter login --no-browser only, not on the page",
+        "false: people sign in with oura-exporter login --no-browser only, not on the page",
         |draft, text| text.flag().map(|is_on| draft.web_sign_in = is_on),
     ),
-    variable("OURA_POLL_INTERVAL", Value("5m"), "how often Oura is asked; below 60s works and warns", |draft, text| {
-        text.interval().map(|interval| draft.poll_interval = interval)
-    }),
+    variable(
+        "OURA_POLL_INTERVAL",
+        Value("5m"),
+        "how often Oura is polled; less than 60s works, with a warning",
+        |draft, text| text.interval().map(|interval| draft.poll_interval = interval),
+    ),
     variable("OURA_STALE_AFTER", Value("36h"), "how long the values of a failing collection stay", |draft, text| {
         text.time_delta().map(|duration| draft.stale_after = duration)
     }),
     variable(
         "OURA_COLLECTIONS",
         Words("all but tag"),
-        "which collections are asked for, by name, separated by commas",
+        "which collections are read, separated by commas",
         |draft, text| text.collections().map(|collections| draft.collections = Some(collections)),
     ),
     variable(
@@ -166,50 +169,58 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "OURA_API_URL",
         Value("https://api.ouraring.com"),
-        "where the API is, for proxies and tests",
+        "URL of Oura's API, for proxies and tests",
         |draft, text| text.base_url().map(|url| draft.api_url = url),
     ),
     variable(
         "OURA_AUTHORIZE_URL",
         Value("https://cloud.ouraring.com/oauth/authorize"),
-        "where one consents, legacy portal",
+        "Oura's consent page, legacy portal",
         |draft, text| text.endpoint().map(|url| draft.legacy.authorize = url),
     ),
     variable(
         "OURA_TOKEN_URL",
         Value("https://api.ouraring.com/oauth/token"),
-        "where tokens are given, legacy portal; asked first",
+        "Oura's token endpoint, legacy portal; tried first",
         |draft, text| text.endpoint().map(|url| draft.legacy.token = url),
     ),
     variable(
         "OURA_FALLBACK_AUTHORIZE_URL",
         Value("https://moi.ouraring.com/oauth/v2/ext/oauth-authorize"),
-        "where one consents, new portal",
+        "Oura's consent page, new portal",
         |draft, text| text.endpoint().map(|url| draft.new.authorize = url),
     ),
     variable(
         "OURA_FALLBACK_TOKEN_URL",
         Value("https://moi.ouraring.com/oauth/v2/ext/oauth-token"),
-        "where tokens are given, new portal; asked when the legacy one refuses",
+        "Oura's token endpoint, new portal; tried when the legacy one refuses",
         |draft, text| text.endpoint().map(|url| draft.new.token = url),
     ),
     variable(
         "OURA_SAMPLES",
         Value("true"),
-        "false: no /metrics/samples, the record of every document at its own time",
+        "false: turns off /metrics/samples, the record of every document at its own time",
         |draft, text| text.flag().map(|is_on| draft.samples = is_on),
     ),
-    variable("OURA_REMOTE_WRITE_URL", Nothing, "where the record is sent as it is learnt", |draft, text| {
-        text.receiver().map(|url| draft.remote_write_url = Some(url))
-    }),
-    variable("OURA_REMOTE_WRITE_USERNAME", Nothing, "who may write there, with a password", |draft, text| {
-        draft.remote_write_username = Some(text.text.clone());
-        Ok(())
-    }),
+    variable(
+        "OURA_REMOTE_WRITE_URL",
+        Nothing,
+        "remote-write receiver to which the record is sent as it is learnt",
+        |draft, text| text.receiver().map(|url| draft.remote_write_url = Some(url)),
+    ),
+    variable(
+        "OURA_REMOTE_WRITE_USERNAME",
+        Nothing,
+        "user name for the receiver, together with a password",
+        |draft, text| {
+            draft.remote_write_username = Some(text.text.clone());
+            Ok(())
+        },
+    ),
     variable(
         "OURA_REMOTE_WRITE_PASSWORD",
         Nothing,
-        "the password (or OURA_REMOTE_WRITE_PASSWORD_FILE)",
+        "password for the receiver (or OURA_REMOTE_WRITE_PASSWORD_FILE)",
         |draft, text| draft.remote_write_password.take(text, Setting::secret),
     ),
     variable("OURA_REMOTE_WRITE_PASSWORD_FILE", Nothing, "file that holds it instead", |draft, text| {
@@ -218,7 +229,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "OURA_REMOTE_WRITE_BEARER_TOKEN",
         Nothing,
-        "the token, where there is one instead of user and password",
+        "bearer token for the receiver, instead of user name and password",
         |draft, text| draft.remote_write_bearer_token.take(text, Setting::secret),
     ),
     variable("OURA_REMOTE_WRITE_BEARER_TOKEN_FILE", Nothing, "file that holds it instead", |draft, text| {
@@ -227,7 +238,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "OURA_JOB",
         Value("oura"),
-        "the label job of what is brought in or sent, as your scrapes have it",
+        "the label job of backfilled and sent samples, as in your scrapes",
         |draft, text| {
             draft.job.clone_from(&text.text);
             Ok(())

@@ -131,9 +131,9 @@ fn scopes_are_those_that_oura_knows() {
     };
     assert_eq!(scopes("daily, heartrate  daily,spo2").expect("good scopes"), ["daily", "heartrate", "spo2"]);
     for (text, words) in [
-        ("daily heart_rate", r#"OURA_SCOPES: "heart_rate" is no scope; did you mean heartrate?"#),
+        ("daily heart_rate", r#"OURA_SCOPES: "heart_rate" is not a scope; did you mean heartrate?"#),
         ("Daily", "did you mean daily?"),
-        ("spo2Daily", r#""spo2Daily" is no scope; choose from"#),
+        ("spo2Daily", r#""spo2Daily" is not a scope; choose from"#),
         (",", "names no scope; leave it unset for all"),
     ] {
         let mistakes = scopes(text).expect_err(text).mistakes;
@@ -147,7 +147,7 @@ fn a_variable_that_does_not_exist_is_named_once() {
         ("OURA_STATE_DIRECTORY", "OURA_STATE_DIRECTORY: there is no such variable; "),
         ("OURA_COLECTIONS", "did you mean OURA_COLLECTIONS?"),
         ("oura_client_id", "oura_client_id: there is no such variable; did you mean OURA_CLIENT_ID?"),
-        ("OURA_TOKEN", "OURA_TOKEN: there is no such variable; oura-exporter --help lists those that there are"),
+        ("OURA_TOKEN", "OURA_TOKEN: there is no such variable; oura-exporter --help lists them all"),
     ] {
         let said = warnings(&[(name, "x")]);
         assert!(said.len() == 1 && said[0].contains(words), "{said:?}");

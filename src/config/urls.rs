@@ -15,7 +15,7 @@ impl Setting {
         let url = self.address_like("https://api.ouraring.com")?;
         match url.query() {
             Some(_) => {
-                Err(format!("{}: has a query (?...), which paths cannot be put behind; leave it out", self.name))
+                Err(format!("{}: has a query (?...), so paths cannot be appended to it; leave it out", self.name))
             }
             None => Ok(url.into()),
         }

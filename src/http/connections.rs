@@ -40,7 +40,7 @@ pub(super) fn places() -> usize {
     let places = places_of(limit);
     if places < MOST {
         warn!(
-            "the limit of open files is {limit}, so at most {places} connections are served at once; raise it to 1024"
+            "the limit on open files is {limit}, so at most {places} connections are served at once; raise it to 1024"
         );
     }
     places
@@ -127,7 +127,7 @@ impl Connections {
     pub(super) fn close_idle(&mut self) {
         self.forget_ended();
         for connection in self.open.values().filter(|connection| connection.last_request.at().elapsed() > IDLE) {
-            debug!("connection brings no request; closing it");
+            debug!("connection sent no request; closing it");
             connection.task.abort();
         }
         if let Some(flood) = self.flood.take_if(|flood| flood.newest.elapsed() > CALM) {
@@ -160,7 +160,10 @@ impl Connections {
     fn tell_flood(&mut self, cause: &str) {
         if self.flood.is_none() {
             let most = self.most_frequent_peer().map(|peer| format!(", most from {peer}")).unwrap_or_default();
-            warn!("{cause}{most}; those idle for longest make room, scrapes and polls go on; find out what opens them");
+            warn!(
+                "{cause}{most}; the longest idle ones make room, and scrapes and polls go on; find out what opens \
+                   them"
+            );
         }
         let closed = self.flood.take().map_or(0, |flood| flood.closed);
         self.flood = Some(Flood { newest: Instant::now(), closed });

@@ -135,7 +135,7 @@ pub async fn serve_over<H, R>(
     }
     drop((listener, stop));
     if timeout(DRAIN, graceful.shutdown()).await.is_err() {
-        warn!("requests still under way after {DRAIN:?}; leaving them");
+        warn!("requests still under way after {DRAIN:?}; abandoning them");
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn standing(account: &AccountState, now: DateTime<Utc>) -> String {
         (None, _) if !is_bad => ("", "Oura has not answered yet.".to_owned(), true),
         (Some(false), _) => ("bad", format!("A person must sign in again; {}.", account.advice(Reason::Token)), true),
         (_, Some(until)) => {
-            ("bad", format!("Oura asks for no requests until {}.", until.format("%Y-%m-%d %H:%M:%S UTC")), false)
+            ("bad", format!("Oura has asked for a pause until {}.", until.format("%Y-%m-%d %H:%M:%S UTC")), false)
         }
         _ => {
             let (is_well, words) = account.summary();
@@ -96,8 +96,8 @@ fn state(account: &AccountState, collection: &CollectionState, now: DateTime<Utc
         collection.last_success.map_or_else(|| "never read".to_owned(), |time| format!("read {}", ago(now - time)));
     match account.remark(collection) {
         Some(remark) => format!("{remark} ({read})"),
-        None if collection.up.is_none() => "being asked for the first time".to_owned(),
-        None if collection.shown.is_none() => format!("{read}; Oura has no document of late"),
+        None if collection.up.is_none() => "being read for the first time".to_owned(),
+        None if collection.shown.is_none() => format!("{read}; Oura has no recent document"),
         None => read,
     }
 }

@@ -61,9 +61,9 @@ fn details(wearer: &Wearer, is_one_of_several: bool) -> String {
 
 fn footer(now: DateTime<Utc>, is_still: bool) -> String {
     let news = if is_still {
-        "It stands still; <a href=\"./\">let it refresh itself each minute</a>.".to_owned()
+        "It does not refresh itself; <a href=\"./\">let it do so every minute</a>.".to_owned()
     } else {
-        format!("It refreshes itself each minute; <a href=\"?{STILL}\">stop that</a>.")
+        format!("It refreshes itself every minute; <a href=\"?{STILL}\">stop that</a>.")
     };
     let (version, time) = (env!("CARGO_PKG_VERSION"), now.format("%Y-%m-%d %H:%M UTC"));
     format!("</main><footer>Version {version}, at {time}. {news}</footer></body></html>\n")

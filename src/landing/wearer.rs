@@ -13,8 +13,8 @@ use crate::{
 };
 
 const NO_RECORD: &str =
-    "<p class=\"note\">No record is kept (OURA_SAMPLES=false), so there is no course to be drawn.</p>";
-const MAY_GROW: &str = "<p class=\"note\">Its course is drawn as soon as the night cannot grow any more.</p>";
+    "<p class=\"note\">There is no record (OURA_SAMPLES=false), so the night's course cannot be drawn.</p>";
+const MAY_GROW: &str = "<p class=\"note\">Its course is drawn once the night has settled.</p>";
 
 /// A wearer at one moment.
 pub(super) struct Wearer<'a> {

@@ -28,7 +28,7 @@ pub enum ApiError {
     #[error("Oura answered 403, the membership or a permission is missing")]
     Forbidden,
     /// 429, or an earlier 429 whose time is not over.
-    #[error("Oura asks for no requests until {}", until.format("%Y-%m-%d %H:%M:%S UTC"))]
+    #[error("Oura has asked for a pause until {}", until.format("%Y-%m-%d %H:%M:%S UTC"))]
     RateLimited {
         /// When requests are welcome again.
         until: DateTime<Utc>,
@@ -81,7 +81,7 @@ impl ApiError {
     pub(super) fn of_json(error: &serde_json::Error) -> Self {
         let kind = match error.classify() {
             serde_json::error::Category::Eof => "the JSON is cut off",
-            serde_json::error::Category::Data => "the JSON has another shape than documented",
+            serde_json::error::Category::Data => "the JSON has a different shape from the documented one",
             _ => "it is not JSON",
         };
         Self::Unreadable(format!("{kind} (line {}, column {})", error.line(), error.column()))

@@ -24,11 +24,11 @@ use crate::{
     state::{self, AccountState, CollectionState},
 };
 
-/// How long after a refusal for want of a scope that was never granted it is asked again.
+/// How long after a refusal for want of a scope that was never granted it is tried again.
 const NEVER_GRANTED: Duration = Duration::from_secs(6 * 3600);
 /// How long after a refusal of what once worked: nobody may want it to stay so.
 const NO_LONGER_GRANTED: Duration = Duration::from_secs(3600);
-/// How long after a lapsed membership it is asked again.
+/// How long after a lapsed membership it is tried again.
 const MEMBERSHIP_LAPSED: Duration = Duration::from_secs(3600);
 
 /// How often the clock on the wall is looked at: waits go by another one, which stands still while the machine sleeps.
@@ -293,8 +293,8 @@ impl Follower {
         if samples.changes_hands(&account, id) {
             warn!(
                 account,
-                "its token is another person's than before: what was told under this name is forgotten; what a database has under \
-                 the name stays there, so that another OURA_ACCOUNT is better"
+                "its token belongs to a different person than before: the record under this name is forgotten; what a \
+                 database has under the name stays there, so choose another OURA_ACCOUNT"
             );
             samples.forget(&account);
             samples.keep(&account, self.poller.clock.now());

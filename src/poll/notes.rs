@@ -104,7 +104,7 @@ impl Follower {
         let (name, unreadable) = (collection.kind.name, collection.unreadable.count);
         if let Some(problem) = &collection.problem {
             let reason = problem.reason.label();
-            debug!(account, collection = name, reason, "turn failed, what was shown before stays: {}", problem.what);
+            debug!(account, collection = name, reason, "reading failed, the previous values stay: {}", problem.what);
             return;
         }
         debug!(
@@ -121,7 +121,7 @@ impl Follower {
         let moment = self.state.moment(self.poller.clock.now());
         let Some(shown) = &collection.shown else {
             let why =
-                if documents == 0 { "Oura has no documents" } else { "no document tells of anything that is over" };
+                if documents == 0 { "Oura has no documents" } else { "no document is about anything that has ended" };
             return format!("nothing is shown, {why}");
         };
         let (day, keep) = (shown.date.day(moment.zone), collection.kind.keep_days);
@@ -129,7 +129,7 @@ impl Follower {
         let age = moment.today().signed_duration_since(day).num_days();
         match keep.filter(|keep| age > *keep) {
             Some(keep) => format!("nothing is shown, the newest is of {day}, more than {keep} days ago"),
-            None if shown.observations.is_empty() => format!("{day} says nothing that has a value"),
+            None if shown.observations.is_empty() => format!("{day} has no values"),
             None => format!("{day} is shown"),
         }
     }

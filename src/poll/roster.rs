@@ -224,8 +224,8 @@ impl Directory {
         self.refused.extend(refused.into_keys().map(|path| (path.clone(), glance.file_version(&path))));
         warnings.extend(taken.iter().map(|name| {
             format!(
-                "the token file of account {name} is left alone, as OURA_ACCESS_TOKEN gives an account that name; unset it or \
-                 choose another OURA_ACCOUNT"
+                "the token file of account {name} is ignored, because OURA_ACCESS_TOKEN provides an account of that \
+                 name; unset it or choose another OURA_ACCOUNT"
             )
         }));
         self.tell(warnings);

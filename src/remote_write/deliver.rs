@@ -239,7 +239,7 @@ impl Delivery<'_> {
                 Verdict::Later(asked, words) => {
                     let Some(wait) = self.waits.next() else { return Err(Undelivered::Away { words, asked }) };
                     let wait = asked.map_or(wait, |asked| asked.max(wait)).min(LONGEST_ASKED);
-                    warn!("remote write: {words}; again in {} s", wait.as_secs());
+                    warn!("remote write: {words}; trying again in {} s", wait.as_secs());
                     sleep(wait).await;
                 }
             }

@@ -131,7 +131,7 @@ impl Live {
         let identity = [self.receiver.url().to_owned(), job, instance];
         let file = self.state.as_ref().map(|state| StateFile::new(state, "live", &identity));
         let sent = SentLog::open(file).unwrap_or_else(|problem| {
-            error!("{problem:#}; live remote write begins again and may send what was sent before");
+            error!("{problem:#}; live remote write starts over and may send samples twice");
             SentLog::open(None).expect("nothing is read")
         });
         Sending {

@@ -77,7 +77,7 @@ impl WriteRefusal {
             Self::OutOfOrder => {
                 "older than the newest of their series; in Prometheus, set storage.tsdb.out_of_order_time_window"
             }
-            Self::Duplicate => "the receiver has another value at that time already, and keeps it",
+            Self::Duplicate => "the receiver already has another value at that time, and keeps it",
             Self::Other => "the receiver says that they are wrong; its log says why",
         }
     }

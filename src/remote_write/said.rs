@@ -72,7 +72,7 @@ impl Said {
     pub(super) fn kept(&mut self, kept: &anyhow::Result<()>) {
         match kept {
             Err(problem) if !self.is_unwritten => warn!("{problem:#}; after a restart, samples may be sent twice"),
-            Ok(()) if self.is_unwritten => info!("remote write: it is written down again how far it went"),
+            Ok(()) if self.is_unwritten => info!("remote write: progress is stored again"),
             _ => {}
         }
         self.is_unwritten = kept.is_err();

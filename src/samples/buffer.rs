@@ -35,7 +35,7 @@ const PAGE_AGE: TimeDelta = TimeDelta::minutes(5);
 const AT_A_TIME: usize = 16 * 1024;
 
 /// What is said of a record without a journal.
-const IN_MEMORY: &str = "what was told is kept in memory only, and told again after a restart";
+const IN_MEMORY: &str = "the record is kept in memory only, and sent again after a restart";
 
 /// Where journals are.
 #[derive(Clone, Debug)]
@@ -122,7 +122,7 @@ impl Samples {
         let JournalIn::State(state) = &self.journals else { return Kept::in_memory(account, now) };
         let Some(state) = state else {
             if !self.is_told.swap(true, Ordering::Relaxed) {
-                warn!("{IN_MEMORY}: there is no state directory; set OURA_STATE_DIR to one that can be written");
+                warn!("{IN_MEMORY}: there is no state directory; set OURA_STATE_DIR to a writable one");
             }
             return Kept::in_memory(account, now);
         };
@@ -131,7 +131,7 @@ impl Samples {
                 Kept { id: journal.id().to_owned(), record, journal: Some(journal), is_told_full: false }
             }
             Err(unusable) => {
-                warn!(account, "{IN_MEMORY}: {unusable}; {}, and start again", unusable.advice());
+                warn!(account, "{IN_MEMORY}: {unusable}; {}, and restart", unusable.advice());
                 Kept::in_memory(account, now)
             }
         }
@@ -152,7 +152,7 @@ impl Samples {
         if let JournalIn::State(Some(state)) = &self.journals
             && let Err(error) = forget_journals(state, account)
         {
-            warn!(account, "cannot remove what was told of it from {}: {error}", state.display());
+            warn!(account, "cannot remove its record from {}: {error}", state.display());
         }
         self.stats.forget(account);
         self.version.fetch_add(1, Ordering::Relaxed);

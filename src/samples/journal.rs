@@ -33,7 +33,7 @@ pub(super) const SET_ASIDE: &str = "damaged";
 const SLACK: u64 = 2;
 /// No journal is longer, in bytes: a usual one has a tenth of it.
 const LARGEST: u64 = 64 << 20;
-const TOO_LARGE: &str = "is larger than 64 MB: what was told is told again";
+const TOO_LARGE: &str = "is larger than 64 MB: the record is sent again";
 /// And at least so long, in bytes.
 const SMALL: u64 = 256 * 1024;
 
@@ -103,9 +103,9 @@ impl Unusable {
             io::ErrorKind::IsADirectory
             | io::ErrorKind::NotADirectory
             | io::ErrorKind::AlreadyExists
-            | io::ErrorKind::InvalidInput => "move away what is there",
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room",
-            _ => "let the exporter's user read and write it, or set OURA_STATE_DIR to a directory that can be written",
+            | io::ErrorKind::InvalidInput => "move what is there elsewhere",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space",
+            _ => "let the exporter's user read and write it, or set OURA_STATE_DIR to a writable directory",
         }
     }
 }
@@ -159,7 +159,7 @@ impl Journal {
         let Recalled { id, born, mut record, damage } = told;
         record.number_from(now);
         let is_new = id.is_none();
-        let damage = damage.or((was_there && is_new).then_some("is empty: what was told is told again"));
+        let damage = damage.or((was_there && is_new).then_some("is empty: the record is sent again"));
         let length = file.metadata().map_err(Unusable::of(&path))?.len();
         let id = id.unwrap_or_else(new_id);
         let (compact, is_damaged, is_failing) = (length, damage.is_some(), false);
@@ -188,7 +188,8 @@ impl Journal {
             }
             (Some(damage), Err(error)) => warn!(
                 account,
-                "{} {damage}; it cannot be set aside as {} and written again yet: {error}; make room or set OURA_STATE_DIR",
+                "{} {damage}; it cannot be set aside as {} and written again yet: {error}; free some space or set \
+                 OURA_STATE_DIR",
                 path.display(),
                 aside.display()
             ),
@@ -244,8 +245,8 @@ impl Journal {
 
     fn warn_of(&self, error: &io::Error) {
         warn!(
-            "cannot write {}: {error}; until it can be, what is told is kept in memory only, and told again after a \
-             restart; make room or set OURA_STATE_DIR",
+            "cannot write {}: {error}; until it can be, the record is kept in memory only, and sent again after a \
+             restart; free some space or set OURA_STATE_DIR",
             self.path().display()
         );
     }
@@ -318,5 +319,5 @@ pub(super) fn opened(path: &Path) -> io::Result<File> {
 fn opened_by(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let file = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
     let is_file = file.metadata()?.is_file();
-    is_file.then_some(file).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is no file"))
+    is_file.then_some(file).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"))
 }

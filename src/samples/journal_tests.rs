@@ -176,7 +176,7 @@ fn what_is_no_file_is_not_waited_for() {
         drop(Told::open(Some(state.path()), "anna", day("2026-11-22"), morning()));
         let failure = super::journal::Journal::open(state.path(), "anna", morning()).map(drop).unwrap_err();
         assert!(failure.to_string().contains("samples/anna.journal: "), "{failure}");
-        assert_eq!(failure.advice(), "move away what is there");
+        assert_eq!(failure.advice(), "move what is there elsewhere");
     }
 }
 

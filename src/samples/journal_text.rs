@@ -86,7 +86,7 @@ pub(super) fn recalled(mut file: impl BufRead, account: &str, now: DateTime<Utc>
     }
     let header = serde_json::from_slice::<Header>(&text).ok().filter(|_| text.ends_with(b"\n"));
     let Some(header) = header.filter(|header| header.version == VERSION) else {
-        let damage = "is damaged, or another version wrote it: what was told is told again";
+        let damage = "is damaged, or another version wrote it: the record is sent again";
         return Ok(Recalled::nothing(account, now, Some(damage)));
     };
     let born = if SHOWN.contains(&header.born.timestamp_millis()) { header.born } else { now };
@@ -104,7 +104,7 @@ pub(super) fn recalled(mut file: impl BufRead, account: &str, now: DateTime<Utc>
             None => is_whole = false,
         }
     }
-    let mut damage = (!is_whole).then_some("is cut short or damaged in part: some of what was told is told again");
+    let mut damage = (!is_whole).then_some("is cut short or damaged in part: part of the record is sent again");
     if record.renumber() {
         damage = damage.or(Some("has a line with a number that is too high: its lines are numbered again"));
     }

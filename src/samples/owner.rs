@@ -26,7 +26,7 @@ impl Samples {
         if let JournalIn::State(Some(state)) = self.journals()
             && let Err(error) = write(&state.join(DIRECTORY), account, &owner)
         {
-            debug!(account, %error, "whose the record is cannot be kept over a restart");
+            debug!(account, %error, "the owner of the record cannot be stored across a restart");
         }
         owners.insert(account.to_owned(), owner);
         known.is_some()

@@ -47,7 +47,7 @@ impl Told {
             Ok((journal, record)) => (told.journal, told.by_backfills) = (Some(journal), record),
             Err(unusable) => warn!(
                 account,
-                "cannot note what is told: {unusable}; another backfill of these days may not correct what changes; {}",
+                "cannot keep the journal: {unusable}; another backfill of these days may not correct what changes; {}",
                 unusable.advice()
             ),
         }

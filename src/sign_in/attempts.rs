@@ -80,11 +80,11 @@ pub(super) enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotTaken {
     #[error(
-        "this answer belongs to another sign-in than those that were begun on this page of late, or to one that is older than \
-         ten minutes. If oura-exporter login waits for it in a terminal, paste this page's address there; otherwise start again"
+        "this answer belongs to a sign-in that was not started on this page, or that is older than ten minutes. If \
+         oura-exporter login waits for it in a terminal, paste this page's address there; otherwise start again"
     )]
     Unknown,
-    #[error("this sign-in has its answer already; each is answered once. Start again if it has failed")]
+    #[error("this sign-in has already been answered, and each is answered only once. If it failed, start again")]
     Answered,
 }
 
@@ -92,13 +92,13 @@ pub(super) enum NotTaken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TooMany {
     #[error(
-        "too many sign-ins were begun from your address within ten minutes: go on with one of them, or wait that long; the \
-         command oura-exporter login needs no page"
+        "too many sign-ins were started from your address within ten minutes: continue one of them, or wait that long; \
+         the command oura-exporter login needs no page"
     )]
     OfOne,
     #[error(
-        "too many sign-ins were begun here within ten minutes, so that none is added to those that wait: try again after that \
-         time; the command oura-exporter login needs no page"
+        "too many sign-ins were started here within ten minutes, so no more can start: try again after that time; the \
+         command oura-exporter login needs no page"
     )]
     OfAll,
 }

@@ -30,6 +30,6 @@ where
 {
     origin::judge(&request).map_err(|foreign| (StatusCode::FORBIDDEN, foreign.to_string()))?;
     let body = Limited::new(request.into_body(), LONGEST_FORM).collect().await;
-    let body = body.map_err(|_| (StatusCode::BAD_REQUEST, "this is no form of this page".to_owned()))?;
+    let body = body.map_err(|_| (StatusCode::BAD_REQUEST, "this is not a form of this page".to_owned()))?;
     Ok(fields(&body.to_bytes()))
 }

@@ -42,8 +42,9 @@ impl Guard {
     pub(super) fn renews(self, account: &str, is_dead: bool) -> anyhow::Result<()> {
         ensure!(
             self.is_trusted || is_dead,
-            "account {account} is signed in, and this page is open beyond this machine without a password, so that it renews \
-             only sign-ins that have ended; choose another name, or run: oura-exporter login --no-browser --account {account}"
+            "account {account} is signed in, and this page is open beyond this machine without a password, so it \
+             renews only sign-ins that have ended; choose another name, or run: oura-exporter login --no-browser \
+             --account {account}"
         );
         Ok(())
     }
@@ -66,8 +67,8 @@ impl Guard {
         let account = if auth::is_name(account) { account } else { "NAME" };
         ensure!(
             self.is_trusted,
-            "this page is open beyond this machine without a password, so that nobody is signed out here; run: oura-exporter \
-             logout --account {account}"
+            "this page is open beyond this machine without a password, so nobody is signed out here; run: \
+             oura-exporter logout --account {account}"
         );
         Ok(())
     }

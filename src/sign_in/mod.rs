@@ -50,7 +50,8 @@ const STATE: &str = "/sign-in-state";
 const SIGN_OUT: &str = "/sign-out";
 
 /// What is said of an address that is none of Oura's answers.
-const NO_ANSWER: &str = "this address holds no answer of Oura's; paste the whole address that the browser was sent to";
+const NO_ANSWER: &str = "this address contains no answer from Oura; paste the whole address that the browser was sent \
+                         to";
 
 /// How often, and how long in between, it is looked whether an account has left the page.
 const LOOKS: usize = 60;
@@ -150,15 +151,15 @@ impl SignInPages {
         let is_elsewhere = matches!(self.way, Way::Open { .. }) && !comes_back_to(uri, port);
         if is_elsewhere && is_encrypted && uri.starts_with("http:") {
             warn!(
-                "OURA_REDIRECT_URI: the browser cannot come back to {uri}, as this page speaks TLS: register \
-                 http://localhost:{port}/callback at Oura (for a browser on this machine) or the page's address with https:// \
-                 and /callback, and set it; until then the address at which the browser ends is pasted"
+                "OURA_REDIRECT_URI: the browser cannot come back to {uri}, because this page uses TLS: register \
+                 http://localhost:{port}/callback at Oura (for a browser on this machine) or the page's address with \
+                 https:// and /callback, and set it; until then, paste the address at which the browser ends"
             );
         } else if is_elsewhere && uri == config::USUAL_REDIRECT_URI {
             info!(
-                "OURA_REDIRECT_URI: the browser comes back to {uri}, and this page is at port {port}: unless a container or a \
-                 tunnel leads from there to here, register http://localhost:{port}/callback at Oura and set it; until then the \
-                 address at which the browser ends is pasted"
+                "OURA_REDIRECT_URI: the browser comes back to {uri}, but this page is on port {port}: unless a \
+                 container or a tunnel leads from there to here, register http://localhost:{port}/callback at Oura and \
+                 set it; until then, paste the address at which the browser ends"
             );
         }
         Self { is_encrypted, ..self }
@@ -234,7 +235,7 @@ impl SignInPages {
         done.unwrap_or_else(|_| {
             answer(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                &pages::trouble("this ended by a defect; see the log, and report it"),
+                &pages::trouble("this failed because of a defect; see the log, and report it"),
             )
         })
     }
@@ -253,9 +254,9 @@ impl SignInPages {
             && !guard.behind_a_proxy().is_trusted
         {
             warn!(
-                "a proxy shows this page (it was asked for with {sign}), so that it counts as open beyond this machine: it only \
-                 adds people and renews sign-ins that have ended. Set OURA_WEB_EXTERNAL_URL to where the proxy shows it; for the \
-                 rest set a password (OURA_WEB_CONFIG_FILE), or use the commands"
+                "a proxy shows this page (it was asked for with {sign}), so it counts as open beyond this machine: it \
+                 only adds people and renews sign-ins that have ended. Set OURA_WEB_EXTERNAL_URL to where the proxy \
+                 shows it; for anything else set a password (OURA_WEB_CONFIG_FILE), or use the commands"
             );
         }
     }
@@ -286,11 +287,11 @@ impl SignInPages {
         };
         ensure!(
             auth::is_name(account),
-            "a name is up to 64 letters, digits, dots, dashes and underscores (no e-mail); write anna"
+            "a name has up to 64 letters, digits, dots, dashes and underscores (not an e-mail address); write anna"
         );
         ensure!(
             !taken.iter().any(|name| name == account),
-            "OURA_ACCESS_TOKEN gives an account that name; choose another"
+            "OURA_ACCESS_TOKEN provides an account of that name; choose another"
         );
         let guard = self.guard(*guard);
         if store.has(account) {
@@ -300,7 +301,7 @@ impl SignInPages {
         // Found out before anybody consents: whether what comes of it can be stored.
         auth::can_keep(store, account).await?;
         let login = Login::begin(oauth_client).await?;
-        let id = auth::random().map_err(|error| anyhow!("the system gives no randomness: {error}"))?;
+        let id = auth::random().map_err(|error| anyhow!("the system provides no random numbers: {error}"))?;
         let (name, replaces) = (account.to_owned(), guard.replaces(is_meant));
         self.attempts
             .add(New { id: id.clone(), account: name, login, replaces, origin: visit.origin }, self.clock.now());
@@ -402,10 +403,10 @@ impl SignInPages {
             anyhow::bail!("nobody can be signed in here")
         };
         self.guard(*guard).signs_out(account)?;
-        ensure!(auth::is_name(account) && store.has(account), "nobody of that name is signed in");
+        ensure!(auth::is_name(account) && store.has(account), "nobody is signed in under that name");
         let revoked = auth::log_out(store, oauth_client, account).await?;
         if let Revoked::NotConfirmed(error) = &revoked {
-            warn!(account, "Oura does not confirm the end of the sign-in ({error}); revoke it in the Oura app, too");
+            warn!(account, "Oura did not confirm the sign-out ({error}); revoke it in the Oura app, too");
         }
         samples::forget_journals(store.directory(), account).context("the sign-in is forgotten, its record is not")?;
         info!(account, "signed out on the page");
@@ -465,7 +466,7 @@ impl SignInPages {
             _ => pages::steps(&self.redirect_uri),
         };
         let trouble = self.health.as_ref().and_then(|health| health.trouble());
-        answer(StatusCode::OK, &page.warning(trouble.map(|trouble| format!("no sign-in can be kept: {trouble}"))))
+        answer(StatusCode::OK, &page.warning(trouble.map(|trouble| format!("sign-ins cannot be stored: {trouble}"))))
     }
 
     fn needs_sign_in(&self, account: &str) -> bool {

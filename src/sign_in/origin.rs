@@ -11,7 +11,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this form was not sent by the exporter's own page, so nothing was done: open the page itself and press the button \
-     there; a proxy before it must pass the header Host on as it comes"
+     there; a proxy in front of it must pass on the header Host unchanged"
 )]
 pub(super) struct Foreign;
 

@@ -159,13 +159,13 @@ pub(super) fn people(
     let heading = if accounts.is_empty() { "Sign in" } else { "Add a person" };
     let _ = write!(
         main,
-        "<section class=\"card\"><h2>{heading}</h2><form method=\"post\" action=\"sign-in\">\
-         <label for=\"account\">Name for the account</label>\
-         <input id=\"account\" name=\"account\" required maxlength=\"64\" pattern=\"[A-Za-z0-9][A-Za-z0-9._\\-]*\" \
-         autocomplete=\"off\" autocapitalize=\"none\" spellcheck=\"false\" value=\"{}\" aria-describedby=\"about-names\">\
-         <p id=\"about-names\" class=\"quiet\">A first name, for example; no e-mail address. It is the label \
-         <code>account</code> of all of the person's metrics.</p><button id=\"sign-in\">Sign in with Oura</button></form>{}</section>\
-         <section class=\"card\"><h2>The application at Oura</h2><p>{}</p></section>",
+        "<section class=\"card\"><h2>{heading}</h2><form method=\"post\" action=\"sign-in\"><label \
+         for=\"account\">Name for the account</label><input id=\"account\" name=\"account\" required maxlength=\"64\" \
+         pattern=\"[A-Za-z0-9][A-Za-z0-9._\\-]*\" autocomplete=\"off\" autocapitalize=\"none\" spellcheck=\"false\" \
+         value=\"{}\" aria-describedby=\"about-names\"><p id=\"about-names\" class=\"quiet\">A first name, for \
+         example, not an e-mail address. It is the label <code>account</code> of all of the person's \
+         metrics.</p><button id=\"sign-in\">Sign in with Oura</button></form>{}</section><section \
+         class=\"card\"><h2>The application at Oura</h2><p>{}</p></section>",
         Escaped(name),
         if accounts.is_empty() { "" } else { SECOND },
         registration(redirect_uri)
@@ -204,7 +204,8 @@ fn untrusted(guard: Guard) -> &'static str {
         "<p class=\"quiet\">Signing out revokes this exporter's access at Oura and removes the account from all pages.</p>"
     } else {
         "<p class=\"quiet\">This page is open beyond this machine, without a password: it adds people and renews \
-         sign-ins that have ended. For the rest, set a password, or run <code>oura-exporter login --no-browser</code> or <code>oura-exporter logout</code>.</p>"
+         sign-ins that have ended. For anything else, set a password, or run <code>oura-exporter login \
+         --no-browser</code> or <code>oura-exporter logout</code>.</p>"
     }
 }
 
@@ -224,9 +225,7 @@ pub(super) fn attempt(attempt: &Attempt, seen: Option<&AccountState>, way_back: 
     let name = &attempt.account;
     match (&attempt.stage, seen) {
         (Stage::Waiting, _) => waiting(attempt, way_back, sends, None),
-        (Stage::Busy, _) => {
-            unfinished(attempt, &format!("Signing in as {name}"), "<p>Oura is asked for the tokens.</p>")
-        }
+        (Stage::Busy, _) => unfinished(attempt, &format!("Signing in as {name}"), "<p>Asking Oura for the tokens.</p>"),
         (Stage::Done { .. }, None) => unfinished(
             attempt,
             &format!("Signed in as {name}"),
@@ -263,11 +262,12 @@ pub(super) fn waiting(attempt: &Attempt, way_back: &WayBack, sends: bool, refuse
         .map(|words| format!("<p id=\"refused\" class=\"bad\" role=\"alert\">{}</p>", Escaped(&sentence(words))));
     let described = if refused.is_some() { " aria-invalid=\"true\" aria-describedby=\"refused\"" } else { "" };
     let main = format!(
-        "<p><a class=\"button\" id=\"oura\" href=\"{}\" target=\"_blank\" rel=\"noopener\">Open Oura's page</a></p>{}\
-         <form method=\"post\" action=\"sign-in-paste\"><input type=\"hidden\" name=\"attempt\" value=\"{}\">\
-         <label for=\"address\">The address</label>{}<input id=\"address\" name=\"address\" required autocomplete=\"off\" \
-         spellcheck=\"false\"{described}><button id=\"paste\">Sign in with it</button></form></section>\
-         <p class=\"quiet\">This page waits for ten minutes, and ends by itself when the sign-in is done.</p>",
+        "<p><a class=\"button\" id=\"oura\" href=\"{}\" target=\"_blank\" rel=\"noopener\">Open Oura's \
+         page</a></p>{}<form method=\"post\" action=\"sign-in-paste\"><input type=\"hidden\" name=\"attempt\" \
+         value=\"{}\"><label for=\"address\">The address</label>{}<input id=\"address\" name=\"address\" required \
+         autocomplete=\"off\" spellcheck=\"false\"{described}><button id=\"paste\">Sign in with \
+         it</button></form></section><p class=\"quiet\">This page waits for ten minutes, and moves on by itself when \
+         the sign-in is done.</p>",
         Escaped(url),
         way_back.words(),
         attempt.id,
@@ -287,9 +287,9 @@ impl WayBack {
                  page that does not load?</h2><p>{COPY}</p>"
             ),
             Self::ThisMachine(uri) => format!(
-                "<p>Consent there. Oura then sends the browser to <code>{}</code>, an address of the \
-                 machine that the browser runs on.</p><section class=\"card\"><h2>Does that page not load? That does no harm</h2>\
-                 <p>{COPY}</p>",
+                "<p>Consent there. Oura then sends the browser to <code>{}</code>, an address of the machine that the \
+                 browser runs on.</p><section class=\"card\"><h2>Does that page not load? That is all \
+                 right</h2><p>{COPY}</p>",
                 Escaped(uri)
             ),
             Self::Elsewhere(uri) => format!(

@@ -149,7 +149,8 @@ mod tests {
         assert_eq!(odd.summary(), (false, "Some documents cannot be read.".to_owned()));
         assert_eq!(
             odd.remark(&odd.collections[0]).unwrap(),
-            "1 of its documents cannot be read, the first fails at score; if it stays, report it with the field's name"
+            "1 of its documents cannot be read, the first fails at score; if it persists, report it with the field's \
+             name"
         );
         let mut only = AccountState::new("anna", &[&KINDS[place("daily_spo2")]]);
         only.collections[0].failed(Problem::from(AccountStatus::Good), START);
@@ -228,7 +229,7 @@ mod tests {
         let shown = account.visible(START + TimeDelta::hours(9), STALE_AFTER);
         let words = shown.remark(&shown.collections[place("sleep")]).unwrap();
         assert!(
-            words.starts_with("Oura refuses it, although the token is good; it is asked again within minutes"),
+            words.starts_with("Oura refuses it, although the token is good; it is tried again within minutes"),
             "{words}"
         );
     }

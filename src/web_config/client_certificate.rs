@@ -35,7 +35,7 @@ pub(super) fn kind(name: &str) -> Result<Option<ClientAuth>, String> {
     let known = KINDS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
     known.ok_or_else(|| {
         let names: Vec<_> = KINDS.iter().map(|(name, _)| *name).collect();
-        format!("\"{name}\" is no kind; choose from {}", names.join(", "))
+        format!("\"{name}\" is not a known type; choose from {}", names.join(", "))
     })
 }
 

@@ -98,20 +98,22 @@ impl Section {
         let kind = kind(name).map_err(|cause| reader.mistake(SETTING, &cause)).ok()?;
         let pem = reader.text_or_file(CA, self.client_ca.as_deref(), self.client_ca_file.as_deref(), false);
         let authorities = pem.as_ref().and_then(|pem| authorities(pem, provider, reader));
+        let is_set = |setting: &Option<String>| setting.as_ref().is_some_and(|value| !value.is_empty());
+        let names_authority = is_set(&self.client_ca) || is_set(&self.client_ca_file);
         let Some(kind) = kind else {
-            if pem.is_some() {
-                let cause = "is NoClientCert, so that client_ca_file has no effect; write RequireAndVerifyClientCert";
+            if names_authority {
+                let cause = "is NoClientCert, so client_ca_file has no effect; write RequireAndVerifyClientCert";
                 reader.mistake(SETTING, cause);
             }
             self.judge_names(None, reader);
             return None;
         };
-        match (kind, &pem) {
-            (ClientAuth { is_verified: true, is_needed: true }, None) => {
-                reader.mistake(CA, "is missing, so that no client certificate could be verified; set client_ca_file");
+        match (kind, names_authority) {
+            (ClientAuth { is_verified: true, is_needed: true }, false) => {
+                reader.mistake(CA, "is missing, so no client certificate could be verified; set client_ca_file");
             }
-            (ClientAuth { is_verified: true, is_needed: false }, None) => {
-                reader.warning(CA, "is missing, so that every client certificate is refused; set client_ca_file");
+            (ClientAuth { is_verified: true, is_needed: false }, false) => {
+                reader.warning(CA, "is missing, so every client certificate is refused; set client_ca_file");
             }
             _ => {}
         }
@@ -136,7 +138,7 @@ impl Section {
 fn fits_not(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InconsistentKeys(_) => {
-            "the key is not that of the certificate; name the two that belong together"
+            "the key does not belong to the certificate; name two that belong together"
         }
         _ => return format!("cannot be used ({error}); make a new pair"),
     }
@@ -146,15 +148,15 @@ fn fits_not(error: &rustls::Error) -> String {
 fn certificates(setting: &str, pem: &[u8], reader: &mut FileReader<'_>) -> Option<Vec<CertificateDer<'static>>> {
     match CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>() {
         Ok(certificates) if !certificates.is_empty() => return Some(certificates),
-        Ok(_) => reader.mistake(setting, "holds no certificate in PEM; it begins with -----BEGIN CERTIFICATE-----"),
-        Err(error) => reader.mistake(setting, &format!("is no good PEM ({error}); copy it again")),
+        Ok(_) => reader.mistake(setting, "contains no PEM certificate; one begins with -----BEGIN CERTIFICATE-----"),
+        Err(error) => reader.mistake(setting, &format!("is not valid PEM ({error}); copy it again")),
     }
     None
 }
 
 fn private_key(pem: &[u8], reader: &mut FileReader<'_>) -> Option<PrivateKeyDer<'static>> {
     let key = PrivateKeyDer::from_pem_slice(pem);
-    let cause = "holds no private key in PEM that is not encrypted; it begins with -----BEGIN PRIVATE KEY-----";
+    let cause = "contains no unencrypted PEM private key; one begins with -----BEGIN PRIVATE KEY-----";
     key.map_err(|_| reader.mistake("tls_server_config.key", cause)).ok()
 }
 
@@ -168,7 +170,13 @@ fn authorities(
     let mut roots = RootCertStore::empty();
     for certificate in certificates(SETTING, pem, reader)? {
         if let Err(error) = roots.add(certificate) {
-            reader.mistake(SETTING, &format!("holds a certificate that is no authority's ({error}); copy it again"));
+            reader.mistake(
+                SETTING,
+                &format!(
+                    "contains a certificate that is not an authority's ({error}); copy it \
+                                              again"
+                ),
+            );
         }
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(provider)).build();

@@ -96,6 +96,10 @@ impl FileReader<'_> {
     ) -> Option<Vec<u8>> {
         let is_set = |value: &&str| !value.is_empty();
         match (text.filter(is_set), file.filter(is_set)) {
+            (Some(text), None) if !text.contains("-----BEGIN") && text.trim().lines().count() == 1 => {
+                self.mistake(setting, &format!("is not PEM text; did you mean {setting}_file, which names a file?"));
+                None
+            }
             (Some(text), None) => Some(text.as_bytes().to_vec()),
             (None, Some(file)) => {
                 let path = beside(self.path, file);
@@ -109,7 +113,7 @@ impl FileReader<'_> {
             }
             (None, None) => {
                 if is_needed {
-                    self.mistake(&format!("{setting}_file"), "is missing; name the file in PEM");
+                    self.mistake(&format!("{setting}_file"), "is missing; name the PEM file");
                 }
                 None
             }
@@ -198,7 +202,7 @@ fn headers(headers: BTreeMap<String, Option<String>>, reader: &mut FileReader<'_
             continue;
         }
         if !choice.is_empty() && !choice.contains(&value.as_str()) {
-            reader.mistake(&setting, &format!("\"{value}\" is no value of it; write {}", choice.join(" or ")));
+            reader.mistake(&setting, &format!("\"{value}\" is not a valid value; write {}", choice.join(" or ")));
             continue;
         }
         match (HeaderName::from_str(&name), HeaderValue::from_str(&value)) {
@@ -213,10 +217,10 @@ fn users(users: BTreeMap<String, Option<String>>, reader: &mut FileReader<'_>) -
     let mut hashes = BTreeMap::<String, Arc<str>>::new();
     for (number, (name, hash)) in (1..).zip(users) {
         // The name may be an e-mail address, so that it is told by its place in the alphabet instead.
-        let setting = format!("basic_auth_users, number {number} in the alphabet");
+        let setting = format!("basic_auth_users, entry {number} in alphabetical order");
         let hash = hash.unwrap_or_default();
         match bcrypt::HashParts::from_str(&hash).map(|parts| parts.get_cost()) {
-            _ if name.contains(':') => reader.mistake(&setting, "a name has no colon; choose another"),
+            _ if name.contains(':') => reader.mistake(&setting, "a name must not contain a colon; choose another"),
             Ok(cost) if !COSTS.contains(&cost) => {
                 reader.mistake(&setting, "the cost is not within 4 to 31; hash it again")
             }
@@ -227,7 +231,7 @@ fn users(users: BTreeMap<String, Option<String>>, reader: &mut FileReader<'_>) -
                 hashes.insert(name, hash.into());
             }
             Err(_) => {
-                let cause = "is no bcrypt hash; make one with: htpasswd -nBC 10 \"\" | tr -d ':\\n'";
+                let cause = "is not a bcrypt hash; make one with: htpasswd -nBC 10 \"\" | tr -d ':\\n'";
                 reader.mistake(&setting, cause);
             }
         }
@@ -252,9 +256,9 @@ impl Rate {
             }
         };
         match self.burst.as_deref().unwrap_or("0").parse() {
-            Ok(0) => reader.mistake("rate_limit.burst", "is 0 or missing, so that nothing would be answered; write 10"),
+            Ok(0) => reader.mistake("rate_limit.burst", "is 0 or missing, so nothing would be answered; write 10"),
             Ok(burst) => return Some(RateLimit::new(interval, burst)),
-            Err(_) => reader.mistake("rate_limit.burst", "is no number of requests; write 10"),
+            Err(_) => reader.mistake("rate_limit.burst", "is not a number of requests; write 10"),
         }
         None
     }

@@ -23,7 +23,7 @@ impl Versions {
         self.0.push((path.to_owned(), version(path)));
         let metadata = fs::metadata(path)?;
         if !metadata.is_file() || metadata.len() > LARGEST {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file, or larger than 1 MB"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file, or is larger than 1 MB"));
         }
         fs::read(path)
     }

@@ -141,7 +141,7 @@ impl WebConfig {
         }
         match file::read(&self.path).and_then(|new| self.judge(new)) {
             Ok(new) => {
-                info!("the web configuration has changed, and is taken over");
+                info!("the web configuration has changed, and is now in use");
                 for warning in &new.warnings {
                     warn!("{warning}");
                 }
@@ -150,7 +150,7 @@ impl WebConfig {
             }
             Err(mistakes) => {
                 for mistake in mistakes {
-                    warn!("the web configuration has changed, and the former one stays in force: {mistake}");
+                    warn!("the web configuration has changed, but the previous one stays in force: {mistake}");
                 }
                 last_look.refused = Some(versions);
             }
@@ -167,7 +167,8 @@ impl WebConfig {
         }
         let path = self.path.display();
         Err(vec![format!(
-            "{path}: TLS, client certificates and basic auth are switched on and off by a start only; restart the exporter"
+            "{path}: TLS, client certificates and basic auth are switched on and off only at startup; restart the \
+             exporter"
         )])
     }
 

@@ -73,17 +73,18 @@ fn every_mistake_is_named_at_once_with_its_place() {
         "web.yml: tls_server_config.key_fil: there is no such setting",
         "web.yml: extra: there is no such setting",
         "web.yml: tls_server_config.cert_file: none.pem cannot be read (No such file or directory",
-        "web.yml: tls_server_config.key_file: is missing; name the file in PEM",
-        "web.yml: tls_server_config.client_auth_type: \"Require\" is no kind; choose from NoClientCert, RequestClientCert",
-        "web.yml: tls_server_config.min_version: \"SSL3\" is no version; write TLS12 or TLS13",
-        "web.yml: tls_server_config.cipher_suites: \"TLS_NONE\" is no cipher suite; choose from TLS_ECDHE_",
-        "web.yml: tls_server_config.curve_preferences: \"X448\" is no curve; choose from CurveP256",
+        "web.yml: tls_server_config.key_file: is missing; name the PEM file",
+        "web.yml: tls_server_config.client_auth_type: \"Require\" is not a known type; choose from NoClientCert, \
+         RequestClientCert",
+        "web.yml: tls_server_config.min_version: \"SSL3\" is not a known version; write TLS12 or TLS13",
+        "web.yml: tls_server_config.cipher_suites: \"TLS_NONE\" is not a known cipher suite; choose from TLS_ECDHE_",
+        "web.yml: tls_server_config.curve_preferences: \"X448\" is not a known curve; choose from CurveP256",
         "web.yml: tls_server_config.prefer_server_cipher_suites: \"perhaps\" is neither true nor false",
         "web.yml: http_server_config.http2: \"maybe\" is neither true nor false",
         "web.yml: http_server_config.headers.Server: cannot be set; choose from Content-Security-Policy",
-        "web.yml: http_server_config.headers.X-Frame-Options: \"allow\" is no value of it; write deny or sameorigin",
-        "web.yml: basic_auth_users, number 1 in the alphabet: is no bcrypt hash",
-        "web.yml: basic_auth_users, number 3 in the alphabet: a name has no colon",
+        "web.yml: http_server_config.headers.X-Frame-Options: \"allow\" is not a valid value; write deny or sameorigin",
+        "web.yml: basic_auth_users, entry 1 in alphabetical order: is not a bcrypt hash",
+        "web.yml: basic_auth_users, entry 3 in alphabetical order: a name must not contain a colon",
         "web.yml: rate_limit.interval: \"1\" is not a duration; write 1s or 100ms",
     ] {
         assert!(all.iter().any(|said| said.starts_with(words)), "{words} is not among {all:#?}");
@@ -121,14 +122,20 @@ fn settings_that_do_not_go_together_are_named() {
         ("{cert: x, cert_file: y}", "tls_server_config.cert: tls_server_config.cert_file is set as well"),
         ("{key: x, key_file: y}", "tls_server_config.key: tls_server_config.key_file is set as well"),
         ("{client_ca: x, client_ca_file: y}", "tls_server_config.client_ca: tls_server_config.client_ca_file is set"),
-        ("{cert: x}", "tls_server_config.cert: holds no certificate in PEM"),
-        ("{key: x}", "tls_server_config.key: holds no private key in PEM"),
+        ("{cert: 'x\n\ny'}", "tls_server_config.cert: contains no PEM certificate"),
+        ("{key: 'x\n\ny'}", "tls_server_config.key: contains no unencrypted PEM private key"),
+        ("{cert: server.crt}", "tls_server_config.cert: is not PEM text; did you mean tls_server_config.cert_file, "),
+        ("{key: /etc/server.key}", "tls_server_config.key: is not PEM text; did you mean tls_server_config.key_file, "),
+        (
+            "{client_ca: ca.crt, client_auth_type: RequireAndVerifyClientCert}",
+            "tls_server_config.client_ca: is not PEM",
+        ),
         ("{min_version: TLS12}", "tls_server_config.cert_file: is missing"),
-        ("{min_version: TLS13, max_version: TLS12}", "tls_server_config.max_version: leaves no version"),
-        ("{max_version: TLS11}", "tls_server_config.max_version: leaves no version"),
-        ("{curve_preferences: [CurveP521]}", "tls_server_config.curve_preferences: leaves no curve"),
+        ("{min_version: TLS13, max_version: TLS12}", "tls_server_config.max_version: leaves no supported version"),
+        ("{max_version: TLS11}", "tls_server_config.max_version: leaves no supported version"),
+        ("{curve_preferences: [CurveP521]}", "tls_server_config.curve_preferences: leaves no supported curve"),
         ("{client_auth_type: RequireAndVerifyClientCert}", "tls_server_config.client_ca: is missing"),
-        ("{client_ca: x}", "tls_server_config.client_auth_type: is NoClientCert, so that client_ca_file has no effect"),
+        ("{client_ca: x}", "tls_server_config.client_auth_type: is NoClientCert, so client_ca_file has no effect"),
         ("{client_allowed_sans: [a]}", "tls_server_config.client_allowed_sans: has no effect without"),
         ("{client_allowed_sans: [a@b]}", "tls_server_config.client_allowed_sans: e-mail addresses cannot be compared"),
     ] {
@@ -137,7 +144,7 @@ fn settings_that_do_not_go_together_are_named() {
     }
     let of_rate = |text: &str| mistakes(&format!("rate_limit: {text}\n"));
     assert!(of_rate("{interval: 1s}")[0].contains("burst: is 0 or missing"));
-    assert!(of_rate("{interval: 1s, burst: -1}")[0].contains("burst: is no number"));
+    assert!(of_rate("{interval: 1s, burst: -1}")[0].contains("burst: is not a number"));
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub(super) fn versions(
     let mut number = |setting: &str, name: &str| {
         let number = VERSIONS.iter().position(|known| *known == name);
         if number.is_none() {
-            reader.mistake(setting, &format!("\"{name}\" is no version; write TLS12 or TLS13"));
+            reader.mistake(setting, &format!("\"{name}\" is not a known version; write TLS12 or TLS13"));
         }
         number
     };
@@ -44,13 +44,13 @@ pub(super) fn versions(
     let most = number("tls_server_config.max_version", most.unwrap_or("TLS13"));
     let (Some(least), Some(most)) = (least, most) else { return vec![] };
     if least < 2 {
-        reader.warning("tls_server_config.min_version", "TLS 1.2 is the least that is spoken here");
+        reader.warning("tls_server_config.min_version", "TLS 1.2 is the oldest supported version");
     }
     let spoken: Vec<_> = [&TLS12, &TLS13].into_iter().zip(2..).collect();
     let spoken: Vec<_> =
         spoken.into_iter().filter(|(_, number)| (least..=most).contains(number)).map(|(version, _)| version).collect();
     if spoken.is_empty() {
-        let cause = "leaves no version that is spoken here; write TLS13, or leave it out";
+        let cause = "leaves no supported version; write TLS13, or leave it out";
         reader.mistake("tls_server_config.max_version", cause);
     }
     spoken
@@ -72,11 +72,14 @@ pub(super) fn cipher_suites(
             Some(suite) if chosen.contains(suite) => {}
             Some(suite) => chosen.push(*suite),
             None if OLD_SUITES.contains(&name.as_str()) => {
-                reader.warning(SETTING, &format!("{name} is not spoken here, being too weak"));
+                reader.warning(SETTING, &format!("{name} is not supported, because it is too weak"));
             }
             None => {
                 let all: Vec<_> = known.iter().filter(|suite| !is_of_1_3(suite)).map(go_name).collect();
-                reader.mistake(SETTING, &format!("\"{name}\" is no cipher suite; choose from {}", all.join(", ")));
+                reader.mistake(
+                    SETTING,
+                    &format!("\"{name}\" is not a known cipher suite; choose from {}", all.join(", ")),
+                );
             }
         }
     }
@@ -94,16 +97,16 @@ pub(super) fn curves(
     for name in names {
         let Some((_, curve)) = CURVES.iter().find(|(known, _)| known == name) else {
             let all: Vec<_> = CURVES.iter().map(|(name, _)| *name).collect();
-            reader.mistake(SETTING, &format!("\"{name}\" is no curve; choose from {}", all.join(", ")));
+            reader.mistake(SETTING, &format!("\"{name}\" is not a known curve; choose from {}", all.join(", ")));
             continue;
         };
         match known.iter().find(|group| group.name() == *curve) {
             Some(group) => chosen.push(*group),
-            None => reader.warning(SETTING, &format!("{name} is not spoken here")),
+            None => reader.warning(SETTING, &format!("{name} is not supported")),
         }
     }
     if chosen.is_empty() {
-        reader.mistake(SETTING, "leaves no curve that is spoken here; add X25519 or CurveP256");
+        reader.mistake(SETTING, "leaves no supported curve; add X25519 or CurveP256");
     }
     chosen
 }

@@ -156,9 +156,9 @@ async fn what_comes_to_the_directory_while_it_runs_and_is_no_account_is_named_on
     assert_eq!(accounts(&page), ["anna", "zoe"]);
     let (_, log) = exporter.terminate().await;
     for (name, why) in
-        [("ben", "holds the same refresh token"), ("package", "it holds no tokens"), ("folder", "it is no file")]
+        [("ben", "holds the same refresh token"), ("package", "it holds no tokens"), ("folder", "it is not a file")]
     {
-        let named = log.lines().filter(|line| line.contains(&format!("/{name}.json is no account")));
+        let named = log.lines().filter(|line| line.contains(&format!("/{name}.json is not an account")));
         let named: Vec<_> = named.collect();
         assert!(named.len() == 1 && named[0].contains(why), "{name}: {log}");
     }
@@ -210,12 +210,12 @@ async fn a_state_directory_that_is_moved_away_signs_nobody_out_and_is_named_unti
         exporter.ready().await;
         let (there, away) = (scene.tokens(), scene.tokens().with_extension("away"));
         take_away(&there, &away);
-        let is_gone = format!("{} is not the directory any more", there.display());
+        let is_gone = format!("{} is no longer the directory", there.display());
         exporter.said(&is_gone).await;
         // Nor does whoever presses a button make another one in its place.
         let visitor = Visitor::of(&format!("http://{}/", exporter.address));
         let shown = visitor.post("sign-in", &[("account", "carl")]).await;
-        assert!(shown.status == 400 && shown.text.contains("is not the directory any more"), "{}", shown.text);
+        assert!(shown.status == 400 && shown.text.contains("is no longer the directory"), "{}", shown.text);
         let page = Page::parse(&exporter.get("/metrics").await.expect("a page"));
         assert_eq!(accounts(&page).len(), 1 + others.len(), "nobody has signed out: {}", page.text);
         bring_back(&there, &away);
@@ -248,7 +248,7 @@ async fn a_token_file_by_the_name_of_the_environments_account_is_left_alone() {
     assert_eq!(accounts(&page), ["anna", "ben"]);
     assert_eq!(page.get("oura_token_expiry_timestamp_seconds{account=\"ben\"}"), None, "the environment's token");
     let (_, log) = exporter.terminate().await;
-    assert_eq!(log.matches("the token file of account ben is left alone").count(), 1, "{log}");
+    assert_eq!(log.matches("the token file of account ben is ignored").count(), 1, "{log}");
 }
 
 /// How a file is given another text.
@@ -294,7 +294,7 @@ async fn the_file_of_the_access_token_is_read_again_when_it_changes() {
         replace(&file, &format!("{}\n", simulator.people()[0].token));
         soon("the new token is in use", &exporter, is_up("default")).await;
         let (_, log) = exporter.terminate().await;
-        assert_eq!(log.matches("holds another token; it is in use").count(), 1, "{log}");
+        assert_eq!(log.matches("holds a new token, which is now in use").count(), 1, "{log}");
         assert!(!log.contains(&simulator.people()[0].token) && !log.contains("of-yesterday"), "{log}");
     }
 }
@@ -322,8 +322,7 @@ async fn while_the_file_of_the_access_token_cannot_be_used_the_token_before_is_a
         eventually("it polls on", polled).await;
         soon("all is well", &exporter, is_up("default")).await;
         let (_, log) = exporter.terminate().await;
-        let said: Vec<_> =
-            log.lines().filter(|line| line.contains("the token that it held before is used on")).collect();
+        let said: Vec<_> = log.lines().filter(|line| line.contains("the previous token stays in use")).collect();
         assert!(said.len() == 1 && said[0].contains("OURA_ACCESS_TOKEN_FILE"), "{log}");
     }
 }

@@ -1,4 +1,4 @@
-//! A Debian that is booted for the test: from the program to a service with people signed in, every line pasted from the README.
+//! A Debian that is booted for the test: from the program to a service with people signed in, every line pasted from docs/deployment.md.
 
 use std::{fs, path::Path, process::Stdio};
 
@@ -104,10 +104,10 @@ impl Machine {
     }
 }
 
-/// The README's texts for the service, one after the other.
+/// The documented texts for the service, one after the other.
 fn blocks() -> Vec<String> {
-    let readme = fs::read_to_string(file("README.md")).expect("a README");
-    let part = readme.split("\n### As a service\n").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let page = fs::read_to_string(file("docs/deployment.md")).expect("docs/deployment.md");
+    let part = page.split("\n## As a service\n").nth(1).and_then(|rest| rest.split("\n## ").next());
     let blocks = part.expect("the section").split("```sh\n").skip(1);
     blocks.map(|block| block.split("```").next().unwrap_or_default().to_owned()).collect()
 }
@@ -154,7 +154,7 @@ async fn sign_in(visitor: &Visitor, account: &str, person: &str) {
     visitor.titled(&place, &format!("Signed in as {account}")).await;
 }
 
-/// What is told of: the simulator that stands for Oura, who visits the page, anna's shell, and the README's texts.
+/// What is told of: the simulator that stands for Oura, who visits the page, anna's shell, and the documented texts.
 struct Story {
     scene: Scene,
     visitor: Visitor,
@@ -163,7 +163,7 @@ struct Story {
 }
 
 impl Story {
-    /// The README's text for a command as the unit's own user, with another command in it.
+    /// The documented text for a command as the unit's own user, with another command in it.
     fn as_the_unit(&self, command: &str) -> String {
         format!("{}{}", self.shell, self.blocks[1].replace("login --no-browser", command))
     }
@@ -183,7 +183,7 @@ async fn first_sign_in(machine: &mut Machine, story: &Story) {
     machine.paste("kill -INT $(cat /lines/pid); while kill -0 $(cat /lines/pid) 2>/dev/null; do sleep 0.1; done").await;
 }
 
-/// The README makes a service of it, to which the sign-in moves.
+/// The documented lines make a service of it, to which the sign-in moves.
 async fn becomes_a_service(machine: &mut Machine, story: &Story) {
     let Story { visitor, shell, blocks, .. } = story;
     machine.paste(&format!("{shell}{}", blocks[0])).await;
@@ -202,7 +202,7 @@ async fn by_command(machine: &mut Machine, story: &Story) {
     machine.begin(&format!("{shell}setpriv --reuid=anna --regid=anna --clear-groups oura-exporter check"));
     let (code, said) = machine.ended().await;
     assert!(
-        code == 2 && said.contains("the service of this machine has its accounts in /var/lib/oura-exporter"),
+        code == 2 && said.contains("the service on this machine keeps its accounts in /var/lib/oura-exporter"),
         "{said}"
     );
 }
@@ -259,8 +259,8 @@ async fn goes_on(machine: &mut Machine, story: &Story) {
 }
 
 #[tokio::test]
-async fn a_booted_debian_comes_from_the_first_sign_in_to_a_service_by_the_readmes_lines() {
-    if !systemd_boots("a_booted_debian_comes_from_the_first_sign_in_to_a_service_by_the_readmes_lines") {
+async fn a_booted_debian_comes_from_the_first_sign_in_to_a_service_by_the_documented_lines() {
+    if !systemd_boots("a_booted_debian_comes_from_the_first_sign_in_to_a_service_by_the_documented_lines") {
         return;
     }
     assert!(geteuid().is_root(), "only the administrator boots one");

@@ -115,32 +115,32 @@ fn metrics_md_is_current() {
 }
 
 #[test]
-fn the_readme_gives_every_reason_and_its_advice_in_the_programs_words() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = fs::read_to_string(&path).expect("README.md");
-    let (_, rest) = readme.split_once("<!-- the reasons").expect("where the reasons begin");
+fn the_documents_give_every_reason_and_its_advice_in_the_programs_words() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/troubleshooting.md");
+    let page = fs::read_to_string(&path).expect("docs/troubleshooting.md");
+    let (_, rest) = page.split_once("<!-- the reasons").expect("where the reasons begin");
     let (_, rest) = rest.split_once("-->\n").expect("the end of that comment");
     let (written, _) = rest.split_once("<!-- end of the reasons -->").expect("where they end");
     let made = catalogue::reasons_markdown();
     if env::var_os("UPDATE_DOCS").is_some() {
-        let at = readme.len() - rest.len();
-        let updated = format!("{}{made}{}", &readme[..at], &rest[written.len()..]);
-        fs::write(&path, updated).expect("README.md can be written");
+        let at = page.len() - rest.len();
+        let updated = format!("{}{made}{}", &page[..at], &rest[written.len()..]);
+        fs::write(&path, updated).expect("docs/troubleshooting.md can be written");
         return;
     }
     assert_eq!(written, made, "run UPDATE_DOCS=1 cargo test --test it catalogue::");
 }
 
 #[test]
-fn the_readme_has_the_table_of_variables() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = fs::read_to_string(&path).expect("README.md");
-    let start = readme.find("| variable, and the flag that wins over it |").expect("README.md has the table");
-    let end = start + readme[start..].find("\n\n").expect("it ends") + 1;
+fn the_documents_have_the_table_of_variables() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let page = fs::read_to_string(&path).expect("docs/configuration.md");
+    let start = page.find("| variable, and the flag that wins over it |").expect("the page has the table");
+    let end = start + page[start..].find("\n\n").expect("it ends") + 1;
     if env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&path, readme[..start].to_owned() + &markdown() + &readme[end..]).expect("README.md can be written");
+        fs::write(&path, page[..start].to_owned() + &markdown() + &page[end..]).expect("it can be written");
     } else {
-        assert_eq!(readme[start..end], markdown(), "run UPDATE_DOCS=1 cargo test --test it catalogue::");
+        assert_eq!(page[start..end], markdown(), "run UPDATE_DOCS=1 cargo test --test it catalogue::");
     }
 }
 

@@ -166,7 +166,7 @@ async fn a_state_directory_that_cannot_be_written_is_told_at_the_start_in_readin
     if !own_disks_are_there("a_state_directory_that_cannot_be_written_is_told") {
         return;
     }
-    let read_only = "mount something there that this user may write";
+    let read_only = "mount a file system there that this user can write to";
     for (volume, is_there, cause) in [
         // A file system without its volume, whether the directory is in the image or not; a volume that is shut; one of
         // another's.
@@ -189,7 +189,10 @@ async fn a_state_directory_that_cannot_be_written_is_told_at_the_start_in_readin
             let shown = visitor.get(page).await;
             let alert = shown.text.split("role=\"alert\">").nth(1).and_then(|rest| rest.split("</p>").next());
             let alert = alert.unwrap_or_else(|| panic!("{volume}: {}", shown.text));
-            assert!(alert.starts_with("No sign-in can be kept: cannot ") && alert.contains(cause), "{volume}: {alert}");
+            assert!(
+                alert.starts_with("Sign-ins cannot be stored: cannot ") && alert.contains(cause),
+                "{volume}: {alert}"
+            );
             assert!(alert.contains(&place), "{volume}: {alert}");
         }
         let shown = visitor.post("sign-in", &[("account", "anna")]).await;
@@ -197,7 +200,7 @@ async fn a_state_directory_that_cannot_be_written_is_told_at_the_start_in_readin
         let (code, log) = exporter.terminate().await;
         assert_eq!(code, Some(0), "{volume}: {log}");
         assert_eq!(log.matches(" WARN ").count(), 1, "{volume}: {log}");
-        assert!(log.contains("no sign-in can be kept: cannot ") && log.contains(cause), "{volume}: {log}");
+        assert!(log.contains("sign-ins cannot be stored: cannot ") && log.contains(cause), "{volume}: {log}");
     }
 }
 
@@ -224,6 +227,6 @@ async fn a_state_directory_that_is_mended_is_used_without_a_restart() {
     visitor.titled(&place, "Signed in as anna").await;
     assert_eq!(fs::metadata(scene.tokens()).expect("made").permissions().mode() & 0o777, 0o700);
     let (_, log) = exporter.terminate().await;
-    assert!(log.contains("sign-ins can be kept in "), "{log}");
-    assert_eq!(log.matches("no sign-in can be kept").count(), 1, "{log}");
+    assert!(log.contains("sign-ins can now be stored in "), "{log}");
+    assert_eq!(log.matches("sign-ins cannot be stored").count(), 1, "{log}");
 }

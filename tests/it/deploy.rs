@@ -300,10 +300,10 @@ echo anna | OURA_AUTHORIZE_URL=http://127.0.0.1:9 OURA_FALLBACK_AUTHORIZE_URL=ht
     assert!(unit.contains("\nLimitNOFILE=1024\n") && unit.contains("\nExecStart=/usr/local/bin/oura-exporter\n"));
 }
 
-/// The README's commands for the service, block by block.
+/// The documented commands for the service, block by block.
 fn service_blocks() -> Vec<String> {
-    let readme = read("README.md");
-    let section = readme.split("\n### As a service\n").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let page = read("docs/deployment.md");
+    let section = page.split("\n## As a service\n").nth(1).and_then(|rest| rest.split("\n## ").next());
     let blocks = section.expect("the section").split("```sh\n").skip(1);
     blocks.map(|block| block.split("```").next().unwrap_or_default().to_owned()).collect()
 }
@@ -321,7 +321,7 @@ fn with_systemd() -> Machine {
 }
 
 #[test]
-fn the_readme_makes_a_service_of_the_sign_in_that_was_just_made() {
+fn the_documents_make_a_service_of_the_sign_in_that_was_just_made() {
     let machine = with_systemd();
     let before = Store::new(machine.path("home/.local/state/oura-exporter"));
     before.write("anna", &tokens()).expect("it is written");

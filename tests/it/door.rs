@@ -106,14 +106,14 @@ async fn an_answer_is_taken_once_and_by_its_own_sign_in_only() {
     let (_exporter, visitor) = at_the_redirect(&scene, "127.0.0.1").await;
     let (back, _) = sign_in(&visitor, "anna", "alice").await;
     let again = visitor.get(&back).await;
-    assert!(again.status == 400 && again.text.contains("has its answer already"), "{}", again.text);
+    assert!(again.status == 400 && again.text.contains("has already been answered"), "{}", again.text);
     let (place, url) = visitor.begin("ben").await;
     let right = consent(&url, "bob", "allow").await;
     let state = url.query_pairs().find(|(name, _)| name == "state").expect("a state").1.into_owned();
     for (wrong, said) in [
         (right.replace(&state, "another"), "belongs to another sign-in"),
         (right.replace(&format!("state={state}"), ""), "belongs to another sign-in"),
-        (right.split("code=").next().expect("a beginning").to_owned(), "holds no answer of Oura"),
+        (right.split("code=").next().expect("a beginning").to_owned(), "contains no answer from Oura"),
     ] {
         let shown = visitor.get(&wrong).await;
         assert!(shown.status == 400 && shown.text.contains(said), "{wrong}: {}", shown.text);
@@ -198,11 +198,11 @@ async fn what_goes_wrong_is_said_on_the_page_with_what_to_do() {
     assert!(text.contains("Consent was denied; start again and press Allow."), "{text}");
     for name in ["", "anna@example.com", "../anna", "two words"] {
         let shown = visitor.post("sign-in", &[("account", name)]).await;
-        assert!(shown.status == 400 && shown.text.contains("no e-mail"), "{name}: {}", shown.text);
+        assert!(shown.status == 400 && shown.text.contains("not an e-mail address"), "{name}: {}", shown.text);
         assert!(name.is_empty() || !shown.text.contains(name), "{}", shown.text);
     }
     let shown = visitor.post("sign-out", &[("account", "nobody")]).await;
-    assert!(shown.status == 400 && shown.text.contains("Nobody of that name is signed in"), "{}", shown.text);
+    assert!(shown.status == 400 && shown.text.contains("Nobody is signed in under that name"), "{}", shown.text);
     let (place, url) = visitor.begin("anna").await;
     let back = consent_to_all_but(&url, &["stress", "spo2"]).await;
     visitor.get(&back).await;
@@ -378,7 +378,7 @@ async fn at_another_port_than_the_browser_comes_back_to_the_log_says_what_to_reg
         let exporter = Program::start(&mut command).await;
         let port = exporter.address.rsplit(':').next().expect("a port").to_owned();
         let (_, log) = exporter.terminate().await;
-        let line = format!("this page is at port {port}");
+        let line = format!("this page is on port {port}");
         let uri = format!("register http://localhost:{port}/callback at Oura");
         assert_eq!((log.contains(&line), log.contains(&uri)), (is_odd, is_odd), "{redirect:?}: {log}");
     }

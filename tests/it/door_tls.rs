@@ -91,7 +91,7 @@ async fn a_redirect_uri_that_cannot_lead_back_to_an_encrypted_page_is_warned_of_
         let exporter = Program::start(scene.program().env("OURA_WEB_CONFIG_FILE", config)).await;
         let port = exporter.address.rsplit(':').next().expect("a port").to_owned();
         let (_, log) = exporter.terminate().await;
-        let warning = format!("OURA_REDIRECT_URI: the browser cannot come back to {uri}, as this page speaks TLS");
+        let warning = format!("OURA_REDIRECT_URI: the browser cannot come back to {uri}, because this page uses TLS");
         assert_eq!(log.contains(&warning), is_warned_of, "{uri}: {log}");
         assert_eq!(log.contains(&format!("http://localhost:{port}/callback")), is_warned_of, "{uri}: {log}");
     }

@@ -273,7 +273,7 @@ async fn a_start_before_the_network_has_a_page_within_the_minute() {
         assert_eq!((page.is_up(collection), page.errors(collection, reason)), (Some(0.0), 1.0), "{collection}");
     }
     simulator.faults().clear();
-    exporter.page_where("it is asked again after 15 s", |page| page.is_up("daily_readiness") == Some(1.0)).await;
+    exporter.page_where("it is tried again after 15 s", |page| page.is_up("daily_readiness") == Some(1.0)).await;
     let page = exporter.page_where("and all is read", |page| page.get("oura_up") == Some(1.0)).await;
     assert!(page.get("oura_readiness_score").is_some());
     exporter.stop().await;

@@ -183,7 +183,7 @@ async fn storm(files: u32, count: usize, kinds: &[Kind], is_over: impl Fn(&Outco
 const ALL: [Kind; 4] = [Kind::Silent, Kind::Slow, Kind::Deaf, Kind::Half];
 
 fn assert_one_line(outcome: &Outcome, words: &str) {
-    assert_eq!(outcome.log.matches("those idle for longest make room").count(), 1, "{}", outcome.log);
+    assert_eq!(outcome.log.matches("the longest idle ones make room").count(), 1, "{}", outcome.log);
     assert!(outcome.log.contains(words), "{}", outcome.log);
     assert!(!outcome.log.contains("cannot be reached"), "{}", outcome.log);
 }
@@ -199,7 +199,7 @@ async fn where_few_files_may_be_open_the_polls_keep_theirs() {
     for kinds in [&[Kind::Silent][..], &[Kind::Deaf, Kind::Half]] {
         let outcome = storm(80, 100, kinds, |outcome| outcome.scrapes.len() >= 10 && outcome.polls >= 2).await;
         assert_one_line(&outcome, "more than 16 connections at once, most from 127.0.0.1; ");
-        assert!(outcome.log.contains("the limit of open files is 80, so at most 16 connections"), "{}", outcome.log);
+        assert!(outcome.log.contains("the limit on open files is 80, so at most 16 connections"), "{}", outcome.log);
     }
 }
 

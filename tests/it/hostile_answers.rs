@@ -160,7 +160,7 @@ async fn a_rate_limit_is_told_with_its_date_however_oura_writes_it() {
         let (url, served) = server(vec![answer(&head, b"")]).await;
         let client = client(&url);
         let error = documents(&client).await.expect_err(retry_after);
-        assert_eq!(error.to_string(), format!("Oura asks for no requests until {until}"));
+        assert_eq!(error.to_string(), format!("Oura has asked for a pause until {until}"));
         assert_eq!(documents(&client).await, Err(error), "and nothing is asked until then");
         assert_eq!(served.load(Ordering::SeqCst), 1, "{retry_after}");
     }
@@ -469,7 +469,7 @@ async fn debug_tells_what_was_asked_how_long_it_took_and_what_came_of_it() {
     assert_eq!(lines(&log, &["turn ended", "is shown", "collection=\"sleep\""]).len(), 1, "{log}");
     assert_eq!(lines(&log, &["nothing is shown, Oura has no documents", "\"session\""]).len(), 1, "{log}");
     assert_eq!(lines(&log, &["asked in vain", "\"workout\"", "status=500"]).len(), 3, "{log}");
-    assert_eq!(lines(&log, &["turn failed", "\"workout\"", "reason=\"server\""]).len(), 1, "{log}");
+    assert_eq!(lines(&log, &["reading failed", "\"workout\"", "reason=\"server\""]).len(), 1, "{log}");
     assert_eq!(lines(&log, &["window=\"the newest\"", "\"heartrate\""]).len(), 1, "{log}");
     assert!(lines(&log, &["TRACE"]).is_empty(), "{log}");
 }

@@ -289,7 +289,7 @@ async fn without_a_record_the_page_says_so_in_place_of_drawings() {
     let simulator = simulator_at(NOON).await;
     let exporter = Plan::default().set("OURA_SAMPLES", "false").ready(&simulator).await;
     let (_, html) = exporter.get("/").await;
-    assert!(html.contains("No record is kept (OURA_SAMPLES=false)") && !html.contains("<svg"), "{html}");
+    assert!(html.contains("There is no record (OURA_SAMPLES=false)") && !html.contains("<svg"), "{html}");
     assert!(html.contains("<h3>Readiness</h3>") && html.contains("<figcaption><strong>Night</strong>"), "{html}");
     exporter.stop().await;
 }
@@ -330,7 +330,7 @@ async fn behind_a_proxy_every_link_leads_on_below_its_path() {
             is_at(root.to_owned(), "Readiness").await;
         }
         press("?still").await;
-        is_at(format!("{root}?still"), "It stands still").await;
+        is_at(format!("{root}?still"), "It does not refresh itself").await;
         press("./").await;
         is_at(root.to_owned(), "It refreshes itself").await;
         browser.close().await;

@@ -25,6 +25,7 @@ mod hand_over;
 mod hostile;
 mod hostile_answers;
 mod landing;
+mod links;
 mod live;
 mod memory;
 mod names;

@@ -20,7 +20,7 @@ async fn a_sign_in_asks_for_the_name_until_it_is_one() {
         let (code, said) = begun.end().await;
         scene.assert_discreet(&said, &pasted);
         assert!(code == Some(0) && said.contains("Signed in as account anna"), "{typed:?}: {said}");
-        assert_eq!(said.matches("a name is up to 64 letters").count(), refused, "{typed:?}: {said}");
+        assert_eq!(said.matches("a name has up to 64 letters").count(), refused, "{typed:?}: {said}");
         assert!(scene.file("anna").exists() && !scene.file("default").exists(), "{said}");
     }
 }
@@ -135,8 +135,8 @@ async fn what_cannot_be_renamed_stays_as_it_is() {
         (["carl", "dora"], 1, "account carl is not signed in"),
         (["anna", "anna"], 1, "has that name already"),
         (["anna", "left"], 1, "left.journal is there already"),
-        (["anna", "an/na"], 2, "a name is up to 64 letters"),
-        (["anna", "anna@example.com"], 2, "a name is up to 64 letters"),
+        (["anna", "an/na"], 2, "a name has up to 64 letters"),
+        (["anna", "anna@example.com"], 2, "a name has up to 64 letters"),
     ] {
         let command = scene.program().args(["accounts", "rename"]).args(arguments).output().await.expect("it starts");
         let said = String::from_utf8_lossy(&command.stderr).into_owned();
@@ -145,7 +145,10 @@ async fn what_cannot_be_renamed_stays_as_it_is() {
     let exporter = Program::start(&mut scene.program()).await;
     exporter.ready().await;
     let (code, said) = scene.run(&["accounts", "rename", "anna", "anne"]).await;
-    assert!(code == Some(1) && said.contains("stop the exporter") && said.contains("another process has it"), "{said}");
+    assert!(
+        code == Some(1) && said.contains("is using its record: stop it") && said.contains("another process has it"),
+        "{said}"
+    );
     exporter.terminate().await;
     assert_eq!(read(&tokens), before.0);
     assert!(read(&journal).starts_with(&before.1) && !scene.file("anne").exists());

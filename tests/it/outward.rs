@@ -1,4 +1,4 @@
-//! The way out as the README's variables lead it: through a proxy, and trusting one's own authority.
+//! The way out as the documented variables lead it: through a proxy, and trusting one's own authority.
 
 use std::fs;
 

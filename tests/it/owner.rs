@@ -18,7 +18,7 @@ fn token(scene: &Scene, person: &str) -> String {
     people.iter().find(|wearer| wearer.name == person).expect("one of them").token.clone()
 }
 
-const ANOTHER: &str = "its token is another person's than before";
+const ANOTHER: &str = "its token belongs to a different person than before";
 
 #[tokio::test]
 async fn a_token_file_that_becomes_another_persons_begins_the_record_again() {

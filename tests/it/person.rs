@@ -49,7 +49,7 @@ async fn whoever_has_an_account_already_is_refused_under_another_name_and_named(
     for other in ["ben", "Anna", "anna-2"] {
         let (code, said) = log_in(&scene, other, "alice").await;
         assert_eq!(code, Some(1), "{said}");
-        assert!(said.contains("this is the person of account anna") && said.contains("private window"), "{said}");
+        assert!(said.contains("this person already has account anna") && said.contains("private window"), "{said}");
         assert!(said.contains(&format!("login --replace-person --account {other}")), "{said}");
         assert!(!scene.file(other).exists());
     }
@@ -66,7 +66,7 @@ async fn an_account_does_not_change_hands_by_itself() {
         assert_eq!(log_in(&scene, "anna", "alice").await.0, Some(0));
         let before = fs::read(scene.file("anna")).expect("tokens");
         let (code, said) = log_in(&scene, "anna", "bob").await;
-        assert!(code == Some(1) && said.contains("another person than the one of account anna"), "{said}");
+        assert!(code == Some(1) && said.contains("a different person from the one of account anna"), "{said}");
         assert_eq!(fs::read(scene.file("anna")).expect("tokens"), before, "the sign-in before is whole");
         let (code, said) = log_in(&scene, "anna", "alice").await;
         assert_eq!(code, Some(0), "the same person renews it: {said}");
@@ -75,7 +75,7 @@ async fn an_account_does_not_change_hands_by_itself() {
         let (code, said) = scene.run(&["check"]).await;
         assert_eq!(code, Some(0), "{said}");
         let (code, said) = log_in(&scene, "anna", "bob").await;
-        assert!(code == Some(1) && said.contains("another person than the one of account anna"), "{said}");
+        assert!(code == Some(1) && said.contains("a different person from the one of account anna"), "{said}");
         let (code, said) = log_in_all_the_same(&scene, "anna", "bob").await;
         assert_eq!(code, Some(0), "where it is meant: {said}");
         assert_eq!(log_in(&scene, "anna", "alice").await.0, Some(1), "from then on it is bob's");
@@ -128,7 +128,7 @@ async fn who_is_known_is_not_replaced_by_somebody_of_whom_oura_says_nothing() {
         let before = fs::read(scene.file("anna")).expect("tokens");
         scene.simulator.faults().set(Scope::collection("personal_info"), fault.clone());
         let (code, said) = log_in(&scene, "anna", "bob").await;
-        assert!(code == Some(1) && said.contains("Oura does not say at the moment who has signed in"), "{said}");
+        assert!(code == Some(1) && said.contains("Oura does not currently say who has signed in"), "{said}");
         assert_eq!(fs::read(scene.file("anna")).expect("tokens"), before, "{fault:?}: the sign-in before is whole");
         scene.simulator.faults().clear();
         assert_eq!(log_in(&scene, "anna", "bob").await.0, Some(1), "{fault:?}: and it is still known whose it is");
@@ -148,9 +148,12 @@ async fn on_the_page_the_wrong_person_is_refused_by_name_and_may_be_meant() {
     let (exporter, visitor) = at_the_redirect(&scene, "127.0.0.1").await;
     come_back(&visitor, "anna", "alice", "Signed in as anna").await;
     let text = come_back(&visitor, "ben", "alice", "Not signed in").await;
-    assert!(text.contains("This is the person of account anna") && text.contains("private window"), "{text}");
+    assert!(text.contains("This person already has account anna") && text.contains("private window"), "{text}");
     let text = come_back(&visitor, "anna", "bob", "Not signed in").await;
-    assert!(text.contains("another person than the one of account anna") && text.contains("id=\"replace\""), "{text}");
+    assert!(
+        text.contains("a different person from the one of account anna") && text.contains("id=\"replace\""),
+        "{text}"
+    );
     assert!(text.contains("press the button below") && !text.contains("oura-exporter login"), "{text}");
     come_back(&visitor, "ben", "bob", "Signed in as ben").await;
     come_back(&visitor, "anna", "alice", "Signed in as anna").await;
@@ -190,7 +193,7 @@ async fn beyond_this_machine_only_the_same_person_renews_a_sign_in_and_only_one_
         visitor.get(&consent(&url, "bob", "allow").await).await;
         let text = visitor.titled(&place, "Not signed in").await;
         assert!(
-            text.contains("whether this is the same person cannot be told") && !text.contains("id=\"replace\""),
+            text.contains("it is unknown whether this is the same person") && !text.contains("id=\"replace\""),
             "{text}"
         );
     }
@@ -453,11 +456,11 @@ async fn whose_a_name_is_outlives_the_loss_of_its_token_file() {
         exporter.terminate().await;
         lose(&scene.file("anna"));
         let (code, said) = log_in(&scene, "anna", "bob").await;
-        assert!(code == Some(1) && said.contains("another person than the one of account anna"), "{said}");
+        assert!(code == Some(1) && said.contains("a different person from the one of account anna"), "{said}");
         let (exporter, _) = at_the_redirect(&scene, "127.0.0.1").await;
         let text = come_back(&visitor, "anna", "bob", "Not signed in").await;
         assert!(
-            text.contains("another person than the one of account anna") && text.contains("id=\"replace\""),
+            text.contains("a different person from the one of account anna") && text.contains("id=\"replace\""),
             "{text}"
         );
         come_back(&visitor, "anna", "alice", "Signed in as anna").await;
@@ -466,7 +469,7 @@ async fn whose_a_name_is_outlives_the_loss_of_its_token_file() {
 
         lose(&scene.file("anna"));
         let (code, said) = log_in_all_the_same(&scene, "anna", "bob").await;
-        assert!(code == Some(0) && said.contains("the exporter forgets what it told of it"), "{said}");
+        assert!(code == Some(0) && said.contains("the exporter forgets its record"), "{said}");
         let (exporter, _) = at_the_redirect(&scene, "127.0.0.1").await;
         until_all_is(&exporter, &scene, "anna", "bob").await;
         exporter.terminate().await;
@@ -489,6 +492,6 @@ async fn a_token_file_that_cannot_be_read_is_not_written_over() {
         fs::remove_dir_all(&file).expect("it is still there");
         fs::rename(&away, &file).expect("it is moved back");
         let (_, said) = log_in(&scene, "anna", "bob").await;
-        assert!(said.contains("another person than the one of account anna"), "{stands_there}: {said}");
+        assert!(said.contains("a different person from the one of account anna"), "{stands_there}: {said}");
     }
 }

@@ -41,9 +41,9 @@ async fn all_mistakes_are_named_at_once() {
     assert_eq!(code, Some(2));
     let told = [
         r#"OURA_POLL_INTERVAL: "often" is not a duration; write 5m"#,
-        r#"OURA_STALE_AFTER: "0s" is no time at all"#,
+        r#"OURA_STALE_AFTER: "0s" is zero"#,
         r#"OURA_LISTEN_ADDRESS: "home" is not an address with a port"#,
-        r#"OURA_COLLECTIONS: "daily_sleeps" is no collection; did you mean daily_sleep?"#,
+        r#"OURA_COLLECTIONS: "daily_sleeps" is not a collection; did you mean daily_sleep?"#,
         r#"OURA_LOG: "loud" is not a level"#,
         r#"OURA_LOG_FORMAT: "xml" is not a format"#,
         r#"OURA_SANDBOX: "perhaps" is neither true nor false"#,
@@ -89,7 +89,7 @@ async fn a_token_may_come_from_a_file_but_not_from_two_places() {
     assert_eq!(code, Some(2));
     assert!(text.contains("both are set; unset one") && !text.contains("secret\""), "{text}");
     let (_, text) = run(program().env("OURA_ACCESS_TOKEN_FILE", "_0XBPWQQ_in_the_wrong_place")).await;
-    assert!(text.contains("write a whole path, not the token") && !text.contains("_0XB"), "{text}");
+    assert!(text.contains("write a full path, not the token") && !text.contains("_0XB"), "{text}");
     let (code, text) = run(program().env("OURA_ACCESS_TOKEN_FILE", "/nowhere/token")).await;
     assert_eq!(code, Some(2));
     assert!(text.contains(r#"OURA_ACCESS_TOKEN_FILE: "/nowhere/token" cannot be read"#), "{text}");
@@ -109,8 +109,8 @@ async fn a_port_in_use_is_named_with_what_to_do() {
 async fn a_backfill_that_makes_no_sense_is_told_so_before_anything_is_asked() {
     let cases = [
         (&["--from", "2026-02-30", "--output", "x"][..], "invalid value '2026-02-30'"),
-        (&["--from", "2024-02-01", "--to", "2024-01-01", "--output", "x"], "exchange them"),
-        (&["--from", "2999-01-01", "--output", "x"], "write a day that has been"),
+        (&["--from", "2024-02-01", "--to", "2024-01-01", "--output", "x"], "swap them"),
+        (&["--from", "2999-01-01", "--output", "x"], "write a day in the past"),
         (&["--from", "2024-01-01"], "<--output <DIR>|--remote-write <URL>>"),
         (&["--output", "x", "--from", "tomorrow"], "not a day of the calendar; write 2021-01-31"),
         (&["--output", "x", "--from", "2024-01-01", "--to", "01.02.2024"], "write 2021-01-31"),
@@ -383,8 +383,8 @@ async fn who_has_no_account_is_led_to_those_of_the_service() {
     }
     // As systemd leaves it: a link to where only root and the unit come.
     let service = "mkdir -m 700 /var/lib/private && ln -s private/oura-exporter /var/lib/oura-exporter";
-    let led = "the service of this machine has its accounts in /var/lib/oura-exporter: to use them, run this as its user, by \
-               the command sudo systemd-run";
+    let led = "the service on this machine keeps its accounts in /var/lib/oura-exporter: to use them, run this as its \
+               user, with the command sudo systemd-run";
     for (made, is_led) in [(service, true), ("mkdir /var/lib/oura-exporter", true), ("true", false)] {
         for command in ["check", "backfill --from 2026-11-01 --output -"] {
             let script = format!("mount -t tmpfs tmpfs /var/lib && {made} && exec \"$0\" {command}");
@@ -404,12 +404,12 @@ async fn who_has_no_account_is_led_to_those_of_the_service() {
 async fn a_way_to_the_network_that_leads_nowhere_is_named() {
     for (name, value, cause) in [
         ("SSL_CERT_FILE", "/proc/nowhere.pem", "\"/proc/nowhere.pem\" cannot be read (No such file"),
-        ("SSL_CERT_FILE", "/etc/passwd", "\"/etc/passwd\" holds no certificate in PEM"),
+        ("SSL_CERT_FILE", "/etc/passwd", "\"/etc/passwd\" contains no PEM certificate"),
         ("SSL_CERT_FILE", "", "\"\" is empty"),
-        ("SSL_CERT_DIR", "/etc/passwd", "\"/etc/passwd\" is no directory"),
+        ("SSL_CERT_DIR", "/etc/passwd", "\"/etc/passwd\" is not a directory"),
     ] {
         let (code, text) = run(program().arg("demo").env(name, value)).await;
-        let named = text.contains(&format!("{name}: {cause}")) && text.contains("; write the whole path");
+        let named = text.contains(&format!("{name}: {cause}")) && text.contains("; write the full path");
         assert!(code == Some(2) && named, "{name}={value}: {text}");
     }
     for (name, value) in
@@ -417,7 +417,7 @@ async fn a_way_to_the_network_that_leads_nowhere_is_named() {
     {
         let demo = Program::start(program().arg("demo").env(name, value)).await;
         let (code, log) = demo.terminate().await;
-        let told = format!("{name}: not the address of an HTTP proxy, so that it is left aside");
+        let told = format!("{name}: not the address of an HTTP proxy, so it is ignored");
         assert!(code == Some(0) && log.matches(&told).count() == 1, "{name}={value}: {log}");
         assert!(!log.contains("secret"), "{log}");
     }

@@ -1,5 +1,5 @@
-//! The sign-in part of the README, typed as it stands: its commands out of the text, in a shell whose environment is the
-//! documented variables, by which the simulator stands for Oura.
+//! The sign-in part of the README, and the page about signing in, typed as they stand: their commands out of the text, in a
+//! shell whose environment is the documented variables, by which the simulator stands for Oura.
 
 use std::{collections::BTreeSet, env, fs, os::unix::fs::symlink, process::Stdio};
 
@@ -23,7 +23,7 @@ use tokio::{
 /// What a new terminal has of the machine's environment.
 const OF_THE_MACHINE: [&str; 3] = ["PATH", "LANG", "TMPDIR"];
 
-/// The commands in the text that this test types; it says so where the README has others.
+/// The commands in the text that this test types; it fails if the text has others.
 const TYPED: [&str; 5] = [
     "oura-exporter accounts",
     "oura-exporter accounts rename anna anne",
@@ -32,12 +32,12 @@ const TYPED: [&str; 5] = [
     "oura-exporter logout --account ben",
 ];
 
-/// The README from "With your ring" to the container.
+/// The README's section "With your ring", and then the page about signing in.
 fn part() -> String {
     let readme = fs::read_to_string(file("README.md")).expect("a README");
-    let part =
-        readme.split("\n## With your ring\n").nth(1).and_then(|rest| rest.split("\n### In a container\n").next());
-    part.expect("the sign-in part").to_owned()
+    let part = readme.split("\n## With your ring\n").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let page = fs::read_to_string(file("docs/sign-in.md")).expect("docs/sign-in.md");
+    part.expect("the sign-in part").to_owned() + &page
 }
 
 /// What stands between back quotes and is a command of ours.
@@ -64,7 +64,7 @@ impl Terminal {
         Self { port: uri.port().expect("a port"), scene, home, exported: String::new() }
     }
 
-    /// What the README has, with this test's application and port for those of the reader.
+    /// What the documents have, with this test's application and port for those of the reader.
     fn here(&self, text: &str) -> String {
         let text = text.replace("your-id", &self.scene.application.client_id);
         let text = text.replace("your-secret", &self.scene.application.client_secret);
@@ -78,7 +78,7 @@ impl Terminal {
         shell.envs(OF_THE_MACHINE.iter().filter_map(|name| Some((name, env::var_os(name)?))));
         let path = format!("{}/bin:{}", self.home.path().display(), env::var("PATH").expect("a path"));
         shell.env("PATH", path).env("HOME", self.home.path()).env("BROWSER", "/bin/true");
-        // The simulator for Oura, by variables that the README's table has; the application is what the reader exports.
+        // The simulator for Oura, by variables that are documented; the application is what the reader exports.
         let documented = |name: &str| VARIABLES.iter().any(|variable| variable.name == name);
         for (name, value) in self.scene.variables() {
             assert!(documented(name), "{name}");
@@ -90,7 +90,7 @@ impl Terminal {
         shell
     }
 
-    /// Types a command of the README.
+    /// Types a command of the documents.
     fn typed(&self, command: &'static str) -> Command {
         assert!(TYPED.contains(&command), "{command}");
         let mut shell = self.shell(&self.here(command));
@@ -140,7 +140,7 @@ fn first_block(part: &str) -> (String, String) {
 
 /// Signs ben in by the command, while an exporter runs.
 async fn log_in_ben(terminal: &Terminal, visitor: &Visitor) {
-    // "oura-exporter login asks for a name …; with an exporter running it leads to that one's page."
+    // "oura-exporter login asks for a name …"; if an exporter is running, "the command leads to that exporter's page".
     let mut login = terminal.typed("oura-exporter login").spawn().expect("a shell");
     login.stdin.take().expect("a pipe").write_all(b"ben\n").await.expect("it is typed");
     let mut lines = BufReader::new(login.stdout.take().expect("a pipe")).lines();
@@ -152,9 +152,9 @@ async fn log_in_ben(terminal: &Terminal, visitor: &Visitor) {
 }
 
 #[tokio::test]
-async fn the_sign_in_part_of_the_readme_can_be_typed_as_it_stands() {
+async fn what_the_documents_say_of_signing_in_can_be_typed_as_it_stands() {
     let part = part();
-    assert_eq!(commands(&part), BTreeSet::from(TYPED), "each command of the README is typed here");
+    assert_eq!(commands(&part), BTreeSet::from(TYPED), "each command of the documents is typed here");
     let mut terminal = Terminal::new(Scene::of(Portal::New).await.with_free_redirect());
     let (export, command) = first_block(&part);
     assert!(export.starts_with("export OURA_CLIENT_ID=") && command == "oura-exporter\n", "{export}, {command}");
@@ -162,7 +162,7 @@ async fn the_sign_in_part_of_the_readme_can_be_typed_as_it_stands() {
     let redirect = format!("`http://localhost:{}/callback`", terminal.port);
     assert!(terminal.here(&part).contains(&redirect), "the URI to register is the one that is used");
 
-    // "Open …, write a name for the account, press 'Sign in with Oura', and consent."
+    // "Open …, enter a name for the account, press 'Sign in with Oura', and consent."
     let (exporter, visitor) = terminal.starts(&command).await;
     let front = visitor.get("").await.text;
     assert!(front.contains("Name for the account") && front.contains(">Sign in with Oura</button>"), "{front}");
@@ -172,7 +172,7 @@ async fn the_sign_in_part_of_the_readme_can_be_typed_as_it_stands() {
     let said = terminal.ends_well("oura-exporter check").await;
     assert!(said.contains("The configuration is good") && said.contains("Account anna"), "{said}");
 
-    // "Several people: …/sign-in adds them"; "Whoever has an account already is refused under another name".
+    // "…/sign-in adds people"; "Someone who already has an account is refused under another name."
     assert!(visitor.get("sign-in").await.text.contains("Add a person"));
     let refused = sign_in(&visitor, "carl", "alice", "Not signed in").await;
     assert!(refused.contains("account anna"), "{refused}");
@@ -189,7 +189,7 @@ async fn the_sign_in_part_of_the_readme_can_be_typed_as_it_stands() {
     assert!(code == Some(0) && !log.contains("ERROR"), "{log}");
     terminal.scene.assert_discreet(&log, "");
 
-    // "… rename anna anne, while the exporter is stopped, …: the sign-in moves along."
+    // "… rename anna anne gives an account another name. Stop the exporter first. The sign-in … move along."
     terminal.ends_well("oura-exporter accounts rename anna anne").await;
     let (exporter, visitor) = terminal.starts(&format!("export OURA_WEB_SIGN_IN=false\n{command}")).await;
     shown(&exporter, "anne", true).await;
@@ -203,7 +203,7 @@ async fn the_sign_in_part_of_the_readme_can_be_typed_as_it_stands() {
 fn the_readme_counts_the_collections_that_there_are() {
     let readme = fs::read_to_string(file("README.md")).expect("a README");
     let said = format!(
-        "- All {} collections of the API (`tag`, which Oura has replaced, only where `OURA_COLLECTIONS` names it)",
+        "- All {} collections of the API (`tag`, which Oura has replaced, only if `OURA_COLLECTIONS` names it)",
         KINDS.len()
     );
     assert!(readme.contains(&said), "{said}");

@@ -49,7 +49,7 @@ async fn a_few_refusals_of_what_worked_are_a_failure_and_no_missing_scope() {
         assert_eq!((page.is_up(collection), page.get("oura_up")), (Some(0.0), Some(0.0)), "{collection}");
         assert_eq!(permitted(&page, collection), Some(1.0), "{collection}: so that the alert fires");
         assert_eq!((page.errors(collection, "scope"), page.get("oura_account_authorized")), (0.0, Some(1.0)));
-        assert_red(&exporter, collection, "Oura refuses it, although the token is good; it is asked again").await;
+        assert_red(&exporter, collection, "Oura refuses it, although the token is good; it is tried again").await;
         simulator.faults().clear();
         exporter.page_where("it works again at once", |page| page.get("oura_up") == Some(1.0)).await;
         exporter.stop().await;
@@ -133,7 +133,7 @@ async fn what_was_granted_and_is_refused_from_the_start_is_a_failure() {
     scene.simulator.faults().set(Scope::collection("workout"), Fault::Status(401));
     let exporter = scene.exporter(clock).await;
     let errors = "oura_api_errors_total{account=\"anna\",collection=\"workout\",reason=\"refused\"}";
-    let page = exporter.page_where("it is asked again", |page| page.get(errors) >= Some(3.0)).await;
+    let page = exporter.page_where("it is tried again", |page| page.get(errors) >= Some(3.0)).await;
     assert_eq!(page.get("oura_up{account=\"anna\"}"), Some(0.0));
     hand.advance(TimeDelta::minutes(61));
     let page = exporter.page_where("and again after an hour", |page| page.get(errors) >= Some(5.0)).await;

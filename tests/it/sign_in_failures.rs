@@ -166,7 +166,7 @@ async fn no_page_but_ouras_own_can_end_a_sign_in_and_the_wait_goes_on() {
     ] {
         let (status, page) = shown(&scene, &wrong).await;
         assert_eq!(status, 400, "{wrong}");
-        assert!(page.contains("<h1>Not this sign-in</h1>") && page.contains("still waits"), "{page}");
+        assert!(page.contains("<h1>Not this sign-in</h1>") && page.contains("is still waiting"), "{page}");
     }
     assert!(scene.simulator.authorizations().exchanges().is_empty(), "no code is used");
     let (status, page) = shown(&scene, &back).await;
@@ -263,7 +263,7 @@ async fn nothing_pasted_or_no_code_in_it_says_what_to_paste() {
         ["http://localhost:10058/callback?iss=x", "http://localhost:10058/callback", "hello", "anna@example.com"]
     {
         let (code, said) = scene.log_in("anna", async |_| no_code.to_owned()).await;
-        let asked = "That is not the address: it holds no code. Paste the address that the browser was sent to";
+        let asked = "That is not the address: it contains no code. Paste the address that the browser was sent to";
         assert!(said.contains(asked), "{no_code}: {said}");
         assert_refused(&scene, (code, said), "nothing was pasted", "paste the address that the browser was sent to");
     }
@@ -276,12 +276,12 @@ async fn refusals_without_words_at_sign_in_say_what_to_do_all_the_same() {
     for (fault, what) in [
         (TokenFault::Html(400), "Oura refuses (400): no reason given"),
         (TokenFault::EmptyBody(400), "Oura refuses (400): no reason given"),
-        (TokenFault::EmptyBody(200), "an answer without a token"),
-        (TokenFault::Html(200), "an answer without a token"),
-        (TokenFault::AccessToken(""), "its access token is empty or none"),
-        (TokenFault::AccessToken("two words"), "its access token is empty or none"),
-        (TokenFault::ExpiresIn(0), "its token has ended already"),
-        (TokenFault::ExpiresIn(-3600), "its token has ended already"),
+        (TokenFault::EmptyBody(200), "answered without a working token"),
+        (TokenFault::Html(200), "answered without a working token"),
+        (TokenFault::AccessToken(""), "its access token is empty or missing"),
+        (TokenFault::AccessToken("two words"), "its access token is empty or missing"),
+        (TokenFault::ExpiresIn(0), "its token has already expired"),
+        (TokenFault::ExpiresIn(-3600), "its token has already expired"),
         (TokenFault::Status(500), "Oura's sign-in answered 500"),
         (TokenFault::RateLimited { retry_after_seconds: 60 }, "Oura's sign-in answered 429"),
         (TokenFault::Redirect, "Oura's sign-in answered 307"),

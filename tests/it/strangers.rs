@@ -73,7 +73,7 @@ async fn whoever_is_refused_leaves_no_lock_file() {
         visitor.titled(&place, title).await;
     }
     let (code, said) = scene.log_in("dora", async |url| consent(url, "alice", "allow").await).await;
-    assert!(code == Some(1) && said.contains("this is the person of account anna"), "{said}");
+    assert!(code == Some(1) && said.contains("this person already has account anna"), "{said}");
     assert_eq!(locks(&scene), [".anna.lock"]);
 }
 

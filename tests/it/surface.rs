@@ -191,7 +191,7 @@ async fn the_landing_page_tells_each_account_and_collection_in_words() {
     assert_eq!(status, 200);
     assert!(html.contains("<h2>alice</h2>"), "{html}");
     assert!(html.contains("<td>daily_readiness<td>2026-11-22<td class=\"\">read just now"), "{html}");
-    assert!(html.contains("server answered 500; nothing to do, it is asked again at the next poll"), "{html}");
+    assert!(html.contains("server answered 500; nothing to do, it is tried again at the next poll"), "{html}");
 }
 
 /// The sentences about problems that come before everything else.
@@ -211,7 +211,7 @@ async fn a_problem_is_a_sentence_at_the_top_and_the_same_one_is_told_once() {
     let exporter = Plan::default().ready(&simulator).await;
     let (_, html) = exporter.get("/").await;
     let told = problems(&html);
-    let server = "server answered 500; nothing to do, it is asked again at the next poll.";
+    let server = "server answered 500; nothing to do, it is tried again at the next poll.";
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(
         told.iter().any(|told| told.starts_with("<strong>workout, session</strong>: ") && told.ends_with(server)),
@@ -238,7 +238,7 @@ async fn the_landing_page_asks_for_itself_each_minute_unless_it_is_to_stand_stil
     assert_eq!(get("/").await.headers()["refresh"], "60");
     let still = get("/?still").await;
     assert!(still.headers().get("refresh").is_none(), "{still:?}");
-    assert!(still.text().await.expect("text").contains("<a href=\"./\">let it refresh itself each minute</a>"));
+    assert!(still.text().await.expect("text").contains("<a href=\"./\">let it do so every minute</a>"));
     for path in ["/metrics", "/-/ready", "/-/healthy"] {
         assert!(get(path).await.headers().get("refresh").is_none(), "{path}");
     }

@@ -88,7 +88,7 @@ async fn a_copy_of_a_token_file_is_named_and_does_not_spend_its_refresh_token() 
     }
     let (page, log) = scene.run().await;
     assert_eq!(accounts(&page), [ANNA], "{log}");
-    let said = lines(&log, "anna-backup.json is no account: it holds the sign-in of account anna");
+    let said = lines(&log, "anna-backup.json is not an account: it holds the sign-in of account anna");
     assert_eq!(said.len(), 1, "an older copy holds another token: {log}");
 }
 
@@ -134,7 +134,7 @@ async fn what_is_no_account_is_said_once_and_ignored() {
     let strays =
         ["/x.json", "/package.json", "/list.json", "/large.json", "/anna (conflicted copy).json", "/-anna.json"];
     for stray in strays.into_iter().chain(["/anna .json", "/[removed]", "/link.json"]) {
-        let said = lines(&log, &format!("{stray} is no account: "));
+        let said = lines(&log, &format!("{stray} is not an account: "));
         assert!(said.len() == 1 && (said[0].contains("move it elsewhere") || stray == "/link.json"), "{stray}: {log}");
     }
     assert!(!log.contains("example.com") && !log.contains('\u{202e}') && !log.contains(".bak"), "{log}");

@@ -168,7 +168,7 @@ async fn nothing_is_spent(scene: &SignedIn, spoil: &str) -> (Program, PathBuf) {
     let failed = async || Page::parse(&program.get("/metrics").await?).get(failing).filter(|count| *count >= 3.0);
     eventually("polls failed", failed).await;
     let landing = program.get("/").await.expect("a page");
-    assert!(landing.contains("mend that in OURA_STATE_DIR") && !landing.contains("oura-exporter login"), "{landing}");
+    assert!(landing.contains("fix that in OURA_STATE_DIR") && !landing.contains("oura-exporter login"), "{landing}");
     let seen = scene.exchanges(0);
     assert!(seen.is_empty(), "no refresh token is spent: {seen:?}");
     let pid = program.child.id().expect("it runs");
@@ -186,7 +186,7 @@ fn told_once<'a>(log: &'a str, trouble: &str) -> &'a str {
     let (of_the_record, others): (Vec<_>, Vec<_>) =
         lines.into_iter().partition(|line| line.contains("kept in memory only"));
     let (of_the_start, of_the_sign_in): (Vec<_>, Vec<_>) =
-        others.into_iter().partition(|line| line.contains("no sign-in can be kept"));
+        others.into_iter().partition(|line| line.contains("sign-ins cannot be stored"));
     let counts = (of_the_record.len(), of_the_start.len(), of_the_sign_in.len());
     assert_eq!(counts, (1, 1, 1), "once each: {log}");
     of_the_sign_in[0]
@@ -207,7 +207,7 @@ async fn on_a_full_disk_nothing_is_spent_and_with_room_again_the_sign_in_is_rene
     assert!(!renewed.is_same(&scene.stored()), "the new pair is stored");
     let (_, log) = program.terminate().await;
     let line = told_once(&log, "No space left");
-    assert!(line.contains("/disk") && line.contains("make room"), "{line}");
+    assert!(line.contains("/disk") && line.contains("free some space"), "{line}");
     assert!(
         line.contains("WARN") && !line.contains("new-") && !line.contains("oura-exporter login"),
         "it is the disk's: {line}"

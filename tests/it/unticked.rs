@@ -112,7 +112,7 @@ async fn a_failure_of_oura_is_no_missing_scope_wherever_it_is_told() {
         (
             "workout",
             Fault::Status(401),
-            "Oura refuses it, although the token is good; it is asked again within minutes",
+            "Oura refuses it, although the token is good; it is tried again within minutes",
         ),
         ("sleep", Fault::Status(404), "Oura rejected the request with 404"),
         ("daily_spo2", Fault::Html, "the answer cannot be read"),

@@ -103,6 +103,6 @@ async fn whatever_becomes_of_the_clients_authority_nobody_without_a_certificate_
     let told: Vec<_> = log.lines().filter(|line| line.contains("the former one stays in force")).collect();
     assert!(told.iter().all(|line| line.contains("tls_server_config.client_ca")), "{told:?}");
     // That there is none besides follows from one that cannot be read.
-    let causes = told.iter().filter(|line| !line.contains("is missing, so that no client certificate")).count();
+    let causes = told.iter().filter(|line| !line.contains("is missing, so no client certificate")).count();
     assert_eq!(causes, SPOILT.len(), "each is named once: {told:?}");
 }

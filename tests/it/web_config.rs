@@ -380,7 +380,7 @@ async fn the_program_names_every_mistake_and_ends_with_2() {
         let lines: Vec<_> = said.lines().collect();
         let begin = format!("oura-exporter: {name}: {}: ", path.display());
         assert!(lines.len() == 3 && lines.iter().all(|line| line.starts_with(&begin)), "{said}");
-        for setting in ["tls_server_config.cert_file: ", "tls_server_config.key_file: ", "basic_auth_users, number 1"] {
+        for setting in ["tls_server_config.cert_file: ", "tls_server_config.key_file: ", "basic_auth_users, entry 1 "] {
             assert!(said.contains(&format!("{begin}{setting}")), "{setting}: {said}");
         }
     }
@@ -426,7 +426,7 @@ async fn what_an_open_port_shows_to_whom_is_said_once() {
     let directory = certified();
     let path = directory.path().join("web.yml");
     let verified = "client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem";
-    let (nobody_asked, in_the_open) = ("without a password", "reads the password and the health data");
+    let (nobody_asked, in_the_open) = ("without a password", "can read the password and the health data");
     for (web, said) in [
         ("http_server_config: {http2: false}\n".to_owned(), Some(nobody_asked)),
         (format!("{TLS}}}\n"), Some(nobody_asked)),

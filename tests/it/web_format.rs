@@ -86,16 +86,16 @@ fn what_promtool_finds_good_is_good_and_what_it_refuses_is_refused() {
     }
 }
 
-/// The block of YAML in the README that begins so.
+/// The block of YAML in docs/configuration.md that begins so.
 fn block(begin: &str) -> String {
-    let readme = fs::read_to_string(file("README.md")).expect("README.md");
-    let mut blocks = readme.split("```yaml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
+    let page = fs::read_to_string(file("docs/configuration.md")).expect("docs/configuration.md");
+    let mut blocks = page.split("```yaml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
     blocks.find(|block| block.starts_with(begin)).unwrap_or_else(|| panic!("no block begins with {begin}")).to_owned()
 }
 
 #[test]
-fn what_the_readme_shows_is_good_with_and_without_what_is_commented_out() {
-    if !there_are(&["promtool", "openssl"], "what_the_readme_shows_is_good_with_and_without_what_is_commented_out") {
+fn what_the_documents_show_is_good_with_and_without_what_is_commented_out() {
+    if !there_are(&["promtool", "openssl"], "what_the_documents_show_is_good_with_and_without_what_is_commented_out") {
         return;
     }
     let directory = tempfile::tempdir().expect("a directory");

@@ -25,10 +25,10 @@ pub enum RuleError {
     #[error("{0:?} is nobody here; write alice, bob, carol or *")]
     Person(String),
     /// There is no such collection.
-    #[error("{0:?} is no collection; write one of {1} or *")]
+    #[error("{0:?} is not a collection; write one of {1} or *")]
     Collection(String, String),
     /// There is no such fault.
-    #[error("{0:?} is no fault; write one of {1}")]
+    #[error("{0:?} is not a fault; write one of {1}")]
     Fault(String, String),
     /// What follows the equals sign cannot be read.
     #[error("{fault}={value:?}: {wanted}")]
@@ -41,7 +41,7 @@ pub enum RuleError {
         wanted: &'static str,
     },
     /// What follows the asterisk is no number.
-    #[error("*{0:?} is no number of requests; write for instance *3")]
+    #[error("*{0:?} is not a number of requests; write for instance *3")]
     Times(String),
 }
 
@@ -152,14 +152,14 @@ mod tests {
     #[test]
     fn a_mistake_is_named_with_what_would_be_right() {
         for (text, named) in [
-            ("sleap:hang", "\"sleap\" is no collection; write one of daily_activity"),
+            ("sleap:hang", "\"sleap\" is not a collection; write one of daily_activity"),
             ("dora/sleep:hang", "\"dora\" is nobody here"),
-            ("hangs", "\"hangs\" is no fault; write one of token-dead"),
+            ("hangs", "\"hangs\" is not a fault; write one of token-dead"),
             ("status=99", "status=\"99\": write a status"),
-            ("status", "\"status\" is no fault"),
+            ("status", "\"status\" is not a fault"),
             ("delay=soon", "delay=\"soon\": write whole seconds"),
-            ("hang*often", "*\"often\" is no number of requests"),
-            ("", "\"\" is no fault"),
+            ("hang*often", "*\"often\" is not a number of requests"),
+            ("", "\"\" is not a fault"),
         ] {
             let error = text.parse::<Rule>().unwrap_err().to_string();
             assert!(error.starts_with(named), "{text}: {error}");

@@ -105,7 +105,7 @@ async fn where_oura_has_nothing_there_is_no_file_and_none_of_another_run() {
     run(&place, days, &directory).await;
     let nobody = NaiveDate::from_ymd_opt(2016, 5, 1).expect("a day");
     let log = run(&place, (nobody, nobody), &directory).await;
-    assert!(log.contains("Oura has nothing of these days") && !log.contains("promtool"), "{log}");
+    assert!(log.contains("Oura has no data for these days") && !log.contains("promtool"), "{log}");
     assert_eq!(names(&directory), BTreeSet::new());
 }
 
@@ -161,7 +161,7 @@ async fn a_directory_with_other_things_is_not_taken_from_those_who_use_it() {
         let said = for_group(&place, &shared, &name).await;
         assert_eq!(said.code, Some(0), "{}", said.log);
         assert_eq!((mode(&shared), owner_group(&shared)), before);
-        assert_eq!(said.log.contains("let the group enter it"), is_closed, "{}", said.log);
+        assert_eq!(said.log.contains("give the group access to it"), is_closed, "{}", said.log);
         let own = files(&shared).into_iter().filter(|file| file.extension().is_some_and(|end| end == "om"));
         let own: Vec<_> = own.map(|file| (mode(&file), owner_group(&file))).collect();
         assert_eq!(own, [(0o640, number); 2]);
@@ -237,8 +237,10 @@ async fn a_member_of_the_group_brings_the_files_in_by_the_printed_commands_and_n
     }
     assert_eq!(samples(&data), reported(&said.log), "all of it is in");
     // Nothing but the last of the advice is left to be done.
-    let remove =
-        said.log.lines().find_map(|line| line.strip_prefix("And at last, as you are now: ")).expect("a command");
+    let remove = said.log.lines().find_map(|line| line.strip_prefix("And finally, as the user you are now: ")).expect(
+        "a \
+            command",
+    );
     let removed = Command::new("sh").args(["-c", remove]).status().await.expect("a shell");
     assert!(removed.success() && names(&directory).is_empty(), "{:?}", names(&directory));
 }

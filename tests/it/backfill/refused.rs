@@ -74,7 +74,7 @@ async fn ouras_rate_limit_is_waited_for_and_what_fails_in_passing_is_asked_again
     faults.set(Scope::collection("daily_readiness"), times(1, Fault::Drop));
     let said = place.ended(&mut place.backfill(state, days, &["--output", "-"])).await;
     assert_eq!(said.code, Some(0), "{}", said.log);
-    assert!(said.log.contains("asks for no requests until") && said.log.contains("; waiting"), "{}", said.log);
+    assert!(said.log.contains("has asked for a pause until") && said.log.contains("; waiting"), "{}", said.log);
     assert_same(&Samples::of_text(&said.out), &all, "limited, cut and dropped");
 }
 
@@ -147,7 +147,7 @@ async fn a_run_that_came_to_its_end_begins_anew_and_one_that_was_cut_off_goes_on
     let whole = ["--remote-write", &url];
     for run in 1..=2 {
         let said = place.ended(&mut place.backfill("state", days, &whole)).await;
-        assert!(said.code == Some(0) && !said.log.contains("going on there"), "{}", said.log);
+        assert!(said.code == Some(0) && !said.log.contains("continuing there"), "{}", said.log);
         assert_eq!(receiver.kept().sent.samples, run * all.len(), "all of it each time");
     }
     let half = receiver.requests() / 4;
@@ -162,7 +162,7 @@ async fn a_run_that_came_to_its_end_begins_anew_and_one_that_was_cut_off_goes_on
         receiver.set(Behaviour::default());
         let before = receiver.kept().sent.samples;
         let said = place.ended(&mut place.backfill("state", days, arguments)).await;
-        assert_eq!((said.code, said.log.contains("going on there")), (Some(0), goes_on), "{}", said.log);
+        assert_eq!((said.code, said.log.contains("continuing there")), (Some(0), goes_on), "{}", said.log);
         assert_eq!(receiver.kept().sent.samples - before < all.len(), goes_on);
         assert_same(&receiver.kept().samples, &all, "in the end");
     }

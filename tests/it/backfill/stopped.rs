@@ -40,7 +40,7 @@ fn into(directory: &Path) -> [&str; 2] {
 
 /// The day with which the program says that one is to go on.
 fn day_to_go_on(log: &str) -> NaiveDate {
-    let (_, rest) = log.split_once("go on with --from ").unwrap_or_else(|| panic!("it does not say how: {log}"));
+    let (_, rest) = log.split_once("continue with --from ").unwrap_or_else(|| panic!("it does not say how: {log}"));
     rest[..10].parse().expect("a day")
 }
 
@@ -120,7 +120,7 @@ async fn stopped_by_ctrl_c_or_by_the_system_it_leaves_whole_files_and_says_how_t
             }
         };
         let log = disturbed(&place, &mut running, stop).await;
-        assert!(log.contains("stopped; ") && log.contains("files are whole"), "{log}");
+        assert!(log.contains("stopped; ") && log.contains("files are complete"), "{log}");
         assert_whole(&directory, 2);
         assert_can_go_on(&place, &directory, &log, days, &all).await;
     }

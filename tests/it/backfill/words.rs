@@ -28,7 +28,7 @@ async fn wrong_use_is_told_in_words_before_anything_is_asked() {
     let told = [
         (vec!["--from", &yesterday, "--to", &before], "is after --to"),
         (vec!["--from", &tomorrow], "is in the future"),
-        (vec!["--from", &before, "--to", &later], "is in the future; leave it out for all there are"),
+        (vec!["--from", &before, "--to", &later], "is in the future; leave it out to include every day"),
         (vec!["--from", "1969-12-31"], "is before any ring"),
         (vec!["--from", "2026-02-30"], "not a day of the calendar; write 2021-01-31"),
         (vec!["--from", "last year"], "not a day of the calendar; write 2021-01-31"),
@@ -60,7 +60,7 @@ async fn an_account_that_is_nobodys_is_told_of() {
     let place = Place::new().await;
     let arguments = ["--output", "-", "--account", "nobody"];
     let said = place.ended(&mut place.backfill("state", days_ago(9, 8), &arguments)).await;
-    assert!(said.code == Some(1) && said.log.contains("nobody of that name"), "{}", said.log);
+    assert!(said.code == Some(1) && said.log.contains("nobody is signed in under that name"), "{}", said.log);
 }
 
 /// How many different documents the service gave in answer to what was asked.

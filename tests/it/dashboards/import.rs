@@ -48,6 +48,6 @@ fn says_what_it_needs_of_a_grafana() {
         let kinds = shown(dashboard).into_iter().map(|panel| ("panel", text(panel, "type")));
         let all = [("grafana", "grafana"), ("datasource", "prometheus")].into_iter().chain(kinds);
         let missing = all.filter(|(kind, id)| !needs(kind, id));
-        missing.map(|(kind, id)| format!("__requires: no {kind} {id}, so that an import does not miss it")).collect()
+        missing.map(|(kind, id)| format!("__requires: no {kind} {id}, so an import does not miss it")).collect()
     });
 }

@@ -223,11 +223,25 @@ async fn a_journal_that_may_not_be_read_stays_as_it_is() {
 async fn a_directory_in_its_place_or_a_file_in_that_of_its_directory_stays_as_it_is() {
     let (place, hand) = place().await;
     fs::create_dir_all(journal(&place)).expect("a directory");
-    goes_on_from_memory(&place, &hand, place.program("state"), "alice.journal: Is a directory", "move away").await;
+    goes_on_from_memory(
+        &place,
+        &hand,
+        place.program("state"),
+        "alice.journal: Is a directory",
+        "move what is there elsewhere",
+    )
+    .await;
     assert!(journal(&place).is_dir());
     fs::remove_dir_all(place.path("state/samples")).expect("it is there");
     fs::write(place.path("state/samples"), "not a directory").expect("a file");
-    goes_on_from_memory(&place, &hand, place.program("state"), "state/samples: File exists", "move away").await;
+    goes_on_from_memory(
+        &place,
+        &hand,
+        place.program("state"),
+        "state/samples: File exists",
+        "move what is there elsewhere",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -414,7 +428,7 @@ async fn on_a_full_disk_it_is_said_once_that_how_far_was_sent_cannot_be_written_
     };
     eventually("it is written", progress).await;
     let (_, log) = disk.program.terminate().await;
-    for words in ["samples may be sent twice", "written down again how far it went"] {
+    for words in ["samples may be sent twice", "progress is stored again"] {
         assert_eq!(log.matches(words).count(), 1, "{words}: {log}");
     }
 }

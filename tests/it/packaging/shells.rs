@@ -25,7 +25,7 @@ const COMPLETIONS: [(Shell, &str); 3] = [
     (Shell::Fish, "packaging/completions/oura-exporter.fish"),
 ];
 const PAGES: &str = "packaging/man";
-/// What a script may rely on; the README says the same.
+/// What a script may rely on; docs/configuration.md says the same.
 const EXIT_CODES: [(&str, &str); 4] = [
     ("0", "All is well."),
     ("1", "It failed."),

@@ -81,7 +81,7 @@ fn refusals(all: &Samples, one: (String, i64, f64)) -> Vec<Row> {
     let (too_old, not_newest) = ("too old for the receiver", "older than the newest of their series");
     vec![
         Row::refusing("400, one bad sample", wrong, Arc::clone(&this), "the receiver says that they are wrong"),
-        Row::refusing("409, another value there", duplicate, this, "another value at that time already"),
+        Row::refusing("409, another value there", duplicate, this, "already has another value at that time"),
         Row::refusing("400 \"too old sample\"", Rule::too_old(400, bound), Arc::clone(&old), too_old),
         Row::refusing("500 \"too old sample\"", Rule::too_old(500, bound), old, too_old),
         Row { has: vec![one], ..Row::refusing("400 \"out of order sample\"", Rule::OutOfOrder, older, not_newest) },

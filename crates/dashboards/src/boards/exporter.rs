@@ -109,7 +109,7 @@ fn api() -> Vec<Panel> {
     };
     let days_left = "(max by (account) (oura_token_expiry_timestamp_seconds{WEARERS}) - time()) / 86400";
     vec![
-        with_legend(per_hour("Errors by collection and reason", (24, 8), "Failures per hour; none is good. The README says what to do about each reason. Empty: no failure since the exporter began. From oura_api_errors_total."))
+        with_legend(per_hour("Errors by collection and reason", (24, 8), "Failures per hour; none is good. docs/troubleshooting.md says what to do about each reason. Empty: no failure since the exporter began. From oura_api_errors_total."))
             .ask("{{account}}: {{collection}}, {{reason}}", &of("sum by (account, collection, reason) (rate(oura_api_errors_total{WEARERS}[$__rate_interval])) * 3600")),
         per_hour("API requests by code", HALF, "Requests to Oura per hour by HTTP status; none: no answer came. From oura_api_requests_total.")
             .ask("{{code}}", &of("sum by (code) (rate(oura_api_requests_total[$__rate_interval])) * 3600")),

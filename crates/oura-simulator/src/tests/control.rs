@@ -41,7 +41,7 @@ async fn one_wrong_line_sets_nothing_and_is_named() {
     let bench = switched_over_http().await;
     let (status, answer) = tell(&bench, reqwest::Method::POST, "/simulator/faults", "sleep:hang\nsleep:hung").await;
     assert_eq!(status, 400);
-    assert!(answer["detail"].as_str().unwrap().starts_with("\"hung\" is no fault; write one of"), "{answer}");
+    assert!(answer["detail"].as_str().unwrap().starts_with("\"hung\" is not a fault; write one of"), "{answer}");
     assert_eq!(tell(&bench, reqwest::Method::GET, "/simulator/faults", "").await, (200, json!([])));
     assert_eq!(tell(&bench, reqwest::Method::PUT, "/simulator/faults", "").await.0, 405);
     assert_eq!(tell(&bench, reqwest::Method::GET, "/simulator/fault", "").await.0, 404);
