@@ -201,8 +201,9 @@ mod tests {
     fn a_refusal_names_the_variable_and_repeats_no_more_than_a_name() {
         let said = |host| judged(LOOPBACK, &[], host).expect_err("it is refused").to_string();
         assert!(
-            said("evil.example").contains("by the name evil.example: ") && said("x.y").contains("OURA_ALLOWED_HOSTS")
+            said("evil.example").contains("answer to the name evil.example: ")
+                && said("x.y").contains("OURA_ALLOWED_HOSTS")
         );
-        assert!(said("<script>").contains("by the name that the request gives: "));
+        assert!(said("<script>").contains("answer to the name that the request gives: "));
     }
 }

@@ -71,7 +71,7 @@ mod tests {
             for _ in 0..2 {
                 let said = health.trouble().map(|trouble| trouble.to_string()).unwrap_or_default();
                 assert!(
-                    said.contains(directory.to_str().unwrap()) && said.contains("is a file; move that away"),
+                    said.contains(directory.to_str().unwrap()) && said.contains("is a file; move that file away"),
                     "{said}"
                 );
             }

@@ -90,7 +90,7 @@ fn what_only_a_shell_understands_is_named() {
         for name in ["OURA_STATE_DIR", "OURA_CLIENT_ID_FILE", "OURA_REMOTE_WRITE_PASSWORD_FILE"] {
             let mistakes = read(&[(name, value)]).expect_err(value).mistakes;
             assert!(
-                mistakes[0].starts_with(&format!("{name}: \"{value}\" begins with what only a shell")),
+                mistakes[0].starts_with(&format!("{name}: \"{value}\" begins with something that only a shell")),
                 "{mistakes:?}"
             );
         }

@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(read("[1,1,1,1]", left(3, 100)), beyond("the list has more than 3 documents"));
         assert_eq!(read("[null,[]]", left(1, 100)), beyond("the list has more than 3 documents"));
         assert_eq!(read(r#"["0123456789"]"#, left(3, 10)), beyond("the list is larger than 32 MB"));
-        assert!(read("{}", left(3, 100)).unwrap_err().contains("another shape"));
+        assert!(read("{}", left(3, 100)).unwrap_err().contains("different shape"));
     }
 
     #[test]
