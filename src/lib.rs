@@ -18,7 +18,8 @@
 //!    list [`documents::KINDS`] names them all, and everything that concerns every kind loops over it.
 //! 5. [`metric`] is what such a table is made of; [`observation`] is what comes out of it: a value with name, labels
 //!    and date.
-//! 6. [`state`] keeps what is true now and decides what is too old to show; [`page`] makes the page of it in a
+//! 6. [`state`] keeps what is true now: one [`state::AccountState::apply`] decides what an answer changes, and what is too old
+//!    is not shown; [`page`] makes the page of it in a
 //!    `prometheus::Registry`; [`problem`] says why a collection cannot be trusted; [`status`] counts what the exporter
 //!    itself does.
 //! 7. [`samples`] is the record: what is told of every document and when, and the journal of it. [`remote_write`] sends it on,
@@ -38,8 +39,8 @@
 //!
 //! # A new kind of document
 //!
-//! Write `documents/<kind>.rs` after its neighbours, add its line to [`documents::KINDS`], let the simulator have some,
-//! and run `UPDATE_DOCS=1 cargo test --test it catalogue::`.
+//! Write `documents/<kind>.rs` after its neighbours, add its line to [`documents::KINDS`], with an example of a document if
+//! the simulator has no model of it, and run `UPDATE_DOCS=1 cargo test --workspace --test it -- catalogue:: golden::`.
 
 pub mod auth;
 pub mod backfill;

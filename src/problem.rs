@@ -1,6 +1,9 @@
 //! Why a collection cannot be trusted, in words for a person and in a closed list for a label.
 
-use crate::defect::Defect;
+use crate::{
+    defect::Defect,
+    documents::{Reading, Unreadable},
+};
 
 /// What is wrong with a collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,9 +200,11 @@ fn login(name: &str) -> String {
 }
 
 impl Problem {
-    /// Documents of which none could be read, the first one for that field.
-    pub fn of_documents(field: &str) -> Self {
-        Self { reason: Reason::Document, what: format!("no document can be read, the first fails at {field}") }
+    /// What is wrong with an answer of whose documents none can be read; none where one can, or where there are none.
+    pub fn of_reading(reading: &Reading) -> Option<Self> {
+        let Unreadable { count, field } = &reading.unreadable;
+        let what = || format!("no document can be read, the first fails at {field}");
+        (*count > 0 && *count == reading.documents).then(|| Self { reason: Reason::Document, what: what() })
     }
 
     /// A defect that broke a turn off.
@@ -210,5 +215,10 @@ impl Problem {
     /// A refusal for want of that scope.
     pub fn of_scope(scope: &str) -> Self {
         Self { reason: Reason::Scope, what: format!("the token lacks the scope {scope}") }
+    }
+
+    /// What happened, and what a person can do about it whose token comes in that way.
+    pub fn with_advice(&self, access: TokenOrigin<'_>) -> String {
+        format!("{}; {}", self.what, self.reason.advice(access))
     }
 }

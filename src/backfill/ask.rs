@@ -77,8 +77,9 @@ pub(super) async fn ask(
         match answer {
             Ok(documents) => good.push((kind, documents)),
             Err(problem) => {
-                let (collection, reason, advice) = (kind.name, problem.reason.label(), account.advice(problem.reason));
-                warn!(account = account.name, collection, reason, "left out: {}; {advice}", problem.what);
+                let (collection, reason) = (kind.name, problem.reason.label());
+                let words = problem.with_advice(account.access());
+                warn!(account = account.name, collection, reason, "left out: {words}");
                 left_out.insert((account.name.clone(), kind.name), problem);
             }
         }

@@ -8,6 +8,7 @@ use super::{ServeFlags, serve};
 use crate::{
     auth::{Application, Endpoints, Store},
     config::{AccountConfig, Config},
+    documents,
     simulator::{Portal, Settings, Simulator, Wearer},
 };
 
@@ -23,7 +24,8 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) async fn run(&self, mut config: Config) -> anyhow::Result<()> {
-        let simulator = Simulator::start(Settings::default()).await.context("cannot start the simulator")?;
+        let settings = Settings { examples: documents::examples()?, ..Settings::default() };
+        let simulator = Simulator::start(settings).await.context("cannot start the simulator")?;
         config.api_url = simulator.url();
         config.sandbox = false;
         config.token_file = None;

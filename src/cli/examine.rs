@@ -8,7 +8,7 @@ use crate::{
     documents::Kind,
     poll::Account,
     problem::TokenOrigin,
-    state::{AccountState, CollectionState, Mark},
+    state::{AccountState, Answer, CollectionState, Mark, Outcome, TokenNow},
 };
 
 /// How many collections are asked at a time.
@@ -17,19 +17,16 @@ const AT_A_TIME: usize = 4;
 /// Asks `kinds` of the account once each; `grant` is what its sign-in granted, if there was one.
 pub(super) async fn examine(account: &Account, kinds: &[&'static Kind], grant: Option<Grant>) -> AccountState {
     let clock = Clock::system();
-    let mut state = AccountState::new(&account.name, kinds);
-    state.is_signed_in = grant.is_some() || account.client.source().is_kept();
-    state.has_token_file = account.client.source().access(&account.name) == TokenOrigin::ByFile;
-    state.granted(grant);
+    let access = if grant.is_some() { TokenOrigin::SignIn(&account.name) } else { account.access() };
+    let mut state = AccountState::new(&account.name, kinds).with_token_by(access);
     let asked = stream::iter(kinds).map(|kind| account.ask_once(kind, clock.now()));
-    let answers: Vec<_> = asked.buffered(AT_A_TIME).collect().await;
-    for (collection, answer) in state.collections.iter_mut().zip(answers) {
-        match answer {
-            Ok(reading) => collection.succeeded(clock.now(), reading.shown, reading.unreadable),
-            Err(problem) => collection.failed(problem, clock.now()),
-        }
+    let readings: Vec<_> = asked.buffered(AT_A_TIME).collect().await;
+    for (place, reading) in readings.into_iter().enumerate() {
+        let answer = reading.map(|reading| Answer { reading, is_all: true, lacking: None });
+        let token = TokenNow { grant: grant.clone(), ..TokenNow::default() };
+        // What follows for later turns is of no use here: there is only this one.
+        let _change = state.apply(Outcome { place, at: clock.now(), answer, token });
     }
-    state.judge();
     state
 }
 

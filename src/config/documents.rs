@@ -1,4 +1,4 @@
-//! What is made of the table of settings: the help, the table in docs/configuration.md, and what a misspelt name was meant to be.
+//! What is made of the table of settings: the help, and the table in docs/configuration.md.
 
 use super::settings::{Unset, VARIABLES, Variable};
 
@@ -57,11 +57,4 @@ fn in_markdown(words: &str) -> String {
         if is_code { word.replacen(bare, &format!("`{bare}`"), 1) } else { word.to_owned() }
     };
     words.split(' ').map(as_code).collect::<Vec<_>>().join(" ")
-}
-
-/// What a variable that does not exist was probably meant to be.
-pub(super) fn meant(name: &str) -> Option<&'static str> {
-    const FAR: usize = 3;
-    let near = VARIABLES.iter().map(|variable| (strsim::damerau_levenshtein(name, variable.name), variable.name));
-    near.filter(|(distance, _)| *distance > 0 && *distance < FAR).min().map(|(_, name)| name)
 }

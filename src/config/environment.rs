@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
-use super::{Reader, documents::meant, network, settings::VARIABLES};
+use super::{Reader, nearest::nearest, network, settings::VARIABLES};
 
 const PREFIX: &str = "OURA_";
 /// What editors put before a file's text; in an environment file it becomes a part of the first name or value.
@@ -92,15 +92,10 @@ fn unknown(name: &str) -> String {
              without one"
         );
     }
-    match meant(&shown.to_ascii_uppercase()).or_else(|| in_capitals(&shown)) {
+    match nearest(&shown, VARIABLES.iter().map(|variable| variable.name)) {
         Some(meant) => format!("{shown}: there is no such variable; did you mean {meant}?"),
         None => format!("{shown}: there is no such variable; oura-exporter --help lists them all"),
     }
-}
-
-/// The variable whose name is the same but for small letters.
-fn in_capitals(name: &str) -> Option<&'static str> {
-    VARIABLES.iter().map(|variable| variable.name).find(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// Whether Kubernetes, or Docker's old links, set this for a service whose name begins with ours.

@@ -4,6 +4,7 @@ mod documents;
 mod draft;
 mod environment;
 mod external_url;
+mod nearest;
 mod network;
 mod parse;
 mod paths;

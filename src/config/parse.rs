@@ -11,7 +11,10 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 use tracing::Level;
 
-use super::environment::{MARKED, is_marked, is_quoted};
+use super::{
+    environment::{MARKED, is_marked, is_quoted},
+    nearest::nearest,
+};
 use crate::{
     auth,
     documents::{KINDS, Kind},
@@ -219,12 +222,9 @@ fn is_host(name: &str) -> bool {
 }
 
 fn suggestion(what: &str, name: &str, known: &[&'static str]) -> String {
-    let near = known.iter().map(|known| (strsim::damerau_levenshtein(&name.to_lowercase(), known), known));
-    match near.min_by_key(|(distance, _)| *distance) {
-        Some((distance, known)) if distance < 4.min(name.chars().count()) => {
-            format!("\"{name}\" is not a {what}; did you mean {known}?")
-        }
-        _ => format!("\"{name}\" is not a {what}; choose from {}", known.join(", ")),
+    match nearest(name, known.iter().copied()) {
+        Some(known) => format!("\"{name}\" is not a {what}; did you mean {known}?"),
+        None => format!("\"{name}\" is not a {what}; choose from {}", known.join(", ")),
     }
 }
 

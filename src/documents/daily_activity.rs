@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
 use super::{
-    Dated, Document, Sampled,
+    Dated, Document, Pace, Query, Sampled,
     kind::last_of_each_day,
     times::{Day, Time},
     values::{EvenlySpaced, SECONDS_PER_MINUTE, hint, joules, or_empty},
@@ -73,6 +73,11 @@ impl Document for DailyActivity {
     type View = Self;
     const NAME: &'static str = "daily_activity";
     const SCOPE: &'static str = "daily";
+    const QUERY: Query = Query::Days { back: 2 };
+    const PACE: Pace = Pace::Poll;
+    const KEEP_DAYS: Option<i64> = Some(2);
+    const REACH_DAYS: i64 = 0;
+    const SELECTS_FIELDS: bool = true;
     const METRICS: &'static [Metric<Self>] = &[
         help("Activity score of the day, 1 to 100, from daily_activity.score.")
             .gauge("oura_activity_score", |d| d.score),

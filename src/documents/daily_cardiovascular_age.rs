@@ -23,6 +23,8 @@ impl Document for DailyCardiovascularAge {
     const QUERY: Query = Query::Newest { within: 30 };
     const PACE: Pace = Pace::Hour;
     const KEEP_DAYS: Option<i64> = Some(30);
+    const REACH_DAYS: i64 = 0;
+    const SELECTS_FIELDS: bool = true;
     const METRICS: &'static [Metric<Self>] = &[
         help("Age of the arteries as Oura estimates it, from daily_cardiovascular_age.vascular_age.")
             .gauge("oura_cardiovascular_age_years", |d| d.vascular_age),

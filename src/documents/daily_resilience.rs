@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{
-    Dated, Document, Pace,
+    Dated, Document, Pace, Query,
     kind::last_of_each_day,
     times::Day,
     values::{or_empty, states},
@@ -44,7 +44,10 @@ impl Document for DailyResilience {
     type View = Self;
     const NAME: &'static str = "daily_resilience";
     const SCOPE: &'static str = "stress";
+    const QUERY: Query = Query::Days { back: 2 };
     const PACE: Pace = Pace::Quarter;
+    const KEEP_DAYS: Option<i64> = Some(2);
+    const REACH_DAYS: i64 = 0;
     const SELECTS_FIELDS: bool = false;
     const METRICS: &'static [Metric<Self>] = &[
         help("Level of resilience, 1 for the level that holds, from daily_resilience.level.").states(

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Dated, Document, kind::last_of_each_day, times::Day, values::or_empty};
+use super::{Dated, Document, Pace, Query, kind::last_of_each_day, times::Day, values::or_empty};
 use crate::{
     metric::{Metric, help},
     observation::{Evidence, Moment},
@@ -32,6 +32,11 @@ impl Document for DailySleep {
     type View = Self;
     const NAME: &'static str = "daily_sleep";
     const SCOPE: &'static str = "daily";
+    const QUERY: Query = Query::Days { back: 2 };
+    const PACE: Pace = Pace::Poll;
+    const KEEP_DAYS: Option<i64> = Some(2);
+    const REACH_DAYS: i64 = 0;
+    const SELECTS_FIELDS: bool = true;
     const METRICS: &'static [Metric<Self>] = &[
         help("Sleep score of the day, 1 to 100, from daily_sleep.score.").gauge("oura_sleep_score", |d| d.score),
         help("Points that each contributor gives to the sleep score, 1 to 100, from daily_sleep.contributors.").parts(

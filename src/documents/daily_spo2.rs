@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{
-    Dated, Document, Pace,
+    Dated, Document, Pace, Query,
     kind::last_of_each_day,
     times::Day,
     values::{or_empty, ratio},
@@ -38,7 +38,11 @@ impl Document for DailySpo2 {
     type View = Self;
     const NAME: &'static str = "daily_spo2";
     const SCOPE: &'static str = "spo2";
+    const QUERY: Query = Query::Days { back: 2 };
     const PACE: Pace = Pace::Quarter;
+    const KEEP_DAYS: Option<i64> = Some(2);
+    const REACH_DAYS: i64 = 0;
+    const SELECTS_FIELDS: bool = true;
     const METRICS: &'static [Metric<Self>] = &[
         help("Blood oxygen saturation of the night on average, 0 to 1, from daily_spo2.spo2_percentage.average.")
             .gauge("oura_spo2_average_ratio", Self::average_ratio),

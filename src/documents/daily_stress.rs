@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Dated, Document, Pace, kind::last_of_each_day, times::Day, values::states};
+use super::{Dated, Document, Pace, Query, kind::last_of_each_day, times::Day, values::states};
 use crate::{
     metric::{Metric, help},
     observation::Moment,
@@ -26,7 +26,11 @@ impl Document for DailyStress {
     type View = Self;
     const NAME: &'static str = "daily_stress";
     const SCOPE: &'static str = "stress";
+    const QUERY: Query = Query::Days { back: 2 };
     const PACE: Pace = Pace::Quarter;
+    const KEEP_DAYS: Option<i64> = Some(2);
+    const REACH_DAYS: i64 = 0;
+    const SELECTS_FIELDS: bool = true;
     const METRICS: &'static [Metric<Self>] = &[
         help("Time of the day under high stress, from daily_stress.stress_high.")
             .gauge("oura_stress_high_seconds", |d| d.stress_high),

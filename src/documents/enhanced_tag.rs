@@ -6,7 +6,7 @@ use chrono::{NaiveDate, TimeDelta};
 use serde::Deserialize;
 
 use super::{
-    Dated, Document, Pace,
+    Dated, Document, Pace, Query,
     times::{Day, Time},
     values::{TEXT_ONLY, TagCode, at, count, hint},
 };
@@ -47,7 +47,9 @@ impl Document for EnhancedTag {
     type View = Vec<String>;
     const NAME: &'static str = "enhanced_tag";
     const SCOPE: &'static str = "tag";
+    const QUERY: Query = Query::Days { back: 2 };
     const PACE: Pace = Pace::HalfHour;
+    const KEEP_DAYS: Option<i64> = Some(2);
     const REACH_DAYS: i64 = MOST_DAYS;
     const SELECTS_FIELDS: bool = false;
     const METRICS: &'static [Metric<Vec<String>>] = &[help("Tags of the day, from enhanced_tag.tag_type_code.").rows(

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
 use super::{
-    Dated, Document, Query, Sampled,
+    Dated, Document, Pace, Query, Sampled,
     times::Time,
     values::{at, heart_rate, states},
 };
@@ -82,6 +82,10 @@ impl Document for HeartRate {
     const NAME: &'static str = "heartrate";
     const SCOPE: &'static str = "heartrate";
     const QUERY: Query = Query::LastDay;
+    const PACE: Pace = Pace::Poll;
+    const KEEP_DAYS: Option<i64> = Some(2);
+    const REACH_DAYS: i64 = 0;
+    const SELECTS_FIELDS: bool = true;
     const METRICS: &'static [Metric<LastDay>] = &[
         help("Newest heart rate, from heartrate.bpm.")
             .page_only()
@@ -124,4 +128,9 @@ impl Sampled for HeartRate {
     .samples("oura_sample_heart_rate_bpm", &[label("source", Source::WORDS)], |d, _| {
         (vec![d.source.map_or("", Source::word).into()], at(Some(d.timestamp), heart_rate(d.bpm)))
     })];
+
+    /// A row does not grow.
+    fn due(&self, _: &Moment) -> Option<i32> {
+        Some(0)
+    }
 }

@@ -28,7 +28,8 @@ const ITS_SIZE: &str = "its size";
 /// The most memory that the documents of an answer take once they are read.
 const MOST_MEMORY: usize = 16 * 1024 * 1024;
 
-/// A kind of document as Oura sends it, and what the page makes of it.
+/// A kind of document as Oura sends it, and what the page makes of it. What each kind must decide has no default; what most
+/// kinds have nothing of, events say, has one.
 pub trait Document: DeserializeOwned + 'static {
     /// What the metrics are read from: the document itself, or what several documents of one day say together.
     type View: 'static;
@@ -37,15 +38,15 @@ pub trait Document: DeserializeOwned + 'static {
     /// The OAuth scope that opens it.
     const SCOPE: &'static str;
     /// How its route is asked.
-    const QUERY: Query = Query::Days { back: 2 };
+    const QUERY: Query;
     /// How often it is asked.
-    const PACE: Pace = Pace::Poll;
+    const PACE: Pace;
     /// How many days a value may lie behind the wearer's today and still be shown; none for what is not dated.
-    const KEEP_DAYS: Option<i64> = Some(2);
+    const KEEP_DAYS: Option<i64>;
     /// How many days before a day a document may have begun that still says something of it, where the past is asked for.
-    const REACH_DAYS: i64 = 0;
+    const REACH_DAYS: i64;
     /// Whether its route honours `fields`, so that only what is read here is sent.
-    const SELECTS_FIELDS: bool = true;
+    const SELECTS_FIELDS: bool;
     /// Its metrics, in the order of the documentation.
     const METRICS: &'static [Metric<Self::View>];
     /// What the record has of each document by itself, at the time at which it began.
@@ -114,6 +115,8 @@ pub enum Pace {
 /// What a collection's answer came to.
 #[derive(Debug, Default)]
 pub struct Reading {
+    /// How many documents it was read from.
+    pub documents: usize,
     /// The newest view's values; none where no document gives one.
     pub shown: Option<Shown>,
     /// The documents that could not be read.
@@ -172,6 +175,8 @@ pub struct Kind {
     pub reach_days: i64,
     /// The most documents that are read of an answer.
     pub most_documents: usize,
+    /// A document of a kind that neither the simulator nor Oura's specification has; none of the others.
+    pub example: Option<&'static str>,
     fields: Option<fn() -> &'static [&'static str]>,
     definitions: fn() -> Vec<Definition>,
     event_definitions: fn() -> Vec<Definition>,
@@ -201,7 +206,13 @@ impl Kind {
             read: read::<D>,
             most_documents: most_documents(size_of::<D>()),
             sampling: None,
+            example: None,
         }
+    }
+
+    /// The same, of which the simulator has no model: it makes documents like this one, an object with a `day`.
+    pub const fn with_example(self, document: &'static str) -> Self {
+        Self { example: Some(document), ..self }
     }
 
     /// The same, whose documents hold samples `S` with their own time as well.
@@ -320,7 +331,15 @@ fn read<D: Document>(raw: &[Box<RawValue>], known: &Known, now: DateTime<Utc>, d
     let recorded = views.iter().chain(&spelled_out).filter(|dated| is_of(dated.date, days));
     let mut facts: Vec<_> = recorded.filter_map(|dated| facts(&shown::<D>(dated, &mut words))).collect();
     facts.extend(newest.iter().filter(|shown| is_of(shown.date, days)).filter_map(self::facts));
-    Reading { shown: newest, unreadable, words_are_capped: words.are_capped, known, days: facts, events }
+    Reading {
+        documents: raw.len(),
+        shown: newest,
+        unreadable,
+        words_are_capped: words.are_capped,
+        known,
+        days: facts,
+        events,
+    }
 }
 
 /// Whether it is one of the days that the record wants.

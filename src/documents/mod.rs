@@ -32,6 +32,9 @@ pub use kind::{Dated, Document, Kind, MOST_DOCUMENTS, Pace, Query, Reading, Show
 pub use record::{DayFacts, Sampled, twin_definition};
 pub(crate) use times::Time;
 
+#[cfg(feature = "demo")]
+use crate::simulator::{Example, ExampleError};
+
 /// Every kind of document, in the order in which they are asked for.
 pub static KINDS: &[Kind] = &[
     // These two come first: they tell the wearer's clock and how far the ring has synced, by which others are judged.
@@ -56,6 +59,16 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<ring_configuration::RingConfiguration>(),
     Kind::of::<personal_info::PersonalInfo>(),
 ];
+
+/// The kinds that the simulator has no model of, as it makes documents of them all the same.
+///
+/// # Errors
+/// Where it can make none, which the tests over the list rule out.
+#[cfg(feature = "demo")]
+pub fn examples() -> Result<Vec<Example>, ExampleError> {
+    let example = |kind: &Kind| Some(Example::new(kind.name, kind.scope, kind.example?));
+    KINDS.iter().filter_map(example).collect()
+}
 
 /// The kind of that name, as Oura spells it.
 pub fn kind(name: &str) -> Option<&'static Kind> {

@@ -23,6 +23,7 @@ impl Document for PersonalInfo {
     const QUERY: Query = Query::Single;
     const PACE: Pace = Pace::QuarterDay;
     const KEEP_DAYS: Option<i64> = None;
+    const REACH_DAYS: i64 = 0;
     const SELECTS_FIELDS: bool = false;
     const METRICS: &'static [Metric<Self>] = &[
         help("Age as the wearer told Oura, from personal_info.age.")

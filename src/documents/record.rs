@@ -65,9 +65,7 @@ pub trait Sampled: DeserializeOwned + 'static {
 
     /// How much of the document, of which only the light fields are there, can be told; none while it may still grow. Where
     /// that is another number than before, it is read again, although nothing in it changed.
-    fn due(&self, _: &Moment) -> Option<i32> {
-        Some(0)
-    }
+    fn due(&self, moment: &Moment) -> Option<i32>;
 }
 
 /// Gives the samples of documents, one document at a time.

@@ -29,6 +29,8 @@ impl Document for RestModePeriod {
     const QUERY: Query = Query::Days { back: 365 };
     const PACE: Pace = Pace::HalfHour;
     const KEEP_DAYS: Option<i64> = None;
+    const REACH_DAYS: i64 = 0;
+    const SELECTS_FIELDS: bool = true;
     const METRICS: &'static [Metric<bool>] =
         &[help("Whether rest mode was on, 0 or 1, from rest_mode_period.start_day and end_day.")
             .gauge("oura_rest_mode", |on| flag(Some(*on)))];

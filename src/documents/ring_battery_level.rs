@@ -32,6 +32,9 @@ impl Document for RingBatteryLevel {
     const SCOPE: &'static str = "ring_configuration";
     const QUERY: Query = Query::LastSample;
     const PACE: Pace = Pace::Quarter;
+    const KEEP_DAYS: Option<i64> = Some(2);
+    const REACH_DAYS: i64 = 0;
+    const SELECTS_FIELDS: bool = true;
     const METRICS: &'static [Metric<Self>] = &[
         help("How full the ring's battery is, 0 to 1, from ring_battery_level.level.")
             .page_only()
@@ -62,4 +65,9 @@ impl Sampled for RingBatteryLevel {
     const SAMPLES: &'static [SampleMetric<Self>] =
         &[help("How full the ring's battery was, 0 to 1, at the sample's own time, from ring_battery_level.level.")
             .samples("oura_sample_ring_battery_ratio", &[], |d, _| (vec![], at(Some(d.timestamp), full(d.level))))];
+
+    /// A row does not grow.
+    fn due(&self, _: &Moment) -> Option<i32> {
+        Some(0)
+    }
 }

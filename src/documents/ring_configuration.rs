@@ -84,6 +84,8 @@ impl Document for RingConfiguration {
     const QUERY: Query = Query::All;
     const PACE: Pace = Pace::QuarterDay;
     const KEEP_DAYS: Option<i64> = None;
+    const REACH_DAYS: i64 = 0;
+    const SELECTS_FIELDS: bool = true;
     const METRICS: &'static [Metric<Self>] = &[
         help("The ring that was set up last, always 1, from ring_configuration.").page_only().rows(
             "oura_ring_info",

@@ -78,6 +78,8 @@ impl Document for Session {
     const QUERY: Query = Query::Newest { within: 30 };
     const PACE: Pace = Pace::HalfHour;
     const KEEP_DAYS: Option<i64> = Some(30);
+    const REACH_DAYS: i64 = 0;
+    const SELECTS_FIELDS: bool = true;
     const METRICS: &'static [Metric<SessionDay>] = &[
         help("What the newest session was, always 1, from session.type and mood.").page_only().rows(
             "oura_session_last_info",
@@ -148,4 +150,9 @@ impl Sampled for SessionSamples {
             |d, _| samples(d.motion_count.as_ref(), Some),
         ),
     ];
+
+    /// A session is over when there is a document of it.
+    fn due(&self, _: &Moment) -> Option<i32> {
+        Some(0)
+    }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde::Deserialize;
 
 use super::{
-    Dated, Document,
+    Dated, Document, Pace, Query,
     kind::each_day,
     times::{Day, Time},
     values::{MILLISECONDS_PER_SECOND, heart_rate, ratio, timestamp},
@@ -166,6 +166,11 @@ impl Document for Sleep {
     type View = SleepDay;
     const NAME: &'static str = "sleep";
     const SCOPE: &'static str = "daily";
+    const QUERY: Query = Query::Days { back: 2 };
+    const PACE: Pace = Pace::Poll;
+    const KEEP_DAYS: Option<i64> = Some(2);
+    const REACH_DAYS: i64 = 0;
+    const SELECTS_FIELDS: bool = true;
     const METRICS: &'static [Metric<SleepDay>] = &[
         help("Time of the night in each stage, from sleep.*_sleep_duration and sleep.awake_time.").parts(
             "oura_night_stage_seconds",

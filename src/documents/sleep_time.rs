@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{
-    Dated, Document, Pace,
+    Dated, Document, Pace, Query,
     kind::last_of_each_day,
     times::Day,
     values::{or_empty, states},
@@ -56,7 +56,11 @@ impl Document for SleepTime {
     type View = Self;
     const NAME: &'static str = "sleep_time";
     const SCOPE: &'static str = "daily";
+    const QUERY: Query = Query::Days { back: 2 };
     const PACE: Pace = Pace::Quarter;
+    const KEEP_DAYS: Option<i64> = Some(2);
+    const REACH_DAYS: i64 = 0;
+    const SELECTS_FIELDS: bool = true;
     const METRICS: &'static [Metric<Self>] = &[
         help("Begin of the best bedtime, from midnight, negative before it, from sleep_time.optimal_bedtime.start_offset.")
             .gauge("oura_bedtime_optimal_start_offset_seconds", |d| d.optimal_bedtime.start_offset),

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{
-    Dated, Document, Pace,
+    Dated, Document, Pace, Query,
     kind::each_day,
     times::Day,
     values::{TEXT_ONLY, TagCode, count, or_empty},
@@ -35,7 +35,10 @@ impl Document for Tag {
     type View = Vec<Self>;
     const NAME: &'static str = "tag";
     const SCOPE: &'static str = "tag";
+    const QUERY: Query = Query::Days { back: 2 };
     const PACE: Pace = Pace::HalfHour;
+    const KEEP_DAYS: Option<i64> = Some(2);
+    const REACH_DAYS: i64 = 0;
     const SELECTS_FIELDS: bool = false;
     const METRICS: &'static [Metric<Vec<Self>>] =
         &[help("Tags of the day, from tag.tags.")

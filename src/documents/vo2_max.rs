@@ -22,6 +22,8 @@ impl Document for Vo2Max {
     const QUERY: Query = Query::Newest { within: 30 };
     const PACE: Pace = Pace::Hour;
     const KEEP_DAYS: Option<i64> = Some(30);
+    const REACH_DAYS: i64 = 0;
+    const SELECTS_FIELDS: bool = true;
     const METRICS: &'static [Metric<Self>] =
         &[help("Cardio capacity in ml/kg/min, from vO2_max.vo2_max.").gauge("oura_vo2_max", |d| d.vo2_max)];
 

@@ -100,6 +100,8 @@ impl Document for Workout {
     const QUERY: Query = Query::Newest { within: 30 };
     const PACE: Pace = Pace::Quarter;
     const KEEP_DAYS: Option<i64> = Some(30);
+    const REACH_DAYS: i64 = 0;
+    const SELECTS_FIELDS: bool = true;
     const METRICS: &'static [Metric<WorkoutDay>] = &[
         help("What the newest workout was, always 1, from workout.activity, intensity and source.").page_only().rows(
             "oura_workout_last_info",

@@ -19,7 +19,9 @@ pub(super) fn standing(account: &AccountState, now: DateTime<Utc>) -> String {
     let is_bad = account.collections.iter().any(|collection| collection.mark() == Mark::Bad);
     let (class, words, tells_all) = match (account.authorized, limited) {
         (None, _) if !is_bad => ("", "Oura has not answered yet.".to_owned(), true),
-        (Some(false), _) => ("bad", format!("A person must sign in again; {}.", account.advice(Reason::Token)), true),
+        (Some(false), _) => {
+            ("bad", format!("A person must sign in again; {}.", Reason::Token.advice(account.access())), true)
+        }
         (_, Some(until)) => {
             ("bad", format!("Oura has asked for a pause until {}.", until.format("%Y-%m-%d %H:%M:%S UTC")), false)
         }

@@ -11,7 +11,7 @@ use crate::{
     documents::{Kind, Reading},
     observation::{DateRange, Known},
     oura::{Client, apart},
-    problem::{Problem, Reason},
+    problem::{Problem, TokenOrigin},
 };
 
 /// An account to follow.
@@ -31,14 +31,14 @@ impl Account {
     pub async fn ask_once(&self, kind: &'static Kind, now: DateTime<Utc>) -> Result<Reading, Problem> {
         let fetch = Fetch::new(Arc::clone(&self.client), kind, now);
         let documents = fetch.run(&mut Kept::default()).await?.documents;
-        let count = documents.len();
         let reading = apart(size(&documents), move || kind.read(&documents, &Known::default(), now, None));
-        readable(caught_in(reading).await.map_err(|defect| Problem::of_defect(&defect))?, count)
+        let reading = caught_in(reading).await.map_err(|defect| Problem::of_defect(&defect))?;
+        Problem::of_reading(&reading).map_or(Ok(reading), Err)
     }
 
-    /// What a person can do about a problem of that kind.
-    pub fn advice(&self, reason: Reason) -> String {
-        reason.advice(self.client.source().access(&self.name))
+    /// How it comes by its token.
+    pub fn access(&self) -> TokenOrigin<'_> {
+        self.client.source().access(&self.name)
     }
 
     /// Asks a collection for what there is of `days`, with all samples, and of a little more on both sides.
@@ -58,17 +58,4 @@ impl Account {
 /// How many bytes documents have.
 pub(super) fn size(documents: &[Box<RawValue>]) -> usize {
     documents.iter().map(|document| document.get().len()).sum()
-}
-
-/// A reading of so many documents, unless none of them can be read.
-///
-/// # Errors
-/// What is wrong with the first of them.
-pub(super) fn readable(reading: Reading, documents: usize) -> Result<Reading, Problem> {
-    let unreadable = reading.unreadable.count;
-    if unreadable > 0 && unreadable == documents {
-        Err(Problem::of_documents(&reading.unreadable.field))
-    } else {
-        Ok(reading)
-    }
 }

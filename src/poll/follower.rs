@@ -13,15 +13,13 @@ use tracing::warn;
 use super::{
     Account, Poller,
     fetch::{Fetch, Fetched, Kept, Wanted},
+    notes,
     schedule::{Next, Schedule, after_failures, after_first_failures, every},
-    troubles::Troubles,
 };
 use crate::{
-    auth::Grant,
-    defect::caught_in,
     oura::{self, Client, Room},
-    problem::{Problem, Reason, TokenOrigin},
-    state::{self, AccountState, CollectionState},
+    problem::{Problem, Reason},
+    state::{AccountState, Outcome, TokenNow},
 };
 
 /// How long after a refusal for want of a scope that was never granted it is tried again.
@@ -44,10 +42,8 @@ pub(super) struct Follower {
     pub(super) poller: Poller,
     client: Arc<Client>,
     pub(super) state: AccountState,
-    /// Which troubles were told.
-    pub(super) troubles: Troubles,
     /// What is kept between turns, by the collection's place.
-    pub(super) kept: Vec<KeptTurn>,
+    kept: Vec<KeptTurn>,
     schedule: Schedule,
     /// When it was last asked whose sign-in it is.
     asked_who: Option<Instant>,
@@ -57,14 +53,10 @@ pub(super) struct Follower {
 
 /// What is kept of a collection between its turns.
 #[derive(Debug, Default)]
-pub(super) struct KeptTurn {
+struct KeptTurn {
     fetch: Kept,
     /// When it was last looked back at all days that may still change.
     looked_back: Option<DateTime<Utc>>,
-    /// Whether documents could not be read whole the last time.
-    pub(super) lacks_whole: bool,
-    /// Whether it was told that there are documents that cannot be read at all.
-    pub(super) told_unreadable: bool,
 }
 
 /// How a collection's turn ended.
@@ -76,33 +68,17 @@ struct Ended {
     fetch: Kept,
     looks_back: bool,
     result: Result<Fetched, Problem>,
-    needs_sign_in: bool,
-    token_expires_at: Option<DateTime<Utc>>,
     /// By which sign-in it was asked; none where that changed meanwhile.
     asked_by: Option<DateTime<Utc>>,
-    grant: Option<Grant>,
+    token: TokenNow,
     /// The room of its documents, until they are read.
     _room: Room,
 }
 
-/// What follows from how a turn ended.
-struct Taken {
-    /// When the collection is due again.
-    due: Instant,
-    /// The places of others that are due at once: all after a new sign-in, and those whose refusal means something else now.
-    hastened: Vec<usize>,
-}
-
 /// The state of an account of which nothing was asked yet.
 fn begun(poller: &Poller, name: &str, client: &Client) -> AccountState {
-    let mut state = AccountState::new(name, &poller.kinds);
-    state.is_signed_in = client.source().is_kept();
-    state.has_token_file = client.source().access(name) == TokenOrigin::ByFile;
-    let since = poller.clock.now();
-    for collection in &mut state.collections {
-        collection.watch = Some(state::Watch { since, interval: every(collection.kind.pace, poller.interval) });
-    }
-    state
+    let state = AccountState::new(name, &poller.kinds).with_token_by(client.source().access(name));
+    state.polled(poller.clock.now(), |kind| every(kind.pace, poller.interval))
 }
 
 impl Follower {
@@ -115,8 +91,8 @@ impl Follower {
         }
         let kept = poller.kinds.iter().map(|_| KeptTurn::default()).collect();
         let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.client_options.stagger);
-        let (client, troubles, asked_who) = (account.client, Troubles::default(), None);
-        let mut follower = Self { poller, client, state, troubles, kept, schedule, asked_who, life: 0 };
+        let client = account.client;
+        let mut follower = Self { poller, client, state, kept, schedule, asked_who: None, life: 0 };
         follower.ask_first_who_it_is();
         follower
     }
@@ -176,11 +152,19 @@ impl Follower {
         self.turn(place)
     }
 
+    /// Puts down when the collection is due again whose turn has ended, and which others are due at once.
     async fn end(&mut self, ended: Ended) {
-        let place = ended.place;
-        let Taken { due, hastened } = self.take(ended).await;
-        self.schedule.ended(place, due);
-        hastened.into_iter().for_each(|other| self.schedule.hasten(other, self.poller.clock.instant()));
+        let (place, started) = (ended.place, ended.started);
+        if ended.life != self.life {
+            // It was asked for somebody else.
+            self.schedule.ended(place, self.poller.clock.instant());
+            return;
+        }
+        let due_at_once = self.take(ended).await;
+        self.schedule.ended(place, self.due_again(place, started));
+        for other in due_at_once {
+            self.schedule.hasten(other, self.poller.clock.instant());
+        }
     }
 
     /// Asks the collection in `place`.
@@ -198,23 +182,15 @@ impl Follower {
             let source = fetch.client.source();
             let before = source.grant().await.map(|grant| grant.signed_in_at);
             let result = fetch.run(&mut kept).await;
-            let (needs_sign_in, token_expires_at) = (source.needs_sign_in().await, source.expires_at().await);
-            let (fetched, grant) = (kept, source.grant().await);
-            let asked_by = before.filter(|before| grant.as_ref().is_some_and(|grant| grant.signed_in_at == *before));
-            let _room = fetch.room;
-            Ended {
-                place,
-                life,
-                started,
-                fetch: fetched,
-                looks_back,
-                result,
-                needs_sign_in,
-                token_expires_at,
-                asked_by,
-                grant,
-                _room,
-            }
+            let token = TokenNow {
+                needs_sign_in: source.needs_sign_in().await,
+                expires_at: source.expires_at().await,
+                grant: source.grant().await,
+                rate_limited_until: None,
+            };
+            let signed_in_at = token.grant.as_ref().map(|grant| grant.signed_in_at);
+            let asked_by = before.filter(|before| signed_in_at == Some(*before));
+            Ended { place, life, started, fetch: kept, looks_back, result, asked_by, token, _room: fetch.room }
         }
     }
 
@@ -233,45 +209,36 @@ impl Follower {
         })
     }
 
-    /// Takes note of how a turn ended, and says what follows for the schedule.
-    async fn take(&mut self, ended: Ended) -> Taken {
-        let place = ended.place;
-        if ended.life != self.life {
-            // It was asked for somebody else.
-            return Taken { due: self.poller.clock.instant(), hastened: vec![] };
-        }
+    /// Hands over how a turn ended to the account's state; the places of the others that are due at once.
+    async fn take(&mut self, ended: Ended) -> Vec<usize> {
+        let Ended { place, fetch, looks_back, result, asked_by, token, .. } = ended;
         if self.poller.kinds[place].name == oura::WHO_IT_IS {
-            self.notice_person(&ended.result, ended.asked_by);
+            self.notice_person(&result, asked_by);
         }
-        self.kept[place].fetch = ended.fetch;
-        self.state.rate_limited_until = self.client.rate_limited_until();
-        let before = self.reasons();
-        let is_new_sign_in = self.state.granted(ended.grant);
-        let documents = ended.result.as_ref().map_or(0, |answer| answer.documents.len());
-        let reading = match ended.result {
-            Ok(answer) => {
-                let reading = caught_in(self.read(place, answer)).await;
-                reading.unwrap_or_else(|defect| Err(Problem::of_defect(&defect)))
-            }
+        self.kept[place].fetch = fetch;
+        let documents = result.as_ref().map_or(0, |answer| answer.documents.len());
+        let answer = match result {
+            Ok(answer) => self.read(place, answer, looks_back).await,
             Err(problem) => Err(problem),
         };
-        match reading {
-            Ok(reading) => {
-                self.ask_who_it_is();
-                if ended.looks_back {
-                    self.kept[place].looked_back = Some(self.poller.clock.now());
-                }
-                self.succeeded(place, reading, ended.looks_back || self.poller.samples.is_none());
+        let token = TokenNow { rate_limited_until: self.client.rate_limited_until(), ..token };
+        let change = self.state.apply(Outcome { place, at: self.poller.clock.now(), answer, token });
+        if self.state.collections[place].up == Some(true) {
+            self.ask_who_it_is();
+            if looks_back {
+                self.kept[place].looked_back = Some(self.poller.clock.now());
             }
-            Err(problem) => self.failed(place, problem),
         }
-        self.log_turn(place, documents);
-        if ended.needs_sign_in {
-            self.state.authorized = Some(false);
+        let (account, collection) = (&self.state.name, self.poller.kinds[place].name);
+        for (reason, count) in change.failures {
+            self.poller.stats.errors(account, collection, reason, count);
         }
-        self.state.token_expires_at = ended.token_expires_at;
+        for news in &change.news {
+            notes::log(&self.state, place, news);
+        }
+        notes::log_turn(&self.state, place, documents, self.poller.clock.now());
         self.poller.snapshot.post(self.state.clone());
-        Taken { due: self.due_again(place, ended.started), hastened: self.hastened(place, &before, is_new_sign_in) }
+        change.due_at_once
     }
 
     /// Takes note of whom Oura names to whoever asked by the sign-in of then, or by a token by hand.
@@ -321,27 +288,12 @@ impl Follower {
         }
     }
 
-    /// The places of others than `place` that are due at once.
-    fn hastened(&self, place: usize, before: &[Option<Reason>], is_new_sign_in: bool) -> Vec<usize> {
-        let now = self.reasons();
-        let is_overturned =
-            |other: &usize| before[*other] == Some(Reason::Scope) && now[*other] == Some(Reason::Refused);
-        let others = (0..before.len()).filter(|other| *other != place);
-        others.filter(|other| is_new_sign_in || is_overturned(other)).collect()
-    }
-
     /// Lets the collections be due whose interval is over by the clock on the wall.
     fn hasten_by_the_clock(&mut self) {
         let (now, instant) = (self.poller.clock.now(), self.poller.clock.instant());
         for (place, _) in self.state.collections.iter().enumerate().filter(|(_, one)| one.is_due_at(now)) {
             self.schedule.hasten(place, instant);
         }
-    }
-
-    /// Why each collection fails, if it does.
-    pub(super) fn reasons(&self) -> Vec<Option<Reason>> {
-        let reason = |collection: &CollectionState| collection.problem.as_ref().map(|problem| problem.reason);
-        self.state.collections.iter().map(reason).collect()
     }
 
     fn due_again(&self, place: usize, started: Instant) -> Instant {

@@ -4,10 +4,10 @@ mod account;
 mod fetch;
 mod follower;
 mod notes;
+mod reading;
 mod roster;
 mod schedule;
 mod series;
-mod troubles;
 mod whole;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

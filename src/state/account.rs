@@ -4,13 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, FixedOffset, Offset, TimeDelta, Utc};
 
-use super::permission::{RefusalEvidence, Refusals, is_granted, is_witness, missing_scope};
+use super::{permission::Refusals, troubles::Troubles};
 use crate::{
     auth::Grant,
     documents::{Kind, Shown, Unreadable},
     observation::{Known, Moment},
-    oura::AccountStatus,
-    problem::{Problem, Reason, TokenOrigin},
+    problem::{Problem, TokenOrigin},
 };
 
 /// A collection that was not read for so many of its intervals is not up, whatever keeps it.
@@ -18,7 +17,7 @@ const INTERVALS: u32 = 3;
 /// No interval counts as shorter: an answer may take its time.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(60);
 
-/// An account as its last answers left it.
+/// An account as its last answers left it: [`AccountState::apply`] changes it, everybody else reads.
 #[derive(Clone)]
 pub struct AccountState {
     /// The name given by the user.
@@ -41,6 +40,8 @@ pub struct AccountState {
     pub rate_limited_until: Option<DateTime<Utc>>,
     /// Its collections, in the order in which they are asked for.
     pub collections: Vec<CollectionState>,
+    /// What the log was told of.
+    pub(super) troubles: Troubles,
 }
 
 /// A collection as its last answer left it.
@@ -72,6 +73,10 @@ pub struct CollectionState {
     pub words_are_capped: bool,
     /// The newest values.
     pub shown: Option<Arc<Shown>>,
+    /// Whether documents could not be read whole the last time.
+    pub(super) lacks_whole: bool,
+    /// Whether the log was told that there are documents that cannot be read at all.
+    pub(super) told_unreadable: bool,
 }
 
 /// How a collection is polled.
@@ -98,7 +103,23 @@ impl AccountState {
             seen_at: DateTime::UNIX_EPOCH,
             rate_limited_until: None,
             collections,
+            troubles: Troubles::default(),
         }
+    }
+
+    /// The same, which comes by its token in that way.
+    pub fn with_token_by(self, origin: TokenOrigin<'_>) -> Self {
+        let is_signed_in = matches!(origin, TokenOrigin::SignIn(_));
+        Self { is_signed_in, has_token_file: origin == TokenOrigin::ByFile, ..self }
+    }
+
+    /// The same, whose collections are polled from `since` on, each at its interval: from then on whoever looks can tell that
+    /// nothing comes.
+    pub fn polled(mut self, since: DateTime<Utc>, interval: impl Fn(&Kind) -> Duration) -> Self {
+        for collection in &mut self.collections {
+            collection.watch = Some(Watch { since, interval: interval(collection.kind) });
+        }
+        self
     }
 
     /// Now, as the wearer lives it.
@@ -144,63 +165,6 @@ impl AccountState {
         }
     }
 
-    /// What a person can do about a problem of that kind.
-    pub fn advice(&self, reason: Reason) -> String {
-        reason.advice(self.access())
-    }
-
-    /// Takes note of what is granted now. After a new sign-in the past says nothing about what may be read any more; whether
-    /// there was one.
-    pub fn granted(&mut self, grant: Option<Grant>) -> bool {
-        let signed_in_at = |grant: &Option<Grant>| grant.as_ref().map(|grant| grant.signed_in_at);
-        let is_new =
-            self.grant.is_some() && signed_in_at(&grant).is_some_and(|at| Some(at) != signed_in_at(&self.grant));
-        self.grant = grant.or_else(|| self.grant.take());
-        if is_new {
-            for collection in &mut self.collections {
-                collection.worked = false;
-                collection.refusals = None;
-            }
-        }
-        is_new
-    }
-
-    /// Weighs anew what the refusals of single collections mean: what another one of the same scope says counts, too.
-    pub fn judge(&mut self) {
-        for place in 0..self.collections.len() {
-            let evidence = self.evidence(place);
-            let (kind, grant) = (self.collections[place].kind, self.grant.as_ref());
-            let (is_granted, scope) = (is_granted(kind, grant), missing_scope(kind, grant));
-            let collection = &mut self.collections[place];
-            if let Some(evidence) = evidence {
-                collection.concluded(evidence.is_scope_missing().then_some(scope));
-            } else if collection.up == Some(true) {
-                // Oura answers for personal_info whatever was granted, with nothing in it.
-                collection.permitted = Some(is_granted != Some(false) || !collection.is_bare());
-            }
-        }
-    }
-
-    /// Whether the scope of the collection in `place` is missing beyond doubt.
-    pub fn is_certainly_missing(&self, place: usize) -> bool {
-        self.evidence(place).is_some_and(|evidence| evidence.is_certain())
-    }
-
-    /// What is known about the collection in `place`; none if it is not refused while the token is good elsewhere.
-    fn evidence(&self, place: usize) -> Option<RefusalEvidence> {
-        let collection = &self.collections[place];
-        let problem = collection.problem.as_ref()?;
-        let refusals = collection.refusals.filter(|_| matches!(problem.reason, Reason::Scope | Reason::Refused))?;
-        let is_sibling = |other: &&CollectionState| is_witness(other.kind, collection.kind);
-        let works = |other: &CollectionState| other.worked && other.refusals.is_none();
-        Some(RefusalEvidence {
-            sibling_works: self.collections.iter().filter(is_sibling).any(works),
-            is_granted: is_granted(collection.kind, self.grant.as_ref()),
-            worked: collection.worked,
-            refusals,
-        })
-    }
-
     /// The collections whose first attempt has not ended.
     pub fn waiting(&self) -> impl Iterator<Item = &'static str> {
         self.collections.iter().filter(|collection| collection.up.is_none()).map(|collection| collection.kind.name)
@@ -228,55 +192,13 @@ impl CollectionState {
             unreadable: Unreadable::default(),
             words_are_capped: false,
             shown: None,
-        }
-    }
-
-    /// Takes note of an answer.
-    pub fn succeeded(&mut self, now: DateTime<Utc>, shown: Option<Shown>, unreadable: Unreadable) {
-        self.up = Some(true);
-        self.permitted = Some(true);
-        self.worked = true;
-        self.refusals = None;
-        self.last_success = Some(now);
-        self.failures = 0;
-        self.problem = None;
-        self.unreadable = unreadable;
-        self.shown = shown.map(Arc::new);
-    }
-
-    /// Takes note of a failure; the values stay, for as long as they may. What a refusal of this collection alone means is
-    /// for [`AccountState::judge`] to say.
-    pub fn failed(&mut self, problem: Problem, now: DateTime<Utc>) {
-        self.up = Some(false);
-        self.failures = self.failures.saturating_add(1);
-        if problem.reason.is_refusal() {
-            let refusals = Refusals::and_one(self.refusals, now);
-            self.refusals = Some(refusals);
-            if problem.reason == Reason::Membership && (!self.worked || refusals.are_lasting()) {
-                self.permitted = Some(false);
-            }
-        }
-        self.problem = Some(problem);
-    }
-
-    /// Takes note of what its refusals mean: that this scope is missing, or nothing that we know of.
-    fn concluded(&mut self, missing_scope: Option<&str>) {
-        let Some(scope) = missing_scope else {
-            self.permitted = self.worked.then_some(true);
-            self.problem = Some(Problem::from(AccountStatus::Good));
-            return;
-        };
-        self.permitted = Some(false);
-        self.problem = Some(Problem::of_scope(scope));
-        if !self.worked {
-            // It may have been read by an earlier sign-in, which granted more: what it showed is not to be shown any more.
-            self.last_success = None;
-            self.shown = None;
+            lacks_whole: false,
+            told_unreadable: false,
         }
     }
 
     /// Whether its newest document says nothing at all.
-    fn is_bare(&self) -> bool {
+    pub(super) fn is_bare(&self) -> bool {
         self.shown.as_ref().is_some_and(|shown| shown.observations.is_empty())
     }
 

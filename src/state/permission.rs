@@ -2,7 +2,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::{auth::Grant, documents::Kind};
+use super::{AccountState, CollectionState};
+use crate::{
+    auth::Grant,
+    documents::Kind,
+    oura::AccountStatus,
+    problem::{Problem, Reason},
+};
 
 /// Refusals that last that long, and are that many, are no passing fault. They have to be several as well, because two
 /// may lie far apart when the machine slept or the network was away between them.
@@ -32,7 +38,7 @@ pub fn missing_scope(kind: &Kind, grant: Option<&Grant>) -> &'static str {
 }
 
 /// Whether that the first collection works says that the token has the scope of the second.
-pub(super) fn is_witness(one: &Kind, other: &Kind) -> bool {
+fn is_witness(one: &Kind, other: &Kind) -> bool {
     one.name != other.name && one.scope == other.scope && one.name != DISPUTED.0
 }
 
@@ -79,6 +85,78 @@ impl RefusalEvidence {
     /// Whether that is beyond doubt, so that asking again soon is of no use.
     pub fn is_certain(&self) -> bool {
         self.is_scope_missing() && (self.is_granted == Some(false) || self.refusals.are_lasting())
+    }
+}
+
+impl AccountState {
+    /// Takes note of what is granted now. After a new sign-in the past says nothing about what may be read any more; whether
+    /// there was one.
+    pub(super) fn granted(&mut self, grant: Option<Grant>) -> bool {
+        let signed_in_at = |grant: &Option<Grant>| grant.as_ref().map(|grant| grant.signed_in_at);
+        let is_new =
+            self.grant.is_some() && signed_in_at(&grant).is_some_and(|at| Some(at) != signed_in_at(&self.grant));
+        self.grant = grant.or_else(|| self.grant.take());
+        if is_new {
+            for collection in &mut self.collections {
+                collection.worked = false;
+                collection.refusals = None;
+            }
+        }
+        is_new
+    }
+
+    /// Weighs anew what the refusals of single collections mean: what another one of the same scope says counts, too.
+    pub(super) fn judge(&mut self) {
+        for place in 0..self.collections.len() {
+            let evidence = self.evidence(place);
+            let (kind, grant) = (self.collections[place].kind, self.grant.as_ref());
+            let (is_granted, scope) = (is_granted(kind, grant), missing_scope(kind, grant));
+            let collection = &mut self.collections[place];
+            if let Some(evidence) = evidence {
+                collection.concluded(evidence.is_scope_missing().then_some(scope));
+            } else if collection.up == Some(true) {
+                // Oura answers for personal_info whatever was granted, with nothing in it.
+                collection.permitted = Some(is_granted != Some(false) || !collection.is_bare());
+            }
+        }
+    }
+
+    /// Whether the scope of the collection in `place` is missing beyond doubt.
+    pub fn is_certainly_missing(&self, place: usize) -> bool {
+        self.evidence(place).is_some_and(|evidence| evidence.is_certain())
+    }
+
+    /// What is known about the collection in `place`; none if it is not refused while the token is good elsewhere.
+    fn evidence(&self, place: usize) -> Option<RefusalEvidence> {
+        let collection = &self.collections[place];
+        let problem = collection.problem.as_ref()?;
+        let refusals = collection.refusals.filter(|_| matches!(problem.reason, Reason::Scope | Reason::Refused))?;
+        let is_sibling = |other: &&CollectionState| is_witness(other.kind, collection.kind);
+        let works = |other: &CollectionState| other.worked && other.refusals.is_none();
+        Some(RefusalEvidence {
+            sibling_works: self.collections.iter().filter(is_sibling).any(works),
+            is_granted: is_granted(collection.kind, self.grant.as_ref()),
+            worked: collection.worked,
+            refusals,
+        })
+    }
+}
+
+impl CollectionState {
+    /// Takes note of what its refusals mean: that this scope is missing, or nothing that we know of.
+    fn concluded(&mut self, missing_scope: Option<&str>) {
+        let Some(scope) = missing_scope else {
+            self.permitted = self.worked.then_some(true);
+            self.problem = Some(Problem::from(AccountStatus::Good));
+            return;
+        };
+        self.permitted = Some(false);
+        self.problem = Some(Problem::of_scope(scope));
+        if !self.worked {
+            // It may have been read by an earlier sign-in, which granted more: what it showed is not to be shown any more.
+            self.last_success = None;
+            self.shown = None;
+        }
     }
 }
 

@@ -39,23 +39,18 @@ impl AccountState {
     /// What is wrong with a collection, or not granted, and what to do about it; none if nothing is.
     pub fn remark(&self, collection: &CollectionState) -> Option<String> {
         if let Some(problem) = &collection.problem {
-            return Some(self.told(problem));
+            return Some(problem.with_advice(self.access()));
         }
         if collection.is_overdue {
             return Some(overdue(collection));
         }
         if !collection.unreadable.is_empty() {
             let Unreadable { count, field } = &collection.unreadable;
-            let advice = self.advice(Reason::Document);
+            let advice = Reason::Document.advice(self.access());
             return Some(format!("{count} of its documents cannot be read, the first fails at {field}; {advice}"));
         }
         let scope = missing_scope(collection.kind, self.grant.as_ref());
-        (collection.mark() == Mark::NotGranted).then(|| self.told(&Problem::of_scope(scope)))
-    }
-
-    /// A problem and what to do about it.
-    pub fn told(&self, problem: &Problem) -> String {
-        format!("{}; {}", problem.what, self.advice(problem.reason))
+        (collection.mark() == Mark::NotGranted).then(|| Problem::of_scope(scope).with_advice(self.access()))
     }
 
     /// How the account stands in one sentence, and whether nothing is to be done about it.

@@ -7,15 +7,16 @@ use std::{
 };
 
 use crate::common::{Plan, moment, simulator_at, simulator_with};
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
 use oura_exporter::{
     catalogue,
     clock::Clock,
     config::markdown,
-    documents::{KINDS, Kind, Query},
+    documents::{KINDS, Kind, Query, examples},
+    observation::{Known, Observation},
     simulator::{COLLECTIONS, Scope},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json, value::RawValue};
 
 /// Metrics that are numbers of their own kind and so end without a unit.
 const WITHOUT_UNIT: &[&str] = &[
@@ -144,11 +145,35 @@ fn the_documents_have_the_table_of_variables() {
     }
 }
 
+/// A kind that the simulator has no model of has an example instead, and no other kind has one.
 #[test]
 fn the_simulator_has_every_kind() {
-    let simulated: BTreeSet<_> = COLLECTIONS.iter().map(|collection| collection.name).collect();
-    let known: BTreeSet<_> = KINDS.iter().map(|kind| kind.name).collect();
-    assert_eq!(known, simulated);
+    let modelled: BTreeSet<_> = COLLECTIONS.iter().map(|collection| collection.name).collect();
+    let known: BTreeSet<_> = KINDS.iter().filter(|kind| kind.example.is_none()).map(|kind| kind.name).collect();
+    assert_eq!(known, modelled);
+    examples().expect("documents can be made like each of them");
+}
+
+/// An example stands in for what people's lives and the specification say of the other kinds.
+#[test]
+fn every_metric_of_an_example_has_a_value_and_every_state_of_it_is_known() {
+    for (kind, example) in KINDS.iter().filter_map(|kind| Some((kind, kind.example?))) {
+        let fields: Value = serde_json::from_str(example).expect("JSON");
+        for field in kind.fields(true).unwrap_or_default() {
+            assert!(fields.get(field).is_some(), "{}.{field} is asked for, and the example lacks it", kind.name);
+        }
+        let document = RawValue::from_string(example.to_owned()).expect("JSON");
+        let read = kind.read(&[document], &Known::default(), Utc::now(), None);
+        assert_eq!(read.unreadable.count, 0, "{} fails at {}", kind.name, read.unreadable.field);
+        let values = read.shown.expect("values").observations;
+        for definition in kind.definitions() {
+            assert!(values.iter().any(|value| value.name == definition.name), "{} has no value", definition.name);
+        }
+        let is_unknown = |value: &&Observation| {
+            value.value != 0.0 && value.labels.iter().any(|(_, state)| state.as_ref() == "unknown")
+        };
+        assert_eq!(values.iter().find(is_unknown).map(|value| value.name), None, "{}", kind.name);
+    }
 }
 
 /// Every metric is on alice's or bob's page on one of these days, so that none is written in vain.
@@ -192,18 +217,26 @@ fn resolve<'a>(spec: &'a Value, schema: &'a Value) -> &'a Value {
     }
 }
 
-/// The schema of one document of a kind.
-fn schema<'a>(spec: &'a Value, kind: &Kind) -> &'a Value {
-    let route = &spec["paths"][format!("/v2/usercollection/{}", kind.name)]["get"];
-    let envelope = resolve(spec, &route["responses"]["200"]["content"]["application/json"]["schema"]);
-    if kind.query == Query::Single { envelope } else { resolve(spec, &envelope["properties"]["data"]["items"]) }
+/// The fields of one document of each kind, but of those that are newer than the specification and so have an example.
+fn specified(spec: &Value) -> impl Iterator<Item = (&'static Kind, &Map<String, Value>)> {
+    KINDS.iter().filter_map(move |kind| {
+        let path = spec["paths"].get(format!("/v2/usercollection/{}", kind.name));
+        assert!(path.is_some() || kind.example.is_some(), "{} has neither specification nor example", kind.name);
+        let answer = &path?["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+        let envelope = resolve(spec, answer);
+        let schema = if kind.query == Query::Single {
+            envelope
+        } else {
+            resolve(spec, &envelope["properties"]["data"]["items"])
+        };
+        Some((kind, schema["properties"].as_object().unwrap_or_else(|| panic!("{}", kind.name))))
+    })
 }
 
 #[test]
 fn the_specification_has_every_field_that_is_asked_for() {
     let Some(spec) = specification("the_specification_has_every_field_that_is_asked_for") else { return };
-    for kind in KINDS {
-        let properties = schema(&spec, kind)["properties"].as_object().unwrap_or_else(|| panic!("{}", kind.name));
+    for (kind, properties) in specified(&spec) {
         for field in kind.fields(true).unwrap_or_default() {
             assert!(properties.contains_key(field), "{}.{field}", kind.name);
         }
@@ -221,9 +254,8 @@ fn the_states_are_those_of_the_specification() {
             Some((schema["enum"].as_array()?.iter().filter_map(Value::as_str).collect(), name.as_str()))
         })
         .collect();
-    for kind in KINDS {
-        let properties: Vec<_> = schema(&spec, kind)["properties"].as_object().expect("properties").values().collect();
-        let of_kind: Vec<_> = properties.iter().map(|property| resolve(&spec, property)).collect();
+    for (kind, properties) in specified(&spec) {
+        let of_kind: Vec<_> = properties.values().map(|property| resolve(&spec, property)).collect();
         for definition in kind.definitions().iter().filter(|d| d.is_state_set || d.name.ends_with("_info")) {
             for (label, values) in definition.labels.iter().filter(|(_, values)| !values.is_empty()) {
                 let place = format!("{} {label}", definition.name);
@@ -245,7 +277,7 @@ fn every_collection_of_the_specification_is_a_kind() {
     let paths = spec["paths"].as_object().expect("paths").keys();
     let names: BTreeSet<_> =
         paths.filter_map(|path| path.strip_prefix("/v2/usercollection/")).filter(|name| !name.contains('/')).collect();
-    let known: BTreeSet<_> = KINDS.iter().map(|kind| kind.name).collect();
+    let known: BTreeSet<_> = specified(&spec).map(|(kind, _)| kind.name).collect();
     assert_eq!(known, names);
 }
 

@@ -6,8 +6,11 @@ use std::{
     process::{Output, Stdio},
 };
 
-use crate::common::{Program, eventually, needs::own_disks_are_there, simulator_at};
-use oura_exporter::simulator::{Fault, Scope, Settings, Simulator};
+use crate::common::{Program, eventually, needs::own_disks_are_there, settings, simulator_at};
+use oura_exporter::{
+    clock::Clock,
+    simulator::{Fault, Scope, Simulator},
+};
 use tokio::{net::TcpListener, process::Command};
 
 fn program() -> Command {
@@ -278,7 +281,7 @@ async fn the_demo_needs_no_network_and_no_proxy() {
 
 #[tokio::test]
 async fn neither_log_nor_page_holds_what_is_private() {
-    let simulator = Simulator::start(Settings::default()).await.expect("a free port on loopback");
+    let simulator = Simulator::start(settings(Clock::system())).await.expect("a free port on loopback");
     simulator.faults().set(Scope::collection("daily_stress"), Fault::Html);
     simulator.faults().set(Scope::collection("daily_spo2"), Fault::ScopeMissing);
     let private = ["alice@example.com", "private-id", "with Anna", "slept badly", "my own tag", "_0XB", "_1XB"];

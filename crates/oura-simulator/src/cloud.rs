@@ -18,8 +18,9 @@ use tokio::time::sleep;
 
 use super::{
     Recorded, Settings,
-    collections::Kind,
+    collections::{Collection, Kind},
     control,
+    example::with_examples,
     faults::{Fault, Faults},
     noise::Noise,
     oauth::{Asked, Authorizations},
@@ -54,6 +55,7 @@ pub(super) struct Cloud {
     pub(super) authorizations: Authorizations,
     clock: TimeSource,
     pub(super) lives: Vec<Life>,
+    pub(super) collections: Vec<Collection>,
     seed: u64,
     has_control: bool,
     records: Mutex<Records>,
@@ -76,6 +78,7 @@ impl Cloud {
             authorizations: Authorizations::new(settings.seed, settings.clock.clone()),
             clock: settings.clock,
             lives,
+            collections: with_examples(&settings.examples),
             seed: settings.seed,
             has_control: settings.has_control,
             records: Mutex::default(),
@@ -147,7 +150,7 @@ impl Cloud {
     }
 
     async fn reply(&self, head: &Parts, query: &Parameters, form: &Parameters) -> Result<Reply, Dropped> {
-        let (route, headers) = (route(head.uri.path()), &head.headers);
+        let (route, headers) = (route(head.uri.path(), &self.collections), &head.headers);
         let asked = Asked { query, form, headers };
         if header(headers, USER_AGENT.as_str()).is_none() {
             if let Some(Route::SignIn(door)) = route {

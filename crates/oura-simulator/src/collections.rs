@@ -6,13 +6,13 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 
 use super::{
-    activity, analysis, battery, events, heart,
+    Example, activity, analysis, battery, events, heart,
     person_timeline::{Life, View, shifted},
     scores, sleep, wellbeing,
 };
 
 /// One collection of the API.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Collection {
     /// Its name in the path, in its exact case.
     pub name: &'static str,
@@ -23,12 +23,30 @@ pub struct Collection {
     pub(super) number: u8,
     /// When a document is, for the window of a request.
     pub(super) stamp: Stamp,
-    /// The documents of a day, oldest first.
-    pub(super) documents: fn(&View, NaiveDate) -> Vec<Value>,
+    pub(super) source: Source,
     /// When the documents of a day may change.
     pub(super) changes: Changes,
     /// What `fields` may name; empty where the route ignores it.
     pub(super) fields: &'static [&'static str],
+}
+
+/// Where the documents of a day come from, oldest first.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// From people's lives.
+    Life(fn(&View, NaiveDate) -> Vec<Value>),
+    /// From an example.
+    Example(Example),
+}
+
+impl Collection {
+    /// The documents of a day, oldest first.
+    pub(super) fn documents(&self, view: &View, day: NaiveDate) -> Vec<Value> {
+        match &self.source {
+            Source::Life(documents) => documents(view, day),
+            Source::Example(example) => example.documents(self.number, view, day),
+        }
+    }
 }
 
 /// When the documents of a day may change: at the first syncs after certain moments, or at every sync of some time.
@@ -105,7 +123,7 @@ const fn dates(
     changes: Changes,
     fields: &'static [&'static str],
 ) -> Collection {
-    Collection { name, scope, kind: Kind::Dates, number, stamp, documents, changes, fields }
+    Collection { name, scope, kind: Kind::Dates, number, stamp, source: Source::Life(documents), changes, fields }
 }
 
 /// The collection with this name, in its exact case.
@@ -115,8 +133,8 @@ pub(super) fn named(name: &str) -> Option<&'static Collection> {
 
 const DAY: Stamp = Stamp::Day("day");
 
-/// Every collection that the simulator answers for.
-pub static COLLECTIONS: [Collection; 19] = [
+/// Every collection that the simulator has a model of.
+pub static COLLECTIONS: &[Collection] = &[
     dates(
         "daily_activity",
         "daily",
@@ -250,7 +268,7 @@ pub static COLLECTIONS: [Collection; 19] = [
         kind: Kind::Series,
         number: HEART_RATE,
         stamp: Stamp::Utc("timestamp"),
-        documents: heart::rows,
+        source: Source::Life(heart::rows),
         changes: ROWS,
         fields: &["timestamp", "timestamp_unix", "bpm", "source"],
     },
@@ -260,7 +278,7 @@ pub static COLLECTIONS: [Collection; 19] = [
         kind: Kind::Series,
         number: BATTERY,
         stamp: Stamp::Utc("timestamp"),
-        documents: battery::rows,
+        source: Source::Life(battery::rows),
         changes: ROWS,
         fields: &["timestamp", "timestamp_unix", "charging", "in_charger", "level"],
     },
@@ -270,7 +288,7 @@ pub static COLLECTIONS: [Collection; 19] = [
         kind: Kind::List,
         number: RING,
         stamp: Stamp::Utc("set_up_at"),
-        documents: events::ring_configuration,
+        source: Source::Life(events::ring_configuration),
         changes: NEVER,
         fields: &["id", "color", "design", "firmware_version", "hardware_type", "set_up_at", "size"],
     },
@@ -280,7 +298,7 @@ pub static COLLECTIONS: [Collection; 19] = [
         kind: Kind::Single,
         number: PERSONAL_INFO,
         stamp: DAY,
-        documents: events::personal_info,
+        source: Source::Life(events::personal_info),
         changes: NEVER,
         fields: &[],
     },

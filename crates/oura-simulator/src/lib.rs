@@ -5,8 +5,8 @@
 //! somebody is and what happens to them, `night` and `schedule` what they do on a day, `syncs` when their phone tells the
 //! service, `analysis` what it makes of their sleep, and `sleep` (with `stages`), `scores`, `activity`, `heart`,
 //! `battery`, `wellbeing` and `events` how it tells of them. All of it follows from a seed, so any day can be asked for at
-//! any time; and as documents change only at syncs, `versions` can list all that a document ever was. The authorization
-//! server is `oauth`; `visitor` is what a token of it opens.
+//! any time; and as documents change only at syncs, `versions` can list all that a document ever was. Collections
+//! that have no model here follow an `example`. The authorization server is `oauth`; `visitor` is what a token of it opens.
 
 mod activity;
 mod analysis;
@@ -17,6 +17,7 @@ mod collections;
 mod control;
 mod cursor;
 mod events;
+mod example;
 mod faults;
 mod heart;
 mod ids;
@@ -56,6 +57,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use cloud::Cloud;
 pub use collections::{COLLECTIONS, Collection, Kind};
+pub use example::{Example, ExampleError};
 pub use faults::{Fault, Faults, Scope};
 pub use oauth::{Application, Authorizations, Exchange, Granted, Portal, TokenFault};
 pub use rule::{Rule, RuleError};
@@ -86,6 +88,8 @@ pub struct Settings {
     pub has_traveller: bool,
     /// Whether faults can be switched over HTTP as well, at `/simulator/faults`, by whoever can reach it.
     pub has_control: bool,
+    /// Collections that the simulator has no model of: it answers for them with documents after these examples.
+    pub examples: Vec<Example>,
 }
 
 impl Default for Settings {
@@ -97,6 +101,7 @@ impl Default for Settings {
             full_days: None,
             has_traveller: false,
             has_control: false,
+            examples: Vec::new(),
         }
     }
 }
@@ -167,7 +172,7 @@ impl Simulator {
     /// but for what [`Faults`] change on their way out. Nobody's and unknown collections have no version.
     pub fn versions(&self, person: &str, collection: &str, day: NaiveDate) -> Vec<Version> {
         let life = self.cloud.lives.iter().find(|life| life.person.name == person);
-        let both = life.zip(collections::named(collection));
+        let both = life.zip(self.cloud.collections.iter().find(|one| one.name == collection));
         both.map(|(life, collection)| versions::versions(life, collection, day)).unwrap_or_default()
     }
 

@@ -90,6 +90,7 @@ impl Serve {
             full_days: self.real_life.then_some(0),
             has_traveller: self.traveller,
             has_control: true,
+            ..Settings::default()
         }
     }
 }

@@ -3,7 +3,7 @@
 use hyper::Method;
 
 use super::{
-    collections::{Collection, Kind, named},
+    collections::{Collection, Kind},
     oauth::Portal,
 };
 
@@ -28,7 +28,7 @@ pub(super) enum Endpoint {
 /// Which documents a path names.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Data<'a> {
-    pub(super) collection: &'static Collection,
+    pub(super) collection: &'a Collection,
     /// The one document that is asked for; none: all in the window.
     pub(super) id: Option<&'a str>,
     pub(super) is_sandbox: bool,
@@ -45,9 +45,9 @@ impl Route<'_> {
     }
 }
 
-/// Where `path` leads, if anywhere.
-pub(super) fn route(path: &str) -> Option<Route<'_>> {
-    door(path).map(Route::SignIn).or_else(|| data(path).map(Route::Data))
+/// Where `path` leads among these collections and the sign-in, if anywhere.
+pub(super) fn route<'a>(path: &'a str, collections: &'a [Collection]) -> Option<Route<'a>> {
+    door(path).map(Route::SignIn).or_else(|| data(path, collections).map(Route::Data))
 }
 
 fn door(path: &str) -> Option<Endpoint> {
@@ -63,12 +63,12 @@ fn door(path: &str) -> Option<Endpoint> {
     })
 }
 
-fn data(path: &str) -> Option<Data<'_>> {
+fn data<'a>(path: &'a str, collections: &'a [Collection]) -> Option<Data<'a>> {
     let rest = path.strip_prefix("/v2/")?;
     let (rest, is_sandbox) = rest.strip_prefix("sandbox/").map_or((rest, false), |rest| (rest, true));
     let rest = rest.strip_prefix("usercollection/")?;
     let (name, id) = rest.split_once('/').map_or((rest, None), |(name, id)| (name, Some(id)));
-    let collection = named(name)?;
+    let collection = collections.iter().find(|collection| collection.name == name)?;
     let exists = match collection.kind {
         Kind::Dates | Kind::List => id.is_none_or(|id| !id.is_empty() && !id.contains('/')),
         Kind::Series => id.is_none(),

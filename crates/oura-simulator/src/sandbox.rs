@@ -20,7 +20,7 @@ pub(super) fn list(view: &View, collection: &Collection, parameters: &Parameters
     let data = match collection.kind {
         Kind::Single => return Err(Reply::detail(404, "Not Found")),
         Kind::Series => rows(view, collection),
-        Kind::List => (collection.documents)(view, view.today()),
+        Kind::List => collection.documents(view, view.today()),
         Kind::Dates => documents(view, collection, parameters)?,
     };
     Ok(json!({ "data": data, "next_token": null }))
@@ -62,11 +62,11 @@ fn made_up(collection: &Collection, mut model: Value, first: NaiveDate, day: Nai
 
 /// The newest document of the last weeks that is a day old.
 fn newest(view: &View, collection: &Collection) -> Option<Value> {
-    (1..200).find_map(|back| (collection.documents)(view, shifted(view.today(), -back)).into_iter().next())
+    (1..200).find_map(|back| collection.documents(view, shifted(view.today(), -back)).into_iter().next())
 }
 
 /// Moves every date and time in `value` by so many days.
-fn move_days(value: &mut Value, days: i64) {
+pub(super) fn move_days(value: &mut Value, days: i64) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| move_days(item, days)),
         Value::Object(members) => members.values_mut().for_each(|member| move_days(member, days)),

@@ -33,7 +33,7 @@ pub(super) fn versions(life: &Life, collection: &Collection, day: NaiveDate) -> 
     let activity = (collection.number == ACTIVITY).then(|| Day::new(life, day));
     let documents = |view: &View| match &activity {
         Some(whole) => whole.as_ref().map(|whole| whole.documents(view)).unwrap_or_default(),
-        None => (collection.documents)(view, day),
+        None => collection.documents(view, day),
     };
     let mut timeline = Timeline { life: *life, syncs: BTreeMap::new() };
     let mut versions: Vec<Version> = Vec::new();

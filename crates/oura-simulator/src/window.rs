@@ -24,7 +24,7 @@ const MARGIN_DAYS: i64 = 3;
 /// One person's documents of one collection, as they are edited now.
 pub(super) struct Query<'a> {
     pub(super) view: View,
-    pub(super) collection: &'static Collection,
+    pub(super) collection: &'a Collection,
     pub(super) faults: &'a Faults,
 }
 
@@ -67,10 +67,10 @@ impl Query<'_> {
             Kind::Series => 1,
             Kind::Dates => MARGIN_DAYS,
         };
-        let (view, make) = (self.view, self.collection.documents);
+        let (view, collection) = (self.view, self.collection);
         let first = shifted(first, -margin).max(shifted(view.life.first, -margin));
         let last = shifted(last, margin).min(shifted(view.today(), margin));
-        first.iter_days().take_while(move |day| *day <= last).flat_map(move |day| make(&view, day))
+        first.iter_days().take_while(move |day| *day <= last).flat_map(move |day| collection.documents(&view, day))
     }
 
     fn edited(&self, mut documents: Vec<Value>) -> Vec<Value> {

@@ -19,6 +19,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use oura_exporter::{
     clock::Clock,
     config::{AccountConfig, Accounts, Config, Flags},
+    documents::{self, KINDS},
     exporter,
     oura::ClientOptions,
     simulator::{Settings, Simulator},
@@ -61,8 +62,17 @@ pub(crate) async fn simulator_at(now: &str) -> Simulator {
 }
 
 pub(crate) async fn simulator_with(clock: Clock) -> Simulator {
-    let settings = Settings { clock: clock.into(), ..Settings::default() };
-    Simulator::start(settings).await.expect("a free port on loopback")
+    Simulator::start(settings(clock)).await.expect("a free port on loopback")
+}
+
+/// A simulator that has documents of every kind.
+pub(crate) fn settings(clock: Clock) -> Settings {
+    Settings { clock: clock.into(), examples: documents::examples().expect("examples"), ..Settings::default() }
+}
+
+/// How many collections are asked for unless somebody chooses others.
+pub(crate) fn usual_collections() -> usize {
+    KINDS.iter().filter(|kind| kind.name != "tag").count()
 }
 
 /// Waits until `condition` gives a value.

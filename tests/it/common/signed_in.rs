@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use oura_exporter::{
     auth::{self, Endpoints, OAuthClient, Store, Tokens},
     clock::Clock,
-    simulator::{Application, Exchange, Portal, Settings, Simulator},
+    simulator::{Application, Exchange, Portal, Simulator},
     tls,
 };
 use tempfile::TempDir;
@@ -28,7 +28,7 @@ impl SignedIn {
     /// Anna is signed in with a pair whose access token ends after `life`.
     pub(crate) async fn with(clock: Clock, life: TimeDelta) -> Self {
         tls::choose_provider();
-        let settings = Settings { clock: clock.clone().into(), ..Settings::default() };
+        let settings = super::settings(clock.clone());
         let simulator = Simulator::start(settings).await.expect("a free port on loopback");
         let application = simulator.applications().into_iter().find(|application| application.portal == Portal::New);
         let directory = tempfile::tempdir().expect("a directory");

@@ -3,10 +3,7 @@
 use std::path::Path;
 
 use chrono::{TimeDelta, Utc};
-use oura_exporter::{
-    documents::KINDS,
-    simulator::{Settings, Simulator},
-};
+use oura_exporter::{clock::Clock, documents::KINDS, simulator::Simulator};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -19,6 +16,7 @@ use crate::common::{
     needs::there_are,
     samples::files,
     servers::{import, text},
+    settings,
     stores::{RECEIVING, Store, taking},
 };
 
@@ -61,7 +59,7 @@ async fn two_years_of_history_and_live_scrapes_answer_every_query() {
     if !there_are(&["prometheus", "promtool"], "two_years_of_history_and_live_scrapes_answer_every_query") {
         return;
     }
-    let simulator = Simulator::start(Settings::default()).await.expect("a free port");
+    let simulator = Simulator::start(settings(Clock::system())).await.expect("a free port");
     let directory = tempfile::tempdir().expect("a directory");
     bring_in_history(&simulator, directory.path()).await;
     // The receiver of live remote write is a second Prometheus, so that no sample comes in two ways.

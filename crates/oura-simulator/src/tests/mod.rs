@@ -3,6 +3,7 @@
 mod auth;
 mod control;
 mod data;
+mod example;
 mod failing;
 mod office;
 mod real_life;

@@ -19,7 +19,7 @@ async fn documents_are_as_the_specification_says() {
     for moment in [NOON, "2026-08-19T00:30:00Z", "2026-04-09T12:00:00Z", "2026-11-12T12:00:00Z"] {
         let bench = Bench::at(moment).await;
         for person in ["alice", "bob"] {
-            for collection in &COLLECTIONS {
+            for collection in COLLECTIONS {
                 let schema = schema(&specification, collection.name, collection.kind);
                 let validator = jsonschema::validator_for(&schema).unwrap();
                 assert!(!validator.is_valid(&json!({})), "the schema of {} asks for nothing", collection.name);

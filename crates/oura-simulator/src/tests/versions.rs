@@ -87,7 +87,7 @@ async fn at_any_moment_the_route_answers_with_the_version_of_that_moment() {
         let mut asked = BTreeMap::<&str, usize>::new();
         for (moment, person, collection, day) in questions(&ledger, seed) {
             *hand.lock().unwrap() = moment;
-            let (person, collection) = (PEOPLE[person], COLLECTIONS[collection]);
+            let (person, collection) = (PEOPLE[person], &COLLECTIONS[collection]);
             if collection.kind == Kind::Series {
                 continue;
             }
@@ -97,7 +97,8 @@ async fn at_any_moment_the_route_answers_with_the_version_of_that_moment() {
             assert_eq!(by_id(answer), by_id(expected), "{person}'s {} of {day} at {moment}", collection.name);
             *asked.entry(collection.name).or_default() += versions.len();
         }
-        assert_eq!(asked.len(), 17, "{asked:?}");
+        let all = COLLECTIONS.iter().filter(|collection| collection.kind != Kind::Series).count();
+        assert_eq!(asked.len(), all, "{asked:?}");
     }
 }
 
@@ -115,7 +116,7 @@ async fn no_sync_brings_anything_that_the_versions_lack() {
                 let is_dense = ["daily_activity", "sleep"].contains(&collection.name);
                 let versions = ledger.versions(life.person.name, collection.name, day);
                 for view in near().step_by(if is_dense { 29 } else { 3 }) {
-                    let documents = (collection.documents)(view, day);
+                    let documents = collection.documents(view, day);
                     assert_eq!(documents, at(&versions, view.now), "{} of {day} at {}", collection.name, view.now);
                 }
             }

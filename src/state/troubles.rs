@@ -13,10 +13,10 @@ const AT_MOST_EVERY: TimeDelta = TimeDelta::minutes(15);
 pub(super) type Trouble = (Option<&'static str>, Reason);
 
 /// The troubles of an account that were told.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Troubles(HashMap<Trouble, Told>);
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Told {
     at: DateTime<Utc>,
     is_open: bool,
