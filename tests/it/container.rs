@@ -211,12 +211,12 @@ async fn a_state_directory_that_is_mended_is_used_without_a_restart() {
     fs::write(scene.tokens(), "").expect("a file in the way");
     let output = scene.program().output().await.expect("the program starts");
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(2) && words.contains("is a file; move that away"), "{words}");
+    assert!(output.status.code() == Some(2) && words.contains("is a file; move that file away"), "{words}");
     let token = scene.simulator.people()[1].token.clone();
     let exporter = Program::start(scene.program().env("OURA_ACCESS_TOKEN", token).env("OURA_ACCOUNT", "carl")).await;
     exporter.ready().await;
     let visitor = Visitor::of(&format!("http://{}/", exporter.address));
-    assert!(visitor.get("sign-in").await.text.contains("is a file; move that away"), "told on the page");
+    assert!(visitor.get("sign-in").await.text.contains("is a file; move that file away"), "told on the page");
     fs::remove_file(scene.tokens()).expect("it is moved away");
     let page = visitor.get("sign-in").await.text;
     assert!(!page.contains("role=\"alert\""), "{page}");

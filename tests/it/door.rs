@@ -111,8 +111,8 @@ async fn an_answer_is_taken_once_and_by_its_own_sign_in_only() {
     let right = consent(&url, "bob", "allow").await;
     let state = url.query_pairs().find(|(name, _)| name == "state").expect("a state").1.into_owned();
     for (wrong, said) in [
-        (right.replace(&state, "another"), "belongs to another sign-in"),
-        (right.replace(&format!("state={state}"), ""), "belongs to another sign-in"),
+        (right.replace(&state, "another"), "belongs to a sign-in that was not started on this page"),
+        (right.replace(&format!("state={state}"), ""), "belongs to a sign-in that was not started on this page"),
         (right.split("code=").next().expect("a beginning").to_owned(), "contains no answer from Oura"),
     ] {
         let shown = visitor.get(&wrong).await;
@@ -121,7 +121,11 @@ async fn an_answer_is_taken_once_and_by_its_own_sign_in_only() {
     let of_other = visitor.begin("carl").await.0;
     let form = [("attempt", of_other.trim_start_matches("sign-in?attempt=")), ("address", right.as_str())];
     let shown = visitor.post("sign-in-paste", &form).await;
-    assert!(shown.status == 400 && shown.text.contains("belongs to another sign-in"), "{}", shown.text);
+    assert!(
+        shown.status == 400 && shown.text.contains("belongs to a sign-in that was not started on this page"),
+        "{}",
+        shown.text
+    );
     assert!(shown.text.contains("id=\"paste\""), "the right one may still be pasted: {}", shown.text);
     assert!(visitor.get(&of_other).await.text.contains("data-state=\"waiting\""), "it waits for its own answer");
     let looked = reqwest::Client::new().head(&right).send().await.expect("an answer");

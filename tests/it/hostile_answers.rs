@@ -393,7 +393,7 @@ impl Document for BadFields {
 
 /// Whether the words are where a defect happened, and nothing of what it said.
 fn names_a_place_alone(words: &str) -> bool {
-    let place = words.strip_prefix("a defect of this program at ").and_then(|place| place.rsplit_once(".rs:"));
+    let place = words.strip_prefix("a defect in this program at ").and_then(|place| place.rsplit_once(".rs:"));
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '.');
     place.is_some_and(|(file, line)| file.chars().all(is_plain) && line.parse::<u32>().is_ok())
 }

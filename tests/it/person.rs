@@ -92,7 +92,7 @@ async fn two_accounts_of_one_person_are_told_by_both_commands_and_no_id_is_anywh
     for command in ["accounts", "check"] {
         let (code, said) = scene.run(&[command]).await;
         assert_eq!(code, Some(0), "{said}");
-        assert_eq!(said.matches("Accounts anna and zoe are one person").count(), 1, "{said}");
+        assert_eq!(said.matches("Accounts anna and zoe are the same person").count(), 1, "{said}");
         all += &said;
     }
     for account in ["anna", "ben", "zoe"] {
@@ -164,7 +164,7 @@ async fn on_the_page_the_wrong_person_is_refused_by_name_and_may_be_meant() {
     visitor.get(&consent(&url, "bob", "allow").await).await;
     visitor.titled(&place, "Signed in as anna").await;
     let (_, said) = scene.run(&["accounts"]).await;
-    assert!(said.contains("Accounts anna and ben are one person"), "{said}");
+    assert!(said.contains("Accounts anna and ben are the same person"), "{said}");
     let (_, log) = exporter.terminate().await;
     assert_eq!(log.matches("not signed in on the page: ").count(), 2, "{log}");
     assert!(ids(&scene).await.iter().all(|id| !log.contains(id)), "{log}");
@@ -221,7 +221,8 @@ async fn token_files_that_have_changed_places_are_named_and_nobody_is_shown_as_s
         .and_then(|()| fs::rename(&ben, &anna))
         .and_then(|()| fs::rename(&beside, &ben))
         .expect("they are there");
-    let log = log_that_names(&mut scene.program(), &["/anna.json is no account", "/ben.json is no account"]).await;
+    let log =
+        log_that_names(&mut scene.program(), &["/anna.json is not an account", "/ben.json is not an account"]).await;
     assert!(
         log.contains("it holds the sign-in of account ben") && log.contains("it holds the sign-in of account anna"),
         "{log}"
@@ -242,14 +243,14 @@ async fn of_whom_oura_says_nothing_is_shown_and_compared_as_soon_as_oura_says_it
         assert!(text.contains("Oura did not say who this is"), "{fault:?}: {text}");
         exporter.terminate().await;
         let (_, said) = log_in(&scene, "ben", "alice").await;
-        assert!(said.contains("Beware: Oura did not say who this is: compare"), "{fault:?}: {said}");
+        assert!(said.contains("Warning: Oura did not say who this is: compare"), "{fault:?}: {said}");
         let (_, said) = scene.run(&["accounts"]).await;
         assert_eq!(said.matches("Oura did not say who this is").count(), 2, "{said}");
 
         scene.simulator.faults().clear();
         let exporter = scene.exporter(Clock::system()).await;
         let visitor = Visitor::of(&format!("{}/", exporter.url));
-        let told = "Accounts anna and ben are one person";
+        let told = "Accounts anna and ben are the same person";
         let page = async || Some(visitor.get("sign-in").await.text).filter(|text| text.contains(told));
         let page = eventually(told, page).await;
         assert!(!page.contains("Oura did not say who this is"), "{page}");
@@ -268,10 +269,10 @@ async fn an_account_that_cannot_be_read_is_named_at_the_sign_in_and_compared_whe
     for (other, damaged) in [("ben", &whole[..40]), ("carl", b""), ("dora", newer)] {
         fs::write(scene.file("anna"), damaged).expect("it is written");
         let (_, said) = log_in(&scene, other, "alice").await;
-        assert!(said.contains("Beware: the sign-in of account anna cannot be read"), "{other}: {said}");
+        assert!(said.contains("Warning: the sign-in of account anna cannot be read"), "{other}: {said}");
         fs::write(scene.file("anna"), &whole).expect("it is written");
         let exporter = scene.exporter(Clock::system()).await;
-        let told = format!("Accounts anna and {other} are one person");
+        let told = format!("Accounts anna and {other} are the same person");
         eventually(&told, async || scene.run(&["accounts"]).await.1.contains(&told).then_some(())).await;
         exporter.stop().await;
         scene.run(&["logout", "--account", other]).await;
@@ -334,11 +335,11 @@ async fn who_it_is_is_asked_for_where_no_collection_tells_it() {
         scene.simulator.faults().set(Scope::collection("personal_info"), Fault::Status(500));
         for account in ["anna", "ben"] {
             let (_, said) = log_in(&scene, account, "alice").await;
-            assert!(said.contains("Beware: Oura did not say who this is"), "{said}");
+            assert!(said.contains("Warning: Oura did not say who this is"), "{said}");
         }
         scene.simulator.faults().clear();
         let exporter = Program::start(scene.program().env("OURA_COLLECTIONS", collections)).await;
-        let told = "Accounts anna and ben are one person";
+        let told = "Accounts anna and ben are the same person";
         exporter.said(told).await;
         let (_, said) = scene.run(&["accounts"]).await;
         assert!(said.contains(told), "{said}");

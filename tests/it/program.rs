@@ -51,7 +51,7 @@ async fn all_mistakes_are_named_at_once() {
         r#"OURA_LOG_FORMAT: "xml" is not a format"#,
         r#"OURA_SANDBOX: "perhaps" is neither true nor false"#,
         "OURA_API_URL: does not begin with https://",
-        "OURA_ACCOUNT: a name is",
+        "OURA_ACCOUNT: a name has",
         "OURA_ACCESS_TOKEN: not a token",
     ];
     for line in told {

@@ -11,7 +11,7 @@ use crate::common::{
     servers::file,
     signal,
 };
-use oura_exporter::{config::VARIABLES, documents::KINDS, simulator::Portal};
+use oura_exporter::{config::VARIABLES, simulator::Portal};
 use reqwest::Url;
 use tempfile::TempDir;
 use tokio::{
@@ -197,15 +197,4 @@ async fn what_the_documents_say_of_signing_in_can_be_typed_as_it_stands() {
     let shut = visitor.get("sign-in").await;
     assert!(shut.status == 404 && shut.text.contains("oura-exporter login"), "{}", shut.text);
     exporter.terminate().await;
-}
-
-#[test]
-fn the_readme_counts_the_collections_that_there_are() {
-    let readme = fs::read_to_string(file("README.md")).expect("a README");
-    let said = format!(
-        "- All {} collections of the API (`tag`, which Oura has replaced, only if `OURA_COLLECTIONS` names it)",
-        KINDS.len()
-    );
-    assert!(readme.contains(&said), "{said}");
-    assert!(KINDS.iter().any(|kind| kind.name == "tag"));
 }

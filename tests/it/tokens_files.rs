@@ -79,7 +79,7 @@ async fn a_copy_of_a_token_file_is_named_and_does_not_spend_its_refresh_token() 
     assert_eq!(page.get("oura_up{account=\"anna\"}"), Some(1.0));
     assert_eq!(scene.renewals(), 1, "the real sign-in is renewed, once");
     for name in copies {
-        let said = lines(&log, &format!("/{name} is no account"));
+        let said = lines(&log, &format!("/{name} is not an account"));
         assert_eq!(said.len(), 1, "{name}: {log}");
         let account = name.trim_end_matches(".json");
         for part in ["WARN", "/anna.json holds the same refresh token", &format!("login --account {account}")] {
@@ -101,7 +101,7 @@ async fn of_two_accounts_with_one_refresh_token_both_are_named_and_one_goes_on()
     let (page, log) = scene.run().await;
     assert_eq!((accounts(&page), scene.renewals()), (vec![ANNA], 1), "{log}");
     for other in ["ben", "zoe.2"] {
-        let said = lines(&log, &format!("/{other}.json is no account"));
+        let said = lines(&log, &format!("/{other}.json is not an account"));
         assert!(said.len() == 1 && said[0].contains("/anna.json holds the same refresh token"), "{log}");
     }
     fs::remove_file(scene.beside("zoe.2.json")).expect("it is there");
@@ -140,7 +140,10 @@ async fn what_is_no_account_is_said_once_and_ignored() {
     assert!(!log.contains("example.com") && !log.contains('\u{202e}') && !log.contains(".bak"), "{log}");
     let output = scene.program().arg("accounts").output().await.expect("the program starts");
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("/x.json is no account") && said.contains("\nanna "), "{said}");
+    assert!(
+        output.status.success() && said.contains("/x.json is not an account") && said.contains("\nanna "),
+        "{said}"
+    );
 }
 
 #[tokio::test]

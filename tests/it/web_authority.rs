@@ -100,7 +100,7 @@ async fn whatever_becomes_of_the_clients_authority_nobody_without_a_certificate_
     .await;
     let (code, log) = demo.terminate().await;
     assert_eq!(code, Some(0), "{log}");
-    let told: Vec<_> = log.lines().filter(|line| line.contains("the former one stays in force")).collect();
+    let told: Vec<_> = log.lines().filter(|line| line.contains("the previous one stays in force")).collect();
     assert!(told.iter().all(|line| line.contains("tls_server_config.client_ca")), "{told:?}");
     // That there is none besides follows from one that cannot be read.
     let causes = told.iter().filter(|line| !line.contains("is missing, so no client certificate")).count();
