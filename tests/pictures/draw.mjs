@@ -85,7 +85,9 @@ const server = createServer((request, response) => {
   Promise.resolve(answer(files, request, response)).catch((error) => response.writeHead(502).end(String(error)));
 });
 await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
-const all = readdirSync(BOARDS).map((file) => file.replace(/\.json$/, ""));
+const all = readdirSync(BOARDS)
+  .filter((file) => file.endsWith(".json"))
+  .map((file) => file.replace(/\.json$/, ""));
 mkdirSync(wanted.out, { recursive: true });
 for (const board of wanted.board ?? all) await draw(server.address().port, board);
 server.close();

@@ -9,6 +9,9 @@ import { filled } from "./ask.mjs";
 
 const FONT = { font: "11px Inter, sans-serif" };
 const AXIS = 22;
+/** How wide a letter of that font is at most, and how high a line of words. */
+const LETTER = 6.6;
+const WORDS = 24;
 
 function Numbers({ panel, frames, theme, data, width, height }) {
   const { colorMode, graphMode, orientation, textMode } = panel.options;
@@ -41,7 +44,7 @@ function Numbers({ panel, frames, theme, data, width, height }) {
   );
 }
 
-function Levels({ frames, theme, width, height }) {
+function Levels({ panel, frames, theme, width, height }) {
   const high = height / frames.length;
   const values = frames.map((frame) => last(frame.fields[1]));
   const longest = (texts) => texts.reduce((one, other) => (other.length > one.length ? other : one), "");
@@ -57,6 +60,7 @@ function Levels({ frames, theme, width, height }) {
       <BarGauge
         key={place}
         {...{ theme, display, alignmentFactors, width }}
+        text={panel.options.text}
         height={high - 4}
         itemSpacing={4}
         orientation="horizontal"
@@ -78,17 +82,49 @@ function Lines({ panel, board, frames, data, width, height }) {
       {...{ frames, width, height }}
       timeRange={{ from, to, raw: { from, to } }}
       timeZone={board.timezone}
-      legend={{ ...legend, displayMode: "list", placement: "bottom" }}
+      legend={legend}
       options={panel.options}
     />
   );
 }
 
+/** The words of what the cells have, in their colours. */
+function Words({ frames }) {
+  const of = ({ fields: [, y] }) => [...new Set(y.values)].filter((value) => value !== null).sort().map((value) => y.display(value));
+  return (
+    <div style={{ display: "flex", gap: 12, fontSize: 12, height: WORDS, alignItems: "end" }}>
+      {frames.flatMap(of).map((display) => (
+        <span key={display.text} style={{ whiteSpace: "nowrap" }}>
+          <span style={{ color: display.color }}>▬</span> {words(display)}
+        </span>
+      ))}
+    </div>
+  );
+}
+
 /** A row for each series, a cell for each of its points. */
-function Cells({ panel, board, frames, theme, data: { from, to }, width, height }) {
-  const left = Math.min(150, width * 0.3);
+function Cells(props) {
+  const { panel, frames, width, height } = props;
+  if (!panel.options.legend?.showLegend) return <Grid {...props} />;
+  return (
+    <>
+      <Grid {...{ ...props, width, height: height - WORDS }} />
+      <Words frames={frames} />
+    </>
+  );
+}
+
+/** What fits into so many pixels of a name. */
+function short(name, space) {
+  const most = Math.floor(space / LETTER);
+  return name.length > most ? `${name.slice(0, most - 1)}…` : name;
+}
+
+function Grid({ panel, board, frames, theme, data: { from, to }, width, height }) {
+  const left = Math.min(150, width * 0.4);
   const high = (height - AXIS) / frames.length;
   const x = (time) => left + ((time - from) / (to - from)) * (width - left);
+  const isTold = panel.options.showValue !== "never";
   const isOfDays = /[dw]$/.test(panel.interval ?? "");
   const dated = (time) => dateTimeFormat(time, { format: isOfDays ? "MM/DD" : "HH:mm", timeZone: board.timezone });
   return (
@@ -96,7 +132,7 @@ function Cells({ panel, board, frames, theme, data: { from, to }, width, height 
       {frames.map((frame, row) => (
         <g key={row}>
           <text x={left - 6} y={row * high + high / 2 + 4} textAnchor="end" fill={theme.colors.text.secondary}>
-            {frame.name.slice(0, 22)}
+            {short(frame.name, left - 6)}
           </text>
           {stretches(panel, frame).map(([begin, end, value], place) => {
             const display = frame.fields[1].display(value);
@@ -106,7 +142,7 @@ function Cells({ panel, board, frames, theme, data: { from, to }, width, height 
             return (
               <g key={place}>
                 <rect x={start} y={row * high + 1} width={wide} height={high - 2} fill={display.color} fillOpacity={0.8} />
-                {wide > text.length * 7 && high > 11 && (
+                {isTold && wide > text.length * LETTER + 4 && high > 11 && (
                   <text x={start + wide / 2} y={row * high + high / 2 + 4} textAnchor="middle" fill="#fff">
                     {text}
                   </text>

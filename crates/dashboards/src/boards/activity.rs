@@ -164,8 +164,14 @@ fn numbers() -> Vec<Panel> {
     ];
     let pattern = "Steps on each day of the week, on average over 84 days. From daily_activity.steps.";
     let pattern = WEEKDAYS.iter().fold(
-        levels("Steps by weekday", (8, 10), pattern).unit("locale", 0).range(0.0, 15_000.0).colors("blue", &[]),
+        levels("Steps by weekday", (8, 10), pattern)
+            .unit("locale", 0)
+            .range(0.0, 15_000.0)
+            .sized(14, 20)
+            .colors("blue", &[]),
         |panel, (name, weekday)| panel.ask_now(name, &day("activity_steps").on(weekday).mean(84)),
     );
-    vec![statistics("Activity in numbers", (16, 10), about, &of), pattern]
+    // Steps by the thousand and hours by the tenth: each as many decimals as fit its size.
+    let all = statistics("Activity in numbers", (16, 10), about, &of).defaults(|defaults| defaults.decimals = None);
+    vec![all, pattern]
 }

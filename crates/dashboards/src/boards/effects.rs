@@ -28,7 +28,7 @@ const HOW: &str = "Mean of the days after the habit and of all others, as the ch
 
 fn judged() -> Vec<Property> {
     let words =
-        [(0, "too few days", Some("text")), (1, "may be chance", Some("yellow")), (2, "likely real", Some("green"))];
+        [(0, "too few days", Some("text")), (1, "may be chance", Some("orange")), (2, "likely real", Some("green"))];
     vec![Property::Mappings(vec![mapping(&words)])]
 }
 
@@ -82,6 +82,7 @@ fn pairs() -> Vec<Panel> {
         levels("Pearson's r", (8, 9), about)
             .unit("none", 2)
             .range(-1.0, 1.0)
+            .sized(12, 18)
             .colors("blue", &[])
             .ask_now("{{of}}", &together(&of)),
         against(

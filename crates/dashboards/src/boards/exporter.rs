@@ -31,21 +31,29 @@ fn of(promql: &str) -> Expression {
     other(promql.replace("WEARERS", r#"account=~"$account""#), OF_EXPORTER)
 }
 
+/// 1: well, 0: not, -1: an exporter that was there in the last 30 days is not any more.
+pub(super) fn answers() -> Expression {
+    let up = "min by (account) (oura_up{WEARERS})";
+    let known = "max by (account) (last_over_time(oura_up{WEARERS}[30d]))";
+    of(&format!("{up} or on (account) ({known} * 0 - 1)"))
+}
+
 fn with_legend(panel: Panel) -> Panel {
     panel.sums(&["lastNotNull", "max"])
 }
 
 fn polls() -> Vec<Panel> {
-    let complete: &[_] = &[(0, "incomplete", Some("red")), (1, "complete", Some("green"))];
+    let complete: &[_] =
+        &[(-1, "no exporter answers", Some("red")), (0, "incomplete", Some("red")), (1, "complete", Some("green"))];
     let accepted: &[_] = &[(0, "sign in again", Some("red")), (1, "accepted", Some("green"))];
     let failing = "sum by (account) (min by (account, collection) (oura_collection_up{WEARERS}) == bool 0 unless \
                    min by (account, collection) (oura_collection_permitted{WEARERS}) == 0)";
     let forbidden = "sum by (account) (min by (account, collection) (oura_collection_permitted{WEARERS}) == bool 0)";
     let on_background = |panel: Panel| panel.options(|options| options.color_mode = Some("background"));
     vec![
-        on_background(numbers("Last poll", QUARTER, "Whether the last poll got every collection that the account may read. From oura_up."))
+        on_background(numbers("Last poll", QUARTER, "Whether the last poll got every collection that the account may read. None answers: no exporter has told of the account, which one did in the last 30 days. From oura_up."))
             .words(complete)
-            .ask_now("{{account}}", &of("min by (account) (oura_up{WEARERS})")),
+            .ask_now("{{account}}", &answers()),
         on_background(numbers("Sign-in", QUARTER, "Whether Oura accepts the account's token. If not, a person must sign in again: oura-exporter login. From oura_account_authorized."))
             .words(accepted)
             .ask_now("{{account}}", &of("min by (account) (oura_account_authorized{WEARERS})")),
@@ -53,7 +61,7 @@ fn polls() -> Vec<Panel> {
             .colors("green", &[(1.0, "red")])
             .ask_now("{{account}}", &of(failing)),
         numbers("Collections not permitted", QUARTER, "Collections that the account may not read: the scope was not granted at the sign-in, or the membership is missing. Nothing is broken, but their panels stay empty. From oura_collection_permitted.")
-            .colors("green", &[(1.0, "yellow")])
+            .colors("green", &[(1.0, "orange")])
             .ask_now("{{account}}", &of(forbidden)),
         states("Collections", (12, 16), "Whether the last attempt at each collection succeeded, over time. From oura_collection_up.")
             .every("1m")
@@ -61,7 +69,8 @@ fn polls() -> Vec<Panel> {
             .options(|options| options.show_value = Some("never"))
             .ask("{{account}}: {{collection}}", &of("min by (account, collection) (oura_collection_up{WEARERS})")),
         levels("Since the last success", (12, 16), "Time since each collection was last read, h:mm:ss; most are due every 5 to 30 minutes. From oura_collection_last_success_timestamp_seconds.")
-            .colors("green", &[(7_200.0, "yellow"), (43_200.0, "red")])
+            .sized(12, 16)
+            .colors("green", &[(7_200.0, "orange"), (43_200.0, "red")])
             .defaults(|defaults| (defaults.unit, defaults.min) = ("dthms".into(), Some(0.0)))
             .ask_now("{{account}}: {{collection}}", &of("time() - max by (account, collection) (oura_collection_last_success_timestamp_seconds{WEARERS})")),
     ]
@@ -81,7 +90,8 @@ fn record() -> Vec<Panel> {
         levels("Age of the data", (12, 16), age)
             .unit("suffix:days", 0)
             .range(0.0, 14.0)
-            .colors("green", &[(2.0, "yellow"), (3.0, "red")])
+            .sized(12, 16)
+            .colors("green", &[(2.0, "orange"), (3.0, "red")])
             .words(&ages)
             .ask_now(
                 "{{account}}: {{collection}}",
@@ -156,7 +166,7 @@ fn remote_write() -> Vec<Panel> {
             "Samples that the receiver refused for good since the exporter began; 0 is good.",
             "oura_remote_write_refused_samples_total",
         )
-        .colors("green", &[(1.0, "yellow")])
+        .colors("green", &[(1.0, "orange")])
         .ask_now("{{instance}}", &of("sum by (instance) (oura_remote_write_refused_samples_total)")),
         lines(
             "Samples written",
@@ -183,13 +193,16 @@ fn process() -> Vec<Panel> {
     vec![
         numbers("Version", third, "Version and revision of each exporter. From oura_exporter_build_info.")
             .options(|options| options.text_mode = Some("name"))
+            .sized(14, 12)
             .ask_now("{{version}} ({{revision}}) at {{instance}}", &of("max by (instance, version, revision) (oura_exporter_build_info)")),
         numbers("Running since", third, "When each exporter was started. From process_start_time_seconds (Linux).")
             .defaults(|defaults| defaults.unit = "dateTimeFromNow".into())
+            .sized(14, 20)
             .ask_now("{{instance}}", &of(&started)),
         numbers("Open files", third, "Open files as a share of the limit; far below 100 % is good. From process_open_fds and process_max_fds (Linux).")
             .unit("percentunit", 1)
-            .colors("green", &[(0.5, "yellow"), (0.8, "red")])
+            .colors("green", &[(0.5, "orange"), (0.8, "red")])
+            .sized(14, 20)
             .ask_now("{{instance}}", &of(&files)),
         lines("Memory", HALF, "Resident memory of each exporter. From process_resident_memory_bytes (Linux).")
             .every("1m")

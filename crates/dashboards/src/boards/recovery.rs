@@ -88,6 +88,8 @@ const DAY: &[&str] = &["restored", "normal", "stressful"];
 
 fn in_words(panel: Panel, words: &[(&str, &'static str)]) -> Panel {
     let words: Vec<_> = (1..).zip(words).map(|(number, (word, color))| (number, *word, Some(*color))).collect();
+    // There is no room for a word in a cell.
+    let panel = panel.options(|options| options.legend.iter_mut().for_each(|legend| legend.show_legend = true));
     panel.defaults(|defaults| defaults.mappings = vec![mapping(&words)])
 }
 
@@ -168,12 +170,12 @@ fn numbers() -> Vec<Panel> {
         ("Blood oxygen, %", day("spo2_average_ratio").linear(100.0, 0.0)),
     ];
     let pattern = "Readiness on each day of the week, on average over 84 days. From daily_readiness.score.";
-    let pattern = WEEKDAYS
-        .iter()
-        .fold(levels("Readiness by weekday", (8, 10), pattern).scores().range(0.0, 100.0), |panel, (name, weekday)| {
-            panel.ask_now(name, &day("readiness_score").on(weekday).mean(84))
-        });
-    vec![year(), statistics("Recovery in numbers", (16, 10), about, &of), pattern]
+    let pattern = WEEKDAYS.iter().fold(
+        levels("Readiness by weekday", (8, 10), pattern).scores().range(0.0, 100.0).sized(14, 20),
+        |panel, (name, weekday)| panel.ask_now(name, &day("readiness_score").on(weekday).mean(84)),
+    );
+    let all = statistics("Recovery in numbers", (16, 10), about, &of).unit("none", 2);
+    vec![year(), all, pattern]
 }
 
 /// Each week is a column that stands at its Thursday, which is how weeks of seven days fall since 1970; that is also the day by

@@ -4,8 +4,8 @@ use super::{WEEKDAYS, statistics};
 use crate::{
     board::{Board, Wearers, choice},
     expression::{Expression, day, day_by, day_with, period},
-    model::{Dashboard, DrawStyle, LineStyle, Panel, Property, ShowPoints, Stacking, Variable},
-    panel::{SCORE_COLORS, bars, cells, days, levels, mapping, trend},
+    model::{Dashboard, DrawStyle, LineStyle, Mapping, Panel, Property, ShowPoints, Stacking, Text, Variable},
+    panel::{SCORE_COLORS, bars, cells, days, levels, trend},
 };
 
 /// The target of a night in hours, until the reader chooses another.
@@ -113,7 +113,7 @@ fn usual() -> Vec<Panel> {
             "Share of the time in bed that was slept. From sleep.efficiency.",
             &day("night_efficiency_ratio"),
         )
-        .unit("percentunit", 0)
+        .unit("percentunit", 1)
         .range(0.5, 1.0),
         trend("Time to fall asleep", HALF, "Minutes. From sleep.latency.", &day("night_latency_seconds").per(60.0))
             .unit("suffix:min", 0),
@@ -131,9 +131,13 @@ fn mid_sleep() -> Expression {
 }
 
 fn on_the_clock(panel: Panel) -> Panel {
-    let hours: Vec<_> = (12..=40).map(|hour| (hour, format!("{:02}:00", hour % 24), None)).collect();
-    let hours: Vec<_> = hours.iter().map(|(hour, text, color)| (*hour, text.as_str(), *color)).collect();
-    panel.unit("none", 1).defaults(|defaults| defaults.mappings = vec![mapping(&hours)])
+    // Half hours too: on a low panel the axis has marks at 22.5 and 27.5.
+    let word = |(index, half): (u32, u32)| {
+        let text = format!("{:02}:{:02}", half / 2 % 24, half % 2 * 30);
+        ((f64::from(half) / 2.0).to_string(), Text { text, color: None, index })
+    };
+    let hours = Mapping::Value((0..).zip(24..=80).map(word).collect());
+    panel.unit("none", 1).defaults(|defaults| defaults.mappings = vec![hours])
 }
 
 fn regularity() -> Vec<Panel> {
@@ -166,7 +170,7 @@ fn jetlag() -> Panel {
     let about = "Social jetlag: by how much mid-sleep is later on the mornings of Saturday and Sunday than on others, on average \
                  over 28 days. Under half an hour is little. From sleep.bedtime_start and bedtime_end.";
     let of = |weekdays| mid_sleep().on(weekdays).mean(28);
-    days("Social jetlag", HALF, about).unit("suffix:h", 1).ask("later at weekends", &of(WEEKEND).minus(of(WORKING)))
+    days("Social jetlag", HALF, about).unit("suffix:h", 2).ask("later at weekends", &of(WEEKEND).minus(of(WORKING)))
 }
 
 fn debt() -> Panel {
@@ -191,7 +195,8 @@ fn debt() -> Panel {
 
 fn numbers() -> Vec<Panel> {
     let about = "Mean of 7, 30 and 365 days up to yesterday, and of the period chosen above beside the one before it and the one a \
-                 year earlier; days without a value do not count. From sleep and daily_sleep.";
+                 year earlier; days without a value do not count. To bed: hours from the midnight before, 24.5 is half past midnight. From sleep and \
+                 daily_sleep.";
     let of = [
         ("Sleep score", day("sleep_score")),
         ("Total sleep, h", total_sleep()),
@@ -205,7 +210,11 @@ fn numbers() -> Vec<Panel> {
     let pattern = "Hours slept in the night that ends on each day of the week, on average over 84 days. From \
                    sleep.total_sleep_duration.";
     let pattern = WEEKDAYS.iter().fold(
-        levels("Sleep by weekday", (8, 10), pattern).unit("suffix:h", 1).range(0.0, 10.0).colors("blue", &[]),
+        levels("Sleep by weekday", (8, 10), pattern)
+            .unit("suffix:h", 1)
+            .range(0.0, 10.0)
+            .sized(14, 20)
+            .colors("blue", &[]),
         |panel, (name, weekday)| panel.ask_now(name, &total_sleep().on(weekday).mean(84)),
     );
     vec![statistics("Sleep in numbers", (16, 10), about, &of), pattern]

@@ -1,5 +1,6 @@
 //! The board of one person's day: the verdict, the night, what stands out, and whether it can be trusted.
 
+use super::exporter::answers;
 use crate::{
     board::{Board, Wearers},
     expression::{Expression, day, other, rows},
@@ -62,7 +63,7 @@ fn verdict() -> Vec<Panel> {
     // Without dates: no moment of a day in UTC is on its date for readers from UTC-11 to UTC+14, and this board is in their time.
     let line = "The course of the three scores over the last 14 days, by days in UTC; a click leads to the board that has their dates. \
                 With an absolute time range, that range. From daily_readiness, daily_sleep and daily_activity.score.";
-    let line = sparklines("Fourteen days", (24, 4), line)
+    let line = sparklines("Fourteen days", (24, 5), line)
         .sized(16, 16)
         .unit("none", 0)
         .every("1h")
@@ -144,7 +145,7 @@ fn night() -> Vec<Panel> {
 
 fn stages() -> Panel {
     let about = "Time of the night in each stage, h:mm:ss. From sleep.*_sleep_duration and awake_time.";
-    let panel = levels("Stages", (12, 8), about).colors("blue", &[]);
+    let panel = levels("Stages", (12, 8), about).sized(14, 20).colors("blue", &[]);
     let panel = panel.defaults(|defaults| (defaults.unit, defaults.min) = ("dthms".into(), Some(0.0)));
     let stages = [
         ("deep", "deep", "dark-blue"),
@@ -201,13 +202,6 @@ fn stands_out() -> Vec<Panel> {
     ]
 }
 
-/// 1: well, 0: not, -1: an exporter that was there in the last 30 days is not any more.
-fn exporter() -> Expression {
-    let up = r#"min by (account) (oura_up{account=~"$account"})"#;
-    let known = r#"max by (account) (last_over_time(oura_up{account=~"$account"}[30d]))"#;
-    other(format!("{up} or on (account) ({known} * 0 - 1)"), TRUST)
-}
-
 fn signed_in() -> Expression {
     other(r#"min by (account) (oura_account_authorized{account=~"$account"})"#, TRUST)
 }
@@ -228,21 +222,21 @@ fn in_words(panel: Panel) -> Panel {
         vec![Property::Mappings(vec![mapping(&words)])]
     };
     panel
-        .series("exporter", words("a collection fails", "orange", "well"))
-        .series("sign-in", words("sign in again", "red", "accepted"))
-        .series("ring", words("long not in touch", "orange", "in touch"))
+        .series("exporter", words("failing", "orange", "well"))
+        .series("sign-in", words("needed", "red", "accepted"))
+        .series("ring", words("silent", "orange", "in touch"))
 }
 
-const TRUST_IS: &str = "Red: no exporter answers, or a person must sign in again. Orange: a collection fails, or the ring has not been in touch \
-                        for 12 hours. From oura_up, oura_account_authorized and the times of heart rate and battery.";
+const TRUST_IS: &str = "Red: no exporter answers, or a person must sign in again (needed). Orange: a collection fails, or the ring has not \
+                        been in touch for 12 hours (silent). From oura_up, oura_account_authorized and the times of heart rate and battery.";
 
 /// All that says whether the rest can be trusted, as one strip.
 fn strip() -> Panel {
     in_words(numbers("Can I trust this", (24, 4), TRUST_IS))
-        .sized(18, 24)
+        .sized(16, 20)
         .options(|options| options.color_mode = Some("background"))
         .defaults(|defaults| defaults.no_value = "no exporter has ever answered".into())
-        .ask_now("exporter", &exporter())
+        .ask_now("exporter", &answers())
         .ask_now("sign-in", &signed_in())
         .ask_now("ring", &ring())
 }
@@ -255,7 +249,7 @@ fn trust() -> Vec<Panel> {
     vec![
         in_words(states("Trust over time", (12, 5), TRUST_IS))
             .every("1m")
-            .ask("exporter", &exporter())
+            .ask("exporter", &answers())
             .ask("sign-in", &signed_in())
             .ask("ring", &ring()),
         numbers("Last sync", (8, 5), sync)
