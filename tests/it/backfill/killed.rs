@@ -185,7 +185,7 @@ async fn files_of_a_killed_run_are_whole_and_the_same_command_makes_them_all() {
     let (all, mut random, mut amid) = (Samples::of_files(&whole), fastrand::Rng::with_seed(seed), 0);
     let directory = place.path("files");
     for kills in 1..=FEW {
-        let (mut command, least) = (run("state", &directory), random.usize(0..files(&whole).len()));
+        let (mut command, least) = (run("state", &directory), random.usize(1..files(&whole).len()));
         kill_when(&mut command, || files_of_om(&directory).len() >= least).await;
         let om: Vec<_> = files_of_om(&directory);
         om.iter().for_each(|file| drop(Samples::of_file(file)));
