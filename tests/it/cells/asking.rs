@@ -55,6 +55,10 @@ impl Asked<'_> {
     /// With what the board's variables are, or are called, when it opens.
     fn chosen(&self, text: &str) -> String {
         let mut text = text.to_owned();
+        // Labels' values, of which there are millions, mostly name no variable.
+        if !text.contains('$') {
+            return text;
+        }
         for variable in &self.board.templating.list {
             let Some(choice) = &variable.current else { continue };
             if let (OneOrMany::One(value), OneOrMany::One(called)) = (&choice.value, &choice.text) {
