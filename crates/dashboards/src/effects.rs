@@ -116,7 +116,10 @@ fn column(metric: &str, factor: f64, column: EffectColumn) -> String {
         EffectColumn::MeanWithout => mean_without,
         EffectColumn::Difference => difference,
         EffectColumn::Interval => {
-            format!("1.959964 * (1 + 1.2223 / ({fewest} - 2.0654)) * {error} and {fewest} >= {AT_LEAST}")
+            // A side without any day has no count, so the fewest are then those of the other.
+            format!(
+                "1.959964 * (1 + 1.2223 / ({fewest} - 2.0654)) * {error} and {fewest} >= {AT_LEAST} and {difference}"
+            )
         }
         EffectColumn::T => format!("{difference} / {error} and {fewest} >= {AT_LEAST}"),
         EffectColumn::Judgement => {
