@@ -159,6 +159,18 @@ async fn life(simulator: &Simulator, today: NaiveDate) -> Life {
     life
 }
 
+/// The queries of the board, each over few days and over all.
+fn over_each_window() -> impl Iterator<Item = ((&'static str, f64, EffectColumn, String), i64)> {
+    queries().into_iter().flat_map(|query| FEW.into_iter().chain([DAYS]).map(move |over| (query.clone(), over)))
+}
+
+fn are_same(must: Option<f64>, is: Option<f64>) -> bool {
+    match (must, is) {
+        (Some(must), Some(is)) => (must - is).abs() <= 1e-9 * must.abs().max(1.0),
+        (must, is) => must == is,
+    }
+}
+
 #[tokio::test]
 async fn effects_are_those_of_the_documents() {
     if !there_are(&["prometheus", "promtool"], "effects_are_those_of_the_documents") {
@@ -178,9 +190,7 @@ async fn effects_are_those_of_the_documents() {
     let life = life(&simulator, today).await;
     let habits_of = |over| life.habits.range(today - TimeDelta::days(over)..today).flat_map(|(_, habits)| habits);
     let (mut compared, mut one_sided, mut alcohol, mut wrong) = (0, 0, String::new(), vec![]);
-    let all =
-        queries().into_iter().flat_map(|query| FEW.into_iter().chain([DAYS]).map(move |over| (query.clone(), over)));
-    for ((metric, factor, column, query), over) in all {
+    for ((metric, factor, column, query), over) in over_each_window() {
         let query = query.replace("[364d24h", &format!("[{}d24h", over - 1));
         let answers = prometheus.all_at(&query, at).await;
         let answers: BTreeMap<_, _> =
@@ -189,12 +199,8 @@ async fn effects_are_those_of_the_documents() {
             let (with, without) = life.sides(metric, factor, habit, (today, over));
             one_sided += usize::from(with.is_empty() != without.is_empty() && with.len() + without.len() >= 5);
             let (must, is) = (expected(column, &with, &without), answers.get(habit).copied());
-            let same = match (must, is) {
-                (Some(must), Some(is)) => (must - is).abs() <= 1e-9 * must.abs().max(1.0),
-                (must, is) => must == is,
-            };
             compared += 1;
-            if !same {
+            if !are_same(must, is) {
                 wrong.push(format!("{metric}, {habit}, {column:?}, {over} days: {is:?}, not {must:?}"));
             }
             if habit == "tag_sleep_alcohol" && metric == "readiness_score" && over == DAYS {
