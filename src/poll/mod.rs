@@ -97,7 +97,8 @@ impl Poller {
         let follower = Follower::new(self.clone(), account.clone());
         tokio::select! {
             () = follower.run(looks) => {}
-            _ = stop => {}
+            // An error says that the exporter ends, and with it this task: what is known of the account stays.
+            Ok(()) = stop => {}
         }
         let Account { name, .. } = account;
         info!(account = name, "account removed: its sign-in is gone, and its metrics leave the page");
@@ -147,11 +148,10 @@ impl Followed {
                 self.begin(account);
             }
         }
-        for (name, stop) in &mut self.stops {
-            if !names.contains(name) {
-                // Dropped, it tells the task to stop.
-                drop(stop.take());
-            }
+        let gone = self.stops.iter_mut().filter(|(name, _)| !names.contains(name));
+        for stop in gone.filter_map(|(_, stop)| stop.take()) {
+            // Where nobody listens, the task has ended already.
+            let _ended = stop.send(());
         }
     }
 }

@@ -326,3 +326,29 @@ async fn while_the_file_of_the_access_token_cannot_be_used_the_token_before_is_a
         assert!(said.len() == 1 && said[0].contains("OURA_ACCESS_TOKEN_FILE"), "{log}");
     }
 }
+
+#[tokio::test]
+async fn a_stop_at_any_moment_leaves_the_record_and_the_sign_in() {
+    let scene = Scene::of(Portal::New).await;
+    log_in(&scene, "anna", "alice").await;
+    log_in(&scene, "ben", "bob").await;
+    let journals = ["anna", "ben"].map(|account| scene.tokens().join(format!("samples/{account}.journal")));
+    let has_days = |text: &String| text.contains("oura_sample_readiness_score{");
+    for round in 0..30 {
+        // Without a record all is read again: it stops while the first answers are read, when some are, and when all are.
+        if round % 3 == 0 {
+            journals.iter().for_each(|path| drop(fs::remove_file(path)));
+        }
+        let exporter = Program::start(&mut scene.program()).await;
+        match round % 3 {
+            0 => drop(eventually("a record", async || exporter.get("/metrics/samples").await.filter(has_days)).await),
+            1 => exporter.ready().await,
+            _ => drop(eventually("a page", async || exporter.get("/metrics").await).await),
+        }
+        let (code, log) = exporter.terminate().await;
+        assert!(code == Some(0) && !log.contains("account removed"), "round {round}: {log}");
+        let kept = [&journals[0], &journals[1], &scene.file("anna"), &scene.file("ben")];
+        let lost: Vec<_> = kept.into_iter().filter(|path| !path.exists()).collect();
+        assert_eq!(lost, Vec::<&std::path::PathBuf>::new(), "round {round}: {log}");
+    }
+}

@@ -207,6 +207,7 @@ async fn a_stretch_whose_last_revisions_were_missed_is_corrected() {
     let is_corrected = |[_, victoria]: &[Answers; 2]| {
         let days = without_the_gone(victoria.0.clone(), &sent.days);
         differences(&by_time(&days), &by_time(&sent.days)).1.is_empty()
+            && differences(&victoria.1, &seconds(&sent.dense)).1.is_empty()
     };
     let after = answers::in_the_end(async || scene.answers().await, is_corrected).await;
     let both = [(&in_files, &before[0], &after[0], "by files"), (&sent, &before[1], &after[1], "by remote write")];
