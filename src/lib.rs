@@ -40,7 +40,7 @@
 //! # A new kind of document
 //!
 //! Write `documents/<kind>.rs` after its neighbours, add its line to [`documents::KINDS`], with an example of a document if
-//! the simulator has no model of it, and run `UPDATE_DOCS=1 cargo test --workspace --test it -- catalogue:: golden::`.
+//! the simulator has no model of it, and run the `UPDATE_DOCS` line in CONTRIBUTING.md.
 
 pub mod auth;
 pub mod backfill;

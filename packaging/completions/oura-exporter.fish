@@ -70,7 +70,7 @@ complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand accounts; an
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand accounts; and __fish_seen_subcommand_from help" -f -a "rename" -d 'Rename an account, while the exporter is stopped; its tokens and journal move along'
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand accounts; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l from -d 'The first day, such as 2021-01-31' -r
-complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l to -d 'The last day; without it, up to the newest one' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l to -d 'The last day; without it, up to now, or for files up to six hours ago' -r
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l output -d 'Write OpenMetrics files for promtool, one per month, into this directory; - means standard output' -r -F
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l remote-write -d 'Send to this remote-write address instead, such as http://localhost:8428/api/v1/write' -r
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l account -d 'This account only' -r

@@ -240,7 +240,7 @@ pub(super) fn accounts(sign_in: &SignIn) -> anyhow::Result<()> {
         writeln!(out, "Nobody is signed in. Run: oura-exporter login")?;
         return Ok(());
     }
-    writeln!(out, "{:16} {:17} {:17} {:17} SCOPES", "ACCOUNT", "SIGNED IN SINCE", "LAST SUCCESS", "TOKEN EXPIRES")?;
+    writeln!(out, "{:16} {:17} {:17} {:17} SCOPES", "ACCOUNT", "SIGNED IN SINCE", "TOKEN ISSUED", "TOKEN EXPIRES")?;
     let mut bad = 0;
     for name in names {
         match store.read(&name) {

@@ -112,7 +112,7 @@ fn metrics_md_is_current() {
         fs::write(&path, catalogue::markdown()).expect("METRICS.md can be written");
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(written, catalogue::markdown(), "run UPDATE_DOCS=1 cargo test --test it catalogue::");
+    assert_eq!(written, catalogue::markdown(), "rewrite it with the UPDATE_DOCS line in CONTRIBUTING.md");
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn the_documents_give_every_reason_and_its_advice_in_the_programs_words() {
         fs::write(&path, updated).expect("docs/troubleshooting.md can be written");
         return;
     }
-    assert_eq!(written, made, "run UPDATE_DOCS=1 cargo test --test it catalogue::");
+    assert_eq!(written, made, "rewrite it with the UPDATE_DOCS line in CONTRIBUTING.md");
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn the_documents_have_the_table_of_variables() {
     if env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&path, page[..start].to_owned() + &markdown() + &page[end..]).expect("it can be written");
     } else {
-        assert_eq!(page[start..end], markdown(), "run UPDATE_DOCS=1 cargo test --test it catalogue::");
+        assert_eq!(page[start..end], markdown(), "rewrite it with the UPDATE_DOCS line in CONTRIBUTING.md");
     }
 }
 
