@@ -1,7 +1,7 @@
 //! What time it is: the machine's own, or a moment that tests and the simulator choose.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -18,18 +18,36 @@ enum Source {
     System,
     From(DateTime<Utc>, Instant),
     Still(DateTime<Utc>),
-    Driven(Arc<Mutex<DateTime<Utc>>>, DateTime<Utc>),
+    Driven(Arc<Mutex<Hand>>),
+}
+
+/// What a driven clock shows, and how far it was moved on, whatever it was set to.
+#[derive(Debug)]
+struct Hand {
+    now: DateTime<Utc>,
+    passed: TimeDelta,
 }
 
 /// Drives a clock by hand.
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<Mutex<DateTime<Utc>>>);
+pub struct ManualClock(Arc<Mutex<Hand>>);
 
 impl ManualClock {
     /// Moves the clock on.
     pub fn advance(&self, by: TimeDelta) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
+        let mut hand = locked(&self.0);
+        hand.now += by;
+        hand.passed += by;
     }
+
+    /// Sets the clock back, as whoever puts right one that was ahead; no time passes.
+    pub fn set_back(&self, by: TimeDelta) {
+        locked(&self.0).now -= by;
+    }
+}
+
+fn locked(hand: &Mutex<Hand>) -> MutexGuard<'_, Hand> {
+    hand.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Clock {
@@ -50,14 +68,14 @@ impl Clock {
 
     /// A clock that shows `moment` until its hand is moved.
     pub fn driven_from(moment: DateTime<Utc>) -> (Self, ManualClock) {
-        let shared = Arc::new(Mutex::new(moment));
-        (Self(Source::Driven(Arc::clone(&shared), moment)), ManualClock(shared))
+        let hand = Arc::new(Mutex::new(Hand { now: moment, passed: TimeDelta::zero() }));
+        (Self(Source::Driven(Arc::clone(&hand))), ManualClock(hand))
     }
 
     /// The instant by which waits are measured: it goes on whatever a clock is set to, and a hand moves it on as well.
     pub fn instant(&self) -> Instant {
         let moved = match &self.0 {
-            Source::Driven(_, first) => (self.now() - *first).to_std().unwrap_or_default(),
+            Source::Driven(hand) => locked(hand).passed.to_std().unwrap_or_default(),
             _ => Duration::ZERO,
         };
         Instant::now() + moved
@@ -69,7 +87,7 @@ impl Clock {
             Source::System => Utc::now(),
             Source::From(moment, start) => *moment + start.elapsed(),
             Source::Still(moment) => *moment,
-            Source::Driven(moment, ..) => *moment.lock().unwrap_or_else(PoisonError::into_inner),
+            Source::Driven(hand) => locked(hand).now,
         }
     }
 }
@@ -96,5 +114,9 @@ mod tests {
         let moved = clock.instant() - before;
         let hour = Duration::from_secs(3600);
         assert!((hour..=hour + begun.elapsed()).contains(&moved), "{moved:?}");
+        let before = clock.instant();
+        hand.set_back(TimeDelta::days(2));
+        assert_eq!(clock.now(), start + TimeDelta::hours(1) - TimeDelta::days(2));
+        assert!(clock.instant() >= before, "instants never go back");
     }
 }

@@ -123,7 +123,7 @@ impl Follower {
     fn look_for_news(&mut self) {
         if self.client.source().has_news() {
             let now = self.poller.clock.instant();
-            (0..self.kept.len()).for_each(|place| self.schedule.hasten(place, now));
+            (0..self.kept.len()).for_each(|place| self.schedule.ask_afresh(place, now));
             self.ask_first_who_it_is();
         }
     }
@@ -134,7 +134,7 @@ impl Follower {
         let now = self.poller.clock.instant();
         let before = now.checked_sub(Duration::from_millis(1)).unwrap_or(now);
         if let Some(place) = place.filter(|_| !self.client.source().is_kept()) {
-            self.schedule.hasten(place, before);
+            self.schedule.ask_afresh(place, before);
         }
     }
 
@@ -201,9 +201,10 @@ impl Follower {
         let account = &self.state.name;
         Some(Wanted {
             moment: self.state.moment(now),
-            // Of what lasts, whatever an answer lacks would count as gone.
+            // Of what lasts, whatever an answer lacks would count as gone; of a clock that was ahead, the last time lies in
+            // the future.
             looks_back: kind.reach_days > 0
-                || self.kept[place].looked_back.is_none_or(|before| now - before >= LOOK_BACK_EVERY),
+                || self.kept[place].looked_back.is_none_or(|before| (now - before).abs() >= LOOK_BACK_EVERY),
             dense_from: samples.dense_from(account, now),
             newest: kind.sample_definitions().first().and_then(|metric| samples.newest(account, metric.name)),
         })
@@ -270,7 +271,7 @@ impl Follower {
             self.state = begun(&self.poller, &account, &self.client);
             self.kept = self.poller.kinds.iter().map(|_| KeptTurn::default()).collect();
             let now = self.poller.clock.instant();
-            (0..self.kept.len()).for_each(|place| self.schedule.hasten(place, now));
+            (0..self.kept.len()).for_each(|place| self.schedule.ask_afresh(place, now));
         }
     }
 

@@ -17,7 +17,8 @@ pub(super) struct Schedule {
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Due(Instant),
-    Running,
+    /// It is being asked; since when it is due again all the same, where something happened that its answer may not know.
+    Running(Option<Instant>),
 }
 
 /// What is to be done next.
@@ -41,17 +42,17 @@ impl Schedule {
     pub(super) fn next(&self, now: Instant) -> Next {
         let due = self.places.iter().enumerate().filter_map(|(place, state)| match state {
             Place::Due(due) => Some((*due, place)),
-            Place::Running => None,
+            Place::Running(_) => None,
         });
         let Some((due, place)) = due.min() else { return Next::AllRunning };
-        let before = self.last.filter(|(last, _)| matches!(self.places[*last], Place::Running));
+        let before = self.last.filter(|(last, _)| matches!(self.places[*last], Place::Running(_)));
         let turn = before.map_or(due, |(_, start)| due.max(start + self.stagger));
         if turn <= now { Next::Start(place) } else { Next::At(turn) }
     }
 
     /// The collection in `place` is being asked.
     pub(super) fn started(&mut self, place: usize, now: Instant) {
-        self.places[place] = Place::Running;
+        self.places[place] = Place::Running(None);
         self.last = Some((place, now));
     }
 
@@ -62,9 +63,18 @@ impl Schedule {
         }
     }
 
+    /// The collection in `place` is due now; if it is being asked, also once that has ended, as it may answer of before.
+    pub(super) fn ask_afresh(&mut self, place: usize, now: Instant) {
+        self.hasten(place, now);
+        if let Place::Running(again) = &mut self.places[place] {
+            *again = Some(again.map_or(now, |before| now.min(before)));
+        }
+    }
+
     /// The collection in `place` has answered or failed and is due again then.
     pub(super) fn ended(&mut self, place: usize, due: Instant) {
-        self.places[place] = Place::Due(due);
+        let again = if let Place::Running(again) = self.places[place] { again } else { None };
+        self.places[place] = Place::Due(again.map_or(due, |again| due.min(again)));
     }
 }
 
@@ -148,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn news_hastens_what_waits_and_not_what_is_under_way() {
+    fn what_is_hastened_is_asked_once_and_news_ask_again_what_is_under_way() {
         let start = Instant::now();
         let mut schedule = Schedule::new(2, start, STAGGER);
         schedule.started(0, start);
@@ -160,6 +170,13 @@ mod tests {
         assert_eq!(schedule.next(later), Next::Start(0));
         schedule.started(0, later);
         assert_eq!(schedule.next(later), Next::AllRunning);
+        schedule.ask_afresh(1, later);
+        schedule.ended(1, later + Duration::from_secs(21_600));
+        assert_eq!(schedule.next(later + STAGGER), Next::Start(1), "what it answered may be of before the news");
+        schedule.started(1, later + STAGGER);
+        schedule.ended(1, later + Duration::from_secs(21_600));
+        schedule.ended(0, later + Duration::from_secs(300));
+        assert_eq!(schedule.next(later + STAGGER), Next::At(later + Duration::from_secs(300)), "once");
     }
 
     #[test]

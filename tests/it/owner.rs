@@ -1,21 +1,29 @@
 //! A token by hand that becomes another person's, while the exporter runs and over a restart: nothing of the one before stays in
 //! the record.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use crate::{
     common::{
-        Program, eventually,
+        Page, Program, eventually,
         scene::{Scene, mode},
     },
     person::{readiness, until_all_is},
 };
-use oura_exporter::simulator::Portal;
+use oura_exporter::simulator::{Fault, Portal, Scope};
 
 /// The token of that person.
 fn token(scene: &Scene, person: &str) -> String {
     let people = scene.simulator.people();
     people.iter().find(|wearer| wearer.name == person).expect("one of them").token.clone()
+}
+
+/// The age of that person, as Oura says it.
+async fn age_of(scene: &Scene, person: &str) -> f64 {
+    let url = format!("{}/v2/usercollection/personal_info", scene.simulator.url());
+    let request = reqwest::Client::new().get(url).bearer_auth(token(scene, person)).header("user-agent", "a test");
+    let info: serde_json::Value = request.send().await.expect("an answer").json().await.expect("JSON");
+    info["age"].as_f64().expect("an age")
 }
 
 const ANOTHER: &str = "its token belongs to a different person than before";
@@ -34,6 +42,31 @@ async fn a_token_file_that_becomes_another_persons_begins_the_record_again() {
         until_all_is(&exporter, &scene, "anna", after).await;
         let (_, log) = exporter.terminate().await;
         assert_eq!(log.matches(ANOTHER).count(), 1, "{log}");
+    }
+}
+
+/// What is asked with the token of before is answered after the change.
+#[tokio::test]
+async fn what_is_under_way_while_a_token_becomes_another_persons_counts_for_nobody() {
+    for late in ["personal_info", "daily_readiness", "sleep"] {
+        let scene = Scene::of(Portal::New).await;
+        let file = scene.tokens().with_extension("token");
+        fs::write(&file, token(&scene, "alice")).expect("it is written");
+        let is_late = Fault::Times(1, Box::new(Fault::Delay(Duration::from_secs(6))));
+        scene.simulator.faults().set(Scope::person("alice").and_collection(late), is_late);
+        let mut command = scene.program();
+        let exporter = Program::start(command.env("OURA_ACCESS_TOKEN_FILE", &file).env("OURA_ACCOUNT", "anna")).await;
+        let is_shown = |text: &String| text.contains("oura_sleep_score{account=\"anna\"}");
+        eventually("something of alice's", async || exporter.get("/metrics").await.filter(is_shown)).await;
+        fs::write(&file, token(&scene, "bob")).expect("it is written");
+        until_all_is(&exporter, &scene, "anna", "bob").await;
+        exporter.ready().await;
+        let age = |page: &Page| page.get("oura_personal_age_years{account=\"anna\"}");
+        let bobs = Some(age_of(&scene, "bob").await);
+        let page = async || Some(age(&Page::parse(&exporter.get("/metrics").await?))).filter(|age| *age == bobs);
+        eventually(&format!("bob's age beside his readiness, with {late} late"), page).await;
+        until_all_is(&exporter, &scene, "anna", "bob").await;
+        exporter.terminate().await;
     }
 }
 

@@ -5,7 +5,7 @@ mod answers;
 mod days;
 mod dense;
 mod directory;
-mod documents;
+pub(crate) mod documents;
 mod killed;
 mod refused;
 mod stopped;
