@@ -439,3 +439,43 @@ async fn the_account_of_a_token_by_hand_is_shown_by_one_shard_alone() {
         }
     }
 }
+
+#[tokio::test]
+async fn while_shards_are_added_two_have_an_account_and_none_of_its_tokens_is_spent_twice() {
+    let scene = Scene::of(Portal::New).await;
+    sign_everybody_in(&scene);
+    let mut shards = Vec::new();
+    // The two of before have not ended yet, and the three of afterwards run already.
+    for shard in ["0/2", "1/2", "0/3", "1/3", "2/3"] {
+        shards.push(Program::start(program(&scene, shard).env("OURA_POLL_INTERVAL", "1s")).await);
+    }
+    for shard in &shards {
+        shard.ready().await;
+    }
+    let store = Store::new(scene.tokens());
+    let exchanges = || scene.simulator.authorizations().exchanges();
+    // Whoever has renewed an account does not do it again at once, and then the other one does.
+    for round in 1..=2 {
+        STUDY.iter().for_each(|(name, _)| scene.expire(name));
+        let renewed = async || {
+            let is_good = |name: &str| matches!(store.read(name), Ok(Some(tokens)) if !tokens.has_expired(Utc::now()));
+            (exchanges().len() >= round * STUDY.len() && STUDY.iter().all(|(name, _)| is_good(name))).then_some(())
+        };
+        eventually("each account's tokens are renewed and stored", renewed).await;
+    }
+    let everybody = async || {
+        let mut shown = Vec::new();
+        for shard in &shards {
+            let page = page(shard).await;
+            let up = |name: &String| page.get(&format!("oura_up{{account=\"{name}\"}}")) == Some(1.0);
+            shown.extend(accounts(&page).into_iter().filter(up));
+        }
+        (shown.len() == 2 * STUDY.len()).then_some(())
+    };
+    eventually("each account is well at both of its shards", everybody).await;
+    for shard in shards {
+        assert_eq!(shard.terminate().await.0, Some(0));
+    }
+    assert_eq!(exchanges().len(), 2 * STUDY.len());
+    assert!(exchanges().iter().all(|exchange| exchange.spent == 0), "{:?}", exchanges());
+}
