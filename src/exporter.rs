@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 use crate::{
     auth::{Announced, OAuthClient, Running, Store, StoreHealth, TokenFile, TokenManager, TokenSource},
     clock::Clock,
-    config::{self, Config},
+    config::{self, AccountConfig, Config},
     hosts::Hosts,
     http::{self, InTheOpen},
     oura::{Client, ClientOptions, Transport},
@@ -61,8 +61,7 @@ impl Exporter {
     /// # Errors
     /// Where it cannot be put together.
     pub fn new(config: Config, address: SocketAddr, clock: Clock, options: ClientOptions) -> anyhow::Result<Self> {
-        let stats = ApiStats::new()?;
-        stats.expect(&config.collections);
+        let (stats, shard) = (own_stats(&config)?, config.shard);
         let kinds: Arc<[_]> = config.collections.clone().into();
         let (interval, stale_after) = (config.poll_interval, config.stale_after);
         let (samples, live, collectors) = record(&config, &clock)?;
@@ -87,7 +86,7 @@ impl Exporter {
         let page = Page::new(Arc::clone(&snapshot), stats.clone(), collectors)?;
         let is_encrypted = web.as_ref().is_some_and(|web| web.is_encrypted());
         let sign_in = SignInPages::new(way, &redirect_uri, Arc::clone(&snapshot), accounts.look(), clock.clone());
-        let sign_in = sign_in.below(external.root()).with_store_health(health.clone());
+        let sign_in = sign_in.below(external.root()).with_store_health(health.clone()).of_shard(shard);
         let sign_in = sign_in.at(address.port(), is_encrypted);
         let record = samples.clone();
         let poller =
@@ -170,6 +169,21 @@ pub async fn run(
     Exporter::new(config, listener.local_addr()?, clock, client_options)?.run(listener, shutdown).await
 }
 
+/// The exporter's own metrics; where others show a part of the accounts, which part this one shows.
+fn own_stats(config: &Config) -> anyhow::Result<ApiStats> {
+    let (stats, shard) = (ApiStats::new()?, config.shard);
+    stats.expect(&config.collections);
+    if !shard.is_one_of_several() {
+        return Ok(stats);
+    }
+    stats.is_shard(shard);
+    info!("this is shard {shard} (OURA_SHARD): it shows its part of the accounts");
+    for AccountConfig { name, .. } in config.accounts.iter().filter(|account| !shard.has(&account.name)) {
+        info!(account = name, "the account of OURA_ACCESS_TOKEN is shown by shard {}", shard.of(name));
+    }
+    Ok(stats)
+}
+
 /// Says where the page is, and who can read it there.
 fn tell_where(address: SocketAddr, web: Option<&WebConfig>) {
     let is_encrypted = web.is_some_and(WebConfig::is_encrypted);
@@ -212,6 +226,7 @@ fn record(config: &Config, clock: &Clock) -> anyhow::Result<Kept> {
         receiver: Receiver::new(url, wanted.access.clone(), RECEIVER_TIMEOUT).context(NO_HTTPS)?,
         target: wanted.target.clone(),
         state,
+        shard: config.shard,
         clock: clock.clone(),
         stats: LiveStats::new()?,
     };
@@ -298,6 +313,7 @@ fn roster(
         transport: Arc::clone(transport),
         clock: clock.clone(),
         taken: config.accounts.iter().map(|account| account.name.clone()).collect(),
+        shard: config.shard,
         told: config.warnings.iter().cloned().chain(trouble).collect(),
         signed_in: BTreeMap::new(),
         seen: None,
@@ -335,7 +351,7 @@ fn accounts_by(
         let client = Arc::new(Client::new(Arc::clone(transport), source));
         accounts.push(Account { name, client });
     };
-    for account in config.accounts {
+    for account in config.accounts.into_iter().filter(|account| config.shard.has(&account.name)) {
         let source = match &config.token_file {
             Some(path) => TokenSource::File(TokenFile::new(path.clone(), account.token, config::access_token_in)),
             None => TokenSource::Fixed(account.token),

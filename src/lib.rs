@@ -32,7 +32,8 @@
 //! [`cli`] reads the command line, [`config`] the environment, both by the one table [`config::VARIABLES`]; [`exporter`]
 //! puts the parts together. `simulator`, a crate of its own, is an Oura Cloud on loopback with the traps of the real one, for
 //! the demo and the tests. [`catalogue`] lists every metric there is and makes METRICS.md of it. [`defect`] keeps a panic
-//! to the collection in which it happens. [`version`] says which program this is. [`http_client`] makes the
+//! to the collection in which it happens. [`version`] says which program this is, and [`shard`] which of several
+//! exporters shows an account. [`http_client`] makes the
 //! clients of all of them, and `html` is what the pages for people share. [`clock`] and [`tls`] are what time and cryptography
 //! are asked of; [`durable`] writes files that are never half written. No room uses one above it: `tests/it/rooms.rs` has the
 //! order, and holds it.
@@ -66,6 +67,7 @@ pub mod problem;
 pub mod remote_write;
 pub mod samples;
 pub mod server;
+pub mod shard;
 pub mod sign_in;
 #[cfg(feature = "demo")]
 pub use oura_simulator as simulator;

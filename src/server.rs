@@ -160,6 +160,10 @@ impl Server {
                 let words = format!("nobody has signed in, and nobody can: {trouble}\n");
                 return text(StatusCode::SERVICE_UNAVAILABLE, words);
             }
+            if self.sign_in.as_ref().is_some_and(|sign_in| sign_in.is_of_one_of_several()) {
+                // There may be nobody for it, and its part of the work is done.
+                return text(StatusCode::OK, "ready\n");
+            }
             let is_open = self.sign_in.as_ref().is_some_and(|sign_in| sign_in.is_open());
             let todo = if is_open { format!("open {}", self.home) } else { "run: oura-exporter login".to_owned() };
             let words = format!("nobody has signed in; {todo}\n");

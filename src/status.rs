@@ -8,7 +8,7 @@ use prometheus::{
     proto::MetricFamily,
 };
 
-use crate::{documents::Kind, metric::SelfMetric, problem::Reason, version};
+use crate::{documents::Kind, metric::SelfMetric, problem::Reason, shard::Shard, version};
 
 /// Request durations are sorted into these, in seconds: a fast answer, a usual one, a slow one, the timeout.
 const BUCKETS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -33,8 +33,13 @@ const BUILD: SelfMetric = SelfMetric {
     help: "The exporter that made this page, always 1.",
     labels: &["version", "revision"],
 };
+const SHARDS: SelfMetric = SelfMetric {
+    name: "oura_exporter_shards",
+    help: "Among how many exporters the accounts are divided; shard is which one this is, from 0. Only with OURA_SHARD.",
+    labels: &["shard"],
+};
 /// All of them.
-pub const OWN: &[SelfMetric] = &[REQUESTS, ERRORS, DURATION, BUILD];
+pub const OWN: &[SelfMetric] = &[REQUESTS, ERRORS, DURATION, BUILD, SHARDS];
 
 /// The exporter's own metrics.
 #[derive(Clone)]
@@ -43,6 +48,7 @@ pub struct ApiStats {
     errors: IntCounterVec,
     duration: Histogram,
     build: IntGaugeVec,
+    shards: IntGaugeVec,
 }
 
 impl ApiStats {
@@ -59,7 +65,13 @@ impl ApiStats {
             errors: IntCounterVec::new(options(&ERRORS), ERRORS.labels)?,
             duration: Histogram::with_opts(HistogramOpts::from(options(&DURATION)).buckets(BUCKETS.to_vec()))?,
             build,
+            shards: IntGaugeVec::new(options(&SHARDS), SHARDS.labels)?,
         })
+    }
+
+    /// Says which of several exporters this is.
+    pub fn is_shard(&self, shard: Shard) {
+        self.shards.with_label_values(&[shard.index().to_string()]).set(shard.count().into());
     }
 
     /// Shows the requests of these collections from the start, at zero.
@@ -91,8 +103,8 @@ impl ApiStats {
         }
     }
 
-    fn parts(&self) -> [&dyn Collector; 4] {
-        [&self.requests, &self.errors, &self.duration, &self.build]
+    fn parts(&self) -> [&dyn Collector; 5] {
+        [&self.requests, &self.errors, &self.duration, &self.build, &self.shards]
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use chrono::{NaiveDate, TimeDelta, Utc};
 use clap::ArgGroup;
 use tracing::warn;
@@ -124,6 +124,13 @@ impl Arguments {
         let kinds = config.collections.iter().copied().filter(|kind| kind.is_recorded()).collect();
         let clock = Clock::system();
         let state = config.sign_in.store.as_ref().map(|store| store.directory().to_owned());
+        let shard = config.shard;
+        if let Some(name) = self.account.as_ref().filter(|name| !shard.has(name)) {
+            let own = shard.of(name);
+            bail!(
+                "--account: {name} is of shard {own}, and this is shard {shard} (OURA_SHARD); unset it to import {name} here"
+            );
+        }
         let mut accounts = exporter::accounts(config, &ApiStats::new()?, &clock, ClientOptions::default())?;
         accounts.retain(|account| self.account.as_ref().is_none_or(|name| *name == account.name));
         ensure!(

@@ -19,9 +19,13 @@ use crate::{
 /// Looks at everything once.
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     println!("The configuration is good: {} collections, API at {}.", config.collections.len(), config.api_url);
-    let store = config.sign_in.store.clone();
+    let (store, shard) = (config.sign_in.store.clone(), config.shard);
+    if shard.is_one_of_several() {
+        println!("This is shard {shard} (OURA_SHARD): only its accounts are tested. Unset it to test them all.");
+    }
     let (kinds, are_named) = (config.collections.clone(), config.collections_are_named);
     let accounts = exporter::accounts(config, &ApiStats::new()?, &Clock::system(), ClientOptions::default())?;
+    ensure!(!accounts.is_empty(), "OURA_SHARD: no account is of shard {shard}; unset it to test them all");
     let mut failures = 0;
     for account in &accounts {
         println!("\nAccount {}: {}", account.name, token(account).await);

@@ -165,7 +165,7 @@ fn on_runtime(command: Command, config: Config) -> anyhow::Result<()> {
             Command::Healthcheck(healthcheck) => healthcheck.run(&config).await,
             Command::Login(login) => login.run(&config.sign_in, &config).await,
             Command::Logout(logout) => logout.run(&config.sign_in).await,
-            Command::Accounts(accounts) => accounts.run(&config.sign_in).await,
+            Command::Accounts(accounts) => accounts.run(&config.sign_in, config.shard).await,
             Command::Backfill(arguments) => arguments.run(config).await,
             Command::Check => check::run(config).await,
         }

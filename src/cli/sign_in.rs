@@ -23,6 +23,7 @@ use crate::{
     oura::{Client, ClientOptions, Transport, person_id},
     poll::Account,
     samples,
+    shard::Shard,
     state::{AccountState, CollectionState, Mark, missing_scope},
     status::ApiStats,
 };
@@ -55,10 +56,10 @@ enum AccountsCommand {
 }
 
 impl Accounts {
-    pub(super) async fn run(&self, sign_in: &SignIn) -> anyhow::Result<()> {
+    pub(super) async fn run(&self, sign_in: &SignIn, shard: Shard) -> anyhow::Result<()> {
         match &self.command {
             Some(AccountsCommand::Rename(rename)) => rename.run(store(sign_in)?).await,
-            None => accounts(sign_in),
+            None => accounts(sign_in, shard),
         }
     }
 }
@@ -86,6 +87,9 @@ impl Login {
             Way::Paste => self.sign_in(store, &name, &oauth_client, &transport, false).await?,
         };
         println!("\nSigned in as account {name}. Tokens are in {}.", store.directory().display());
+        if config.shard.is_one_of_several() {
+            println!("Shard {} shows it (OURA_SHARD).", config.shard.of(&name));
+        }
         if tokens.refresh.is_none() {
             println!(
                 "Oura gave no refresh token: this sign-in ends with its first token, and then needs another login."
@@ -228,8 +232,8 @@ impl Logout {
     }
 }
 
-/// The table of those who are signed in.
-pub(super) fn accounts(sign_in: &SignIn) -> anyhow::Result<()> {
+/// The table of those who are signed in, in all shards.
+fn accounts(sign_in: &SignIn, shard: Shard) -> anyhow::Result<()> {
     let store = store(sign_in)?;
     let Listing { accounts: names, warnings, .. } = store.list()?;
     let mut out = io::stdout().lock();
@@ -240,11 +244,13 @@ pub(super) fn accounts(sign_in: &SignIn) -> anyhow::Result<()> {
         writeln!(out, "Nobody is signed in. Run: oura-exporter login")?;
         return Ok(());
     }
-    writeln!(out, "{:16} {:17} {:17} {:17} SCOPES", "ACCOUNT", "SIGNED IN SINCE", "TOKEN ISSUED", "TOKEN EXPIRES")?;
+    let of = |shown: String| if shard.is_one_of_several() { format!("{shown:9} ") } else { String::new() };
+    let (account, since, last, expires) = ("ACCOUNT", "SIGNED IN SINCE", "TOKEN ISSUED", "TOKEN EXPIRES");
+    writeln!(out, "{account:16} {}{since:17} {last:17} {expires:17} SCOPES", of("SHARD".to_owned()))?;
     let mut bad = 0;
     for name in names {
         match store.read(&name) {
-            Ok(Some(tokens)) => writeln!(out, "{}", row(&name, &tokens))?,
+            Ok(Some(tokens)) => writeln!(out, "{name:16} {}{}", of(shard.of(&name).to_string()), row(&tokens))?,
             Ok(None) => {}
             Err(error) => {
                 bad += 1;
@@ -265,7 +271,7 @@ pub(super) fn of_persons(store: &Store) -> impl Iterator<Item = String> {
     store.namesakes().into_iter().map(|names| auth::one_person(&names)).chain(unsaid)
 }
 
-fn row(name: &str, tokens: &Tokens) -> String {
+fn row(tokens: &Tokens) -> String {
     let time = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%MZ").to_string();
     let expires = match tokens.expires_at {
         Some(end) if tokens.has_expired(Utc::now()) => format!("expired {}", end.format("%m-%d %H:%M")),
@@ -273,7 +279,7 @@ fn row(name: &str, tokens: &Tokens) -> String {
         None => "unknown".to_owned(),
     };
     let scopes = tokens.scopes.as_ref().map_or_else(|| "unknown".to_owned(), |scopes| scopes.join(" "));
-    format!("{name:16} {:17} {:17} {expires:17} {scopes}", time(tokens.signed_in_at), time(tokens.issued_at))
+    format!("{:17} {:17} {expires:17} {scopes}", time(tokens.signed_in_at), time(tokens.issued_at))
 }
 
 fn transport(config: &Config) -> anyhow::Result<Arc<Transport>> {

@@ -11,7 +11,7 @@ use super::{
     parse::{Setting, setting},
     settings::{Unset, VARIABLES},
 };
-use crate::{auth::Endpoints, documents::Kind};
+use crate::{auth::Endpoints, documents::Kind, shard::Shard};
 
 /// A value for each setting; what is not set has its default here, too.
 #[derive(Debug, Default)]
@@ -21,6 +21,7 @@ pub(super) struct Draft {
     pub(super) redirect_uri: String,
     pub(super) scopes: Vec<String>,
     pub(super) state_dir: Option<PathBuf>,
+    pub(super) shard: Shard,
     pub(super) access_token: Secret,
     pub(super) account: String,
     pub(super) listen_address: String,

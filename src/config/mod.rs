@@ -43,6 +43,7 @@ use crate::{
     auth::{Listing, Store},
     documents::{KINDS, Kind},
     remote_write::Credentials,
+    shard::Shard,
     web_config::WebConfig,
 };
 
@@ -94,6 +95,8 @@ pub struct Config {
     pub token_file: Option<PathBuf>,
     /// Whose data are shown, by a sign-in whose tokens are stored.
     pub signed_in: Vec<String>,
+    /// Which of them this exporter shows (`OURA_SHARD`).
+    pub shard: Shard,
     /// What a sign-in needs.
     pub sign_in: SignIn,
     /// Samples with their own time, and where they go.
@@ -210,10 +213,8 @@ impl Config {
         let token_is_set = draft.access_token.is_set();
         let mut config = Self::of(draft, &places, &mut reader);
         config.judge(&mut reader);
-        if accounts != Accounts::NotNeeded {
-            config.find_accounts(accounts, &mut reader);
-        }
-        if !token_is_set && config.signed_in.is_empty() {
+        let known = if accounts == Accounts::NotNeeded { 0 } else { config.find_accounts(accounts, &mut reader) };
+        if !token_is_set && known == 0 {
             reader.mistakes.extend(config.lacks(accounts));
         }
         let Reader { mistakes, warnings } = reader;
@@ -239,6 +240,7 @@ impl Config {
             api_url: draft.api_url,
             sandbox: draft.sandbox,
             signed_in: vec![],
+            shard: draft.shard,
             sign_in,
             samples,
             log: LogConfig { level: draft.log_level.unwrap_or(Level::INFO), json: draft.log_json },
@@ -246,8 +248,8 @@ impl Config {
         }
     }
 
-    /// Who is signed in, and whether that is enough to go by.
-    fn find_accounts(&mut self, accounts: Accounts, reader: &mut Reader) {
+    /// Who is signed in, and whether that is enough to go by; how many they are in all shards together.
+    fn find_accounts(&mut self, accounts: Accounts, reader: &mut Reader) -> usize {
         let stored = self.sign_in.store.as_ref().map_or_else(|| Ok(Listing::default()), Store::list);
         match stored {
             Ok(listing) => {
@@ -272,6 +274,15 @@ impl Config {
             let mistake = "OURA_CLIENT_ID, OURA_CLIENT_SECRET: not set, so no sign-in can be renewed; set both";
             reader.mistakes.push(mistake.to_owned());
         }
+        let known = self.signed_in.len();
+        self.signed_in.retain(|name| self.shard.has(name));
+        if accounts == Accounts::Needed && self.signed_in.is_empty() && known > 0 {
+            let shard = self.shard;
+            reader.mistakes.push(format!(
+                "OURA_SHARD: none of the {known} accounts that are signed in is of shard {shard}; unset it to use them all"
+            ));
+        }
+        known
     }
 
     /// What it lacks to do without an account.

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     auth,
     documents::{KINDS, Kind},
+    shard::{NoShard, Shard},
 };
 
 /// The longest duration that makes sense anywhere here.
@@ -131,6 +132,10 @@ impl Setting {
             "false" | "0" => Ok(false),
             _ => Err(self.mistake("is neither true nor false; write true")),
         }
+    }
+
+    pub(super) fn shard(&self) -> Result<Shard, String> {
+        self.text.parse().map_err(|no_shard: NoShard| self.mistake(&no_shard.to_string()))
     }
 
     pub(super) fn level(&self) -> Result<Level, String> {

@@ -93,6 +93,12 @@ pub const VARIABLES: &[Variable] = &[
         |draft, text| text.directory().map(|directory| draft.state_dir = Some(directory)),
     ),
     variable(
+        "OURA_SHARD",
+        Words("all accounts"),
+        "which of several exporters this is, from 0, and how many there are: 0/3, 1/3 and 2/3 share the accounts of one OURA_STATE_DIR",
+        |draft, text| text.shard().map(|shard| draft.shard = shard),
+    ),
+    variable(
         "OURA_ACCESS_TOKEN",
         Nothing,
         "access token of one account, used without a sign-in and never renewed",

@@ -103,6 +103,18 @@ fn what_only_a_shell_understands_is_named() {
 }
 
 #[test]
+fn a_shard_that_is_none_is_named_with_what_to_write() {
+    for (value, words) in [
+        ("16/16", "\"16/16\" names a shard that is not there: they count from 0, so the last of 16 is 15/16"),
+        ("oura-exporter-2/3", "is not a shard and their number; write 0/3 for the first of three, 2/3 for the last"),
+        ("1/0", "write 0/3 for the first of three"),
+    ] {
+        let said = mistake("OURA_SHARD", value);
+        assert!(said.starts_with(&format!("OURA_SHARD: \"{value}\" ")) && said.contains(words), "{said}");
+    }
+}
+
+#[test]
 fn urls_hold_what_is_of_use_there() {
     for (name, value, words) in [
         ("OURA_API_URL", "https://proxy.example/?key=1", "has a query"),
@@ -233,6 +245,7 @@ fn another_value(name: &str) -> &'static str {
         "OURA_POLL_INTERVAL" | "OURA_STALE_AFTER" => "7m",
         "OURA_SANDBOX" => "true",
         "OURA_SAMPLES" | "OURA_WEB_SIGN_IN" => "false",
+        "OURA_SHARD" => "1/3",
         "OURA_LOG" => "trace",
         "OURA_LOG_FORMAT" => "json",
         name if name.ends_with("_FILE") => "/some/where",

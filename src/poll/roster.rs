@@ -16,6 +16,7 @@ use crate::{
     auth::{FileVersion, Glance, Listing, OAuthClient, SignedIn, Store, StoreError, TokenManager, TokenSource},
     clock::Clock,
     oura::{Client, Transport},
+    shard::Shard,
 };
 
 /// How often the directory of the token files is looked at.
@@ -61,6 +62,8 @@ pub struct Directory {
     pub clock: Clock,
     /// The accounts that the environment names: no token file takes their place.
     pub taken: Vec<String>,
+    /// Which of them all are followed here.
+    pub shard: Shard,
     /// What a person was told of already.
     pub told: HashSet<String>,
     /// Whose sign-ins those are that are followed.
@@ -131,8 +134,8 @@ impl Roster {
     pub(super) async fn present(&mut self, followed: Vec<String>) -> Option<Vec<String>> {
         let directory = self.directory.as_mut()?;
         let (store, seen) = (directory.store.clone(), directory.seen.take());
-        let known = directory.signed_in.clone();
-        let looked = task::spawn_blocking(move || look(&store, seen, &followed, &known)).await.ok()?;
+        let (known, shard) = (directory.signed_in.clone(), directory.shard);
+        let looked = task::spawn_blocking(move || look(&store, seen, &followed, &known, shard)).await.ok()?;
         match looked {
             Ok(Looked { glance, changed }) => {
                 let present = changed.map(|Present { listing, remaining, replaced, signed_in }| {
@@ -174,6 +177,7 @@ fn look(
     seen: Option<Glance>,
     followed: &[String],
     known: &BTreeMap<String, SignedIn>,
+    shard: Shard,
 ) -> Result<Looked, StoreError> {
     if !known.is_empty() {
         store.still_there()?;
@@ -182,7 +186,8 @@ fn look(
     if seen.as_ref() == Some(&glance) {
         return Ok(Looked { glance, changed: None });
     }
-    let listing = store.list()?;
+    let mut listing = store.list()?;
+    listing.accounts.retain(|name| shard.has(name));
     let (mut signed_in, mut replaced) = (BTreeMap::new(), vec![]);
     let remaining: Vec<_> = followed.iter().filter(|name| store.has(name)).cloned().collect();
     for name in listing.accounts.iter().chain(&remaining) {
@@ -230,7 +235,7 @@ impl Directory {
         }));
         self.tell(warnings);
         present.extend(remaining);
-        present.extend(self.taken.iter().cloned());
+        present.extend(self.taken.iter().filter(|name| self.shard.has(name)).cloned());
         present
     }
 

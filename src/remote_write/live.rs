@@ -20,6 +20,7 @@ use crate::{
     clock::Clock,
     metric::SelfMetric,
     samples::{self, Lines, Samples, Target, Telling, lines},
+    shard::Shard,
     state_file::StateFile,
 };
 
@@ -107,6 +108,8 @@ pub struct Live {
     pub target: Target,
     /// The directory that keeps how far it went; none: it is forgotten at the end.
     pub state: Option<PathBuf>,
+    /// Whose record is sent here: several exporters on one directory keep apart how far each went.
+    pub shard: Shard,
     /// What time it is.
     pub clock: Clock,
     /// What it tells of itself.
@@ -128,7 +131,10 @@ impl Live {
 
     fn begin(self) -> Sending {
         let Target { job, instance } = self.target.clone();
-        let identity = [self.receiver.url().to_owned(), job, instance];
+        let mut identity = vec![self.receiver.url().to_owned(), job, instance];
+        if self.shard.is_one_of_several() {
+            identity.push(self.shard.index().to_string());
+        }
         let file = self.state.as_ref().map(|state| StateFile::new(state, "live", &identity));
         let sent = SentLog::open(file).unwrap_or_else(|problem| {
             error!("{problem:#}; live remote write starts over and may send samples twice");

@@ -7,6 +7,7 @@ mod guard;
 mod origin;
 mod pages;
 mod visit;
+mod way;
 
 use std::{
     sync::{
@@ -26,21 +27,22 @@ use reqwest::Url;
 use tokio::{sync::Notify, time::sleep};
 use tracing::{info, warn};
 
-pub use self::guard::Guard;
 use self::{
     answers::{answer, see, see_attempt, too_many},
     attempts::{Attempt, Attempts, New, Stage, TooMany},
     form::{Fields, fields, own_form},
-    pages::{HtmlPage, Persons},
+    pages::{HtmlPage, Persons, Seen},
     visit::{Visit, WayBack, comes_back_to},
 };
+pub use self::{guard::Guard, way::Way};
 use crate::{
-    auth::{self, Keeping, Login, OAuthClient, Redirected, Replaces, Revoked, Store, StoreHealth, WrongPerson},
+    auth::{self, Keeping, Login, Redirected, Replaces, Revoked, StoreHealth, WrongPerson},
     clock::Clock,
     config, http,
-    oura::{Transport, person_id},
+    oura::person_id,
     samples,
-    state::{AccountState, Snapshot},
+    shard::Shard,
+    state::Snapshot,
 };
 
 /// Where people sign in, and what a form of theirs goes to.
@@ -73,40 +75,10 @@ pub struct SignInPages {
     attempts: Attempts,
     /// Whether what comes of a sign-in can be kept.
     health: Option<Arc<StoreHealth>>,
+    /// Whose accounts are shown here; the others' sign in here all the same.
+    shard: Shard,
     /// Whether a request came through a proxy: from then on nobody counts as somebody of this machine.
     is_behind_a_proxy: AtomicBool,
-}
-
-/// What there is to sign in with.
-pub enum Way {
-    /// Nothing, for this reason.
-    Shut(&'static str),
-    /// No application yet: what is to be done for one is shown.
-    Unregistered,
-    /// An application, and a place for tokens.
-    Open {
-        /// Who gives tokens.
-        oauth_client: Arc<OAuthClient>,
-        /// Where they are kept.
-        store: Store,
-        /// The way to Oura.
-        transport: Arc<Transport>,
-        /// The accounts that the environment names.
-        taken: Vec<String>,
-        /// What may be done by whoever reaches the page.
-        guard: Guard,
-    },
-}
-
-impl Way {
-    /// Why nobody can sign in here; none if people can.
-    pub const fn shut(&self) -> Option<&'static str> {
-        match self {
-            Self::Shut(why) => Some(why),
-            Self::Unregistered => Some("no application is set there (OURA_CLIENT_ID); its page shows how to get one"),
-            Self::Open { .. } => None,
-        }
-    }
 }
 
 impl SignInPages {
@@ -114,7 +86,7 @@ impl SignInPages {
     pub fn new(way: Way, redirect_uri: &str, snapshot: Arc<Snapshot>, look: Arc<Notify>, clock: Clock) -> Self {
         let redirect_path = Url::parse(redirect_uri).map(|url| url.path().to_owned()).unwrap_or_default();
         let (attempts, redirect_uri) = (Attempts::default(), redirect_uri.to_owned());
-        let (root, health) = ("/".to_owned(), None);
+        let (root, health, shard) = ("/".to_owned(), None, Shard::default());
         let is_behind_a_proxy = AtomicBool::default();
         let is_encrypted = false;
         Self {
@@ -128,6 +100,7 @@ impl SignInPages {
             clock,
             attempts,
             health,
+            shard,
             is_behind_a_proxy,
         }
     }
@@ -136,6 +109,12 @@ impl SignInPages {
     #[must_use]
     pub fn with_store_health(self, health: Option<Arc<StoreHealth>>) -> Self {
         Self { health, ..self }
+    }
+
+    /// The same of an exporter that shows the accounts of that shard.
+    #[must_use]
+    pub fn of_shard(self, shard: Shard) -> Self {
+        Self { shard, ..self }
     }
 
     /// The same on a page that a proxy shows below the path `root`.
@@ -179,6 +158,11 @@ impl SignInPages {
     /// redirect URI and no certificate is for that name: only a browser on this machine asks so.
     pub fn comes_back_in_the_open(&self, path: &str) -> bool {
         self.redirect_uri.starts_with("http:") && path == self.redirect_path
+    }
+
+    /// Whether other exporters show a part of the accounts, which may be all of them.
+    pub const fn is_of_one_of_several(&self) -> bool {
+        self.shard.is_one_of_several()
     }
 
     /// Whether people can sign in here, or are told what it takes.
@@ -295,7 +279,7 @@ impl SignInPages {
         );
         let guard = self.guard(*guard);
         if store.has(account) {
-            guard.renews(account, self.needs_sign_in(account))?;
+            guard.renews(account, self.needs_sign_in(account)).map_err(|error| self.of_other_shard(account, error))?;
         }
         self.attempts.admit(guard.stranger(visit.peer), self.clock.now())?;
         // Found out before anybody consents: whether what comes of it can be stored.
@@ -448,12 +432,15 @@ impl SignInPages {
         answer(StatusCode::OK, &HtmlPage { html: word.to_owned(), script: None })
     }
 
-    /// The account as the exporter has read it since the sign-in.
-    fn seen(&self, attempt: &Attempt) -> Option<AccountState> {
+    /// The account as the exporter has read it since the sign-in, or who reads it.
+    fn seen(&self, attempt: &Attempt) -> Option<Seen> {
         let Stage::Done { signed_in_at, .. } = attempt.stage else { return None };
+        if !self.shard.has(&attempt.account) {
+            return Some(Seen::By(self.shard.of(&attempt.account)));
+        }
         let account = self.snapshot.accounts().into_iter().find(|account| account.name == attempt.account)?;
         let is_new = account.grant.as_ref().is_some_and(|grant| grant.signed_in_at >= signed_in_at);
-        (is_new && account.waiting().next().is_none()).then_some(account)
+        (is_new && account.waiting().next().is_none()).then(|| Seen::Here(account.into()))
     }
 
     fn people_page(&self, name: &str) -> http::Answer {
@@ -461,12 +448,21 @@ impl SignInPages {
             Way::Open { guard, store, .. } => {
                 let accounts = self.snapshot.accounts();
                 let persons = Persons { unsaid: store.unsaid(), namesakes: store.namesakes() };
-                pages::people(&accounts, &persons, &self.redirect_uri, self.guard(*guard), name)
+                pages::people(&accounts, &persons, &self.redirect_uri, self.guard(*guard), self.shard, name)
             }
             _ => pages::steps(&self.redirect_uri),
         };
         let trouble = self.health.as_ref().and_then(|health| health.trouble());
         answer(StatusCode::OK, &page.warning(trouble.map(|trouble| format!("sign-ins cannot be stored: {trouble}"))))
+    }
+
+    /// A refusal, and where else an account may be signed in that is not shown here.
+    fn of_other_shard(&self, account: &str, refusal: anyhow::Error) -> anyhow::Error {
+        let shard = self.shard.of(account);
+        if shard == self.shard {
+            return refusal;
+        }
+        anyhow!("{refusal}; if the sign-in has ended, the page of shard {shard} renews it")
     }
 
     fn needs_sign_in(&self, account: &str) -> bool {

@@ -14,6 +14,7 @@ use crate::{
     auth::{Doubt, one_person},
     documents::KINDS,
     html::{Escaped, NAVIGATION, STYLE},
+    shard::Shard,
     state::{AccountState, CollectionState, Mark},
 };
 
@@ -30,6 +31,14 @@ const PORTAL: &str = "https://developer.ouraring.com";
 pub(super) struct HtmlPage {
     pub(super) html: String,
     pub(super) script: Option<&'static str>,
+}
+
+/// What is known of an account after its sign-in.
+pub(super) enum Seen {
+    /// It is shown here, as it was read since.
+    Here(Box<AccountState>),
+    /// That shard shows it.
+    By(Shard),
 }
 
 /// What the store knows of the persons.
@@ -145,10 +154,15 @@ pub(super) fn people(
     persons: &Persons,
     redirect_uri: &str,
     guard: Guard,
+    shard: Shard,
     name: &str,
 ) -> HtmlPage {
-    let title = if accounts.is_empty() { "Nobody has signed in" } else { "People" };
-    let mut main = String::new();
+    let title = match (accounts.is_empty(), shard.is_one_of_several()) {
+        (true, false) => "Nobody has signed in",
+        (true, true) => "Nobody here yet",
+        (false, _) => "People",
+    };
+    let mut main = about(shard);
     if !accounts.is_empty() {
         let namesakes =
             persons.namesakes.iter().map(|names| format!("<p class=\"bad\">{}.</p>", Escaped(&one_person(names))));
@@ -171,6 +185,17 @@ pub(super) fn people(
         registration(redirect_uri)
     );
     HtmlPage::new(title, &main)
+}
+
+/// Which part of the accounts is shown, where it is a part.
+fn about(shard: Shard) -> String {
+    if !shard.is_one_of_several() {
+        return String::new();
+    }
+    format!(
+        "<p class=\"quiet\">This exporter is shard {shard}: it shows a part of the accounts, and the other shards show the \
+         rest. Anybody may sign in here; the page then says which shard shows them.</p>"
+    )
 }
 
 fn row(account: &AccountState, persons: &Persons, guard: Guard) -> String {
@@ -210,7 +235,7 @@ fn untrusted(guard: Guard) -> &'static str {
 }
 
 /// In a word, how far the attempt has come.
-pub(super) fn state(attempt: &Attempt, seen: Option<&AccountState>) -> &'static str {
+pub(super) fn state(attempt: &Attempt, seen: Option<&Seen>) -> &'static str {
     match (&attempt.stage, seen) {
         (Stage::Waiting, _) => "waiting",
         (Stage::Busy, _) => "busy",
@@ -221,7 +246,7 @@ pub(super) fn state(attempt: &Attempt, seen: Option<&AccountState>) -> &'static 
 }
 
 /// The page of an attempt; with `sends` the browser goes on to Oura by itself.
-pub(super) fn attempt(attempt: &Attempt, seen: Option<&AccountState>, way_back: &WayBack, sends: bool) -> HtmlPage {
+pub(super) fn attempt(attempt: &Attempt, seen: Option<&Seen>, way_back: &WayBack, sends: bool) -> HtmlPage {
     let name = &attempt.account;
     match (&attempt.stage, seen) {
         (Stage::Waiting, _) => waiting(attempt, way_back, sends, None),
@@ -231,9 +256,13 @@ pub(super) fn attempt(attempt: &Attempt, seen: Option<&AccountState>, way_back: 
             &format!("Signed in as {name}"),
             "<p>The collections are being read for the first time.</p>",
         ),
-        (Stage::Done { doubts, .. }, Some(account)) => {
+        (Stage::Done { doubts, .. }, Some(seen)) => {
             let doubts: String = doubts.iter().map(doubt).collect();
-            HtmlPage::new(&format!("Signed in as {name}"), &(doubts + &collections(account)))
+            let found = match seen {
+                Seen::Here(account) => collections(account),
+                Seen::By(shard) => elsewhere(*shard),
+            };
+            HtmlPage::new(&format!("Signed in as {name}"), &(doubts + &found))
         }
         (Stage::Failed { why, button }, _) => failed(attempt, why, button.as_deref()),
     }
@@ -311,6 +340,14 @@ fn unfinished_with(attempt: &Attempt, title: &str, head: &str, main: &str) -> Ht
     let state = format!(" data-attempt=\"{}\" data-state=\"{}\"", attempt.id, state(attempt, None));
     let main = format!("{main}<script>{WAIT}</script>");
     HtmlPage { html: document(title, head, &state, &main), script: Some(WAIT) }
+}
+
+/// Who shows the account.
+fn elsewhere(shard: Shard) -> String {
+    format!(
+        "<p>The sign-in is stored. Shard {shard} shows this account within seconds: its values are on the page of that \
+         exporter, and in its metrics.</p><p><a class=\"button\" href=\"sign-in\">Add a person</a></p>"
+    )
 }
 
 /// Which collections the account may read, and what it takes to read the rest.

@@ -89,7 +89,9 @@ fn kubernetes_takes_its_file() {
     if !there_are(&["kubernetes-validate"], "kubernetes_takes_its_file") {
         return;
     }
-    assert_content(Command::new("kubernetes-validate").arg("--strict").arg(file("deploy/kubernetes.yaml")));
+    for path in ["deploy/kubernetes.yaml", "deploy/kubernetes-shards.yaml"] {
+        assert_content(Command::new("kubernetes-validate").arg("--strict").arg(file(path)));
+    }
 }
 
 #[test]
@@ -165,9 +167,13 @@ fn the_containers_find_each_other() {
 #[test]
 fn every_variable_exists() {
     let known: BTreeSet<_> = VARIABLES.iter().map(|variable| variable.name).collect();
-    for path in
-        ["deploy/compose.yaml", "deploy/oura-exporter.service", "deploy/kubernetes.yaml", "deploy/prometheus.yml"]
-    {
+    for path in [
+        "deploy/compose.yaml",
+        "deploy/oura-exporter.service",
+        "deploy/kubernetes.yaml",
+        "deploy/kubernetes-shards.yaml",
+        "deploy/prometheus.yml",
+    ] {
         let text = read(path);
         let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
         let unknown: BTreeSet<_> = words.filter(|word| word.starts_with("OURA_") && !known.contains(word)).collect();

@@ -44,6 +44,7 @@ mod remote_write;
 mod remote_write_faults;
 mod revision;
 mod rooms;
+mod shards;
 mod sign_in;
 mod sign_in_failures;
 mod strangers;

@@ -196,6 +196,7 @@ mod inner {
         observation::Run,
         remote_write::{Credentials, Live, LiveStats, Receiver},
         samples::{JournalIn, SampleStats, Samples, Target},
+        shard::Shard,
     };
     use tokio::{sync::watch, task::JoinHandle};
 
@@ -216,6 +217,7 @@ mod inner {
             receiver: Receiver::new(&to.url(), Credentials::Open, timeout).expect("a client"),
             target: Target { job: "oura".to_owned(), instance: "localhost:10058".to_owned() },
             state: None,
+            shard: Shard::default(),
             clock: Clock::system(),
             stats: LiveStats::new().expect("counters"),
         };

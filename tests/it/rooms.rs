@@ -11,6 +11,7 @@ const ROOMS: &[&str] = &[
     "defect",
     "durable",
     "version",
+    "shard",
     "tls",
     "html",
     "observation",

@@ -15,6 +15,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("prometheus-alertmanager", "apt-get install prometheus-alertmanager"),
     ("amtool", "apt-get install prometheus-alertmanager"),
     ("victoria-metrics", "apt-get install victoria-metrics"),
+    ("vmagent", "apt-get install victoria-metrics"),
     ("curl", "apt-get install curl"),
     ("nginx", "apt-get install nginx-light"),
     ("git", "apt-get install git"),
