@@ -6,8 +6,11 @@ use chrono::Utc;
 use futures_util::{FutureExt as _, future::join_all};
 use tokio::{sync::mpsc, task::yield_now, time::Instant};
 
-use super::budget::{Budget, Pause, Rank, Stretch};
-use crate::{clock::Clock, status::ApiStats};
+use super::{
+    ClientOptions, Transport,
+    budget::{Budget, Pause, Rank, Stretch},
+};
+use crate::{clock::Clock, status::ApiStats, tls};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -154,4 +157,23 @@ async fn needs_come_and_go_with_their_accounts() {
     assert!(other.stretch().usual > 200.0);
     drop(one);
     assert_eq!(other.stretch(), Stretch::NONE, "its account is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_for_tokens_count_where_the_api_is_and_nowhere_else() {
+    tls::choose_provider();
+    for (url, counts) in [
+        ("http://127.0.0.1:1/oauth/token", true),
+        ("http://127.0.0.1:2/oauth/token", false),
+        ("http://localhost:1/oauth/token", false),
+        ("oauth/token", false),
+    ] {
+        let (options, stats) = (ClientOptions::default(), ApiStats::new().unwrap());
+        let transport = Transport::new("http://127.0.0.1:1/", false, options, Clock::system(), stats);
+        let transport = Arc::new(transport.unwrap().within(4000));
+        let count = transport.counter();
+        (0..100).for_each(|_| count(url));
+        let times = passes(&transport.budget, 1).await;
+        assert_eq!(times[0] > 0.0, counts, "{url}");
+    }
 }

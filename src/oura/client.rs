@@ -108,6 +108,13 @@ impl Client {
         self.rate_limiter.budget.need()
     }
 
+    /// Waits until the next request may pass the rate limit.
+    pub async fn reopened(&self) {
+        if let Some(opens) = self.rate_limiter.opens() {
+            self.transport.clock.sleep_until(opens).await;
+        }
+    }
+
     /// When the next request may pass the rate limit.
     pub fn passes_at(&self) -> Option<Instant> {
         self.rate_limiter.opens()

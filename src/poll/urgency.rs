@@ -13,6 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 const OF_THE_NIGHT: [&str; 3] = ["daily_readiness", "daily_sleep", "sleep"];
 /// The hours of the wearer's clock in which a night ends.
 const MORNING: std::ops::Range<u32> = 4..12;
+/// How many days old the newest night may be for the next one to be expected.
+const WORN_LATELY: i64 = 3;
 /// The window of the request budget.
 const WINDOW: Duration = Duration::from_secs(300);
 /// How much the requests of a collection's last turn count against those of its turns before.
@@ -59,7 +61,7 @@ impl Follower {
         let day = collection.shown.as_ref().and_then(|shown| shown.date.day(zone));
         OF_THE_NIGHT.contains(&collection.kind.name)
             && MORNING.contains(&local.hour())
-            && day.is_none_or(|day| day < local.date_naive())
+            && day.is_some_and(|day| (1..=WORN_LATELY).contains(&(local.date_naive() - day).num_days()))
     }
 
     /// How long it is between two turns of the collection in `place`, so that all accounts fit into the budget.

@@ -1,5 +1,6 @@
 //! What many accounts ask together: spread over time, within a budget, and what is needed most first.
 
+mod backfill;
 mod day;
 mod pauses;
 mod start;
