@@ -71,9 +71,9 @@ impl Exporter {
         let hosts = hosts.behind(external.host());
         let web = config.web.clone();
         let has_basic_auth = web.as_ref().is_some_and(|web| web.has_basic_auth());
-        let oauth_client = oauth_client(&config)?;
         let redirect_uri = config.sign_in.redirect_uri.clone();
         let transport = transport(&config, &stats, &clock, options)?;
+        let oauth_client = oauth_client(&config, &transport)?;
         let guard = guard(&config, address);
         let store = config.sign_in.store.clone().filter(|_| oauth_client.is_some());
         let health = store.map(|store| Arc::new(StoreHealth::of(store)));
@@ -294,7 +294,7 @@ pub fn accounts(
     client_options: ClientOptions,
 ) -> anyhow::Result<Vec<Account>> {
     let transport = transport(&config, stats, clock, client_options)?;
-    let oauth_client = oauth_client(&config)?;
+    let oauth_client = oauth_client(&config, &transport)?;
     Ok(accounts_by(config, &transport, oauth_client.as_ref(), clock))
 }
 
@@ -329,15 +329,15 @@ fn transport(
     client_options: ClientOptions,
 ) -> anyhow::Result<Arc<Transport>> {
     let transport = Transport::new(&config.api_url, config.sandbox, client_options, clock.clone(), stats.clone());
-    Ok(Arc::new(transport.context(NO_HTTPS)?))
+    Ok(Arc::new(transport.context(NO_HTTPS)?.within(config.request_budget)))
 }
 
 /// Who renews tokens, where there is an application in whose name.
-fn oauth_client(config: &Config) -> anyhow::Result<Option<Arc<OAuthClient>>> {
+fn oauth_client(config: &Config, transport: &Arc<Transport>) -> anyhow::Result<Option<Arc<OAuthClient>>> {
     let sign_in = &config.sign_in;
     let Some(application) = &sign_in.application else { return Ok(None) };
     let oauth_client = OAuthClient::new(sign_in.legacy.clone(), sign_in.new.clone(), application.clone());
-    Ok(Some(Arc::new(oauth_client.context(NO_HTTPS)?)))
+    Ok(Some(Arc::new(oauth_client.context(NO_HTTPS)?.counted_by(transport.counter()))))
 }
 
 fn accounts_by(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry,
+    Gauge, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
@@ -28,6 +28,12 @@ const DURATION: SelfMetric = SelfMetric {
     help: "Time from a request to Oura to the last byte of its answer, as a histogram.",
     labels: &[],
 };
+const BUDGET: SelfMetric = SelfMetric {
+    name: "oura_api_budget_ratio",
+    help: "Requests that all accounts need in five minutes at their own intervals, over those that OURA_REQUEST_BUDGET gives on and on \
+           (all but the part for bursts, a fortieth); above 1 intervals are so many times longer, those of mornings less.",
+    labels: &[],
+};
 const BUILD: SelfMetric = SelfMetric {
     name: "oura_exporter_build_info",
     help: "The exporter that made this page, always 1.",
@@ -39,7 +45,7 @@ const SHARDS: SelfMetric = SelfMetric {
     labels: &["shard"],
 };
 /// All of them.
-pub const OWN: &[SelfMetric] = &[REQUESTS, ERRORS, DURATION, BUILD, SHARDS];
+pub const OWN: &[SelfMetric] = &[REQUESTS, ERRORS, DURATION, BUDGET, BUILD, SHARDS];
 
 /// The exporter's own metrics.
 #[derive(Clone)]
@@ -47,6 +53,7 @@ pub struct ApiStats {
     requests: IntCounterVec,
     errors: IntCounterVec,
     duration: Histogram,
+    budget: Gauge,
     build: IntGaugeVec,
     shards: IntGaugeVec,
 }
@@ -64,6 +71,7 @@ impl ApiStats {
             requests: IntCounterVec::new(options(&REQUESTS), REQUESTS.labels)?,
             errors: IntCounterVec::new(options(&ERRORS), ERRORS.labels)?,
             duration: Histogram::with_opts(HistogramOpts::from(options(&DURATION)).buckets(BUCKETS.to_vec()))?,
+            budget: Gauge::with_opts(options(&BUDGET))?,
             build,
             shards: IntGaugeVec::new(options(&SHARDS), SHARDS.labels)?,
         })
@@ -88,6 +96,11 @@ impl ApiStats {
         self.duration.observe(took.as_secs_f64());
     }
 
+    /// How much of the request budget is needed.
+    pub fn budget_ratio(&self, ratio: f64) {
+        self.budget.set(ratio);
+    }
+
     /// Counts failures of a collection.
     pub fn errors(&self, account: &str, collection: &str, reason: Reason, count: u64) {
         self.errors.with_label_values(&[account, collection, reason.label()]).inc_by(count);
@@ -103,8 +116,8 @@ impl ApiStats {
         }
     }
 
-    fn parts(&self) -> [&dyn Collector; 5] {
-        [&self.requests, &self.errors, &self.duration, &self.build, &self.shards]
+    fn parts(&self) -> [&dyn Collector; 6] {
+        [&self.requests, &self.errors, &self.duration, &self.budget, &self.build, &self.shards]
     }
 }
 

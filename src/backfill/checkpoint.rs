@@ -13,9 +13,11 @@ pub(super) struct Checkpoint {
     place: Option<MonthUnderWay>,
 }
 
-/// A month that is under way; all before it was sent.
+/// A month of some accounts that is under way; all before it was sent, and all of the accounts before them.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub(super) struct MonthUnderWay {
+    /// Which accounts, of those that are brought in one after the other.
+    pub(super) accounts: usize,
     /// The month's first day.
     pub(super) first: NaiveDate,
     /// Of the month, everything before this was sent, in milliseconds since 1970; none: nothing.

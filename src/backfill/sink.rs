@@ -32,6 +32,13 @@ pub(super) enum Sink {
 }
 
 impl Sink {
+    /// The accounts in that place begin, of those that are brought in one after the other.
+    pub(super) fn begin(&mut self, accounts: usize) {
+        if let Self::Remote(sending) = self {
+            sending.begin(accounts);
+        }
+    }
+
     /// Whether it has all of these days already.
     pub(super) fn is_past(&self, days: DateRange) -> bool {
         matches!(self, Self::Remote(sending) if sending.is_past(days))

@@ -284,7 +284,8 @@ fn row(tokens: &Tokens) -> String {
 
 fn transport(config: &Config) -> anyhow::Result<Arc<Transport>> {
     let (client_options, clock) = (ClientOptions::default(), Clock::system());
-    Ok(Arc::new(Transport::new(&config.api_url, config.sandbox, client_options, clock, ApiStats::new()?)?))
+    let transport = Transport::new(&config.api_url, config.sandbox, client_options, clock, ApiStats::new()?)?;
+    Ok(Arc::new(transport.within(config.request_budget)))
 }
 
 fn store(sign_in: &SignIn) -> anyhow::Result<&Store> {

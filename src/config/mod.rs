@@ -49,6 +49,8 @@ use crate::{
 
 /// Polling faster than this is of little use and warned of: the ring syncs every few minutes at best.
 const FAST: Duration = Duration::from_secs(60);
+/// What Oura allows an application in five minutes.
+const OURAS_LIMIT: u32 = 5000;
 /// The collection that Oura has replaced; it is asked for by name only.
 const DEPRECATED: &str = "tag";
 /// The collection that Oura's sandbox lacks.
@@ -79,6 +81,8 @@ pub struct Config {
     pub external_url: ExternalUrl,
     /// How often Oura is asked (`OURA_POLL_INTERVAL`).
     pub poll_interval: Duration,
+    /// How many requests all accounts together may make in five minutes (`OURA_REQUEST_BUDGET`).
+    pub request_budget: u32,
     /// How long the values of a failing collection stay (`OURA_STALE_AFTER`).
     pub stale_after: TimeDelta,
     /// What is asked for (`OURA_COLLECTIONS`).
@@ -234,6 +238,7 @@ impl Config {
             external_url: draft.external_url,
             web: draft.web_config_file.and_then(|(name, path)| reader.web_config(name, &path)),
             poll_interval: draft.poll_interval,
+            request_budget: draft.request_budget,
             stale_after: draft.stale_after,
             collections_are_named: draft.collections.is_some(),
             collections: draft.collections.unwrap_or_else(all_but_deprecated),
@@ -313,6 +318,12 @@ impl Config {
         }
         if self.poll_interval < FAST {
             reader.warnings.push("OURA_POLL_INTERVAL: below 60s; the ring does not sync that often".to_owned());
+        }
+        if self.request_budget > OURAS_LIMIT {
+            reader.warnings.push(format!(
+                "OURA_REQUEST_BUDGET: above {OURAS_LIMIT}, which is all that Oura allows an application unless it has agreed to more; \
+                 beyond its limit it answers nothing for minutes"
+            ));
         }
         reader.mistakes.extend(self.shadowed());
         reader.warnings.extend(self.unencrypted());

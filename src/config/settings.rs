@@ -157,6 +157,12 @@ pub const VARIABLES: &[Variable] = &[
         "how often Oura is polled; less than 60s works, with a warning",
         |draft, text| text.interval().map(|interval| draft.poll_interval = interval),
     ),
+    variable(
+        "OURA_REQUEST_BUDGET",
+        Value("4000"),
+        "how many requests all accounts together may make in five minutes, spread over time; Oura allows 5000",
+        |draft, text| text.budget().map(|budget| draft.request_budget = budget),
+    ),
     variable("OURA_STALE_AFTER", Value("36h"), "how long the values of a failing collection stay", |draft, text| {
         text.time_delta().map(|duration| draft.stale_after = duration)
     }),

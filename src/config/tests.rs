@@ -64,6 +64,30 @@ fn a_value_in_quotation_marks_is_named_and_not_repeated() {
 }
 
 #[test]
+fn a_request_budget_is_a_number_that_somebody_can_mean() {
+    for (text, words) in [
+        ("0", "is less than one account needs, which is 10; write 4000"),
+        ("9", "is less than one account needs"),
+        ("-4000", "is not a number of requests in digits; write 4000"),
+        ("4,000", "is not a number of requests in digits"),
+        ("4000/5m", "is not a number of requests in digits"),
+        ("lots", "is not a number of requests in digits"),
+        ("4e3", "is not a number of requests in digits"),
+        ("1000001", "is more than 1000000; write 4000"),
+        ("18446744073709551615", "is more than 1000000"),
+        ("18446744073709551616", "is not a number of requests in digits"),
+    ] {
+        let said = mistake("OURA_REQUEST_BUDGET", text);
+        assert!(said.starts_with(&format!("OURA_REQUEST_BUDGET: \"{text}\" {words}")), "{said}");
+    }
+    let good = |text: &str| read(&[("OURA_REQUEST_BUDGET", text)]).expect("a good budget").request_budget;
+    assert_eq!([good(""), good(" 10 "), good("5000"), good("1000000")], [4000, 10, 5000, 1_000_000]);
+    assert_eq!(warnings(&[("OURA_REQUEST_BUDGET", "5000")]), [""; 0]);
+    let said = warnings(&[("OURA_REQUEST_BUDGET", "5001")]);
+    assert!(said.len() == 1 && said[0].starts_with("OURA_REQUEST_BUDGET: above 5000, which is all"), "{said:?}");
+}
+
+#[test]
 fn a_byte_order_mark_is_named_wherever_an_editor_puts_it() {
     for name in ["OURA_CLIENT_ID", "OURA_STATE_DIR", "OURA_LOG"] {
         let said = mistake(name, "\u{feff}value");
@@ -243,6 +267,7 @@ fn another_value(name: &str) -> &'static str {
         "OURA_SCOPES" | "OURA_COLLECTIONS" => "workout",
         "OURA_LISTEN_ADDRESS" => "localhost:1",
         "OURA_POLL_INTERVAL" | "OURA_STALE_AFTER" => "7m",
+        "OURA_REQUEST_BUDGET" => "1234",
         "OURA_SANDBOX" => "true",
         "OURA_SAMPLES" | "OURA_WEB_SIGN_IN" => "false",
         "OURA_SHARD" => "1/3",

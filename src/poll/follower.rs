@@ -1,13 +1,10 @@
 //! Following one account: whose turn it is, and when the collection's next one comes.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::{sync::watch, time::Instant};
 use tracing::warn;
 
 use super::{
@@ -17,7 +14,7 @@ use super::{
     schedule::{Next, Schedule, after_failures, after_first_failures, every},
 };
 use crate::{
-    oura::{self, Client, Room},
+    oura::{self, Client, Need, Room, Turn},
     problem::{Problem, Reason},
     state::{AccountState, Outcome, TokenNow},
 };
@@ -40,10 +37,12 @@ const ASK_WHO_EVERY: Duration = Duration::from_secs(3600);
 /// An account as it is followed.
 pub(super) struct Follower {
     pub(super) poller: Poller,
-    client: Arc<Client>,
+    pub(super) client: Arc<Client>,
     pub(super) state: AccountState,
     /// What is kept between turns, by the collection's place.
-    kept: Vec<KeptTurn>,
+    pub(super) kept: Vec<KeptTurn>,
+    /// What the account needs of the request budget.
+    pub(super) need: Need,
     schedule: Schedule,
     /// When it was last asked whose sign-in it is.
     asked_who: Option<Instant>,
@@ -52,11 +51,21 @@ pub(super) struct Follower {
 }
 
 /// What is kept of a collection between its turns.
-#[derive(Debug, Default)]
-struct KeptTurn {
+#[derive(Debug)]
+pub(super) struct KeptTurn {
     fetch: Kept,
     /// When it was last looked back at all days that may still change.
     looked_back: Option<DateTime<Utc>>,
+    /// How many requests a turn takes, on average.
+    pub(super) cost: f64,
+    /// Whether there is said to be something new, until it was asked for.
+    pub(super) is_awaited: bool,
+}
+
+impl Default for KeptTurn {
+    fn default() -> Self {
+        Self { fetch: Kept::default(), looked_back: None, cost: 1.0, is_awaited: false }
+    }
 }
 
 /// How a collection's turn ended.
@@ -73,6 +82,8 @@ struct Ended {
     token: TokenNow,
     /// The room of its documents, until they are read.
     _room: Room,
+    /// Its part of the budget, until it is known what it has cost.
+    _turn: Turn,
 }
 
 /// The state of an account of which nothing was asked yet.
@@ -91,9 +102,10 @@ impl Follower {
         }
         let kept = poller.kinds.iter().map(|_| KeptTurn::default()).collect();
         let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.client_options.stagger);
-        let client = account.client;
-        let mut follower = Self { poller, client, state, kept, schedule, asked_who: None, life: 0 };
+        let (client, need) = (Arc::clone(&account.client), account.client.need());
+        let mut follower = Self { poller, client, state, kept, need, schedule, asked_who: None, life: 0 };
         follower.ask_first_who_it_is();
+        follower.note_need();
         follower
     }
 
@@ -102,28 +114,46 @@ impl Follower {
         let mut running = FuturesUnordered::new();
         loop {
             self.hasten_by_the_clock();
-            let now = self.poller.clock.instant();
-            let wait = match self.schedule.next(now) {
-                Next::Start(place) => {
-                    running.push(self.start(place));
-                    continue;
-                }
-                Next::At(instant) => instant.saturating_duration_since(now).min(LOOK_AT_THE_CLOCK),
-                Next::AllRunning => LOOK_AT_THE_CLOCK,
+            let clock = &self.poller.clock;
+            let look = clock.instant() + LOOK_AT_THE_CLOCK;
+            let (wait, starts) = match self.next() {
+                Next::Start(place) => (look, Some(place)),
+                Next::At(instant) => (instant.min(look), None),
+                Next::AllRunning => (look, None),
             };
+            // What waits for the budget begins again with each thing that happens, and keeps its place by when it was due.
             tokio::select! {
+                biased;
                 Some(ended) = running.next() => self.end(ended).await,
                 Ok(()) = looks.changed() => self.look_for_news(),
-                () = sleep(wait) => {}
+                (place, turn) = self.turn_of(starts) => running.push(self.start(place, turn)),
+                () = clock.sleep_until(wait) => {}
             }
         }
+    }
+
+    /// What is to be done now.
+    fn next(&self) -> Next {
+        self.schedule.next(self.poller.clock.instant(), |place| self.urgency(place).patience())
+    }
+
+    /// Waits until the budget has room for a turn of the collection in that place; for ever where there is none to begin.
+    async fn turn_of(&self, place: Option<usize>) -> (usize, Turn) {
+        let Some(place) = place else { return pending().await };
+        let due = self.schedule.due(place).unwrap_or_else(|| self.poller.clock.instant());
+        (place, self.client.begin(due + self.urgency(place).patience()).await)
+    }
+
+    /// There is said to be something new in the collection in `place`: it is due now, and before what merely repeats.
+    fn await_news(&mut self, place: usize) {
+        self.kept[place].is_awaited = true;
+        self.schedule.ask_afresh(place, self.poller.clock.instant());
     }
 
     /// After a new sign-in everything is due.
     fn look_for_news(&mut self) {
         if self.client.source().has_news() {
-            let now = self.poller.clock.instant();
-            (0..self.kept.len()).for_each(|place| self.schedule.ask_afresh(place, now));
+            (0..self.kept.len()).for_each(|place| self.await_news(place));
             self.ask_first_who_it_is();
         }
     }
@@ -141,26 +171,30 @@ impl Follower {
     /// Asks whatever is due now, one after the other.
     pub(super) async fn catch_up(&mut self) {
         self.hasten_by_the_clock();
-        while let Next::Start(place) = self.schedule.next(self.poller.clock.instant()) {
-            let ended = self.start(place).await;
+        while let Next::Start(place) = self.next() {
+            let (place, turn) = self.turn_of(Some(place)).await;
+            let ended = self.start(place, turn).await;
             self.end(ended).await;
         }
     }
 
-    fn start(&mut self, place: usize) -> impl Future<Output = Ended> + use<> {
+    fn start(&mut self, place: usize, turn: Turn) -> impl Future<Output = Ended> + use<> {
         self.schedule.started(place, self.poller.clock.instant());
-        self.turn(place)
+        self.turn(place, turn)
     }
 
     /// Puts down when the collection is due again whose turn has ended, and which others are due at once.
     async fn end(&mut self, ended: Ended) {
         let (place, started) = (ended.place, ended.started);
+        self.note_cost(place);
+        self.kept[place].is_awaited = false;
         if ended.life != self.life {
             // It was asked for somebody else.
             self.schedule.ended(place, self.poller.clock.instant());
             return;
         }
         let due_at_once = self.take(ended).await;
+        self.note_need();
         self.schedule.ended(place, self.due_again(place, started));
         for other in due_at_once {
             self.schedule.hasten(other, self.poller.clock.instant());
@@ -168,7 +202,7 @@ impl Follower {
     }
 
     /// Asks the collection in `place`.
-    fn turn(&mut self, place: usize) -> impl Future<Output = Ended> + use<> {
+    fn turn(&mut self, place: usize, turn: Turn) -> impl Future<Output = Ended> + use<> {
         let wanted = self.wanted(place);
         let looks_back = wanted.as_ref().is_some_and(|wanted| wanted.looks_back);
         let fetch = Fetch {
@@ -190,7 +224,18 @@ impl Follower {
             };
             let signed_in_at = token.grant.as_ref().map(|grant| grant.signed_in_at);
             let asked_by = before.filter(|before| signed_in_at == Some(*before));
-            Ended { place, life, started, fetch: kept, looks_back, result, asked_by, token, _room: fetch.room }
+            Ended {
+                place,
+                life,
+                started,
+                fetch: kept,
+                looks_back,
+                result,
+                asked_by,
+                token,
+                _room: fetch.room,
+                _turn: turn,
+            }
         }
     }
 
@@ -291,6 +336,7 @@ impl Follower {
 
     /// Lets the collections be due whose interval is over by the clock on the wall.
     fn hasten_by_the_clock(&mut self) {
+        self.note_need();
         let (now, instant) = (self.poller.clock.now(), self.poller.clock.instant());
         for (place, _) in self.state.collections.iter().enumerate().filter(|(_, one)| one.is_due_at(now)) {
             self.schedule.hasten(place, instant);
@@ -299,8 +345,8 @@ impl Follower {
 
     fn due_again(&self, place: usize, started: Instant) -> Instant {
         let collection = &self.state.collections[place];
-        let interval = self.poller.interval;
-        let usual = started + every(collection.kind.pace, interval);
+        let interval = self.stretched(place, self.poller.interval);
+        let usual = started + self.interval(place);
         let is_settled = collection.permitted == Some(false);
         match collection.problem.as_ref().map(|problem| problem.reason) {
             None | Some(Reason::Document) => usual,
@@ -310,7 +356,8 @@ impl Follower {
             Some(Reason::Membership) if is_settled => started + MEMBERSHIP_LAPSED,
             Some(Reason::Token) => started + interval,
             Some(Reason::RateLimit) => {
-                let closed = self.client.passes_at().map(|opens| opens.saturating_duration_since(Instant::now()));
+                let closed =
+                    self.client.passes_at().map(|opens| opens.saturating_duration_since(self.poller.clock.instant()));
                 let closed = closed.filter(|wait| !wait.is_zero());
                 closed.map_or(started + interval, |wait| self.poller.clock.instant() + wait + jitter())
             }

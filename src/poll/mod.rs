@@ -8,6 +8,7 @@ mod reading;
 mod roster;
 mod schedule;
 mod series;
+mod urgency;
 mod whole;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

@@ -6,6 +6,7 @@ mod alerts;
 mod backfill;
 mod booted;
 mod browser;
+mod budget;
 mod catalogue;
 mod cells;
 mod common;

@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    Recorded, Settings,
+    APPLICATION_LIMIT, Recorded, Settings,
+    application_limit::ApplicationLimit,
     collections::{Collection, Kind},
     control,
     example::with_examples,
@@ -27,7 +28,7 @@ use super::{
     people::{PEOPLE, TRAVELLER},
     person_timeline::{Life, View},
     query::{Parameters, parameters},
-    replies::Reply,
+    replies::{Reply, Tier},
     routes::{Data, Route, route},
     sandbox,
     visitor::Visitor,
@@ -58,6 +59,7 @@ pub(super) struct Cloud {
     pub(super) collections: Vec<Collection>,
     seed: u64,
     has_control: bool,
+    limit: ApplicationLimit,
     records: Mutex<Records>,
 }
 
@@ -81,6 +83,7 @@ impl Cloud {
             collections: with_examples(&settings.examples),
             seed: settings.seed,
             has_control: settings.has_control,
+            limit: ApplicationLimit::new(settings.application_limit),
             records: Mutex::default(),
         }
     }
@@ -119,6 +122,11 @@ impl Cloud {
         self.records().kept.iter().map(|(_, record)| record.clone()).collect()
     }
 
+    /// How many there were.
+    pub(super) fn request_count(&self) -> u64 {
+        self.records().next
+    }
+
     /// Forgets the requests so far.
     pub(super) fn forget(&self) {
         self.records().kept.clear();
@@ -134,6 +142,7 @@ impl Cloud {
             query: query.to_vec(),
             user_agent: header(&head.headers, USER_AGENT.as_str()).map(str::to_owned),
             person: self.visitor(&head.headers).map(|visitor| visitor.life.person.name),
+            token: bearer(&head.headers).map(str::to_owned),
             status: 0,
             body_bytes: 0,
             at: self.clock.now(),
@@ -164,8 +173,15 @@ impl Cloud {
                 let methods: Vec<&str> = route.methods().iter().map(Method::as_str).collect();
                 Ok(Reply::method_not_allowed(&methods.join(", ")))
             }
-            Some(Route::Data(data)) => self.data(&data, query, headers).await,
-            Some(Route::SignIn(door)) => self.authorizations.answer(door, asked).await,
+            Some(Route::Data(data)) => match self.limit.take(self.clock.now()) {
+                Ok(()) => self.data(&data, query, headers).await,
+                Err(limited) => Ok(limited),
+            },
+            Some(Route::SignIn(door)) => {
+                // Tokens are given all the same, and count.
+                let _beyond = self.limit.take(self.clock.now());
+                self.authorizations.answer(door, asked).await
+            }
         }
     }
 
@@ -233,7 +249,12 @@ impl Cloud {
     fn failure(&self, fault: &Fault, data: &Data) -> Reply {
         match fault {
             Fault::Status(status) => Reply::of_status(*status),
-            Fault::RateLimited { retry_after_seconds } => Reply::limited(self.clock.now(), *retry_after_seconds),
+            Fault::RateLimited { retry_after_seconds } => {
+                Reply::limited(self.clock.now(), *retry_after_seconds, Tier::Token)
+            }
+            Fault::ApplicationLimited { retry_after_seconds } => {
+                Reply::limited(self.clock.now(), *retry_after_seconds, Tier::Application(APPLICATION_LIMIT))
+            }
             Fault::ScopeMissing => scope_missing(data),
             Fault::MembershipLapsed => Reply::of_status(403),
             Fault::Html => Reply::html(200),

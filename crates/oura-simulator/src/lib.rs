@@ -10,6 +10,7 @@
 
 mod activity;
 mod analysis;
+mod application_limit;
 mod at_random;
 mod battery;
 mod cloud;
@@ -64,6 +65,9 @@ pub use rule::{Rule, RuleError};
 pub use time_source::TimeSource;
 pub use versions::Version;
 
+/// What Oura's own limit is said to be: so many requests of an application in five minutes.
+pub const APPLICATION_LIMIT: u32 = 5000;
+
 /// A running Oura Cloud; it stops when it is dropped.
 #[derive(Debug)]
 pub struct Simulator {
@@ -88,6 +92,9 @@ pub struct Settings {
     pub has_traveller: bool,
     /// Whether faults can be switched over HTTP as well, at `/simulator/faults`, by whoever can reach it.
     pub has_control: bool,
+    /// How many requests all accounts together may make in any five minutes, by the simulator's clock; beyond, a 429 speaks for
+    /// the application. None: as many as they like.
+    pub application_limit: Option<u32>,
     /// Collections that the simulator has no model of: it answers for them with documents after these examples.
     pub examples: Vec<Example>,
 }
@@ -101,6 +108,7 @@ impl Default for Settings {
             full_days: None,
             has_traveller: false,
             has_control: false,
+            application_limit: Some(APPLICATION_LIMIT),
             examples: Vec::new(),
         }
     }
@@ -126,6 +134,8 @@ pub struct Recorded {
     pub user_agent: Option<String>,
     /// Whose token it bore.
     pub person: Option<&'static str>,
+    /// The token itself: one person may have given several.
+    pub token: Option<String>,
     /// The status of the answer; 0 while there is none.
     pub status: u16,
     /// The size of the answer's body as sent, that is, compressed, in bytes.
@@ -200,6 +210,11 @@ impl Simulator {
     /// Every request so far, in order; after 20,000 of them the oldest are forgotten.
     pub fn requests(&self) -> Vec<Recorded> {
         self.cloud.recorded()
+    }
+
+    /// How many requests there were so far, those included that are forgotten.
+    pub fn request_count(&self) -> u64 {
+        self.cloud.request_count()
     }
 
     /// Forgets the requests so far.
