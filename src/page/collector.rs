@@ -1,8 +1,8 @@
-//! The snapshot as a Prometheus collector: each collection of metrics is built anew, so nothing stale can hide.
+//! The snapshot as Prometheus collectors: what they give is made of the newest states each time, so nothing stale can hide.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use prometheus::{
@@ -10,34 +10,53 @@ use prometheus::{
     proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType},
 };
 
-use super::{ACCOUNT_METRICS, EXPORTER_METRICS};
+use super::{ACCOUNT_METRICS, EXPORTER_METRICS, entries};
 use crate::{
+    by_account::ByAccount,
     documents::Entry,
     observation::{ACCOUNT_LABEL, Observation},
     state::{AccountState, Snapshot},
 };
 
-/// The snapshot as a collector.
-pub struct Latest {
+/// One account of the snapshot as a collector: the one that it is handed. A page is as many of them as there are accounts,
+/// and only those are collected again that changed.
+#[derive(Clone)]
+pub(super) struct Latest {
+    account: Arc<Mutex<Option<AccountState>>>,
+    described: Arc<Described>,
+    /// What the exporter keeps for each account besides.
+    others: Arc<[ByAccount]>,
+}
+
+/// What all accounts together come to, as a collector over the snapshot.
+pub(super) struct Together {
     snapshot: Arc<Snapshot>,
+    described: Described,
+}
+
+/// What metrics are called and mean.
+struct Described {
     descriptions: Vec<Desc>,
     help: HashMap<&'static str, &'static str>,
 }
 
-impl Latest {
-    /// A collector over `snapshot`.
-    ///
-    /// # Errors
-    /// Where a definition is no legal metric, which the tests over the catalogue rule out.
-    pub fn new(snapshot: Arc<Snapshot>) -> Result<Self, prometheus::Error> {
-        let definitions = super::of_the_page();
+impl Described {
+    fn new(definitions: &[Entry]) -> Result<Self, prometheus::Error> {
         let describe = |entry: &Entry| {
             let labels = entry.labels().into_iter().map(str::to_owned).collect();
             Desc::new(entry.definition.name.to_owned(), entry.definition.help.to_owned(), labels, HashMap::new())
         };
         let descriptions = definitions.iter().map(describe).collect::<Result<_, _>>()?;
         let help = definitions.iter().map(|entry| (entry.definition.name, entry.definition.help)).collect();
-        Ok(Self { snapshot, descriptions, help })
+        Ok(Self { descriptions, help })
+    }
+
+    fn families(&self, all: impl Iterator<Item = (Option<String>, Observation)>) -> Vec<MetricFamily> {
+        let mut families = BTreeMap::<&'static str, Vec<Metric>>::new();
+        for (account, observation) in all {
+            families.entry(observation.name).or_default().push(series(account, observation));
+        }
+        families.into_iter().map(|(name, metrics)| self.family(name, metrics)).collect()
     }
 
     fn family(&self, name: &'static str, metrics: Vec<Metric>) -> MetricFamily {
@@ -50,24 +69,61 @@ impl Latest {
     }
 }
 
+impl Latest {
+    /// A collector that shows nobody yet.
+    ///
+    /// # Errors
+    /// Where a definition is no legal metric, which the tests over the catalogue rule out.
+    pub(super) fn new(others: Vec<ByAccount>) -> Result<Self, prometheus::Error> {
+        let described = Arc::new(Described::new(&entries::of_an_account())?);
+        Ok(Self { account: Arc::default(), described, others: others.into() })
+    }
+
+    /// Hands it the account that is collected from now on.
+    pub(super) fn show(&self, account: AccountState) {
+        *self.account.lock().unwrap_or_else(PoisonError::into_inner) = Some(account);
+    }
+
+    /// A number that changes with what the exporter keeps of that account besides its state.
+    pub(super) fn changes(&self, account: &str) -> u64 {
+        self.others.iter().map(|other| other.changes(account)).sum()
+    }
+}
+
 impl Collector for Latest {
     fn desc(&self) -> Vec<&Desc> {
-        self.descriptions.iter().collect()
+        self.described.descriptions.iter().chain(self.others.iter().map(ByAccount::description)).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let accounts = self.snapshot.accounts();
-        let mut families = BTreeMap::<&'static str, Vec<Metric>>::new();
-        let mut add = |account: Option<&str>, observation: Observation| {
-            families.entry(observation.name).or_default().push(series(account, observation));
-        };
-        for account in &accounts {
-            observations(account).for_each(|observation| add(Some(&account.name), observation));
-        }
-        for observation in EXPORTER_METRICS.iter().flat_map(|metric| metric.observe(&accounts)) {
-            add(None, observation);
-        }
-        families.into_iter().map(|(name, metrics)| self.family(name, metrics)).collect()
+        let account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(account) = &*account else { return vec![] };
+        let all = observations(account).map(|observation| (Some(account.name.clone()), observation));
+        let mut families = self.described.families(all);
+        families.extend(self.others.iter().map(|other| other.collect(&account.name)));
+        families
+    }
+}
+
+impl Together {
+    /// A collector over `snapshot`.
+    ///
+    /// # Errors
+    /// Where a definition is no legal metric, which the tests over the catalogue rule out.
+    pub(super) fn new(snapshot: Arc<Snapshot>) -> Result<Self, prometheus::Error> {
+        Ok(Self { snapshot, described: Described::new(&entries::of_all_accounts())? })
+    }
+}
+
+impl Collector for Together {
+    fn desc(&self) -> Vec<&Desc> {
+        self.described.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let accounts = self.snapshot.posted().iter().map(|posted| Arc::clone(&posted.state)).collect();
+        let all = EXPORTER_METRICS.iter().flat_map(|metric| metric.observe(&accounts));
+        self.described.families(all.map(|observation| (None, observation)))
     }
 }
 
@@ -77,8 +133,8 @@ fn observations(account: &AccountState) -> impl Iterator<Item = Observation> {
     own.chain(shown.flat_map(|shown| shown.observations.iter().cloned()))
 }
 
-fn series(account: Option<&str>, observation: Observation) -> Metric {
-    let own = account.map(|account| (ACCOUNT_LABEL, account.to_owned()));
+fn series(account: Option<String>, observation: Observation) -> Metric {
+    let own = account.map(|account| (ACCOUNT_LABEL, account));
     let others = observation.labels.into_iter().map(|(name, value)| (name, value.into_owned()));
     let pair = |(name, value): (&str, String)| {
         let mut pair = LabelPair::default();

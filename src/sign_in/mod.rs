@@ -417,9 +417,8 @@ impl SignInPages {
 
     /// Waits a moment for the account to leave the page, so that the browser finds it without.
     async fn until_gone(&self, account: &str) {
-        let is_there = || self.snapshot.accounts().iter().any(|state| state.name == account);
         for _ in 0..LOOKS {
-            if !is_there() {
+            if !self.snapshot.has(account) {
                 return;
             }
             sleep(LOOK).await;
@@ -451,7 +450,7 @@ impl SignInPages {
     /// The account as the exporter has read it since the sign-in.
     fn seen(&self, attempt: &Attempt) -> Option<AccountState> {
         let Stage::Done { signed_in_at, .. } = attempt.stage else { return None };
-        let account = self.snapshot.accounts().into_iter().find(|account| account.name == attempt.account)?;
+        let account = self.snapshot.account(&attempt.account)?;
         let is_new = account.grant.as_ref().is_some_and(|grant| grant.signed_in_at >= signed_in_at);
         (is_new && account.waiting().next().is_none()).then_some(account)
     }
@@ -470,7 +469,7 @@ impl SignInPages {
     }
 
     fn needs_sign_in(&self, account: &str) -> bool {
-        self.snapshot.accounts().iter().any(|state| state.name == account && state.needs_sign_in())
+        self.snapshot.posted_of(account).is_some_and(|posted| posted.state.needs_sign_in())
     }
 }
 
