@@ -1,6 +1,7 @@
 //! The snapshot as Prometheus collectors: what they give is made of the newest states each time, so nothing stale can hide.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -51,10 +52,14 @@ impl Described {
         Ok(Self { descriptions, help })
     }
 
-    fn families(&self, all: impl Iterator<Item = (Option<String>, Observation)>) -> Vec<MetricFamily> {
+    fn families<'a>(
+        &self,
+        account: Option<&str>,
+        all: impl Iterator<Item = Cow<'a, Observation>>,
+    ) -> Vec<MetricFamily> {
         let mut families = BTreeMap::<&'static str, Vec<Metric>>::new();
-        for (account, observation) in all {
-            families.entry(observation.name).or_default().push(series(account, observation));
+        for observation in all {
+            families.entry(observation.name).or_default().push(series(account, &observation));
         }
         families.into_iter().map(|(name, metrics)| self.family(name, metrics)).collect()
     }
@@ -98,8 +103,7 @@ impl Collector for Latest {
     fn collect(&self) -> Vec<MetricFamily> {
         let account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(account) = &*account else { return vec![] };
-        let all = observations(account).map(|observation| (Some(account.name.clone()), observation));
-        let mut families = self.described.families(all);
+        let mut families = self.described.families(Some(&account.name), observations(account));
         families.extend(self.others.iter().map(|other| other.collect(&account.name)));
         families
     }
@@ -123,23 +127,23 @@ impl Collector for Together {
     fn collect(&self) -> Vec<MetricFamily> {
         let accounts = self.snapshot.posted().iter().map(|posted| Arc::clone(&posted.state)).collect();
         let all = EXPORTER_METRICS.iter().flat_map(|metric| metric.observe(&accounts));
-        self.described.families(all.map(|observation| (None, observation)))
+        self.described.families(None, all.map(Cow::Owned))
     }
 }
 
-fn observations(account: &AccountState) -> impl Iterator<Item = Observation> {
+fn observations(account: &AccountState) -> impl Iterator<Item = Cow<'_, Observation>> {
     let own = ACCOUNT_METRICS.iter().flat_map(move |metric| metric.observe(account));
     let shown = account.collections.iter().filter_map(|collection| collection.shown.as_ref());
-    own.chain(shown.flat_map(|shown| shown.observations.iter().cloned()))
+    own.map(Cow::Owned).chain(shown.flat_map(|shown| shown.observations.iter().map(Cow::Borrowed)))
 }
 
-fn series(account: Option<String>, observation: Observation) -> Metric {
+fn series(account: Option<&str>, observation: &Observation) -> Metric {
     let own = account.map(|account| (ACCOUNT_LABEL, account));
-    let others = observation.labels.into_iter().map(|(name, value)| (name, value.into_owned()));
-    let pair = |(name, value): (&str, String)| {
+    let others = observation.labels.iter().map(|(name, value)| (*name, value.as_ref()));
+    let pair = |(name, value): (&str, &str)| {
         let mut pair = LabelPair::default();
         pair.set_name(name.to_owned());
-        pair.set_value(value);
+        pair.set_value(value.to_owned());
         pair
     };
     let mut gauge = Gauge::default();

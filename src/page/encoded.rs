@@ -51,7 +51,7 @@ impl Encoded {
 
     /// As text, which is put together for whoever asks for it: Prometheus takes the other.
     pub fn plain(&self) -> Bytes {
-        let mut text = Vec::with_capacity(self.woven.len());
+        let mut text = Vec::with_capacity(self.woven.most());
         self.woven.write(&mut text).expect("writing to memory does not fail");
         text.into()
     }
@@ -130,6 +130,10 @@ impl Page {
     /// The parts of these accounts, and the exporter's own besides where that is wanted.
     fn woven(&self, posted: &[Arc<Posted>], has_own: bool) -> Result<Woven, prometheus::Error> {
         let now = self.snapshot.now();
+        // Where only single accounts are read, a page of all keeps no parts that have been made anew since.
+        if self.newest.load().as_ref().is_some_and(|page| page.made.elapsed() >= QUIET_AGE) {
+            self.newest.store(None);
+        }
         self.parts.forget_all_but(&self.snapshot);
         let mut parts = Vec::with_capacity(posted.len() + 1);
         let mut end = String::new();
@@ -140,7 +144,7 @@ impl Page {
         for posted in posted {
             parts.push(self.parts.of(posted, now)?);
         }
-        Ok(Woven::new(parts, end))
+        Ok(Woven::new(self.parts.heads(), parts, end))
     }
 }
 

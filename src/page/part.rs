@@ -161,6 +161,12 @@ impl Parts {
         Part::new(None, &families, &mut encoder.1)
     }
 
+    /// The heads of all families that any part ever had, by name.
+    pub(super) fn heads(&self) -> Vec<Arc<Head>> {
+        let encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
+        encoder.1.0.values().cloned().collect()
+    }
+
     /// Forgets the parts of accounts that are gone, where there are more parts than accounts.
     pub(super) fn forget_all_but(&self, snapshot: &Snapshot) {
         let mut made = self.made();
