@@ -10,7 +10,6 @@ use std::{
 use anyhow::Context as _;
 use futures_util::future::join_all;
 use hyper::{Request, body::Incoming};
-use prometheus::core::Collector;
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tracing::{debug, info, warn};
 
@@ -21,7 +20,7 @@ use crate::{
     hosts::Hosts,
     http::{self, InTheOpen},
     oura::{Client, ClientOptions, Transport},
-    page::Page,
+    page::{Others, Page},
     poll::{Account, Directory, Poller, Roster},
     remote_write::{Live, LiveStats, Receiver},
     samples::{JournalIn, SampleStats, Samples},
@@ -64,7 +63,7 @@ impl Exporter {
         let (stats, shard) = (own_stats(&config)?, config.shard);
         let kinds: Arc<[_]> = config.collections.clone().into();
         let (interval, stale_after) = (config.poll_interval, config.stale_after);
-        let (samples, live, collectors) = record(&config, &clock)?;
+        let (samples, live, others) = record(&config, &clock)?;
         let served = samples.clone().filter(|_| config.samples.served);
         let hosts = Hosts::new(address, &config.listen_address, config.allowed_hosts.clone());
         let external = config.external_url.clone();
@@ -83,7 +82,7 @@ impl Exporter {
         let accounts = roster(config, oauth_client, health.as_deref(), &transport, &clock);
         let states = accounts.names().map(|name| AccountState::new(name, &kinds)).collect();
         let snapshot = Arc::new(Snapshot::new(states, clock.clone(), stale_after));
-        let page = Page::new(Arc::clone(&snapshot), stats.clone(), collectors)?;
+        let page = Page::new(Arc::clone(&snapshot), stats.clone(), others)?;
         let is_encrypted = web.as_ref().is_some_and(|web| web.is_encrypted());
         let sign_in = SignInPages::new(way, &redirect_uri, Arc::clone(&snapshot), accounts.look(), clock.clone());
         let sign_in = sign_in.below(external.root()).with_store_health(health.clone()).of_shard(shard);
@@ -208,19 +207,19 @@ fn tell_where(address: SocketAddr, web: Option<&WebConfig>) {
 }
 
 /// The record, if anybody wants it; what sends it on; and what they tell of themselves.
-type Kept = (Option<Arc<Samples>>, Option<Live>, Vec<Box<dyn Collector>>);
+type Kept = (Option<Arc<Samples>>, Option<Live>, Others);
 
 fn record(config: &Config, clock: &Clock) -> anyhow::Result<Kept> {
     let wanted = &config.samples;
     if !wanted.served && wanted.remote_write_url.is_none() {
-        return Ok((None, None, vec![]));
+        return Ok((None, None, Others::default()));
     }
     let state = config.sign_in.store.as_ref().map(|store| store.directory().to_owned());
     let journals = if wanted.is_made_up { JournalIn::Nowhere } else { JournalIn::State(state.clone()) };
     let stats = SampleStats::new()?;
     let samples = Arc::new(Samples::new(journals, stats.clone()));
-    let mut collectors: Vec<Box<dyn Collector>> = vec![Box::new(stats)];
-    let Some(url) = &wanted.remote_write_url else { return Ok((Some(samples), None, collectors)) };
+    let mut others = Others { by_account: stats.by_account(), ..Others::default() };
+    let Some(url) = &wanted.remote_write_url else { return Ok((Some(samples), None, others)) };
     let live = Live {
         samples: Arc::clone(&samples),
         receiver: Receiver::new(url, wanted.access.clone(), RECEIVER_TIMEOUT).context(NO_HTTPS)?,
@@ -230,8 +229,8 @@ fn record(config: &Config, clock: &Clock) -> anyhow::Result<Kept> {
         clock: clock.clone(),
         stats: LiveStats::new()?,
     };
-    collectors.push(Box::new(live.stats.clone()));
-    Ok((Some(samples), Some(live), collectors))
+    others.collectors.push(Box::new(live.stats.clone()));
+    Ok((Some(samples), Some(live), others))
 }
 
 /// Says in the state directory that an exporter runs, whose page is at `home`. Where that cannot be said, `login` finds the

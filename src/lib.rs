@@ -21,11 +21,11 @@
 //! 6. [`state`] keeps what is true now: one [`state::AccountState::apply`] decides what an answer changes, and what is too old
 //!    is not shown; [`page`] makes the page of it in a
 //!    `prometheus::Registry`; [`problem`] says why a collection cannot be trusted; [`status`] counts what the exporter
-//!    itself does.
+//!    itself does, and [`by_account`] keeps what is counted for each account.
 //! 7. [`samples`] is the record: what is told of every document and when, and the journal of it. [`remote_write`] sends it on,
 //!    and [`backfill`] brings in the years.
 //! 8. [`server`] answers over [`http`], by the names that [`hosts`] lets through and to whom [`web_config`] admits: the page,
-//!    its health, and [`landing`] for people, who sign in on the pages of [`sign_in`].
+//!    its health, [`discovery`] for a Prometheus that scrapes account by account, and [`landing`] for people, who sign in on the pages of [`sign_in`].
 //!
 //! # Around it
 //!
@@ -45,11 +45,13 @@
 
 pub mod auth;
 pub mod backfill;
+pub mod by_account;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod defect;
+pub mod discovery;
 pub mod documents;
 pub mod durable;
 pub mod exporter;

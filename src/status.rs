@@ -8,7 +8,7 @@ use prometheus::{
     proto::MetricFamily,
 };
 
-use crate::{documents::Kind, metric::SelfMetric, problem::Reason, shard::Shard, version};
+use crate::{by_account::ByAccount, documents::Kind, metric::SelfMetric, problem::Reason, shard::Shard, version};
 
 /// Request durations are sorted into these, in seconds: a fast answer, a usual one, a slow one, the timeout.
 const BUCKETS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -51,7 +51,7 @@ pub const OWN: &[SelfMetric] = &[REQUESTS, ERRORS, DURATION, BUDGET, BUILD, SHAR
 #[derive(Clone)]
 pub struct ApiStats {
     requests: IntCounterVec,
-    errors: IntCounterVec,
+    errors: ByAccount,
     duration: Histogram,
     budget: Gauge,
     build: IntGaugeVec,
@@ -69,7 +69,7 @@ impl ApiStats {
         build.with_label_values(&[version::VERSION, version::REVISION]).set(1);
         Ok(Self {
             requests: IntCounterVec::new(options(&REQUESTS), REQUESTS.labels)?,
-            errors: IntCounterVec::new(options(&ERRORS), ERRORS.labels)?,
+            errors: ByAccount::counter(ERRORS)?,
             duration: Histogram::with_opts(HistogramOpts::from(options(&DURATION)).buckets(BUCKETS.to_vec()))?,
             budget: Gauge::with_opts(options(&BUDGET))?,
             build,
@@ -102,22 +102,22 @@ impl ApiStats {
     }
 
     /// Counts failures of a collection.
-    pub fn errors(&self, account: &str, collection: &str, reason: Reason, count: u64) {
-        self.errors.with_label_values(&[account, collection, reason.label()]).inc_by(count);
+    pub fn errors(&self, account: &str, collection: &'static str, reason: Reason, count: u64) {
+        self.errors.add(account, &[collection, reason.label()], count as f64);
     }
 
     /// Leaves out what was counted for an account that is gone.
-    pub fn forget(&self, account: &str, kinds: &[&'static Kind]) {
-        for kind in kinds {
-            for reason in Reason::ALL {
-                // Most were never counted.
-                let _absent = self.errors.remove_label_values(&[account, kind.name, reason.label()]);
-            }
-        }
+    pub fn forget(&self, account: &str) {
+        self.errors.forget(account);
     }
 
-    fn parts(&self) -> [&dyn Collector; 6] {
-        [&self.requests, &self.errors, &self.duration, &self.budget, &self.build, &self.shards]
+    /// What is counted account by account; the rest is collected.
+    pub fn by_account(&self) -> Vec<ByAccount> {
+        vec![self.errors.clone()]
+    }
+
+    fn parts(&self) -> [&dyn Collector; 5] {
+        [&self.requests, &self.duration, &self.budget, &self.build, &self.shards]
     }
 }
 

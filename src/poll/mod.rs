@@ -108,7 +108,7 @@ impl Poller {
     }
 
     fn forget(&self, account: &str) {
-        self.stats.forget(account, &self.kinds);
+        self.stats.forget(account);
         if let Some(samples) = &self.samples {
             samples.forget(account);
         }

@@ -1,7 +1,7 @@
 //! The records of all accounts, and what is read of them: `/metrics/samples`, and what remote write has not sent yet.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{BufWriter, IntoInnerError, Write},
     path::PathBuf,
     sync::{
@@ -256,12 +256,20 @@ impl Samples {
         kept.map_or(vec![], |kept| kept.record.tellings_since(kept.unsent(from), most))
     }
 
-    /// The page of what was learnt within `window` before `now`: as it is, or gzipped.
-    pub fn page(&self, format: Format, gzip: bool, window: TimeDelta, now: DateTime<Utc>) -> Bytes {
-        match (gzip, window) {
-            (false, _) => self.text(Vec::new(), format, now - window).into(),
-            (true, USUAL_WINDOW) => self.usual_page(format, now),
-            (true, _) => self.gzipped(format, now - window),
+    /// The page of what was learnt within `window` before `now`, of all accounts or of those that are named: as it is, or
+    /// gzipped.
+    pub fn page(
+        &self,
+        named: Option<&BTreeSet<String>>,
+        format: Format,
+        gzip: bool,
+        window: TimeDelta,
+        now: DateTime<Utc>,
+    ) -> Bytes {
+        match (gzip, window, named) {
+            (false, _, _) => self.text(Vec::new(), named, format, now - window).into(),
+            (true, USUAL_WINDOW, None) => self.usual_page(format, now),
+            (true, _, _) => self.gzipped(named, format, now - window),
         }
     }
 
@@ -270,21 +278,22 @@ impl Samples {
         // Of several readers one makes it.
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         pages.retain(|_, made| made.version == version && now - made.at < PAGE_AGE && made.at <= now);
-        let make = || Made { version, at: now, gzipped: self.gzipped(format, now - USUAL_WINDOW) };
+        let make = || Made { version, at: now, gzipped: self.gzipped(None, format, now - USUAL_WINDOW) };
         pages.entry(format.content_type()).or_insert_with(make).gzipped.clone()
     }
 
     /// All that was learnt since then, gzipped as it is written: the text itself would be ten times as long.
-    fn gzipped(&self, format: Format, since: DateTime<Utc>) -> Bytes {
+    fn gzipped(&self, named: Option<&BTreeSet<String>>, format: Format, since: DateTime<Utc>) -> Bytes {
         let out = BufWriter::with_capacity(AT_A_TIME, http::Gzip::begin());
-        let gzipped = self.text(out, format, since).into_inner().map_err(IntoInnerError::into_error);
+        let gzipped = self.text(out, named, format, since).into_inner().map_err(IntoInnerError::into_error);
         gzipped.and_then(http::Gzip::finish).expect("writing to memory does not fail")
     }
 
     /// Writes all that was learnt since then to memory.
-    fn text<W: Write>(&self, out: W, format: Format, since: DateTime<Utc>) -> W {
+    fn text<W: Write>(&self, out: W, named: Option<&BTreeSet<String>>, format: Format, since: DateTime<Utc>) -> W {
         let mut points = BTreeMap::new();
-        for kept in self.lock().values() {
+        let is_wanted = |account: &String| named.is_none_or(|named| named.contains(account));
+        for (_, kept) in self.lock().iter().filter(|(account, _)| is_wanted(account)) {
             points.extend(kept.record.points(kept.record.numbers_since(since)));
         }
         let mut text = Text::new(out, format);

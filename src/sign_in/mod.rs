@@ -401,9 +401,8 @@ impl SignInPages {
 
     /// Waits a moment for the account to leave the page, so that the browser finds it without.
     async fn until_gone(&self, account: &str) {
-        let is_there = || self.snapshot.accounts().iter().any(|state| state.name == account);
         for _ in 0..LOOKS {
-            if !is_there() {
+            if !self.snapshot.has(account) {
                 return;
             }
             sleep(LOOK).await;
@@ -438,7 +437,7 @@ impl SignInPages {
         if !self.shard.has(&attempt.account) {
             return Some(Seen::By(self.shard.of(&attempt.account)));
         }
-        let account = self.snapshot.accounts().into_iter().find(|account| account.name == attempt.account)?;
+        let account = self.snapshot.account(&attempt.account)?;
         let is_new = account.grant.as_ref().is_some_and(|grant| grant.signed_in_at >= signed_in_at);
         (is_new && account.waiting().next().is_none()).then(|| Seen::Here(account.into()))
     }
@@ -466,7 +465,7 @@ impl SignInPages {
     }
 
     fn needs_sign_in(&self, account: &str) -> bool {
-        self.snapshot.accounts().iter().any(|state| state.name == account && state.needs_sign_in())
+        self.snapshot.posted_of(account).is_some_and(|posted| posted.state.needs_sign_in())
     }
 }
 

@@ -412,7 +412,7 @@ async fn a_panic_in_a_turn_is_that_collections_failure_and_nobody_elses() {
     let kinds: Arc<[_]> = WITH_DEFECTS.iter().chain(sound).collect();
     let alice = AccountState::new("alice", &kinds);
     let snapshot = Arc::new(Snapshot::new(vec![alice], clock.clone(), TimeDelta::hours(1)));
-    let page = page::Page::new(Arc::clone(&snapshot), stats.clone(), vec![]).expect("legal metrics");
+    let page = page::Page::new(Arc::clone(&snapshot), stats.clone(), page::Others::default()).expect("legal metrics");
     let poller = Poller {
         snapshot: Arc::clone(&snapshot),
         kinds,
@@ -424,7 +424,7 @@ async fn a_panic_in_a_turn_is_that_collections_failure_and_nobody_elses() {
     };
     let polling = tokio::spawn(poller.run(vec![Account { name: "alice".to_owned(), client }]));
     let page = eventually("each has failed twice", async || {
-        let text = page.current().expect("a page").plain.to_vec();
+        let text = page.current().expect("a page").plain();
         let page = Page::parse(std::str::from_utf8(&text).expect("text"));
         WITH_DEFECTS.iter().map(|kind| kind.name).all(|name| page.errors(name, "defect") >= 2.0).then_some(page)
     })
