@@ -5,6 +5,7 @@ use anyhow::ensure;
 use super::{
     examine::{examine, words},
     sign_in::of_persons,
+    webhooks,
 };
 use crate::{
     clock::Clock,
@@ -19,6 +20,7 @@ use crate::{
 /// Looks at everything once.
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     println!("The configuration is good: {} collections, API at {}.", config.collections.len(), config.api_url);
+    let webhooks = webhooks::check(&config).await;
     let store = config.sign_in.store.clone();
     let (kinds, are_named) = (config.collections.clone(), config.collections_are_named);
     let accounts = exporter::accounts(config, &ApiStats::new()?, &Clock::system(), ClientOptions::default())?;
@@ -34,6 +36,14 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     }
     for line in store.iter().flat_map(of_persons) {
         println!("\n{line}");
+    }
+    match webhooks {
+        None => {}
+        Some(Ok(words)) => println!("\n{words}"),
+        Some(Err(error)) => {
+            println!("\nWebhooks: {error:#}.");
+            ensure!(failures > 0, "webhooks do not come, see above");
+        }
     }
     ensure!(failures == 0, "{failures} collections need attention, see above");
     Ok(())

@@ -12,6 +12,7 @@ mod samples;
 mod settings;
 mod sign_in;
 mod urls;
+mod webhooks;
 
 use std::{
     ffi::OsString,
@@ -44,6 +45,7 @@ use crate::{
     documents::{KINDS, Kind},
     remote_write::Credentials,
     web_config::WebConfig,
+    webhooks::Place,
 };
 
 /// Polling faster than this is of little use and warned of: the ring syncs every few minutes at best.
@@ -98,6 +100,8 @@ pub struct Config {
     pub sign_in: SignIn,
     /// Samples with their own time, and where they go.
     pub samples: SamplesConfig,
+    /// Where Oura tells of news, where it does (`OURA_WEBHOOK_URL`, `OURA_WEBHOOK_LISTEN`).
+    pub webhooks: Option<Place>,
     /// How it logs.
     pub log: LogConfig,
     /// What is odd but no mistake; to be logged.
@@ -224,6 +228,7 @@ impl Config {
     fn of(mut draft: Draft, places: &Places, reader: &mut Reader) -> Self {
         let sign_in = SignIn::of(&mut draft, places, reader);
         let samples = SamplesConfig::of(&mut draft, reader);
+        let webhooks = webhooks::place(&mut draft, &sign_in, reader);
         let account = |token| AccountConfig { name: draft.account.clone(), token };
         Self {
             token_file: draft.access_token.file(),
@@ -241,6 +246,7 @@ impl Config {
             signed_in: vec![],
             sign_in,
             samples,
+            webhooks,
             log: LogConfig { level: draft.log_level.unwrap_or(Level::INFO), json: draft.log_json },
             warnings: vec![],
         }
