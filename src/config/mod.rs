@@ -309,6 +309,13 @@ impl Config {
         if self.poll_interval < FAST {
             reader.warnings.push("OURA_POLL_INTERVAL: below 60s; the ring does not sync that often".to_owned());
         }
+        let says_whose = self.collections.iter().any(|kind| kind.name == NOT_IN_SANDBOX);
+        if self.webhooks.is_some() && !self.accounts.is_empty() && !says_whose {
+            reader.warnings.push(format!(
+                "OURA_WEBHOOK_URL: whose token OURA_ACCESS_TOKEN is stays unknown without {NOT_IN_SANDBOX}, so its \
+                 events are not taken; add it to OURA_COLLECTIONS"
+            ));
+        }
         reader.mistakes.extend(self.shadowed());
         reader.warnings.extend(self.unencrypted());
     }

@@ -20,7 +20,9 @@ use crate::{
 /// For so long a collection is asked again that does not say yet what Oura has told of it.
 const LOOKED_OUT_FOR: Duration = Duration::from_secs(120);
 /// The waits in between: a document may be there half a minute and more after its event.
-const AGAIN_SECONDS: [u64; 5] = [2, 6, 16, 32, 60];
+const AGAIN_SECONDS: [u64; 5] = [5, 10, 20, 35, 45];
+/// However often Oura tells of a collection, it is asked for that no more often than this: a flood is a few requests.
+const LEAST_BETWEEN: Duration = Duration::from_secs(5);
 /// A document that is as it was before its update may be so because nothing is different that is read here; it is looked at
 /// once more after this wait.
 const ONCE_MORE: Duration = Duration::from_secs(30);
@@ -39,6 +41,8 @@ pub(super) struct Told {
     /// Since when they are looked out for, and how often they were.
     since: Option<Instant>,
     looked: usize,
+    /// When it was, or is to be, asked for what was told last.
+    turn: Option<Instant>,
     /// What every document was when it was last read.
     seen: Contents,
 }
@@ -88,6 +92,18 @@ impl Told {
         (self.since, self.looked) = (Some(now), 0);
     }
 
+    /// When the collection is to be asked for what was told at `now`.
+    fn turn(&mut self, now: Instant) -> Instant {
+        let turn = match self.turn {
+            // It is still to come, and serves this one as well.
+            Some(turn) if turn >= now => turn,
+            Some(turn) => now.max(turn + LEAST_BETWEEN),
+            None => now,
+        };
+        self.turn = Some(turn);
+        turn
+    }
+
     /// Takes note of what an answer says; when the collection is to be asked again for what it does not.
     fn answered(&mut self, documents: &[Box<RawValue>], now: Instant) -> Option<Duration> {
         let is_over = self.since.is_none_or(|since| now > since + GIVEN_UP);
@@ -124,7 +140,10 @@ impl Follower {
             debug!(account = self.state.name, collection, documents = documents.len(), "Oura tells of news");
             let is_running = self.schedule.is_running(place);
             self.told[place].add(&documents, is_running, now);
-            self.schedule.hasten(place, now);
+            if !is_running {
+                let turn = self.told[place].turn(now);
+                self.schedule.hasten(place, turn);
+            }
         }
     }
 
@@ -133,7 +152,7 @@ impl Follower {
         let now = self.poller.clock.instant();
         let told = &mut self.told[place];
         if std::mem::take(&mut told.is_newer) {
-            return Some(now);
+            return Some(told.turn(now));
         }
         // After a failure the usual repetition brings it.
         let answer = result.as_ref().ok()?;
@@ -154,6 +173,8 @@ impl Follower {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn documents(all: &[(&str, u32)]) -> Vec<Box<RawValue>> {
@@ -179,11 +200,11 @@ mod tests {
 
     #[test]
     fn a_collection_is_asked_until_it_says_what_was_told_and_two_minutes_at_most() {
-        let two_minutes = vec![0, 2, 8, 24, 56, 116];
+        let two_minutes = vec![0, 5, 15, 35, 70, 115];
         let comes_after = |seconds| move |at: u64| if at < seconds { vec![] } else { vec![("x", 1)] };
         for (what, asked, moments) in [
             ("new at once", asked(Change::Create, &[], comes_after(0)), vec![0]),
-            ("new after 30 s", asked(Change::Create, &[], comes_after(30)), vec![0, 2, 8, 24, 56]),
+            ("new after 30 s", asked(Change::Create, &[], comes_after(30)), vec![0, 5, 15, 35]),
             ("never there", asked(Change::Create, &[("y", 1)], |_| vec![("y", 1)]), two_minutes.clone()),
             ("changed at once", asked(Change::Update, &[("x", 1)], |_| vec![("x", 2)]), vec![0]),
             ("changed in what is not read", asked(Change::Update, &[("x", 1)], |_| vec![("x", 1)]), vec![0, 30]),
@@ -191,13 +212,28 @@ mod tests {
             ("gone at once", asked(Change::Delete, &[("x", 1)], |_| vec![]), vec![0]),
             (
                 "not gone yet",
-                asked(Change::Delete, &[("x", 1)], |at| if at < 5 { vec![("x", 1)] } else { vec![] }),
-                vec![0, 2, 8],
+                asked(Change::Delete, &[("x", 1)], |at| if at < 9 { vec![("x", 1)] } else { vec![] }),
+                vec![0, 5, 15],
             ),
             ("never gone", asked(Change::Delete, &[("x", 1)], |_| vec![("x", 1)]), two_minutes),
         ] {
             assert_eq!(asked, moments, "{what}");
         }
+    }
+
+    #[test]
+    fn a_flood_of_news_is_a_request_every_few_seconds() {
+        let (start, mut told) = (Instant::now(), Told::default());
+        let turns: BTreeSet<_> = (0..1_000)
+            .map(|number| Duration::from_millis(10 * number))
+            .map(|after| told.turn(start + after).duration_since(start).as_secs())
+            .collect();
+        assert_eq!(Vec::from_iter(turns), [0, 5, 10], "ten seconds of a hundred events each");
+        assert_eq!(
+            told.turn(start + Duration::from_secs(60)),
+            start + Duration::from_secs(60),
+            "the next one is at once"
+        );
     }
 
     #[test]

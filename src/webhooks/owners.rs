@@ -93,3 +93,44 @@ impl Owners {
         stored.map(|(name, _)| name.clone()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        "2026-11-22T12:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::minutes(minutes)
+    }
+
+    fn of(accounts: &[&str]) -> Owner {
+        Owner::Of(accounts.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    #[test]
+    fn a_person_is_known_by_what_oura_told_and_by_the_stored_sign_ins_before() {
+        let mut owners = Owners::default();
+        assert!(owners.is_to_look("id-of-anna") && !owners.is_to_look("id-of-ben"), "not at each event");
+        let anna = Person::new("id-of-anna", &[]).unwrap();
+        owners.stored(vec![("anna".to_owned(), anna)]);
+        assert_eq!(owners.of("id-of-anna", at(0)), of(&["anna"]));
+        owners.is_of("anna", "id-of-anna");
+        owners.is_of("anna-again", "id-of-anna");
+        assert_eq!(owners.of("id-of-anna", at(0)), of(&["anna", "anna-again"]), "one person may have two accounts");
+        owners.is_of("anna-again", "id-of-ben");
+        assert_eq!(owners.of("id-of-ben", at(0)), of(&["anna-again"]), "an account may change hands");
+        owners.forget("anna");
+        assert_eq!(owners.of("id-of-anna", at(0)), Owner::NotYet, "who is signed out is nobody's");
+    }
+
+    #[test]
+    fn a_stranger_may_be_signing_in_for_ten_minutes() {
+        let mut owners = Owners::default();
+        for (minutes, owner) in [(0, Owner::NotYet), (9, Owner::NotYet), (10, Owner::Nobody), (1_000, Owner::Nobody)] {
+            assert_eq!(owners.of("id-of-ben", at(minutes)), owner, "{minutes}");
+        }
+        owners.is_of("ben", "id-of-ben");
+        assert_eq!(owners.of("id-of-ben", at(1_001)), of(&["ben"]));
+        (0..2_000).for_each(|number| drop(owners.of(&format!("stranger-{number}"), at(0))));
+        assert!(owners.unknown.len() <= MOST_UNKNOWN);
+    }
+}

@@ -37,7 +37,7 @@ pub async fn reaches(url: &str, state: &Path) -> anyhow::Result<()> {
     let client = http_client::to(url).timeout(TIMEOUT).build()?;
     let answer = client.get(asked).send().await.map_err(|error| {
         let cause = http_client::causes(error);
-        anyhow::anyhow!("{url} does not answer: {cause}; see that the exporter runs and the proxy passes this path on")
+        anyhow::anyhow!("{url} does not answer: {cause}; see that the exporter runs and the proxy passes this path on; behind some routers a machine cannot reach its own public address")
     })?;
     let status = answer.status();
     let is_json =

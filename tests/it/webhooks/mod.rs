@@ -2,6 +2,7 @@
 
 mod bad;
 mod by_hand;
+mod day;
 mod load;
 mod polls;
 mod scene;

@@ -42,7 +42,7 @@ async fn shown_after(by_hand: &mut ByHand, day: &str) -> (Option<i64>, usize) {
 
 #[tokio::test]
 async fn a_document_that_is_not_there_yet_is_looked_out_for_and_one_that_is_gone_leaves_the_page() {
-    for (late, shown, most) in [(0, Some(0), 1), (30, Some(56), 5), (100, Some(116), 6), (10_000, None, 6)] {
+    for (late, shown, most) in [(0, Some(0), 1), (30, Some(35), 4), (100, Some(115), 6), (10_000, None, 6)] {
         let mut by_hand = ByHand::at(NOON, READINESS).await;
         let newest = by_hand.scene.newest("alice", "daily_readiness").await;
         let (id, until) = (newest["id"].as_str().expect("an id").to_owned(), by_hand.scene.clock.now());
