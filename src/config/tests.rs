@@ -28,7 +28,8 @@ fn warnings(variables: &[(&str, &str)]) -> Vec<String> {
 fn webhooks_need_an_application_a_place_and_somebody_whom_they_tell_of() {
     let url = ("OURA_WEBHOOK_URL", "https://oura.example/webhook");
     assert!(mistake(url.0, url.1).starts_with("OURA_WEBHOOK_URL: needs OURA_CLIENT_ID and OURA_CLIENT_SECRET"));
-    let application = [url, ("OURA_CLIENT_ID", "id"), ("OURA_CLIENT_SECRET", "secret"), ("OURA_STATE_DIR", "/tmp/oura")];
+    let application =
+        [url, ("OURA_CLIENT_ID", "id"), ("OURA_CLIENT_SECRET", "secret"), ("OURA_STATE_DIR", "/tmp/oura")];
     assert_eq!(warnings(&application), [""; 0]);
     let unknown = [&application[..], &[("OURA_ACCESS_TOKEN", "token"), ("OURA_COLLECTIONS", "sleep")]].concat();
     assert!(warnings(&unknown)[0].contains("add it to OURA_COLLECTIONS"), "{:?}", warnings(&unknown));

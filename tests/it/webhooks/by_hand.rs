@@ -49,20 +49,7 @@ impl ByHand {
     }
 
     async fn in_scene(scene: Scene, hand: ManualClock, more: &[(&'static str, &str)], has_webhooks: bool) -> Self {
-        let clock = scene.clock.clone();
-        let mut variables = scene.variables();
-        variables.retain(|(name, _)| has_webhooks || !name.starts_with("OURA_WEBHOOK"));
-        variables.push(("OURA_API_URL", scene.simulator.url()));
-        variables.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        let variables = variables.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        let mut config =
-            Config::from_environment(variables, Flags::default(), Accounts::NotNeeded).expect("a good configuration");
-        let alice = scene.simulator.people().remove(0);
-        config.accounts = vec![AccountConfig { name: alice.name.to_owned(), token: alice.token.into() }];
-        let client_options = ClientOptions { retries: 0, stagger: Duration::ZERO, ..ClientOptions::default() };
-        let address = "127.0.0.1:10058".parse().expect("an address");
-        let Exporter { server, poller, accounts, webhooks, .. } =
-            Exporter::new(config, address, clock, client_options).expect("an exporter");
+        let Exporter { server, poller, accounts, webhooks, .. } = exporter(&scene, more, has_webhooks);
         let mut by_hand = Self { scene, hand, followers: poller.by_hand(accounts), server, tasks: vec![] };
         let Some(Webhooks { listen_address, callback, keeper, .. }) = webhooks else { return by_hand };
         let listener = TcpListener::bind(listen_address).await.expect("its port is free");
@@ -92,9 +79,14 @@ impl ByHand {
     }
 
     pub(crate) async fn page(&self) -> Page {
-        let request = Request::get("/metrics").header(HOST, "localhost").body(()).expect("a request");
-        let body = self.server.answer(&request).into_body().collect().await.expect("a body").to_bytes();
-        Page::parse(std::str::from_utf8(&body).expect("UTF-8"))
+        page_of(&self.server).await
+    }
+
+    /// What an exporter shows that begins now and reads everything once.
+    pub(crate) async fn page_of_another(&self) -> Page {
+        let Exporter { server, poller, accounts, .. } = exporter(&self.scene, &[("OURA_SAMPLES", "false")], false);
+        poller.by_hand(accounts).catch_up().await;
+        page_of(&server).await
     }
 
     /// How often the collection of alice was asked for since the last time that this was asked.
@@ -103,6 +95,28 @@ impl ByHand {
         self.scene.simulator.forget_requests();
         asked
     }
+}
+
+/// An exporter that is put together and does not run.
+fn exporter(scene: &Scene, more: &[(&'static str, &str)], has_webhooks: bool) -> Exporter {
+    let mut variables = scene.variables();
+    variables.retain(|(name, _)| has_webhooks || !name.starts_with("OURA_WEBHOOK"));
+    variables.push(("OURA_API_URL", scene.simulator.url()));
+    variables.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+    let variables = variables.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let mut config =
+        Config::from_environment(variables, Flags::default(), Accounts::NotNeeded).expect("a good configuration");
+    let alice = scene.simulator.people().remove(0);
+    config.accounts = vec![AccountConfig { name: alice.name.to_owned(), token: alice.token.into() }];
+    let client_options = ClientOptions { retries: 0, stagger: Duration::ZERO, ..ClientOptions::default() };
+    let address = "127.0.0.1:10058".parse().expect("an address");
+    Exporter::new(config, address, scene.clock.clone(), client_options).expect("an exporter")
+}
+
+async fn page_of(server: &Server) -> Page {
+    let request = Request::get("/metrics").header(HOST, "localhost").body(()).expect("a request");
+    let body = server.answer(&request).into_body().collect().await.expect("a body").to_bytes();
+    Page::parse(std::str::from_utf8(&body).expect("UTF-8"))
 }
 
 impl Drop for ByHand {
