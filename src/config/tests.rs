@@ -240,7 +240,7 @@ fn another_value(name: &str) -> &'static str {
     match name {
         "OURA_STATE_DIR" => "/srv/oura",
         "OURA_SCOPES" | "OURA_COLLECTIONS" => "workout",
-        "OURA_LISTEN_ADDRESS" => "localhost:1",
+        "OURA_LISTEN_ADDRESS" | "OURA_WEBHOOK_LISTEN" => "localhost:1",
         "OURA_POLL_INTERVAL" | "OURA_STALE_AFTER" => "7m",
         "OURA_SANDBOX" => "true",
         "OURA_SAMPLES" | "OURA_WEB_SIGN_IN" => "false",
