@@ -80,6 +80,7 @@ async fn server() -> anyhow::Result<Server> {
         clock: clock(),
         stats,
         samples: None,
+        inbox: None,
     };
     let polling = tokio::spawn(poller.run(accounts));
     while snapshot.ready().is_err() {

@@ -10,6 +10,7 @@ use crate::{
     remote_write::LIVE,
     samples::RECORD,
     status::OWN,
+    webhooks::WEBHOOKS,
 };
 pub use crate::{
     documents::{Entry, of_the_samples, of_the_wearer},
@@ -48,12 +49,13 @@ pub fn markdown() -> String {
     text.push_str("\n## The exporter\n");
     table(&mut text, &EXPORTER_METRICS.iter().map(Metric::definition).collect::<Vec<_>>());
     OWN.iter().for_each(|own| one_own(&mut text, own));
-    LIVE.iter().chain(RECORD).for_each(|own| one_own(&mut text, own));
+    LIVE.iter().chain(WEBHOOKS).chain(RECORD).for_each(|own| one_own(&mut text, own));
     let reasons: Vec<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();
     let _ = write!(
         text,
         "| `process_*` | | The exporter's process: CPU, memory, file descriptors, start time (Linux). |\n\n\
-         `reason` is one of: {}. `oura_remote_write_*` are there only with `OURA_REMOTE_WRITE_URL`.\n",
+         `reason` is one of: {}. `oura_remote_write_*` are there only with `OURA_REMOTE_WRITE_URL`, \
+         `oura_webhook_*` only with `OURA_WEBHOOK_URL`.\n",
         reasons.join(", ")
     );
     text

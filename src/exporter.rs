@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use futures_util::future::join_all;
 use hyper::{Request, body::Incoming};
-use tokio::{net::TcpListener, sync::watch, time::timeout};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -29,6 +29,7 @@ use crate::{
     state::{AccountState, Snapshot},
     status::ApiStats,
     web_config::{self, WebConfig},
+    webhooks::Webhooks,
 };
 
 /// How long a remote write that is under way at the stop may take.
@@ -50,6 +51,8 @@ pub struct Exporter {
     pub accounts: Roster,
     /// What sends the record on, where it is sent.
     pub live: Option<Live>,
+    /// What Oura tells by itself, where it does.
+    pub webhooks: Option<Webhooks>,
     /// Says in the state directory that it runs, and where: `login` finds it by that.
     pub announced: Option<Announced>,
 }
@@ -59,11 +62,18 @@ impl Exporter {
     ///
     /// # Errors
     /// Where it cannot be put together.
-    pub fn new(config: Config, address: SocketAddr, clock: Clock, options: ClientOptions) -> anyhow::Result<Self> {
+    pub fn new(
+        config: Config,
+        address: SocketAddr,
+        clock: Clock,
+        client_options: ClientOptions,
+    ) -> anyhow::Result<Self> {
         let (stats, shard) = (own_stats(&config)?, config.shard);
         let kinds: Arc<[_]> = config.collections.clone().into();
         let (interval, stale_after) = (config.poll_interval, config.stale_after);
-        let (samples, live, others) = record(&config, &clock)?;
+        let (samples, live, mut others) = record(&config, &clock)?;
+        let webhooks = webhooks(&config, &clock, &mut others)?;
+        let inbox = webhooks.as_ref().map(|webhooks| Arc::clone(&webhooks.inbox));
         let served = samples.clone().filter(|_| config.samples.served);
         let hosts = Hosts::new(address, &config.listen_address, config.allowed_hosts.clone());
         let external = config.external_url.clone();
@@ -71,7 +81,7 @@ impl Exporter {
         let web = config.web.clone();
         let has_basic_auth = web.as_ref().is_some_and(|web| web.has_basic_auth());
         let redirect_uri = config.sign_in.redirect_uri.clone();
-        let transport = transport(&config, &stats, &clock, options)?;
+        let transport = transport(&config, &stats, &clock, client_options)?;
         let oauth_client = oauth_client(&config, &transport)?;
         let guard = guard(&config, address);
         let store = config.sign_in.store.clone().filter(|_| oauth_client.is_some());
@@ -89,11 +99,11 @@ impl Exporter {
         let sign_in = sign_in.at(address.port(), is_encrypted);
         let record = samples.clone();
         let poller =
-            Poller { snapshot: Arc::clone(&snapshot), kinds, interval, client_options: options, clock, stats, samples };
+            Poller { snapshot: Arc::clone(&snapshot), kinds, interval, client_options, clock, stats, samples, inbox };
         let (sign_in, samples) = (Some(Arc::new(sign_in)), served);
         let server =
             Server { snapshot, page, samples, record, hosts, external, home, sign_in, health, web, has_basic_auth };
-        Ok(Self { server: Arc::new(server), poller, accounts, live, announced })
+        Ok(Self { server: Arc::new(server), poller, accounts, live, webhooks, announced })
     }
 
     /// Polls, sends, and serves on `listener` until `shutdown` resolves.
@@ -101,8 +111,13 @@ impl Exporter {
     /// # Errors
     /// Where a part of it ends by a defect.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { server, poller, accounts, live, announced: _announced } = self;
+        let Self { server, poller, accounts, live, webhooks, announced: _announced } = self;
         let (stop_sending, stopped) = watch::channel(false);
+        let (hang_up, hung_up) = watch::channel(());
+        let listening = match webhooks {
+            Some(webhooks) => Some(listen(webhooks, hung_up).await?),
+            None => None,
+        };
         let sending = live.map(|live| tokio::spawn(live.run(stopped)));
         tell_where(listener.local_addr()?, server.web.as_deref());
         if server.snapshot.is_empty() && server.sign_in.as_ref().is_some_and(|sign_in| sign_in.is_open()) {
@@ -114,6 +129,7 @@ impl Exporter {
             () = serve(server, listener, shutdown) => Ok(()),
             ended = poller.run(accounts) => ended.context("polling stopped because of a defect"),
         };
+        drop(hang_up);
         stop_sending.send_replace(true);
         if let Some(sending) = sending
             && timeout(SENDING_GRACE, sending).await.is_err()
@@ -122,6 +138,10 @@ impl Exporter {
         }
         if let Some(samples) = samples {
             samples.close();
+        }
+        if let Some(listening) = listening {
+            // It drains by itself within seconds, and a defect in it is nobody else's.
+            let _ended = listening.await;
         }
         let clients = clients.all();
         let settled = join_all(clients.iter().map(|client| client.source().settle()));
@@ -152,6 +172,26 @@ pub async fn serve(server: Arc<Server>, listener: TcpListener, shutdown: impl Fu
         }
     };
     http::serve_over(encryption, listener, answer, shutdown).await;
+}
+
+/// Answers at the callback of webhooks until `hung_up` ends, and keeps the subscriptions, for which Oura asks the callback.
+async fn listen(webhooks: Webhooks, mut hung_up: watch::Receiver<()>) -> anyhow::Result<JoinHandle<()>> {
+    let Webhooks { listen_address, callback, keeper, .. } = webhooks;
+    let listener = TcpListener::bind(&listen_address).await.with_context(|| {
+        format!("cannot listen on {listen_address} for webhooks; stop what listens there or set OURA_WEBHOOK_LISTEN")
+    })?;
+    info!("webhooks are answered at {}", listener.local_addr()?);
+    let answer = move |request: Request<Incoming>| {
+        let callback = Arc::clone(&callback);
+        async move { callback.answer(request).await }
+    };
+    let keeping = tokio::spawn(keeper.run());
+    Ok(tokio::spawn(async move {
+        // An error says that nobody holds the other end any more, which is the stop.
+        let stop = async move { while hung_up.changed().await.is_ok() {} };
+        http::serve(listener, answer, stop).await;
+        keeping.abort();
+    }))
 }
 
 /// Polls the configured accounts and serves the page on `listener` until `shutdown` resolves.
@@ -231,6 +271,14 @@ fn record(config: &Config, clock: &Clock) -> anyhow::Result<Kept> {
     };
     others.collectors.push(Box::new(live.stats.clone()));
     Ok((Some(samples), Some(live), others))
+}
+
+/// What Oura tells by itself, where it does; what it tells of itself goes to `others`.
+fn webhooks(config: &Config, clock: &Clock, others: &mut Others) -> anyhow::Result<Option<Webhooks>> {
+    let Some(place) = config.webhooks.clone() else { return Ok(None) };
+    let webhooks = Webhooks::new(place, &config.api_url, &config.collections, clock)?;
+    others.collectors.push(Box::new(webhooks.stats.clone()));
+    Ok(Some(webhooks))
 }
 
 /// Says in the state directory that an exporter runs, whose page is at `home`. Where that cannot be said, `login` finds the

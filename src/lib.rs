@@ -11,7 +11,8 @@
 //!   tokens)  retries)                                            └► backfill           (years)
 //! ```
 //!
-//! 1. [`poll`] decides who is asked for what and when: each account on its own, each collection at its own pace.
+//! 1. [`poll`] decides who is asked for what and when: each account on its own, each collection at its own pace, and at once
+//!    where [`webhooks`] have told of news.
 //! 2. [`auth`] signs people in and keeps them signed in; a token is never lost.
 //! 3. [`oura`] is the client: one private send, pages, retries, the rate limit, and errors told apart.
 //! 4. [`documents`] has one file for each kind of document, with its fields, its enums and one table of metrics; the
@@ -79,3 +80,4 @@ pub mod status;
 pub mod tls;
 pub mod version;
 pub mod web_config;
+pub mod webhooks;

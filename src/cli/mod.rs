@@ -14,6 +14,7 @@ mod healthcheck;
 mod logging;
 mod naming;
 mod sign_in;
+mod webhooks;
 
 use std::{env, process::ExitCode};
 
@@ -65,6 +66,8 @@ enum Command {
     Accounts(sign_in::Accounts),
     /// Import any period of the past: as files for promtool, or by remote write
     Backfill(backfill::Arguments),
+    /// Show or remove the application's webhook subscriptions at Oura
+    Webhooks(webhooks::Arguments),
     /// Test configuration, tokens and every collection: 0 only if all is well
     Check,
 }
@@ -167,6 +170,7 @@ fn on_runtime(command: Command, config: Config) -> anyhow::Result<()> {
             Command::Logout(logout) => logout.run(&config.sign_in).await,
             Command::Accounts(accounts) => accounts.run(&config.sign_in, config.shard).await,
             Command::Backfill(arguments) => arguments.run(config).await,
+            Command::Webhooks(arguments) => arguments.run(&config).await,
             Command::Check => check::run(config).await,
         }
     });

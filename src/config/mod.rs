@@ -12,6 +12,7 @@ mod samples;
 mod settings;
 mod sign_in;
 mod urls;
+mod webhooks;
 
 use std::{
     ffi::OsString,
@@ -45,6 +46,7 @@ use crate::{
     remote_write::Credentials,
     shard::Shard,
     web_config::WebConfig,
+    webhooks::Place,
 };
 
 /// Polling faster than this is of little use and warned of: the ring syncs every few minutes at best.
@@ -105,6 +107,8 @@ pub struct Config {
     pub sign_in: SignIn,
     /// Samples with their own time, and where they go.
     pub samples: SamplesConfig,
+    /// Where Oura tells of news, where it does (`OURA_WEBHOOK_URL`, `OURA_WEBHOOK_LISTEN`).
+    pub webhooks: Option<Place>,
     /// How it logs.
     pub log: LogConfig,
     /// What is odd but no mistake; to be logged.
@@ -229,6 +233,7 @@ impl Config {
     fn of(mut draft: Draft, places: &Places, reader: &mut Reader) -> Self {
         let sign_in = SignIn::of(&mut draft, places, reader);
         let samples = SamplesConfig::of(&mut draft, reader);
+        let webhooks = webhooks::place(&mut draft, &sign_in, reader);
         let account = |token| AccountConfig { name: draft.account.clone(), token };
         Self {
             token_file: draft.access_token.file(),
@@ -248,6 +253,7 @@ impl Config {
             shard: draft.shard,
             sign_in,
             samples,
+            webhooks,
             log: LogConfig { level: draft.log_level.unwrap_or(Level::INFO), json: draft.log_json },
             warnings: vec![],
         }
@@ -323,6 +329,13 @@ impl Config {
             reader.warnings.push(format!(
                 "OURA_REQUEST_BUDGET: above {OURAS_LIMIT}, which is all that Oura allows an application unless it has agreed to more; \
                  beyond its limit it answers nothing for minutes"
+            ));
+        }
+        let says_whose = self.collections.iter().any(|kind| kind.name == NOT_IN_SANDBOX);
+        if self.webhooks.is_some() && !self.accounts.is_empty() && !says_whose {
+            reader.warnings.push(format!(
+                "OURA_WEBHOOK_URL: whose token OURA_ACCESS_TOKEN is stays unknown without {NOT_IN_SANDBOX}, so its \
+                 events are not taken; add it to OURA_COLLECTIONS"
             ));
         }
         reader.mistakes.extend(self.shadowed());

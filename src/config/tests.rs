@@ -25,6 +25,17 @@ fn warnings(variables: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
+fn webhooks_need_an_application_a_place_and_somebody_whom_they_tell_of() {
+    let url = ("OURA_WEBHOOK_URL", "https://oura.example/webhook");
+    assert!(mistake(url.0, url.1).starts_with("OURA_WEBHOOK_URL: needs OURA_CLIENT_ID and OURA_CLIENT_SECRET"));
+    let application =
+        [url, ("OURA_CLIENT_ID", "id"), ("OURA_CLIENT_SECRET", "secret"), ("OURA_STATE_DIR", "/tmp/oura")];
+    assert_eq!(warnings(&application), [""; 0]);
+    let unknown = [&application[..], &[("OURA_ACCESS_TOKEN", "token"), ("OURA_COLLECTIONS", "sleep")]].concat();
+    assert!(warnings(&unknown)[0].contains("add it to OURA_COLLECTIONS"), "{:?}", warnings(&unknown));
+}
+
+#[test]
 fn blanks_around_a_value_do_not_count() {
     let config = read(&[
         ("OURA_STATE_DIR", " /var/lib/oura\r"),
@@ -265,7 +276,7 @@ fn another_value(name: &str) -> &'static str {
     match name {
         "OURA_STATE_DIR" => "/srv/oura",
         "OURA_SCOPES" | "OURA_COLLECTIONS" => "workout",
-        "OURA_LISTEN_ADDRESS" => "localhost:1",
+        "OURA_LISTEN_ADDRESS" | "OURA_WEBHOOK_LISTEN" => "localhost:1",
         "OURA_POLL_INTERVAL" | "OURA_STALE_AFTER" => "7m",
         "OURA_REQUEST_BUDGET" => "1234",
         "OURA_SANDBOX" => "true",

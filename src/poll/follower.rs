@@ -12,11 +12,13 @@ use super::{
     fetch::{Fetch, Fetched, Kept, Wanted},
     notes,
     schedule::{Next, Schedule, after_failures, after_first_failures, every},
+    told::Told,
 };
 use crate::{
     oura::{self, Client, Need, Room, Turn},
     problem::{Problem, Reason},
     state::{AccountState, Outcome, TokenNow},
+    webhooks::Mailbox,
 };
 
 /// How long after a refusal for want of a scope that was never granted it is tried again.
@@ -43,7 +45,11 @@ pub(super) struct Follower {
     pub(super) kept: Vec<KeptTurn>,
     /// What the account needs of the request budget.
     pub(super) need: Need,
-    schedule: Schedule,
+    pub(super) schedule: Schedule,
+    /// Where Oura's events of the account are, if there are any.
+    pub(super) mailbox: Option<Mailbox>,
+    /// What Oura has told of, by the collection's place.
+    pub(super) told: Vec<Told>,
     /// When it was last asked whose sign-in it is.
     asked_who: Option<Instant>,
     /// How often the account has become another person's: what was asked before is not theirs.
@@ -103,7 +109,10 @@ impl Follower {
         let kept = poller.kinds.iter().map(|_| KeptTurn::default()).collect();
         let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.client_options.stagger);
         let (client, need) = (Arc::clone(&account.client), account.client.need());
-        let mut follower = Self { poller, client, state, kept, need, schedule, asked_who: None, life: 0 };
+        let told = poller.kinds.iter().map(|_| Told::default()).collect();
+        let mailbox = poller.inbox.as_ref().map(|inbox| inbox.open(&account.name));
+        let (asked_who, life) = (None, 0);
+        let mut follower = Self { poller, client, state, kept, need, schedule, mailbox, told, asked_who, life };
         follower.ask_first_who_it_is();
         follower.note_need();
         follower
@@ -126,6 +135,7 @@ impl Follower {
                 biased;
                 Some(ended) = running.next() => self.end(ended).await,
                 Ok(()) = looks.changed() => self.look_for_news(),
+                () = news(self.mailbox.as_ref()) => self.heed_events(),
                 (place, turn) = self.turn_of(starts) => running.push(self.start(place, turn)),
                 () = clock.sleep_until(wait) => {}
             }
@@ -170,6 +180,7 @@ impl Follower {
 
     /// Asks whatever is due now, one after the other.
     pub(super) async fn catch_up(&mut self) {
+        self.heed_events();
         self.hasten_by_the_clock();
         while let Next::Start(place) = self.next() {
             let (place, turn) = self.turn_of(Some(place)).await;
@@ -193,9 +204,11 @@ impl Follower {
             self.schedule.ended(place, self.poller.clock.instant());
             return;
         }
+        let heard = self.heard(place, &ended.result);
         let due_at_once = self.take(ended).await;
         self.note_need();
-        self.schedule.ended(place, self.due_again(place, started));
+        let due = self.due_again(place, started);
+        self.schedule.ended(place, heard.map_or(due, |heard| heard.min(due)));
         for other in due_at_once {
             self.schedule.hasten(other, self.poller.clock.instant());
         }
@@ -249,6 +262,7 @@ impl Follower {
             // Of what lasts, whatever an answer lacks would count as gone; of a clock that was ahead, the last time lies in
             // the future.
             looks_back: kind.reach_days > 0
+                || self.told[place].looks_back()
                 || self.kept[place].looked_back.is_none_or(|before| (now - before).abs() >= LOOK_BACK_EVERY),
             dense_from: samples.dense_from(account, now),
             newest: kind.sample_definitions().first().and_then(|metric| samples.newest(account, metric.name)),
@@ -269,6 +283,8 @@ impl Follower {
         };
         let token = TokenNow { rate_limited_until: self.client.rate_limited_until(), ..token };
         let change = self.state.apply(Outcome { place, at: self.poller.clock.now(), answer, token });
+        let interval = self.pace(place);
+        self.state.collections[place].watch.iter_mut().for_each(|watch| watch.interval = interval);
         if self.state.collections[place].up == Some(true) {
             self.ask_who_it_is();
             if looks_back {
@@ -291,6 +307,9 @@ impl Follower {
     fn notice_person(&mut self, result: &Result<Fetched, Problem>, asked_by: Option<DateTime<Utc>>) {
         let document = result.as_ref().ok().and_then(|answer| answer.documents.first());
         let Some(id) = document.and_then(|document| oura::person_in(document)) else { return };
+        if let Some(mailbox) = self.mailbox.as_ref().filter(|_| asked_by.is_some() || !self.client.source().is_kept()) {
+            mailbox.is_of(&id);
+        }
         match asked_by {
             Some(signed_in_at) => self.client.source().is_of(&id, signed_in_at),
             None if !self.client.source().is_kept() => self.notice_owner(&id),
@@ -315,6 +334,7 @@ impl Follower {
             self.life += 1;
             self.state = begun(&self.poller, &account, &self.client);
             self.kept = self.poller.kinds.iter().map(|_| KeptTurn::default()).collect();
+            self.told = self.poller.kinds.iter().map(|_| Told::default()).collect();
             let now = self.poller.clock.instant();
             (0..self.kept.len()).for_each(|place| self.schedule.ask_afresh(place, now));
         }
@@ -366,6 +386,14 @@ impl Follower {
             }
             Some(_) => started + after_failures(collection.failures, interval),
         }
+    }
+}
+
+/// Waits for an event; for ever where there are none.
+async fn news(mailbox: Option<&Mailbox>) {
+    match mailbox {
+        Some(mailbox) => mailbox.news().await,
+        None => pending().await,
     }
 }
 

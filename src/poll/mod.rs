@@ -8,6 +8,7 @@ mod reading;
 mod roster;
 mod schedule;
 mod series;
+mod told;
 mod urgency;
 mod whole;
 
@@ -23,7 +24,10 @@ pub use account::Account;
 use follower::Follower;
 pub use roster::{Directory, Roster};
 
-use crate::{clock::Clock, documents::Kind, oura::ClientOptions, samples::Samples, state::Snapshot, status::ApiStats};
+use crate::{
+    clock::Clock, documents::Kind, oura::ClientOptions, samples::Samples, state::Snapshot, status::ApiStats,
+    webhooks::Inbox,
+};
 
 /// What all accounts share.
 #[derive(Clone)]
@@ -42,6 +46,8 @@ pub struct Poller {
     pub stats: ApiStats,
     /// The record; none if nobody wants it.
     pub samples: Option<Arc<Samples>>,
+    /// What Oura tells by itself; none if it is not to.
+    pub inbox: Option<Arc<Inbox>>,
 }
 
 /// Accounts that are followed by hand.

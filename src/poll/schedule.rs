@@ -81,6 +81,11 @@ impl Schedule {
         }
     }
 
+    /// Whether the collection in `place` is being asked.
+    pub(super) fn is_running(&self, place: usize) -> bool {
+        matches!(self.places[place], Place::Running(_))
+    }
+
     /// The collection in `place` has answered or failed and is due again then.
     pub(super) fn ended(&mut self, place: usize, due: Instant) {
         let again = if let Place::Running(again) = self.places[place] { again } else { None };

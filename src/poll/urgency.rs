@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::Timelike as _;
 
-use super::{follower::Follower, schedule::every};
+use super::follower::Follower;
 use crate::state::CollectionState;
 
 /// How long what was read before lets others go first. Beyond, it goes before them: nobody is starved.
@@ -66,7 +66,7 @@ impl Follower {
 
     /// How long it is between two turns of the collection in `place`, so that all accounts fit into the budget.
     pub(super) fn interval(&self, place: usize) -> Duration {
-        self.stretched(place, every(self.poller.kinds[place].pace, self.poller.interval))
+        self.stretched(place, self.pace(place))
     }
 
     /// `usual`, as much longer as the budget makes intervals like that of the collection in `place`.
@@ -88,7 +88,7 @@ impl Follower {
     pub(super) fn note_need(&mut self) {
         let (mut fresh, mut usual) = (0.0, 0.0);
         for (place, kept) in self.kept.iter().enumerate() {
-            let often = WINDOW.as_secs_f64() / every(self.poller.kinds[place].pace, self.poller.interval).as_secs_f64();
+            let often = WINDOW.as_secs_f64() / self.pace(place).as_secs_f64();
             // What may not be read is hardly ever asked for.
             let is_shut = self.state.collections[place].permitted == Some(false);
             let need = if is_shut { 0.0 } else { kept.cost * often };

@@ -14,7 +14,8 @@ use oura_exporter::{
     config::markdown,
     documents::{KINDS, Kind, Query, examples},
     observation::{Known, Observation},
-    simulator::{COLLECTIONS, Scope},
+    simulator::{self, COLLECTIONS, Scope},
+    webhooks::{self, Change},
 };
 use serde_json::{Map, Value, json, value::RawValue};
 
@@ -206,6 +207,21 @@ fn specification(test: &str) -> Option<Value> {
     };
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     Some(serde_json::from_str(&text).expect("the specification is JSON"))
+}
+
+#[test]
+fn events_are_known_by_the_names_of_the_specification() {
+    let ours: BTreeSet<_> = webhooks::DATA_TYPES.iter().copied().collect();
+    assert_eq!(ours, simulator::DATA_TYPES.iter().copied().collect(), "the simulator has the same");
+    let named: BTreeSet<_> = KINDS.iter().filter_map(webhooks::data_type).collect();
+    assert_eq!(named, ours, "each is a collection's, whatever its case");
+    let Some(spec) = specification("events_are_known_by_the_names_of_the_specification") else { return };
+    let words = |schema: &str| -> BTreeSet<String> {
+        let words = spec["components"]["schemas"][schema]["enum"].as_array().expect("a list of words");
+        words.iter().filter_map(|word| Some(word.as_str()?.to_owned())).collect()
+    };
+    assert_eq!(words("ExtApiV2DataType"), ours.iter().map(|name| (*name).to_owned()).collect());
+    assert_eq!(words("WebhookOperation"), Change::ALL.iter().map(|change| change.word().to_owned()).collect());
 }
 
 fn resolve<'a>(spec: &'a Value, schema: &'a Value) -> &'a Value {

@@ -421,6 +421,7 @@ async fn a_panic_in_a_turn_is_that_collections_failure_and_nobody_elses() {
         clock,
         stats,
         samples: None,
+        inbox: None,
     };
     let polling = tokio::spawn(poller.run(vec![Account { name: "alice".to_owned(), client }]));
     let page = eventually("each has failed twice", async || {

@@ -61,3 +61,4 @@ mod wearer;
 mod web_authority;
 mod web_config;
 mod web_format;
+mod webhooks;

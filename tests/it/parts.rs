@@ -66,6 +66,7 @@ impl World {
             clock,
             stats: stats.clone(),
             samples: None,
+            inbox: None,
         };
         let accounts = names.iter().map(account).collect();
         Self { snapshot, stats, hand, poller, accounts, _simulator: simulator }

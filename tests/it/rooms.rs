@@ -27,6 +27,7 @@ const ROOMS: &[&str] = &[
     "web_config",
     "auth",
     "oura",
+    "webhooks",
     "samples",
     "remote_write",
     "state",

@@ -6,6 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use chrono::{DateTime, Utc};
 use http_body_util::{BodyExt, Limited};
 use hyper::{
     Method, Request,
@@ -32,6 +33,7 @@ use super::{
     routes::{Data, Route, route},
     sandbox,
     visitor::Visitor,
+    webhooks::{Order, Webhooks},
     window::Query,
 };
 use crate::{TimeSource, replies::Answer};
@@ -39,8 +41,8 @@ use crate::{TimeSource, replies::Answer};
 /// What every page names as the next one while [`Fault::RepeatToken`] is on, and begins with under
 /// [`Fault::EndlessPages`].
 const SAME_TOKEN: &str = "c2FtZSBhZ2Fpbg";
-/// The longest form that is read, in bytes.
-const MOST_FORM: usize = 65_536;
+/// The longest body that is read, in bytes.
+const MOST_BODY: usize = 65_536;
 /// How many requests are remembered, so that a demo that runs for weeks does not grow.
 const MOST_RECORDS: usize = 20_000;
 
@@ -54,6 +56,7 @@ pub(super) struct Dropped;
 pub(super) struct Cloud {
     pub(super) faults: Faults,
     pub(super) authorizations: Authorizations,
+    pub(super) webhooks: Webhooks,
     clock: TimeSource,
     pub(super) lives: Vec<Life>,
     pub(super) collections: Vec<Collection>,
@@ -75,9 +78,11 @@ impl Cloud {
         let start = settings.clock.now();
         let people = PEOPLE.iter().chain(settings.has_traveller.then_some(&TRAVELLER));
         let lives = (0..).zip(people).map(|(number, person)| Life::new(number, person, start, &settings)).collect();
+        let authorizations = Authorizations::new(settings.seed, settings.clock.clone());
         Self {
             faults: Faults::default(),
-            authorizations: Authorizations::new(settings.seed, settings.clock.clone()),
+            webhooks: Webhooks::new(settings.seed, settings.clock.clone(), authorizations.applications()),
+            authorizations,
             clock: settings.clock,
             lives,
             collections: with_examples(&settings.examples),
@@ -106,8 +111,8 @@ impl Cloud {
         }
         let query = parameters(head.uri.query().unwrap_or_default());
         let number = self.record(&head, &query, connection);
-        let form = form(&head.headers, body).await?;
-        let reply = self.reply(&head, &query, &form).await?;
+        let body = text(body).await?;
+        let reply = self.reply(&head, &query, &body).await?;
         let status = reply.status;
         let trace = Noise::new(self.seed).of("trace").at(number.cast_signed()).bits();
         let (answer, body_bytes) = reply.encode(&head.headers, trace);
@@ -115,6 +120,20 @@ impl Cloud {
             (record.status, record.body_bytes) = (status, body_bytes);
         }
         Ok(answer)
+    }
+
+    /// What time it is here.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// What the service calls this person.
+    pub(super) fn user_id(&self, person: &str) -> Option<String> {
+        let life = self.lives.iter().find(|life| life.person.name == person)?;
+        let collection = self.collections.iter().find(|one| one.kind == Kind::Single)?;
+        let view = View::at(*life, self.clock.now());
+        let info = collection.documents(&view, view.today()).into_iter().next()?;
+        Some(info["id"].as_str()?.to_owned())
     }
 
     /// The requests so far, oldest first.
@@ -158,9 +177,9 @@ impl Cloud {
         number
     }
 
-    async fn reply(&self, head: &Parts, query: &Parameters, form: &Parameters) -> Result<Reply, Dropped> {
+    async fn reply(&self, head: &Parts, query: &Parameters, body: &str) -> Result<Reply, Dropped> {
         let (route, headers) = (route(head.uri.path(), &self.collections), &head.headers);
-        let asked = Asked { query, form, headers };
+        let asked = Asked { query, form: &form(headers, body), headers };
         if header(headers, USER_AGENT.as_str()).is_none() {
             if let Some(Route::SignIn(door)) = route {
                 self.authorizations.turned_away(door, asked, 403);
@@ -181,6 +200,9 @@ impl Cloud {
                 // Tokens are given all the same, and count.
                 let _beyond = self.limit.take(self.clock.now());
                 self.authorizations.answer(door, asked).await
+            }
+            Some(Route::Webhooks(hook)) => {
+                Ok(self.webhooks.answer(hook, &Order { method: &head.method, headers, body }).await)
             }
         }
     }
@@ -299,17 +321,14 @@ fn scope_missing(data: &Data) -> Reply {
 }
 
 /// The fields of a form, if the request has one.
-async fn form(headers: &HeaderMap, body: Incoming) -> Result<Vec<(String, String)>, Dropped> {
+fn form(headers: &HeaderMap, body: &str) -> Vec<(String, String)> {
     let is_form = header(headers, CONTENT_TYPE.as_str())
         .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
-    if !is_form {
-        return Ok(Vec::new());
-    }
-    Ok(parameters(&text(body).await?))
+    if is_form { parameters(body) } else { Vec::new() }
 }
 
 async fn text(body: Incoming) -> Result<String, Dropped> {
-    let bytes = Limited::new(body, MOST_FORM).collect().await.map_err(|_| Dropped)?.to_bytes();
+    let bytes = Limited::new(body, MOST_BODY).collect().await.map_err(|_| Dropped)?.to_bytes();
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

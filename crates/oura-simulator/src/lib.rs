@@ -6,7 +6,8 @@
 //! service, `analysis` what it makes of their sleep, and `sleep` (with `stages`), `scores`, `activity`, `heart`,
 //! `battery`, `wellbeing` and `events` how it tells of them. All of it follows from a seed, so any day can be asked for at
 //! any time; and as documents change only at syncs, `versions` can list all that a document ever was. Collections
-//! that have no model here follow an `example`. The authorization server is `oauth`; `visitor` is what a token of it opens.
+//! that have no model here follow an `example`. The authorization server is `oauth`; `visitor` is what a token of it opens. `webhooks` has
+//! the subscriptions, and sends events to their callbacks.
 
 mod activity;
 mod analysis;
@@ -41,6 +42,7 @@ mod syncs;
 mod time_source;
 mod versions;
 mod visitor;
+mod webhooks;
 mod wellbeing;
 mod window;
 mod zone;
@@ -53,7 +55,7 @@ use std::{
     sync::Arc,
 };
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use cloud::Cloud;
@@ -64,6 +66,7 @@ pub use oauth::{Application, Authorizations, Exchange, Granted, Portal, TokenFau
 pub use rule::{Rule, RuleError};
 pub use time_source::TimeSource;
 pub use versions::Version;
+pub use webhooks::{DATA_TYPES, EVENT_TYPES, Event, Letter, Stamp, Subscription, Undelivered, Webhooks};
 
 /// What Oura's own limit is said to be: so many requests of an application in five minutes.
 pub const APPLICATION_LIMIT: u32 = 5000;
@@ -205,6 +208,27 @@ impl Simulator {
     /// The authorization server: its switches, and what it has seen.
     pub fn authorizations(&self) -> &Authorizations {
         &self.cloud.authorizations
+    }
+
+    /// The subscriptions of webhooks, and a pen for what is sent to their callbacks.
+    pub fn webhooks(&self) -> &Webhooks {
+        &self.cloud.webhooks
+    }
+
+    /// What the service calls this person, as `personal_info.id` says it; none if it knows nobody of that name.
+    pub fn user_id(&self, person: &str) -> Option<String> {
+        self.cloud.user_id(person)
+    }
+
+    /// Something that happened just now to this person's document, as the service tells it.
+    pub fn event(&self, person: &str, event_type: &str, data_type: &str, object_id: &str) -> Event {
+        Event {
+            event_type: event_type.to_owned(),
+            data_type: data_type.to_owned(),
+            object_id: object_id.to_owned(),
+            event_time: self.cloud.now().to_rfc3339_opts(SecondsFormat::Millis, true),
+            user_id: self.user_id(person).unwrap_or_default(),
+        }
     }
 
     /// Every request so far, in order; after 20,000 of them the oldest are forgotten.
