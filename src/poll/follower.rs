@@ -19,6 +19,7 @@ use super::{
 use crate::{
     oura::{self, Client, Room},
     problem::{Problem, Reason},
+    samples::RecordKey,
     state::{AccountState, Outcome, TokenNow},
 };
 
@@ -42,6 +43,8 @@ pub(super) struct Follower {
     pub(super) poller: Poller,
     client: Arc<Client>,
     pub(super) state: AccountState,
+    /// Where its samples are told; none: nobody wants them.
+    pub(super) record: Option<RecordKey>,
     /// What is kept between turns, by the collection's place.
     kept: Vec<KeptTurn>,
     schedule: Schedule,
@@ -86,13 +89,11 @@ impl Follower {
         let (state, since) = (begun(&poller, &account.name, &account.client), poller.clock.now());
         // From now on whoever looks can tell that nothing comes, even if the first turn never ends.
         poller.snapshot.post(state.clone());
-        if let Some(samples) = &poller.samples {
-            samples.keep(&account.name, since);
-        }
+        let record = poller.samples.as_ref().map(|samples| samples.keep(&account.name, since));
         let kept = poller.kinds.iter().map(|_| KeptTurn::default()).collect();
         let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.client_options.stagger);
         let client = account.client;
-        let mut follower = Self { poller, client, state, kept, schedule, asked_who: None, life: 0 };
+        let mut follower = Self { poller, client, state, record, kept, schedule, asked_who: None, life: 0 };
         follower.ask_first_who_it_is();
         follower
     }
@@ -264,7 +265,7 @@ impl Follower {
                  database has under the name stays there, so choose another OURA_ACCOUNT"
             );
             samples.forget(&account);
-            samples.keep(&account, self.poller.clock.now());
+            self.record = Some(samples.keep(&account, self.poller.clock.now()));
             samples.changes_hands(&account, id);
             self.life += 1;
             self.state = begun(&self.poller, &account, &self.client);

@@ -46,12 +46,22 @@ pub enum JournalIn {
     Nowhere,
 }
 
+/// A record that was begun under an account's name: nothing that was asked for another one is told in it, whoever has the
+/// name by then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordKey {
+    account: String,
+    number: u64,
+}
+
 /// The records of all accounts.
 pub struct Samples {
     journals: JournalIn,
     /// Whether it was told that there is no state directory.
     is_told: AtomicBool,
     records: Mutex<BTreeMap<String, Kept>>,
+    /// How many records were begun.
+    begun: AtomicU64,
     /// Whose they are, as far as Oura has said it.
     owners: Mutex<BTreeMap<String, Person>>,
     /// A number that changes with every telling.
@@ -64,6 +74,8 @@ pub struct Samples {
 
 /// A record and where it is written down; nowhere, and it is forgotten at the end.
 struct Kept {
+    /// Tells it from the records that this account had before, and will have.
+    number: u64,
     record: Record,
     journal: Option<Journal>,
     /// What tells the numbers of its tellings from those of another journal.
@@ -81,7 +93,8 @@ struct Made {
 
 impl Kept {
     fn in_memory(account: &str, now: DateTime<Utc>) -> Self {
-        Self { record: Record::new(account, now), journal: None, id: journal::new_id(), is_told_full: false }
+        let (number, id) = (0, journal::new_id());
+        Self { number, record: Record::new(account, now), journal: None, id, is_told_full: false }
     }
 
     /// Where to begin for whoever has read all numbers below `from`: numbers that there never were are another record's.
@@ -97,6 +110,7 @@ impl Samples {
             journals,
             is_told: AtomicBool::new(false),
             records: Mutex::default(),
+            begun: AtomicU64::new(0),
             owners: Mutex::default(),
             version: AtomicU64::new(0),
             pages: Mutex::default(),
@@ -107,15 +121,19 @@ impl Samples {
 
     /// Keeps the record of `account` from now on, with what its journal knows; one that cannot be written down is kept in
     /// memory, and that is said.
-    pub fn keep(&self, account: &str, now: DateTime<Utc>) {
+    pub fn keep(&self, account: &str, now: DateTime<Utc>) -> RecordKey {
         let mut records = self.lock();
-        if !records.contains_key(account) {
-            let kept = self.opened(account, now);
-            records.insert(account.to_owned(), kept);
-            self.version.fetch_add(1, Ordering::Relaxed);
-            drop(records);
-            self.news.notify_one();
-        }
+        let number = match records.get(account) {
+            Some(kept) => kept.number,
+            None => {
+                let number = self.begun.fetch_add(1, Ordering::Relaxed);
+                records.insert(account.to_owned(), Kept { number, ..self.opened(account, now) });
+                self.version.fetch_add(1, Ordering::Relaxed);
+                self.news.notify_one();
+                number
+            }
+        };
+        RecordKey { account: account.to_owned(), number }
     }
 
     fn opened(&self, account: &str, now: DateTime<Utc>) -> Kept {
@@ -128,7 +146,8 @@ impl Samples {
         };
         match Journal::open(state, account, now) {
             Ok((journal, record)) => {
-                Kept { id: journal.id().to_owned(), record, journal: Some(journal), is_told_full: false }
+                let id = journal.id().to_owned();
+                Kept { number: 0, id, record, journal: Some(journal), is_told_full: false }
             }
             Err(unusable) => {
                 warn!(account, "{IN_MEMORY}: {unusable}; {}, and restart", unusable.advice());
@@ -159,32 +178,31 @@ impl Samples {
     }
 
     /// Learns what an answer's documents say of days and events, of which it has all of the days `whole`.
-    pub fn learn(&self, account: &str, kind: &'static Kind, reading: &Reading, whole: DateRange, now: DateTime<Utc>) {
-        self.tell(account, kind.name, now, |record| {
-            record.learn(kind.name, &reading.days, &reading.events, whole, now)
-        });
+    pub fn learn(&self, key: &RecordKey, kind: &'static Kind, reading: &Reading, whole: DateRange, now: DateTime<Utc>) {
+        self.tell(key, kind.name, now, |record| record.learn(kind.name, &reading.days, &reading.events, whole, now));
     }
 
     /// Learns dense samples.
     pub fn learn_dense(
         &self,
-        account: &str,
+        key: &RecordKey,
         kind: &'static Kind,
         runs: impl FnOnce(&mut dyn FnMut(Run)),
         now: DateTime<Utc>,
     ) {
-        self.tell(account, kind.name, now, |record| record.learn_dense(kind.name, runs, now).into_iter().collect());
+        self.tell(key, kind.name, now, |record| record.learn_dense(kind.name, runs, now).into_iter().collect());
     }
 
     fn tell(
         &self,
-        account: &str,
+        RecordKey { account, number }: &RecordKey,
         collection: &'static str,
         now: DateTime<Utc>,
         learn: impl FnOnce(&mut Record) -> Vec<Telling>,
     ) {
         let mut records = self.lock();
-        let Some(kept) = records.get_mut(account) else { return };
+        // What is read takes its time: the name may be another person's by now.
+        let Some(kept) = records.get_mut(account).filter(|kept| kept.number == *number) else { return };
         let told = learn(&mut kept.record);
         if kept.record.is_full() && !std::mem::replace(&mut kept.is_told_full, true) {
             warn!(account, "more than {MOST_DENSE} dense samples in twenty days; the others are left out");

@@ -9,6 +9,8 @@
 
 mod buffer;
 mod dense;
+#[cfg(test)]
+mod hands_tests;
 mod journal;
 #[cfg(test)]
 mod journal_tests;
@@ -31,7 +33,7 @@ use std::{
 };
 
 pub(crate) use buffer::lines;
-pub use buffer::{JournalIn, Samples, USUAL_WINDOW};
+pub use buffer::{JournalIn, RecordKey, Samples, USUAL_WINDOW};
 pub use journal::forget_journals;
 pub use openmetrics::{Format, Text};
 pub use place::Place;

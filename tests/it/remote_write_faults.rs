@@ -209,8 +209,8 @@ mod inner {
         let now = Utc::now();
         let rows = (0..LIVE_SAMPLES).map(|number| (now - TimeDelta::seconds(number as i64), 60.0));
         let run = Run { name: "oura_sample_met", labels: vec![], samples: rows.collect() };
-        samples.keep("alice", now);
-        samples.learn_dense("alice", kind("daily_activity").expect("a kind"), |take| take(run), now);
+        let record = samples.keep("alice", now);
+        samples.learn_dense(&record, kind("daily_activity").expect("a kind"), |take| take(run), now);
         let live = Live {
             samples,
             receiver: Receiver::new(&to.url(), Credentials::Open, timeout).expect("a client"),
