@@ -164,8 +164,8 @@ impl Backfill {
 
     /// What was told of each account before a run up to `last`.
     fn told(&self, last: NaiveDate, now: DateTime<Utc>) -> HashMap<String, Told> {
-        let told = |name: &str| Told::open(self.state.as_deref(), name, last, now);
-        self.accounts.iter().map(|account| (account.name.clone(), told(&account.name))).collect()
+        let told = |account: &Account| Told::open(self.state.as_deref(), &account.name, account.access(), last, now);
+        self.accounts.iter().map(|account| (account.name.clone(), told(account))).collect()
     }
 
     /// What all accounts have in a month.

@@ -89,7 +89,7 @@ impl Follower {
         let (state, since) = (begun(&poller, &account.name, &account.client), poller.clock.now());
         // From now on whoever looks can tell that nothing comes, even if the first turn never ends.
         poller.snapshot.post(state.clone());
-        let record = poller.samples.as_ref().map(|samples| samples.keep(&account.name, since));
+        let record = poller.samples.as_ref().map(|samples| samples.keep(&account.name, account.access(), since));
         let kept = poller.kinds.iter().map(|_| KeptTurn::default()).collect();
         let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.client_options.stagger);
         let client = account.client;
@@ -265,7 +265,7 @@ impl Follower {
                  database has under the name stays there, so choose another OURA_ACCOUNT"
             );
             samples.forget(&account);
-            self.record = Some(samples.keep(&account, self.poller.clock.now()));
+            self.record = Some(samples.keep(&account, self.client.source().access(&account), self.poller.clock.now()));
             samples.changes_hands(&account, id);
             self.life += 1;
             self.state = begun(&self.poller, &account, &self.client);

@@ -24,6 +24,7 @@ use crate::{
     documents::{Kind, Reading},
     http,
     observation::{DateRange, Run},
+    problem::TokenOrigin,
 };
 
 /// How far back `/metrics/samples` goes by when a sample was learnt, where it is not asked for more: longer than a
@@ -119,15 +120,15 @@ impl Samples {
         }
     }
 
-    /// Keeps the record of `account` from now on, with what its journal knows; one that cannot be written down is kept in
+    /// Keeps the record of `account`, which comes by its token in that way, from now on, with what its journal knows; one that cannot be written down is kept in
     /// memory, and that is said.
-    pub fn keep(&self, account: &str, now: DateTime<Utc>) -> RecordKey {
+    pub fn keep(&self, account: &str, origin: TokenOrigin<'_>, now: DateTime<Utc>) -> RecordKey {
         let mut records = self.lock();
         let number = match records.get(account) {
             Some(kept) => kept.number,
             None => {
                 let number = self.begun.fetch_add(1, Ordering::Relaxed);
-                records.insert(account.to_owned(), Kept { number, ..self.opened(account, now) });
+                records.insert(account.to_owned(), Kept { number, ..self.opened(account, origin, now) });
                 self.version.fetch_add(1, Ordering::Relaxed);
                 self.news.notify_one();
                 number
@@ -136,7 +137,7 @@ impl Samples {
         RecordKey { account: account.to_owned(), number }
     }
 
-    fn opened(&self, account: &str, now: DateTime<Utc>) -> Kept {
+    fn opened(&self, account: &str, origin: TokenOrigin<'_>, now: DateTime<Utc>) -> Kept {
         let JournalIn::State(state) = &self.journals else { return Kept::in_memory(account, now) };
         let Some(state) = state else {
             if !self.is_told.swap(true, Ordering::Relaxed) {
@@ -144,7 +145,7 @@ impl Samples {
             }
             return Kept::in_memory(account, now);
         };
-        match Journal::open(state, account, now) {
+        match Journal::open(state, account, origin, now) {
             Ok((journal, record)) => {
                 let id = journal.id().to_owned();
                 Kept { number: 0, id, record, journal: Some(journal), is_told_full: false }

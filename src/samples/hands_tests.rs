@@ -1,12 +1,19 @@
 //! A name that changes hands: nothing of one person is told, or left, in the record of another one.
 
+use std::{fs, path::Path};
+
 use chrono::TimeDelta;
 
 use super::{
-    Format, JournalIn, SampleStats, Samples,
-    tests::{morning, run},
+    Format, JournalIn, Record, SampleStats, Samples, forget_journals,
+    journal::Journal,
+    tests::{around, at, minutes, morning, run, score},
 };
-use crate::documents::kind;
+use crate::{
+    auth::{Person, Portal, Store, Tokens},
+    documents::kind,
+    problem::TokenOrigin,
+};
 
 const HEART_RATE: &str = "heartrate";
 
@@ -29,12 +36,12 @@ fn what_was_asked_for_one_person_is_not_told_of_the_next_one_however_long_it_tak
         (JournalIn::State(Some(state.path().to_owned())), 2),
     ] {
         let samples = samples(journals);
-        let alices = samples.keep("anna", morning());
+        let alices = samples.keep("anna", TokenOrigin::ByHand, morning());
         for _ in 0..hands {
             samples.forget("anna");
-            samples.keep("anna", morning());
+            samples.keep("anna", TokenOrigin::ByHand, morning());
         }
-        let bobs = samples.keep("anna", morning());
+        let bobs = samples.keep("anna", TokenOrigin::ByHand, morning());
         let hers = run(&[("2026-11-22T05:00:00Z", 61.0), ("2026-11-22T05:01:00Z", 62.0)]);
         samples.learn_dense(&alices, kind(HEART_RATE).unwrap(), |take| take(hers), morning());
         assert!(!page(&samples).contains("oura_sample"), "{}", page(&samples));
@@ -44,5 +51,119 @@ fn what_was_asked_for_one_person_is_not_told_of_the_next_one_however_long_it_tak
         samples.learn_dense(&bobs, kind(HEART_RATE).unwrap(), |take| take(his), morning());
         assert_eq!(samples.count_since("anna", &journal, 0), 1, "and his own are told");
         samples.forget("anna");
+    }
+}
+
+const SIGN_IN: TokenOrigin<'_> = TokenOrigin::SignIn("anna");
+
+/// The journals that there can be of anna's.
+type Open = fn(&Path) -> (Journal, Record);
+const OPEN: [(&str, Open); 2] = [
+    ("anna.journal", |state| Journal::open(state, "anna", SIGN_IN, morning()).unwrap()),
+    ("anna.backfill", |state| Journal::open_of_backfills(state, "anna", SIGN_IN, morning()).unwrap()),
+];
+
+/// Signs a person in as anna at that time; none: Oura does not say who it is.
+fn sign_in(state: &Path, time: &str, person: Option<&str>) {
+    let store = Store::new(state);
+    let tokens = Tokens {
+        access: "secret".into(),
+        refresh: None,
+        issued_at: at(time),
+        expires_at: None,
+        scopes: None,
+        portal: Portal::New,
+        signed_in_at: at(time),
+        person: person.map(|id| Person::new(id, &store.persons()).unwrap()),
+    };
+    store.write("anna", &tokens).unwrap();
+}
+
+/// Has a score told of which nothing was told before.
+fn tell(journal: &mut Journal, record: &mut Record, value: f64) {
+    let now = morning() + minutes(20 * value as i64);
+    let told = record.learn("daily_readiness", &[score("2026-11-22", value)], &[], around(), now);
+    assert!(!told.is_empty(), "{value}");
+    journal.add(&told, record);
+}
+
+/// What ends alice's sign-in.
+type End = fn(&Path);
+
+#[test]
+fn a_journal_that_went_with_its_sign_in_is_not_written_again_by_whoever_still_follows_it() {
+    let signed_out: End = |state| Store::new(state).remove("anna").unwrap();
+    let replaced: End = |state| sign_in(state, "2026-11-22T06:00:00Z", Some("bob"));
+    let by_somebody: End = |state| sign_in(state, "2026-11-22T06:00:00Z", None);
+    for (name, open) in OPEN {
+        for end in [signed_out, replaced, by_somebody] {
+            let state = tempfile::tempdir().unwrap();
+            let path = state.path().join("samples").join(name);
+            sign_in(state.path(), "2026-11-20T06:00:00Z", Some("alice"));
+            let (mut journal, mut record) = open(state.path());
+            tell(&mut journal, &mut record, 71.0);
+            assert!(fs::read_to_string(&path).unwrap().contains("71.0"));
+            forget_journals(state.path(), "anna").unwrap();
+            end(state.path());
+            tell(&mut journal, &mut record, 72.0);
+            journal.retry(&record);
+            assert!(!path.exists(), "{name}: {:?}", fs::read_to_string(&path));
+        }
+    }
+}
+
+#[test]
+fn what_was_written_again_before_the_next_person_came_is_not_theirs() {
+    let replaced: End = |state| sign_in(state, "2026-11-22T06:00:00Z", Some("bob"));
+    let by_somebody: End = |state| sign_in(state, "2026-11-22T06:00:00Z", None);
+    let signed_out: End = |state| {
+        Store::new(state).remove("anna").unwrap();
+        sign_in(state, "2026-11-22T06:00:00Z", Some("bob"));
+    };
+    for (name, open) in OPEN {
+        for end in [replaced, by_somebody, signed_out] {
+            let state = tempfile::tempdir().unwrap();
+            let path = state.path().join("samples").join(name);
+            sign_in(state.path(), "2026-11-20T06:00:00Z", Some("alice"));
+            let (mut journal, mut record) = open(state.path());
+            let hers = journal.id().to_owned();
+            forget_journals(state.path(), "anna").unwrap();
+            tell(&mut journal, &mut record, 71.0);
+            drop(journal);
+            assert!(fs::read_to_string(&path).unwrap().contains("71.0"), "while she is signed in it is");
+            end(state.path());
+            let (journal, record) = open(state.path());
+            assert_eq!(record.tellings(0..u64::MAX), [], "{name}");
+            assert_ne!(journal.id(), hers);
+            assert!(!fs::read_to_string(&path).unwrap().contains("71.0"));
+        }
+    }
+}
+
+#[test]
+fn a_journal_stays_the_same_persons_however_late_oura_said_who_it_is() {
+    let (first, again) = ("2026-11-20T06:00:00Z", "2026-11-22T06:00:00Z");
+    for (name, open) in OPEN {
+        for (before, is_running) in [(Some("alice"), false), (None, false), (None, true)] {
+            let state = tempfile::tempdir().unwrap();
+            sign_in(state.path(), first, before);
+            let (mut journal, mut record) = open(state.path());
+            tell(&mut journal, &mut record, 71.0);
+            let id = journal.id().to_owned();
+            if !is_running {
+                drop(journal);
+                sign_in(state.path(), first, Some("alice"));
+                (journal, record) = open(state.path());
+            }
+            sign_in(state.path(), first, Some("alice"));
+            if is_running {
+                tell(&mut journal, &mut record, 72.0);
+            }
+            drop(journal);
+            sign_in(state.path(), again, Some("alice"));
+            let (journal, now) = open(state.path());
+            assert_eq!(journal.id(), id, "{name} {before:?} {is_running}");
+            assert_eq!(now.tellings(0..u64::MAX), record.tellings(0..u64::MAX));
+        }
     }
 }

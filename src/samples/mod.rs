@@ -4,7 +4,7 @@
 //! little memory; `place` says where in time a sample stands; `journal` keeps what was told over restarts, as
 //! `journal_text`, and `rename` gives it another name. `buffer` holds the records of all accounts and gives
 //! `/metrics/samples`: what was learnt in the last hours. `series` is what a sample belongs to, `openmetrics` the text of it,
-//! `look` what the landing page draws of it, `owner` whose it is. The same tellings go out by remote write, and the
+//! `look` what the landing page draws of it, `whose` and `owner` whose it is. The same tellings go out by remote write, and the
 //! backfill makes its samples by the same places, after what `told` knows to stand there.
 
 mod buffer;
@@ -26,6 +26,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod told;
+mod whose;
 
 use std::{
     collections::{HashMap, HashSet},

@@ -194,6 +194,7 @@ mod inner {
         clock::Clock,
         documents::kind,
         observation::Run,
+        problem::TokenOrigin,
         remote_write::{Credentials, Live, LiveStats, Receiver},
         samples::{JournalIn, SampleStats, Samples, Target},
     };
@@ -209,7 +210,7 @@ mod inner {
         let now = Utc::now();
         let rows = (0..LIVE_SAMPLES).map(|number| (now - TimeDelta::seconds(number as i64), 60.0));
         let run = Run { name: "oura_sample_met", labels: vec![], samples: rows.collect() };
-        let record = samples.keep("alice", now);
+        let record = samples.keep("alice", TokenOrigin::ByHand, now);
         samples.learn_dense(&record, kind("daily_activity").expect("a kind"), |take| take(run), now);
         let live = Live {
             samples,
