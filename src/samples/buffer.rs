@@ -17,7 +17,7 @@ use tracing::warn;
 
 use super::{
     Format, Lines, MOST_DENSE, Record, SampleStats, Telling, Text, help_of,
-    journal::{self, Journal, forget_journals},
+    journal::{self, Journal, forget_journals, is_in_use},
 };
 use crate::{
     auth::Person,
@@ -165,17 +165,23 @@ impl Samples {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves out what was kept of an account that is gone, its journal as well.
-    pub fn forget(&self, account: &str) {
-        self.lock().remove(account);
+    /// Leaves out what was kept of an account that is gone, its journal as well, but not the one that another process has
+    /// begun since for whoever has the name now; whether nothing is left.
+    pub fn forget(&self, account: &str) -> bool {
+        // The hold on its journal goes with it.
+        drop(self.lock().remove(account));
         self.owners().remove(account);
-        if let JournalIn::State(Some(state)) = &self.journals
-            && let Err(error) = forget_journals(state, account)
-        {
-            warn!(account, "cannot remove its record from {}: {error}", state.display());
-        }
         self.stats.forget(account);
         self.version.fetch_add(1, Ordering::Relaxed);
+        let JournalIn::State(Some(state)) = &self.journals else { return true };
+        if is_in_use(state, account) {
+            return false;
+        }
+        let forgotten = forget_journals(state, account);
+        if let Err(error) = &forgotten {
+            warn!(account, "cannot remove its record from {}: {error}", state.display());
+        }
+        forgotten.is_ok()
     }
 
     /// Learns what an answer's documents say of days and events, of which it has all of the days `whole`.

@@ -167,3 +167,40 @@ fn a_journal_stays_the_same_persons_however_late_oura_said_who_it_is() {
         }
     }
 }
+
+/// The first line of the exporter's journal, which names it.
+fn first_line(state: &Path) -> String {
+    let text = fs::read_to_string(state.join("samples/anna.journal")).unwrap();
+    text.lines().next().unwrap().to_owned()
+}
+
+#[test]
+fn of_two_exporters_on_one_directory_one_keeps_the_journal_of_the_next_person() {
+    // Who looks first; and whether the other one has removed what that one began, as two who look at once may.
+    for (first, is_removed) in [(0, false), (1, false), (0, true)] {
+        let state = tempfile::tempdir().unwrap();
+        sign_in(state.path(), "2026-11-20T06:00:00Z", Some("alice"));
+        let both = [(); 2].map(|()| samples(JournalIn::State(Some(state.path().to_owned()))));
+        both.each_ref().map(|samples| samples.keep("anna", SIGN_IN, morning()));
+        forget_journals(state.path(), "anna").unwrap();
+        sign_in(state.path(), "2026-11-22T06:00:00Z", Some("bob"));
+        let mut keys = Vec::new();
+        for samples in [&both[first], &both[1 - first]] {
+            samples.forget("anna");
+            keys.push((samples, samples.keep("anna", SIGN_IN, morning())));
+            if is_removed && keys.len() == 1 {
+                forget_journals(state.path(), "anna").unwrap();
+            }
+        }
+        let kept = first_line(state.path());
+        for (minute, value) in [("01", 1.1), ("02", 1.2), ("03", 1.3)] {
+            for (samples, key) in &keys {
+                let rows = run(&[(&format!("2026-11-22T05:{minute}:00Z"), value)]);
+                samples.learn_dense(key, kind("daily_activity").unwrap(), |take| take(rows), morning());
+                assert_eq!(first_line(state.path()), kept, "{first} {is_removed} {minute}");
+            }
+        }
+        let text = fs::read_to_string(state.path().join("samples/anna.journal")).unwrap();
+        assert!([1.1, 1.2, 1.3].iter().all(|value| text.contains(&value.to_string())), "{text}");
+    }
+}

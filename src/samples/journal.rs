@@ -35,6 +35,8 @@ const SLACK: u64 = 2;
 /// No journal is longer, in bytes: a usual one has a tenth of it.
 const LARGEST: u64 = 64 << 20;
 const TOO_LARGE: &str = "is larger than 64 MB: the record is sent again";
+/// What to do where another process has it.
+const END_THE_OTHER: &str = "end that process, or give this one an OURA_STATE_DIR of its own";
 /// And at least so long, in bytes.
 const SMALL: u64 = 256 * 1024;
 /// The first line is shorter, in bytes.
@@ -47,7 +49,9 @@ const LONGEST_HEADER: u64 = 4096;
 /// Where one of them cannot be removed; those that are not there are.
 pub fn forget_journals(state: &Path, account: &str) -> io::Result<()> {
     let directory = state.join(DIRECTORY);
-    remove(&directory, &[OF_THE_EXPORTER, OF_BACKFILLS, OF_ITS_OWNER].map(|ending| format!("{account}.{ending}")))
+    remove(&directory, &[OF_THE_EXPORTER, OF_BACKFILLS].map(|ending| format!("{account}.{ending}")))?;
+    // As long as any of it is there, whose it is stays known.
+    remove(&directory, &[format!("{account}.{OF_ITS_OWNER}")])
 }
 
 /// Removes the files of these names from `directory`, and what was set aside or left of them.
@@ -79,6 +83,11 @@ fn remove(directory: &Path, own: &[String]) -> io::Result<()> {
     result
 }
 
+/// Whether another process writes the exporter's journal of `account`.
+pub(super) fn is_in_use(state: &Path, account: &str) -> bool {
+    held_in_place(&state.join(DIRECTORY).join(format!("{account}.{OF_THE_EXPORTER}"))).is_err()
+}
+
 /// What a file begins with that is being written in place of the one of that name; the tilde is in no account's name.
 pub(super) fn beside(name: &str) -> String {
     format!(".{name}~new-")
@@ -106,7 +115,7 @@ impl Unusable {
     /// What to do about it.
     pub(super) fn advice(&self) -> &'static str {
         match self.cause.kind() {
-            io::ErrorKind::WouldBlock => "end that process, or give this one an OURA_STATE_DIR of its own",
+            io::ErrorKind::WouldBlock => END_THE_OTHER,
             io::ErrorKind::IsADirectory
             | io::ErrorKind::NotADirectory
             | io::ErrorKind::AlreadyExists
@@ -283,9 +292,13 @@ impl Journal {
     }
 
     fn warn_of(&self, error: &io::Error) {
+        let todo = match error.kind() {
+            io::ErrorKind::WouldBlock => END_THE_OTHER,
+            _ => "free some space or set OURA_STATE_DIR",
+        };
         warn!(
             "cannot write {}: {error}; until it can be, the record is kept in memory only, and sent again after a \
-             restart; free some space or set OURA_STATE_DIR",
+             restart; {todo}",
             self.path().display()
         );
     }
@@ -320,7 +333,11 @@ impl Journal {
     }
 
     /// Writes it again where it was removed, or could not be written.
+    ///
+    /// # Errors
+    /// Where it cannot be, or another process has begun one in its place, which stays.
     fn restore(&mut self, record: &Record) -> io::Result<()> {
+        let _replaced = if self.is_there() { None } else { held_in_place(&self.path())? };
         self.rewrite(record)?;
         if self.whose.look().is_err() {
             // The account was signed out while it was being written, and whoever removes its files may have been here before.
@@ -373,7 +390,21 @@ fn remove_anothers(directory: &Path, name: &str, account: &str, whose: &Whose) -
 
 /// The file, held against other processes as long as it is open.
 pub(super) fn opened(path: &Path) -> io::Result<File> {
-    let file = opened_by(OpenOptions::new().create(true).read(true).append(true).mode(FILE_MODE), path)?;
+    held(opened_by(OpenOptions::new().create(true).read(true).append(true).mode(FILE_MODE), path)?)
+}
+
+/// The file at `path`, held against other processes; none if there is no file.
+///
+/// # Errors
+/// Where another process has it.
+fn held_in_place(path: &Path) -> io::Result<Option<File>> {
+    match opened_by(OpenOptions::new().read(true), path).and_then(held) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
+        file => Ok(file.ok()),
+    }
+}
+
+fn held(file: File) -> io::Result<File> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(io::Error::new(io::ErrorKind::WouldBlock, "another process has it")),
         // A file system without locks has no other process to hold it against that would know.
