@@ -258,15 +258,13 @@ impl Follower {
     fn notice_owner(&mut self, id: &str) {
         let Some(samples) = self.poller.samples.clone() else { return };
         let account = self.state.name.clone();
-        if samples.changes_hands(&account, id) {
+        if samples.is_anothers(&account, id) {
             warn!(
                 account,
                 "its token belongs to a different person than before: the record under this name is forgotten; what a \
                  database has under the name stays there, so choose another OURA_ACCOUNT"
             );
-            samples.forget(&account);
-            self.record = Some(samples.keep(&account, self.client.source().access(&account), self.poller.clock.now()));
-            samples.changes_hands(&account, id);
+            self.record = Some(samples.begin_again(&account, id, self.poller.clock.now()));
             self.life += 1;
             self.state = begun(&self.poller, &account, &self.client);
             self.kept = self.poller.kinds.iter().map(|_| KeptTurn::default()).collect();

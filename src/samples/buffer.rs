@@ -123,12 +123,22 @@ impl Samples {
     /// Keeps the record of `account`, which comes by its token in that way, from now on, with what its journal knows; one that cannot be written down is kept in
     /// memory, and that is said.
     pub fn keep(&self, account: &str, origin: TokenOrigin<'_>, now: DateTime<Utc>) -> RecordKey {
+        self.keep_by(account, || self.opened(account, origin, now))
+    }
+
+    /// Keeps the record of `account` in memory from now on, because the one before cannot be removed.
+    pub(super) fn keep_in_memory(&self, account: &str, now: DateTime<Utc>) -> RecordKey {
+        warn!(account, "{IN_MEMORY}: the previous one cannot be removed; remove it, and restart");
+        self.keep_by(account, || Kept::in_memory(account, now))
+    }
+
+    fn keep_by(&self, account: &str, open: impl FnOnce() -> Kept) -> RecordKey {
         let mut records = self.lock();
         let number = match records.get(account) {
             Some(kept) => kept.number,
             None => {
                 let number = self.begun.fetch_add(1, Ordering::Relaxed);
-                records.insert(account.to_owned(), Kept { number, ..self.opened(account, origin, now) });
+                records.insert(account.to_owned(), Kept { number, ..open() });
                 self.version.fetch_add(1, Ordering::Relaxed);
                 self.news.notify_one();
                 number

@@ -204,3 +204,33 @@ fn of_two_exporters_on_one_directory_one_keeps_the_journal_of_the_next_person() 
         assert!([1.1, 1.2, 1.3].iter().all(|value| text.contains(&value.to_string())), "{text}");
     }
 }
+
+#[test]
+fn a_token_by_hand_of_another_person_has_a_record_in_memory_where_the_one_before_stays() {
+    for others in [0, 1, 2] {
+        let state = tempfile::tempdir().unwrap();
+        let samples = samples(JournalIn::State(Some(state.path().to_owned())));
+        samples.keep("anna", TokenOrigin::ByHand, morning());
+        assert!(!samples.is_anothers("anna", "alice"), "it is hers from now on");
+        let owner = fs::read_to_string(state.path().join("samples/anna.owner")).unwrap();
+        // A file that another process has cannot be removed.
+        let path = state.path().join("samples/anna.journal");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, &text).unwrap();
+        let held = fs::File::open(&path).unwrap();
+        held.lock().unwrap();
+        for other in 0..=others {
+            let id = format!("bob-{other}");
+            assert!(samples.is_anothers("anna", &id));
+            let key = samples.begin_again("anna", &id, morning());
+            assert!(!samples.is_anothers("anna", &id), "theirs from now on");
+            let rows = run(&[("2026-11-22T05:00:00Z", 1.5)]);
+            samples.learn_dense(&key, kind("daily_activity").unwrap(), |take| take(rows), morning());
+            let journal = samples.journal("anna").unwrap();
+            assert_eq!(samples.count_since("anna", &journal, 0), 1);
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), text, "nothing of theirs is in her journal");
+        assert_eq!(fs::read_to_string(state.path().join("samples/anna.owner")).unwrap(), owner, "which is hers");
+    }
+}
