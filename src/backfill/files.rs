@@ -139,6 +139,19 @@ impl Files {
         renamed.with_context(|| unusable(&self.directory))
     }
 
+    /// Ends where nothing goes on: whichever run is next removes the files.
+    ///
+    /// # Errors
+    /// Where that cannot be noted.
+    pub(super) fn abandon(&self) -> anyhow::Result<()> {
+        match fs::remove_file(self.directory.join(goes_on_from(self.first))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| unusable(&self.directory))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Ends well; whether there are any files.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use super::{
     chunks::chunks,
     facts::{Answers, Plan},
     files::{Files, Output, Readers},
+    hands::{ChangedHands, Wearer},
     progress::Progress,
     sending::{Sending, judge},
     sink::{Destination, Sink},
@@ -70,6 +71,8 @@ struct Run {
     known: HashMap<String, Known>,
     /// What was told of each account before.
     told: HashMap<String, Told>,
+    /// Whose each account is.
+    wearers: HashMap<String, Wearer>,
     /// The documents of the month before: months share some at their seams, and each is counted once.
     counted: HashSet<u64>,
     /// Those of the month that is under way.
@@ -92,8 +95,9 @@ impl Backfill {
         let Some(first) = chunks.first().copied() else {
             anyhow::bail!("--from: {} is after the last available day", self.from);
         };
+        let wearers = self.wearers().await?;
         let mut sink = self.open(destination, days, now).await?;
-        let mut run = self.begin(first, days, &sink, now)?;
+        let mut run = self.begin(first, days, &sink, wearers, now)?;
         let ended = tokio::select! {
             ended = self.all(&chunks, &mut run, &mut sink) => Some(ended),
             () = stop => None,
@@ -101,6 +105,10 @@ impl Backfill {
         let words = run.progress.end();
         match ended {
             Some(Ok(())) => info!("{words}"),
+            Some(Err(problem)) if problem.is::<ChangedHands>() => {
+                sink.abandon()?;
+                return Err(problem);
+            }
             Some(Err(problem)) => return Err(problem.context(sink.break_off(run.reached)?)),
             None => return Err(Interrupted(sink.break_off(run.reached)?).into()),
         }
@@ -114,7 +122,14 @@ impl Backfill {
     ///
     /// # Errors
     /// Where all of it is too young for `sink`.
-    fn begin(&self, reached: DateRange, days: DateRange, sink: &Sink, now: DateTime<Utc>) -> anyhow::Result<Run> {
+    fn begin(
+        &self,
+        reached: DateRange,
+        days: DateRange,
+        sink: &Sink,
+        wearers: HashMap<String, Wearer>,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Run> {
         let until = if sink.is_text() { now - TEXT_ENDS } else { now };
         anyhow::ensure!(
             days.first <= until.date_naive(),
@@ -131,6 +146,7 @@ impl Backfill {
             until,
             known: HashMap::new(),
             told: self.told(days.last, now),
+            wearers,
             counted: HashSet::new(),
             counting: HashSet::new(),
             reached,
@@ -168,6 +184,15 @@ impl Backfill {
         self.accounts.iter().map(|account| (account.name.clone(), told(account))).collect()
     }
 
+    /// Whose each account is now.
+    async fn wearers(&self) -> anyhow::Result<HashMap<String, Wearer>> {
+        let mut wearers = HashMap::new();
+        for account in &self.accounts {
+            wearers.insert(account.name.clone(), Wearer::of(account, self.state.as_deref()).await?);
+        }
+        Ok(wearers)
+    }
+
     /// What all accounts have in a month.
     async fn lines(&self, days: DateRange, run: &mut Run) -> anyhow::Result<Lines> {
         let plan = Plan { now: run.now, until: run.until, days, target: &self.target };
@@ -175,6 +200,9 @@ impl Backfill {
         let mut lines = Lines::new();
         for account in &self.accounts {
             let asked = ask(account, &self.kinds, covered, run.now, self.persistence, &mut run.left_out).await;
+            if let Some(wearer) = run.wearers.get_mut(&account.name) {
+                wearer.holds(account).await?;
+            }
             let answers = asked.map_err(|problem| anyhow::anyhow!("account {}: {}", account.name, problem.what))?;
             let known = run.known.entry(account.name.clone()).or_default();
             let Some(told) = run.told.get_mut(&account.name) else { continue };

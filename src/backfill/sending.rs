@@ -92,6 +92,14 @@ impl Sending {
         if may_be_taken { Ok(()) } else { self.checkpoint.advance(place) }
     }
 
+    /// Forgets the place.
+    ///
+    /// # Errors
+    /// Where its file cannot be removed.
+    pub(super) fn abandon(&mut self) -> anyhow::Result<()> {
+        self.checkpoint.clear()
+    }
+
     /// What became of all.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{BufWriter, IntoInnerError, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -167,8 +167,10 @@ impl Samples {
         }
     }
 
-    pub(super) const fn journals(&self) -> &JournalIn {
-        &self.journals
+    /// The directory below which it is written down.
+    pub(super) fn state(&self) -> Option<&Path> {
+        let JournalIn::State(state) = &self.journals else { return None };
+        state.as_deref()
     }
 
     pub(super) fn owners(&self) -> MutexGuard<'_, BTreeMap<String, Person>> {

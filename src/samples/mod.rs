@@ -44,6 +44,7 @@ pub(crate) use series::add_run;
 pub use series::{Lines, Points, Series, SeriesPoints, Target, count};
 pub use stats::{RECORD, SampleStats};
 pub use told::Told;
+pub(crate) use whose::Whose;
 
 use crate::{documents, metric::Definition, observation};
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use tracing::debug;
 
 use super::{
-    buffer::{JournalIn, RecordKey, Samples},
+    buffer::{RecordKey, Samples},
     journal::{DIRECTORY, OF_ITS_OWNER, beside},
 };
 use crate::{auth::Person, durable, problem::TokenOrigin};
@@ -18,7 +18,11 @@ impl Samples {
     /// Whether the record of `account` is another person's than the one with that id of Oura's; if it was nobody's, it is
     /// theirs from now on.
     pub fn is_anothers(&self, account: &str, id: &str) -> bool {
-        let known = self.owners().get(account).cloned().or_else(|| self.written_owner(account));
+        let known = self
+            .owners()
+            .get(account)
+            .cloned()
+            .or_else(|| self.state().and_then(|state| written_owner(state, account)));
         match known {
             Some(known) => !known.is(id),
             None => {
@@ -42,20 +46,20 @@ impl Samples {
         // Without randomness nobody can be told from others.
         let Ok(owner) = Person::new(id, &[]) else { return };
         if is_written
-            && let JournalIn::State(Some(state)) = self.journals()
+            && let Some(state) = self.state()
             && let Err(error) = write(&state.join(DIRECTORY), account, &owner)
         {
             debug!(account, %error, "the owner of the record cannot be stored across a restart");
         }
         self.owners().insert(account.to_owned(), owner);
     }
+}
 
-    fn written_owner(&self, account: &str) -> Option<Person> {
-        let JournalIn::State(Some(state)) = self.journals() else { return None };
-        let path = state.join(DIRECTORY).join(format!("{account}.{OF_ITS_OWNER}"));
-        let is_small = fs::metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= LARGEST);
-        fs::read_to_string(path).ok().filter(|_| is_small)?.trim().parse().ok()
-    }
+/// Whose the record of `account` below the `state` directory is, as far as Oura has said it to whoever has a token by hand.
+fn written_owner(state: &Path, account: &str) -> Option<Person> {
+    let path = state.join(DIRECTORY).join(format!("{account}.{OF_ITS_OWNER}"));
+    let is_small = fs::metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= LARGEST);
+    fs::read_to_string(path).ok().filter(|_| is_small)?.trim().parse().ok()
 }
 
 fn write(directory: &Path, account: &str, owner: &Person) -> std::io::Result<()> {

@@ -10,7 +10,7 @@ use crate::{
 
 /// Whose a journal is.
 #[derive(Debug)]
-pub(super) enum Whose {
+pub(crate) enum Whose {
     /// Whose token by hand it is, which Oura says later.
     ByHand,
     /// Whose sign-in it is.
@@ -28,7 +28,7 @@ impl Whose {
     ///
     /// # Errors
     /// Where the sign-in is gone, or cannot be read.
-    pub(super) fn of(state: &Path, origin: TokenOrigin<'_>) -> io::Result<Self> {
+    pub(crate) fn of(state: &Path, origin: TokenOrigin<'_>) -> io::Result<Self> {
         let TokenOrigin::SignIn(account) = origin else { return Ok(Self::ByHand) };
         let store = Store::new(state);
         let seen = present(&store, account)?;
@@ -36,7 +36,7 @@ impl Whose {
     }
 
     /// The sign-in, if it is one.
-    pub(super) const fn sign_in(&self) -> Option<&SignedIn> {
+    pub(crate) const fn sign_in(&self) -> Option<&SignedIn> {
         match self {
             Self::ByHand => None,
             Self::SignIn { seen, .. } => Some(seen),
@@ -44,7 +44,7 @@ impl Whose {
     }
 
     /// Whether a journal is theirs that was begun with that sign-in, or with none.
-    pub(super) fn has(&self, begun_with: Option<&SignedIn>) -> bool {
+    pub(crate) fn has(&self, begun_with: Option<&SignedIn>) -> bool {
         match (self.sign_in(), begun_with) {
             (None, None) => true,
             (Some(seen), Some(before)) => !seen.may_be_anothers(before),
@@ -56,7 +56,7 @@ impl Whose {
     ///
     /// # Errors
     /// Where it is gone, cannot be read, or may be another person's.
-    pub(super) fn look(&mut self) -> io::Result<bool> {
+    pub(crate) fn look(&mut self) -> io::Result<bool> {
         let Self::SignIn { store, account, seen } = self else { return Ok(false) };
         let now = present(store, account)?;
         if now.may_be_anothers(seen) {
