@@ -70,6 +70,11 @@ impl SignedIn {
         let is_known = self.person.is_some() && self.person == before.person;
         self.at != before.at && !is_known
     }
+
+    /// What tells the person from others; while nobody knows who it is, the sign-in.
+    pub fn identity(&self) -> String {
+        self.person.as_ref().map_or_else(|| self.at.to_rfc3339(), Person::to_string)
+    }
 }
 
 impl Tokens {

@@ -5,13 +5,19 @@ use std::path::Path;
 use anyhow::Context as _;
 use secrecy::SecretString;
 
-use crate::{auth::is_same, poll::Account, samples::Whose};
+use crate::{
+    auth::{Person, SignedIn, is_same},
+    poll::Account,
+    samples::{Whose, written_owner},
+};
 
 /// Whose an account was at the beginning.
 pub(super) struct Wearer {
     whose: Whose,
     /// The token by hand, if it is one: nobody can tell whose another one is.
     token: Option<SecretString>,
+    /// Whose that is, as far as the exporter was told.
+    owner: Option<Person>,
 }
 
 /// An account is, or may be, another person's than at the beginning.
@@ -31,7 +37,8 @@ impl Wearer {
     pub(super) async fn of(account: &Account, state: Option<&Path>) -> anyhow::Result<Self> {
         let whose = state.map_or(Ok(Whose::ByHand), |state| Whose::of(state, account.access()));
         let whose = whose.with_context(|| format!("account {}", account.name))?;
-        Ok(Self { whose, token: token_by_hand(account).await })
+        let owner = state.and_then(|state| written_owner(state, &account.name));
+        Ok(Self { whose, token: token_by_hand(account).await, owner })
     }
 
     /// Holds that it is still theirs: what was asked for until now is.
@@ -46,6 +53,12 @@ impl Wearer {
         };
         let is_theirs = is_same_token && self.whose.look().is_ok();
         is_theirs.then_some(()).ok_or_else(|| ChangedHands(account.name.clone()))
+    }
+
+    /// What tells them from others, as far as Oura has said who they are; it is for digests.
+    pub(super) fn identity(&self) -> String {
+        let owner = || self.owner.as_ref().map(Person::to_string).unwrap_or_default();
+        self.whose.sign_in().map_or_else(owner, SignedIn::identity)
     }
 }
 

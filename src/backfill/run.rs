@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::{
     ask::{LeftOut, MARGIN, RetryPolicy, ask},
+    checkpoint::Checkpoint,
     chunks::chunks,
     facts::{Answers, Plan},
     files::{Files, Output, Readers},
@@ -25,6 +26,7 @@ use crate::{
     observation::{DateRange, Known},
     poll::Account,
     samples::{Lines, Target, Told},
+    state_file::digest,
 };
 
 /// Text ends so long before now: of what Prometheus has scraped and not yet put into a block, it forgets what lies before the
@@ -96,7 +98,7 @@ impl Backfill {
             anyhow::bail!("--from: {} is after the last available day", self.from);
         };
         let wearers = self.wearers().await?;
-        let mut sink = self.open(destination, days, now).await?;
+        let mut sink = self.open(destination, days, &wearers, now).await?;
         let mut run = self.begin(first, days, &sink, wearers, now)?;
         let ended = tokio::select! {
             ended = self.all(&chunks, &mut run, &mut sink) => Some(ended),
@@ -215,27 +217,38 @@ impl Backfill {
         Ok(lines)
     }
 
-    async fn open(&self, destination: Destination, days: DateRange, now: DateTime<Utc>) -> anyhow::Result<Sink> {
+    async fn open(
+        &self,
+        destination: Destination,
+        days: DateRange,
+        wearers: &HashMap<String, Wearer>,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Sink> {
+        let persons = self.accounts.iter().filter_map(|account| wearers.get(&account.name)).map(Wearer::identity);
+        let names = self.accounts.iter().map(|account| account.name.clone());
+        let whose: Vec<_> = names.chain(persons).collect();
         Ok(match destination {
-            Destination::Directory(directory) => Sink::Files(Files::new(&directory, self.readers, days.first)?),
+            Destination::Directory(directory) => {
+                Sink::Files(Files::new(&directory, self.readers, days.first, digest(&whose))?)
+            }
             Destination::Output => Sink::Output(Output::new()),
             Destination::Remote(receiver) => {
                 judge(&receiver, self.from, now).await?;
-                let identity = self.identity(receiver.url());
-                let sending =
-                    Sending::open(receiver, self.state.as_deref(), &identity, self.restart, self.persistence, now)?;
+                let checkpoint = self.checkpoint(receiver.url(), whose)?;
+                let sending = Sending::open(receiver, checkpoint, self.persistence, now);
                 Sink::Remote(Box::new(sending))
             }
         })
     }
 
-    /// What makes this backfill another than others.
-    fn identity(&self, url: &str) -> Vec<String> {
-        let names = self.accounts.iter().map(|account| account.name.clone());
+    /// The place of this backfill to `url`, and of no other one: `whose` are the accounts, and the persons.
+    fn checkpoint(&self, url: &str, whose: Vec<String>) -> anyhow::Result<Checkpoint> {
+        let names = self.accounts.iter().map(|account| account.name.clone()).collect();
         let kinds = self.kinds.iter().map(|kind| kind.name.to_owned());
         let Target { job, instance } = self.target.clone();
         let own = [url.to_owned(), job, instance, self.from.to_string(), format!("{:?}", self.to)];
-        own.into_iter().chain(names).chain(kinds).collect()
+        let parts: Vec<_> = own.into_iter().chain(whose).chain(kinds).collect();
+        Checkpoint::open(self.state.as_deref(), &parts, names, self.restart)
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     journal_text::{self, Recalled, recalled},
     whose::Whose,
 };
-use crate::{durable, problem::TokenOrigin};
+use crate::{durable, problem::TokenOrigin, state_file};
 
 /// The directory below that of the tokens.
 pub(super) const DIRECTORY: &str = "samples";
@@ -42,12 +42,14 @@ const SMALL: u64 = 256 * 1024;
 /// The first line is shorter, in bytes.
 const LONGEST_HEADER: u64 = 4096;
 
-/// Forgets what was told of `account`: removes its journals below the `state` directory, and what was set aside of them.
+/// Forgets what was told of `account`: removes its journals below the `state` directory, what was set aside of them, and how
+/// far backfills of it have come.
 /// Names are compared whole: another account's may begin with this one's.
 ///
 /// # Errors
 /// Where one of them cannot be removed; those that are not there are.
 pub fn forget_journals(state: &Path, account: &str) -> io::Result<()> {
+    state_file::forget(state, account)?;
     let directory = state.join(DIRECTORY);
     remove(&directory, &[OF_THE_EXPORTER, OF_BACKFILLS].map(|ending| format!("{account}.{ending}")))?;
     // As long as any of it is there, whose it is stays known.

@@ -37,6 +37,7 @@ pub(crate) use buffer::lines;
 pub use buffer::{JournalIn, RecordKey, Samples, USUAL_WINDOW};
 pub use journal::forget_journals;
 pub use openmetrics::{Format, Text};
+pub(crate) use owner::written_owner;
 pub use place::Place;
 pub use record::{LEAST_BETWEEN, LOOK_BACK, MOST_DENSE, Record, Telling, Values};
 pub use rename::rename_journals;

@@ -56,7 +56,7 @@ impl Samples {
 }
 
 /// Whose the record of `account` below the `state` directory is, as far as Oura has said it to whoever has a token by hand.
-fn written_owner(state: &Path, account: &str) -> Option<Person> {
+pub(crate) fn written_owner(state: &Path, account: &str) -> Option<Person> {
     let path = state.join(DIRECTORY).join(format!("{account}.{OF_ITS_OWNER}"));
     let is_small = fs::metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= LARGEST);
     fs::read_to_string(path).ok().filter(|_| is_small)?.trim().parse().ok()

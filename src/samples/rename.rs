@@ -10,7 +10,7 @@ use super::{
     journal::{DIRECTORY, OF_BACKFILLS, OF_ITS_OWNER, OF_THE_EXPORTER, SET_ASIDE, beside, opened},
     journal_text::Line,
 };
-use crate::{durable, observation::ACCOUNT_LABEL};
+use crate::{durable, observation::ACCOUNT_LABEL, state_file};
 
 /// Moves the journals of account `from` below the `state` directory to account `to`, and what was set aside of them.
 ///
@@ -46,6 +46,8 @@ pub fn rename_journals(state: &Path, from: &str, to: &str) -> io::Result<()> {
             out.flush()
         })?;
     }
+    // A backfill that was cut off begins again under the new name.
+    state_file::forget(state, from)?;
     // Where it cannot move, Oura says it again.
     let _said_again =
         fs::rename(directory.join(format!("{from}.{OF_ITS_OWNER}")), directory.join(format!("{to}.{OF_ITS_OWNER}")));

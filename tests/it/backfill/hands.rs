@@ -16,7 +16,7 @@ use crate::{
     },
     owner::token,
     person::log_in_all_the_same,
-    receiving::days_ago,
+    receiving::{days_ago, receiver::Receiver},
 };
 
 /// The collection that is asked for.
@@ -34,6 +34,8 @@ enum Change {
     SignedOutAndIn,
     /// The file of her token by hand.
     Token,
+    /// She is the same, and has signed in again.
+    None,
 }
 
 async fn log_in(scene: &Scene, person: &str) {
@@ -66,6 +68,7 @@ impl Change {
                 log_in(scene, "bob").await;
             }
             Self::Token => fs::write(token_file(scene), token(scene, "bob")).expect("it is written"),
+            Self::None => log_in(scene, "alice").await,
         }
     }
 
@@ -121,5 +124,28 @@ async fn a_backfill_whose_account_becomes_another_persons_ends_and_the_same_agai
         let (again, alone) = (Samples::of_files(&directory), Samples::of_files(&other));
         assert!(alone.len() > 200, "{change:?}: {}", alone.len());
         assert_same(&again, &alone, "begun again");
+    }
+}
+
+#[tokio::test]
+async fn a_backfill_that_was_cut_off_is_continued_for_the_same_person_only() {
+    for change in [Change::Replaced, Change::SignedOutAndIn, Change::None] {
+        let scene = Scene::of(Portal::New).await;
+        change.begin(&scene).await;
+        let receiver = Receiver::start().await;
+        let url = receiver.url();
+        scene.simulator.faults().set(Scope::collection(READINESS), SLOW);
+        let mut child = change.backfill(&scene, &["--remote-write", &url]).spawn().expect("it starts");
+        until_said(&mut child, ": done;").await;
+        child.kill().await.expect("it was running");
+        scene.simulator.faults().clear();
+        let progress = || fs::read_dir(scene.tokens().join("progress")).expect("a directory").count();
+        assert_eq!(progress(), 1, "{change:?}");
+        change.happen(&scene).await;
+        assert_eq!(progress(), usize::from(change == Change::None), "{change:?}");
+        let output = change.backfill(&scene, &["--remote-write", &url]).output().await.expect("it starts");
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{log}");
+        assert_eq!(log.contains("continuing there"), change == Change::None, "{change:?}: {log}");
     }
 }
