@@ -66,22 +66,12 @@ impl StateFile {
         format!(".{}~new-", self.name)
     }
 
-    /// Removes what a process that was killed in the midst of writing has left.
-    fn sweep(&self) {
-        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy().starts_with(&self.beside()) {
-                // One that cannot be removed is in nobody's way.
-                let _kept = fs::remove_file(entry.path());
-            }
-        }
-    }
-
     /// What it says; the beginning where it is not there, or says nothing that can be used.
     ///
     /// # Errors
     /// Where it is there and cannot be read.
     pub(crate) fn read<T: DeserializeOwned + Default>(&self) -> anyhow::Result<T> {
-        self.sweep();
+        durable::sweep(&self.directory, &self.beside());
         let path = self.directory.join(&self.name);
         let text = match fs::read(&path) {
             Ok(text) => text,

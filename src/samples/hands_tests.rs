@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use super::{
     Format, JournalIn, Record, SampleStats, Samples, forget_journals,
     journal::Journal,
+    rename_journals,
     tests::{around, at, minutes, morning, run, score},
 };
 use crate::{
@@ -181,7 +182,9 @@ fn of_two_exporters_on_one_directory_one_keeps_the_journal_of_the_next_person() 
         let state = tempfile::tempdir().unwrap();
         sign_in(state.path(), "2026-11-20T06:00:00Z", Some("alice"));
         let both = [(); 2].map(|()| samples(JournalIn::State(Some(state.path().to_owned()))));
-        both.each_ref().map(|samples| samples.keep("anna", SIGN_IN, morning()));
+        for samples in &both {
+            samples.keep("anna", SIGN_IN, morning());
+        }
         forget_journals(state.path(), "anna").unwrap();
         sign_in(state.path(), "2026-11-22T06:00:00Z", Some("bob"));
         let mut keys = Vec::new();
@@ -232,5 +235,25 @@ fn a_token_by_hand_of_another_person_has_a_record_in_memory_where_the_one_before
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), text, "nothing of theirs is in her journal");
         assert_eq!(fs::read_to_string(state.path().join("samples/anna.owner")).unwrap(), owner, "which is hers");
+    }
+}
+
+#[test]
+fn what_a_process_that_was_killed_has_left_goes_with_the_journal_and_nobody_elses_does() {
+    let looks: [fn(&Path); 3] = [
+        |state| drop(Journal::open(state, "anna", TokenOrigin::ByHand, morning()).unwrap()),
+        |state| rename_journals(state, "anna", "anne").unwrap(),
+        |state| forget_journals(state, "anna").unwrap(),
+    ];
+    for look in looks {
+        let state = tempfile::tempdir().unwrap();
+        drop(Journal::open(state.path(), "anna", TokenOrigin::ByHand, morning()).unwrap());
+        let left = |name: &str| state.path().join("samples").join(name);
+        for name in [".anna.journal~new-Ab12Cd", ".anna-2.journal~new-Ab12Cd", ".ann.journal~new-Ab12Cd"] {
+            fs::write(left(name), "half a journal").unwrap();
+        }
+        look(state.path());
+        assert!(!left(".anna.journal~new-Ab12Cd").exists());
+        assert!(left(".anna-2.journal~new-Ab12Cd").exists() && left(".ann.journal~new-Ab12Cd").exists());
     }
 }

@@ -188,6 +188,8 @@ impl Journal {
         remove_anothers(&directory, &name, account, &whose).map_err(Unusable::of(&path))?;
         let was_there = fs::symlink_metadata(&path).is_ok();
         let file = opened(&path).map_err(Unusable::of(&path))?;
+        // Whoever holds it writes none beside it yet.
+        durable::sweep(&directory, &beside(&name));
         let told = told_by(&file, account, now).map_err(Unusable::of(&path))?;
         let Recalled { id, born, mut record, damage, signed_in } = told;
         record.number_from(now);

@@ -46,6 +46,9 @@ pub fn rename_journals(state: &Path, from: &str, to: &str) -> io::Result<()> {
             out.flush()
         })?;
     }
+    for ending in [OF_THE_EXPORTER, OF_BACKFILLS, OF_ITS_OWNER] {
+        durable::sweep(&directory, &beside(&format!("{from}.{ending}")));
+    }
     // A backfill that was cut off begins again under the new name.
     state_file::forget(state, from)?;
     // Where it cannot move, Oura says it again.
