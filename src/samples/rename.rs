@@ -1,7 +1,7 @@
 //! The journals of an account that gets another name: they move along, and their lines bear the new name.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{self, BufRead as _, BufReader, BufWriter, Write as _},
     path::Path,
 };
@@ -21,18 +21,7 @@ pub fn rename_journals(state: &Path, from: &str, to: &str) -> io::Result<()> {
     let endings = [OF_THE_EXPORTER, OF_BACKFILLS];
     let there: Vec<_> =
         endings.into_iter().filter(|ending| directory.join(format!("{from}.{ending}")).exists()).collect();
-    // All of them are held before the first one moves.
-    let mut held = Vec::new();
-    for ending in &there {
-        let new = directory.join(format!("{to}.{ending}"));
-        if fs::symlink_metadata(&new).is_ok() {
-            let words =
-                format!("{} is there already, of an account that had this name; move it elsewhere", new.display());
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, words));
-        }
-        let old = directory.join(format!("{from}.{ending}"));
-        held.push(opened(&old).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", old.display())))?);
-    }
+    let held = held(&directory, &there, from, to)?;
     for (ending, file) in there.iter().zip(&held) {
         let name = format!("{to}.{ending}");
         durable::replace_by(&directory, &name, None, &beside(&name), |new| {
@@ -62,6 +51,22 @@ pub fn rename_journals(state: &Path, from: &str, to: &str) -> io::Result<()> {
         fs::remove_file(directory.join(format!("{from}.{ending}")))?;
     }
     Ok(())
+}
+
+/// The journals of account `from` with these endings: all of them are held before the first one moves.
+fn held(directory: &Path, endings: &[&str], from: &str, to: &str) -> io::Result<Vec<File>> {
+    let mut held = Vec::new();
+    for ending in endings {
+        let new = directory.join(format!("{to}.{ending}"));
+        if fs::symlink_metadata(&new).is_ok() {
+            let words =
+                format!("{} is there already, of an account that had this name; move it elsewhere", new.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, words));
+        }
+        let old = directory.join(format!("{from}.{ending}"));
+        held.push(opened(&old).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", old.display())))?);
+    }
+    Ok(held)
 }
 
 /// A line with the new name in all of its series; what is no such line stays as it is, for whoever reads it to judge.
