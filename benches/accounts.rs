@@ -184,6 +184,7 @@ fn people() -> Vec<AccountState> {
             clock,
             stats,
             samples: None,
+            inbox: None,
         };
         poller.by_hand(accounts).catch_up().await;
         snapshot.accounts()

@@ -34,7 +34,7 @@ pub use no_token::{NoToken, SignInNeeded};
 pub use oauth_client::read_reply;
 pub use oauth_client::{Application, Code, Endpoints, OAuthClient};
 pub use oauth_error::{ErrorCode, OAuthError, Refusal, UnusableReply};
-pub use person::{Doubt, Person, Replaces, WrongPerson, one_person};
+pub use person::{Doubt, NoPerson, Person, Replaces, WrongPerson, one_person};
 pub use running::{Announced, Running};
 pub(crate) use source::is_same;
 pub use source::{Grant, TokenSource};

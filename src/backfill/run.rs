@@ -11,9 +11,11 @@ use tracing::{info, warn};
 
 use super::{
     ask::{LeftOut, MARGIN, RetryPolicy, ask},
+    checkpoint::Checkpoint,
     chunks::chunks,
     facts::{Answers, Plan},
     files::{Files, Output, Readers},
+    hands::{ChangedHands, Wearer},
     progress::Progress,
     sending::{Sending, judge},
     sink::{Destination, Sink},
@@ -26,6 +28,7 @@ use crate::{
     poll::Account,
     problem::Reason,
     samples::{Lines, Target, Told},
+    state_file::digest,
 };
 
 /// Text ends so long before now: of what Prometheus has scraped and not yet put into a block, it forgets what lies before the
@@ -77,6 +80,8 @@ struct Run {
     until: DateTime<Utc>,
     /// The last day of all.
     last: NaiveDate,
+    /// Whose each account is.
+    wearers: HashMap<String, Wearer>,
     /// The month that is under way.
     reached: DateRange,
 }
@@ -108,8 +113,9 @@ impl Backfill {
         let Some(first) = chunks.first().copied() else {
             anyhow::bail!("--from: {} is after the last available day", self.from);
         };
-        let mut sink = self.open(destination, days, now).await?;
-        let mut run = self.begin(first, days, &sink, now)?;
+        let wearers = self.wearers().await?;
+        let mut sink = self.open(destination, days, &wearers, now).await?;
+        let mut run = self.begin(first, days, &sink, wearers, now)?;
         let ended = tokio::select! {
             ended = self.everybody(&chunks, &mut run, &mut sink) => Some(ended),
             () = stop => None,
@@ -117,6 +123,10 @@ impl Backfill {
         let words = run.progress.end();
         match ended {
             Some(Ok(())) => info!("{words}"),
+            Some(Err(problem)) if problem.is::<ChangedHands>() => {
+                sink.abandon()?;
+                return Err(problem);
+            }
             Some(Err(problem)) => return Err(problem.context(sink.break_off(run.reached)?)),
             None => return Err(Interrupted(sink.break_off(run.reached)?).into()),
         }
@@ -131,7 +141,14 @@ impl Backfill {
     ///
     /// # Errors
     /// Where all of it is too young for `sink`.
-    fn begin(&self, reached: DateRange, days: DateRange, sink: &Sink, now: DateTime<Utc>) -> anyhow::Result<Run> {
+    fn begin(
+        &self,
+        reached: DateRange,
+        days: DateRange,
+        sink: &Sink,
+        wearers: HashMap<String, Wearer>,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Run> {
         let until = if sink.is_text() { now - TEXT_ENDS } else { now };
         anyhow::ensure!(
             days.first <= until.date_naive(),
@@ -149,6 +166,7 @@ impl Backfill {
             now,
             until,
             last: days.last,
+            wearers,
             reached,
         })
     }
@@ -191,9 +209,19 @@ impl Backfill {
 
     /// What is known of these accounts before the first month: what was told of each before.
     fn together<'a>(&self, accounts: &'a [Account], run: &Run) -> Together<'a> {
-        let told = |name: &str| Told::open(self.state.as_deref(), name, run.last, run.now);
-        let told = accounts.iter().map(|account| (account.name.clone(), told(&account.name))).collect();
+        let told =
+            |account: &Account| Told::open(self.state.as_deref(), &account.name, account.access(), run.last, run.now);
+        let told = accounts.iter().map(|account| (account.name.clone(), told(account))).collect();
         Together { accounts, known: HashMap::new(), told, counted: HashSet::new(), counting: HashSet::new() }
+    }
+
+    /// Whose each account is now.
+    async fn wearers(&self) -> anyhow::Result<HashMap<String, Wearer>> {
+        let mut wearers = HashMap::new();
+        for account in &self.accounts {
+            wearers.insert(account.name.clone(), Wearer::of(account, self.state.as_deref()).await?);
+        }
+        Ok(wearers)
     }
 
     /// What these accounts have in a month; they are asked side by side, as far as the request budget lets them.
@@ -208,6 +236,9 @@ impl Backfill {
         let mut lines = Lines::new();
         while let Some((account, asked)) = asked.next().await {
             let name = &account.name;
+            if let Some(wearer) = run.wearers.get_mut(name) {
+                wearer.holds(account).await?;
+            }
             let (answers, left_out) = match asked {
                 Ok(asked) => asked,
                 Err(problem) if self.accounts.len() > 1 && is_of_the_account(problem.reason) => {
@@ -229,27 +260,38 @@ impl Backfill {
         Ok(lines)
     }
 
-    async fn open(&self, destination: Destination, days: DateRange, now: DateTime<Utc>) -> anyhow::Result<Sink> {
+    async fn open(
+        &self,
+        destination: Destination,
+        days: DateRange,
+        wearers: &HashMap<String, Wearer>,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Sink> {
+        let persons = self.accounts.iter().filter_map(|account| wearers.get(&account.name)).map(Wearer::identity);
+        let names = self.accounts.iter().map(|account| account.name.clone());
+        let whose: Vec<_> = names.chain(persons).collect();
         Ok(match destination {
-            Destination::Directory(directory) => Sink::Files(Files::new(&directory, self.readers, days.first)?),
+            Destination::Directory(directory) => {
+                Sink::Files(Files::new(&directory, self.readers, days.first, digest(&whose))?)
+            }
             Destination::Output => Sink::Output(Output::new()),
             Destination::Remote(receiver) => {
                 judge(&receiver, self.from, now).await?;
-                let identity = self.identity(receiver.url());
-                let sending =
-                    Sending::open(receiver, self.state.as_deref(), &identity, self.restart, self.persistence, now)?;
+                let checkpoint = self.checkpoint(receiver.url(), whose)?;
+                let sending = Sending::open(receiver, checkpoint, self.persistence, now);
                 Sink::Remote(Box::new(sending))
             }
         })
     }
 
-    /// What makes this backfill another than others.
-    fn identity(&self, url: &str) -> Vec<String> {
-        let names = self.accounts.iter().map(|account| account.name.clone());
+    /// The place of this backfill to `url`, and of no other one: `whose` are the accounts, and the persons.
+    fn checkpoint(&self, url: &str, whose: Vec<String>) -> anyhow::Result<Checkpoint> {
+        let names = self.accounts.iter().map(|account| account.name.clone()).collect();
         let kinds = self.kinds.iter().map(|kind| kind.name.to_owned());
         let Target { job, instance } = self.target.clone();
         let own = [url.to_owned(), job, instance, self.from.to_string(), format!("{:?}", self.to)];
-        own.into_iter().chain(names).chain(kinds).collect()
+        let parts: Vec<_> = own.into_iter().chain(whose).chain(kinds).collect();
+        Checkpoint::open(self.state.as_deref(), &parts, names, self.restart)
     }
 }
 

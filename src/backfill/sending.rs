@@ -1,7 +1,5 @@
 //! A backfill by remote write: whether the receiver can take it, what it took, and the place to go on from.
 
-use std::path::Path;
-
 use anyhow::{bail, ensure};
 use chrono::{DateTime, NaiveDate, Utc};
 use tracing::{info, warn};
@@ -34,25 +32,19 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    /// To `receiver`, from where the same backfill was cut off; `identity` makes it another than others.
-    ///
-    /// # Errors
-    /// Where the place cannot be read.
+    /// To `receiver`, from where the same backfill was cut off.
     pub(super) fn open(
         receiver: Receiver,
-        state: Option<&Path>,
-        identity: &[String],
-        restart: bool,
+        checkpoint: Checkpoint,
         persistence: RetryPolicy,
         now: DateTime<Utc>,
-    ) -> anyhow::Result<Self> {
-        let checkpoint = Checkpoint::open(state, identity, restart)?;
+    ) -> Self {
         if let Some(place) = checkpoint.place() {
             let month = place.first.format("%Y-%m");
             info!("an earlier run was interrupted in {month}; continuing there (--restart begins at the first day)");
         }
         let (delivered, since) = (Delivered::default(), Delivered::default());
-        Ok(Self { receiver, checkpoint, accounts: 0, delivered, doubt: Doubt::default(), since, persistence, now })
+        Self { receiver, checkpoint, accounts: 0, delivered, doubt: Doubt::default(), since, persistence, now }
     }
 
     /// The accounts in that place begin.
@@ -98,6 +90,14 @@ impl Sending {
         self.delivered.add(&since);
         let may_be_taken = self.delivered.refused.keys().any(|refusal| refusal.depends_on_window());
         if may_be_taken { Ok(()) } else { self.checkpoint.advance(place) }
+    }
+
+    /// Forgets the place.
+    ///
+    /// # Errors
+    /// Where its file cannot be removed.
+    pub(super) fn abandon(&mut self) -> anyhow::Result<()> {
+        self.checkpoint.clear()
     }
 
     /// What became of all.

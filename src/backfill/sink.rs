@@ -78,6 +78,19 @@ impl Sink {
         Ok(())
     }
 
+    /// Ends where nothing goes on: the same again begins at its first day.
+    ///
+    /// # Errors
+    /// Where that cannot be noted.
+    pub(super) fn abandon(self) -> anyhow::Result<()> {
+        match self {
+            Self::Files(files) => files.abandon(),
+            // Without its end nobody takes it for whole.
+            Self::Output(_) => Ok(()),
+            Self::Remote(mut sending) => sending.abandon(),
+        }
+    }
+
     /// Ends before its time, in or before `days`: what there is, made whole, and how to go on, in words.
     ///
     /// # Errors

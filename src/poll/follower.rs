@@ -17,6 +17,7 @@ use super::{
 use crate::{
     oura::{self, Client, Need, Room, Turn},
     problem::{Problem, Reason},
+    samples::RecordKey,
     state::{AccountState, Outcome, TokenNow},
     webhooks::Mailbox,
 };
@@ -41,6 +42,8 @@ pub(super) struct Follower {
     pub(super) poller: Poller,
     pub(super) client: Arc<Client>,
     pub(super) state: AccountState,
+    /// Where its samples are told; none: nobody wants them.
+    pub(super) record: Option<RecordKey>,
     /// What is kept between turns, by the collection's place.
     pub(super) kept: Vec<KeptTurn>,
     /// What the account needs of the request budget.
@@ -103,16 +106,14 @@ impl Follower {
         let (state, since) = (begun(&poller, &account.name, &account.client), poller.clock.now());
         // From now on whoever looks can tell that nothing comes, even if the first turn never ends.
         poller.snapshot.post(state.clone());
-        if let Some(samples) = &poller.samples {
-            samples.keep(&account.name, since);
-        }
+        let record = poller.samples.as_ref().map(|samples| samples.keep(&account.name, account.access(), since));
         let kept = poller.kinds.iter().map(|_| KeptTurn::default()).collect();
         let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.client_options.stagger);
         let (client, need) = (Arc::clone(&account.client), account.client.need());
         let told = poller.kinds.iter().map(|_| Told::default()).collect();
         let mailbox = poller.inbox.as_ref().map(|inbox| inbox.open(&account.name));
         let (asked_who, life) = (None, 0);
-        let mut follower = Self { poller, client, state, kept, need, schedule, mailbox, told, asked_who, life };
+        let mut follower = Self { poller, client, state, record, kept, need, schedule, mailbox, told, asked_who, life };
         follower.ask_first_who_it_is();
         follower.note_need();
         follower
@@ -322,15 +323,13 @@ impl Follower {
     fn notice_owner(&mut self, id: &str) {
         let Some(samples) = self.poller.samples.clone() else { return };
         let account = self.state.name.clone();
-        if samples.changes_hands(&account, id) {
+        if samples.is_anothers(&account, id) {
             warn!(
                 account,
                 "its token belongs to a different person than before: the record under this name is forgotten; what a \
                  database has under the name stays there, so choose another OURA_ACCOUNT"
             );
-            samples.forget(&account);
-            samples.keep(&account, self.poller.clock.now());
-            samples.changes_hands(&account, id);
+            self.record = Some(samples.begin_again(&account, id, self.poller.clock.now()));
             self.life += 1;
             self.state = begun(&self.poller, &account, &self.client);
             self.kept = self.poller.kinds.iter().map(|_| KeptTurn::default()).collect();

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{BufWriter, IntoInnerError, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -17,13 +17,14 @@ use tracing::warn;
 
 use super::{
     Format, Lines, MOST_DENSE, Record, SampleStats, Telling, Text, help_of,
-    journal::{self, Journal, forget_journals},
+    journal::{self, Journal, forget_journals, is_in_use},
 };
 use crate::{
     auth::Person,
     documents::{Kind, Reading},
     http,
     observation::{DateRange, Run},
+    problem::TokenOrigin,
 };
 
 /// How far back `/metrics/samples` goes by when a sample was learnt, where it is not asked for more: longer than a
@@ -46,12 +47,22 @@ pub enum JournalIn {
     Nowhere,
 }
 
+/// A record that was begun under an account's name: nothing that was asked for another one is told in it, whoever has the
+/// name by then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordKey {
+    account: String,
+    number: u64,
+}
+
 /// The records of all accounts.
 pub struct Samples {
     journals: JournalIn,
     /// Whether it was told that there is no state directory.
     is_told: AtomicBool,
     records: Mutex<BTreeMap<String, Kept>>,
+    /// How many records were begun.
+    begun: AtomicU64,
     /// Whose they are, as far as Oura has said it.
     owners: Mutex<BTreeMap<String, Person>>,
     /// A number that changes with every telling.
@@ -64,6 +75,8 @@ pub struct Samples {
 
 /// A record and where it is written down; nowhere, and it is forgotten at the end.
 struct Kept {
+    /// Tells it from the records that this account had before, and will have.
+    number: u64,
     record: Record,
     journal: Option<Journal>,
     /// What tells the numbers of its tellings from those of another journal.
@@ -81,7 +94,8 @@ struct Made {
 
 impl Kept {
     fn in_memory(account: &str, now: DateTime<Utc>) -> Self {
-        Self { record: Record::new(account, now), journal: None, id: journal::new_id(), is_told_full: false }
+        let (number, id) = (0, journal::new_id());
+        Self { number, record: Record::new(account, now), journal: None, id, is_told_full: false }
     }
 
     /// Where to begin for whoever has read all numbers below `from`: numbers that there never were are another record's.
@@ -97,6 +111,7 @@ impl Samples {
             journals,
             is_told: AtomicBool::new(false),
             records: Mutex::default(),
+            begun: AtomicU64::new(0),
             owners: Mutex::default(),
             version: AtomicU64::new(0),
             pages: Mutex::default(),
@@ -105,20 +120,34 @@ impl Samples {
         }
     }
 
-    /// Keeps the record of `account` from now on, with what its journal knows; one that cannot be written down is kept in
+    /// Keeps the record of `account`, which comes by its token in that way, from now on, with what its journal knows; one that cannot be written down is kept in
     /// memory, and that is said.
-    pub fn keep(&self, account: &str, now: DateTime<Utc>) {
-        let mut records = self.lock();
-        if !records.contains_key(account) {
-            let kept = self.opened(account, now);
-            records.insert(account.to_owned(), kept);
-            self.version.fetch_add(1, Ordering::Relaxed);
-            drop(records);
-            self.news.notify_one();
-        }
+    pub fn keep(&self, account: &str, origin: TokenOrigin<'_>, now: DateTime<Utc>) -> RecordKey {
+        self.keep_by(account, || self.opened(account, origin, now))
     }
 
-    fn opened(&self, account: &str, now: DateTime<Utc>) -> Kept {
+    /// Keeps the record of `account` in memory from now on, because the one before cannot be removed.
+    pub(super) fn keep_in_memory(&self, account: &str, now: DateTime<Utc>) -> RecordKey {
+        warn!(account, "{IN_MEMORY}: the previous one cannot be removed; remove it, and restart");
+        self.keep_by(account, || Kept::in_memory(account, now))
+    }
+
+    fn keep_by(&self, account: &str, open: impl FnOnce() -> Kept) -> RecordKey {
+        let mut records = self.lock();
+        let number = match records.get(account) {
+            Some(kept) => kept.number,
+            None => {
+                let number = self.begun.fetch_add(1, Ordering::Relaxed);
+                records.insert(account.to_owned(), Kept { number, ..open() });
+                self.version.fetch_add(1, Ordering::Relaxed);
+                self.news.notify_one();
+                number
+            }
+        };
+        RecordKey { account: account.to_owned(), number }
+    }
+
+    fn opened(&self, account: &str, origin: TokenOrigin<'_>, now: DateTime<Utc>) -> Kept {
         let JournalIn::State(state) = &self.journals else { return Kept::in_memory(account, now) };
         let Some(state) = state else {
             if !self.is_told.swap(true, Ordering::Relaxed) {
@@ -126,9 +155,10 @@ impl Samples {
             }
             return Kept::in_memory(account, now);
         };
-        match Journal::open(state, account, now) {
+        match Journal::open(state, account, origin, now) {
             Ok((journal, record)) => {
-                Kept { id: journal.id().to_owned(), record, journal: Some(journal), is_told_full: false }
+                let id = journal.id().to_owned();
+                Kept { number: 0, id, record, journal: Some(journal), is_told_full: false }
             }
             Err(unusable) => {
                 warn!(account, "{IN_MEMORY}: {unusable}; {}, and restart", unusable.advice());
@@ -137,54 +167,61 @@ impl Samples {
         }
     }
 
-    pub(super) const fn journals(&self) -> &JournalIn {
-        &self.journals
+    /// The directory below which it is written down.
+    pub(super) fn state(&self) -> Option<&Path> {
+        let JournalIn::State(state) = &self.journals else { return None };
+        state.as_deref()
     }
 
     pub(super) fn owners(&self) -> MutexGuard<'_, BTreeMap<String, Person>> {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves out what was kept of an account that is gone, its journal as well.
-    pub fn forget(&self, account: &str) {
-        self.lock().remove(account);
+    /// Leaves out what was kept of an account that is gone, its journal as well, but not the one that another process has
+    /// begun since for whoever has the name now; whether nothing is left.
+    pub fn forget(&self, account: &str) -> bool {
+        // The hold on its journal goes with it.
+        drop(self.lock().remove(account));
         self.owners().remove(account);
-        if let JournalIn::State(Some(state)) = &self.journals
-            && let Err(error) = forget_journals(state, account)
-        {
-            warn!(account, "cannot remove its record from {}: {error}", state.display());
-        }
         self.stats.forget(account);
         self.version.fetch_add(1, Ordering::Relaxed);
+        let JournalIn::State(Some(state)) = &self.journals else { return true };
+        if is_in_use(state, account) {
+            return false;
+        }
+        let forgotten = forget_journals(state, account);
+        if let Err(error) = &forgotten {
+            warn!(account, "cannot remove its record from {}: {error}", state.display());
+        }
+        forgotten.is_ok()
     }
 
     /// Learns what an answer's documents say of days and events, of which it has all of the days `whole`.
-    pub fn learn(&self, account: &str, kind: &'static Kind, reading: &Reading, whole: DateRange, now: DateTime<Utc>) {
-        self.tell(account, kind.name, now, |record| {
-            record.learn(kind.name, &reading.days, &reading.events, whole, now)
-        });
+    pub fn learn(&self, key: &RecordKey, kind: &'static Kind, reading: &Reading, whole: DateRange, now: DateTime<Utc>) {
+        self.tell(key, kind.name, now, |record| record.learn(kind.name, &reading.days, &reading.events, whole, now));
     }
 
     /// Learns dense samples.
     pub fn learn_dense(
         &self,
-        account: &str,
+        key: &RecordKey,
         kind: &'static Kind,
         runs: impl FnOnce(&mut dyn FnMut(Run)),
         now: DateTime<Utc>,
     ) {
-        self.tell(account, kind.name, now, |record| record.learn_dense(kind.name, runs, now).into_iter().collect());
+        self.tell(key, kind.name, now, |record| record.learn_dense(kind.name, runs, now).into_iter().collect());
     }
 
     fn tell(
         &self,
-        account: &str,
+        RecordKey { account, number }: &RecordKey,
         collection: &'static str,
         now: DateTime<Utc>,
         learn: impl FnOnce(&mut Record) -> Vec<Telling>,
     ) {
         let mut records = self.lock();
-        let Some(kept) = records.get_mut(account) else { return };
+        // What is read takes its time: the name may be another person's by now.
+        let Some(kept) = records.get_mut(account).filter(|kept| kept.number == *number) else { return };
         let told = learn(&mut kept.record);
         if kept.record.is_full() && !std::mem::replace(&mut kept.is_told_full, true) {
             warn!(account, "more than {MOST_DENSE} dense samples in twenty days; the others are left out");

@@ -6,6 +6,7 @@ mod days;
 mod dense;
 mod directory;
 pub(crate) mod documents;
+mod hands;
 mod killed;
 mod refused;
 mod stopped;
