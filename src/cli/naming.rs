@@ -21,13 +21,14 @@ pub(super) struct Rename {
 }
 
 impl Rename {
-    /// Moves the tokens and the journals of the record. The journals go first: whoever holds them ends it before anything
-    /// is changed.
+    /// Moves the tokens and the journals of the record, and goes on where it was interrupted. The journals go first: whoever
+    /// holds them ends it before anything is changed.
     pub(super) async fn run(&self, store: &Store) -> anyhow::Result<()> {
         let (from, to) = (&self.from, &self.to);
         anyhow::ensure!(from != to, "account {from} has that name already");
         anyhow::ensure!(store.has(from), "account {from} is not signed in; `oura-exporter accounts` shows who is");
-        anyhow::ensure!(!store.has(to), "account {to} is signed in, too; choose another name, or log it out first");
+        let is_free = !store.has(to) || store.is_copy(from, to);
+        anyhow::ensure!(is_free, "account {to} is signed in, too; choose another name, or log it out first");
         // In the order of the names, so that two processes never wait for each other.
         let _first = auth::lock(store, from.min(to)).await?;
         let _second = auth::lock(store, from.max(to)).await?;
