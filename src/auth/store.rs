@@ -4,7 +4,7 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
@@ -24,9 +24,17 @@ const LONGEST: u64 = 1_048_576;
 #[derive(Clone, Debug)]
 pub struct Store {
     directory: PathBuf,
-    /// Which directory it was when accounts of it were seen there, by device and inode: another one in its place, as an unmounted
-    /// volume leaves it, has signed nobody out.
-    seen: Arc<OnceLock<(u64, u64)>>,
+    /// Which directory it was when accounts of it were seen there: another one in its place, as an unmounted volume leaves it,
+    /// has signed nobody out.
+    seen: Arc<Mutex<Option<Seen>>>,
+}
+
+/// A directory in which there were accounts.
+#[derive(Debug)]
+struct Seen {
+    /// Its device and inode.
+    place: (u64, u64),
+    accounts: Vec<String>,
 }
 
 /// Which writing of a file this is: it changes whenever the file is replaced.
@@ -102,20 +110,31 @@ impl Store {
     /// # Errors
     /// Where it is not: who has moved it has signed nobody out.
     pub fn still_there(&self) -> Result<(), StoreError> {
-        let is_other = |seen: &(u64, u64)| match self.place() {
-            Ok(now) => now != *seen,
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        let mut known = self.seen();
+        let Some(seen) = &mut *known else { return Ok(()) };
+        let is_there = match self.place() {
+            Ok(place) if place == seen.place => true,
+            Ok(place) => {
+                let is_copy = seen.accounts.iter().all(|account| self.path(account).is_file());
+                if is_copy {
+                    seen.place = place;
+                }
+                is_copy
+            }
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
         };
-        let is_gone = self.seen.get().is_some_and(is_other);
-        if is_gone { Err(StoreError::Gone { path: self.directory.clone() }) } else { Ok(()) }
+        if is_there { Ok(()) } else { Err(StoreError::Gone { path: self.directory.clone() }) }
     }
 
-    /// Takes note of the directory in which there are accounts.
-    pub fn note_place(&self) {
-        if let Ok(place) = self.place() {
-            // The first one counts.
-            let _known = self.seen.set(place);
-        }
+    /// Takes note of the directory in which there are these accounts.
+    pub fn note_place(&self, accounts: impl IntoIterator<Item = String>) {
+        let accounts: Vec<_> = accounts.into_iter().collect();
+        let place = self.place().ok().filter(|_| !accounts.is_empty());
+        *self.seen() = place.map(|place| Seen { place, accounts });
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn place(&self) -> io::Result<(u64, u64)> {

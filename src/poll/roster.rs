@@ -197,9 +197,7 @@ fn look(
         }
         signed_in.insert(name.clone(), tokens.signed_in());
     }
-    if !signed_in.is_empty() {
-        store.note_place();
-    }
+    store.note_place(signed_in.keys().cloned());
     Ok(Looked { glance, changed: Some(Present { listing, remaining, replaced, signed_in }) })
 }
 
