@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     person::Person,
-    store_error::StoreError,
+    store_error::{REPLACE, StoreError},
     tokens::{Tokens, Unfit},
 };
 use crate::durable;
@@ -105,7 +105,7 @@ impl Store {
         !looked.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
-    /// That the directory is where it was while accounts of it are followed.
+    /// That the directory is where it was while accounts of it are followed, or a copy of it that has them all.
     ///
     /// # Errors
     /// Where it is not: who has moved it has signed nobody out.
@@ -212,6 +212,25 @@ impl Store {
         self.create()?;
         let tried = durable::try_out(&self.directory, ".new-", ROOM);
         tried.map_err(|error| StoreError::of_system("write to", &self.directory, &error))
+    }
+
+    /// The same for the account's own file: tried by putting a copy in its place, as some file can be written beside, and not
+    /// replaced, one that is mounted by itself above all. Whoever asks holds the lock.
+    ///
+    /// # Errors
+    /// Those of [`Store::check`], and where the file cannot be replaced; it is as it was.
+    pub(super) fn check_replacing(&self, account: &str) -> Result<(), StoreError> {
+        self.check()?;
+        let path = self.path(account);
+        let failed = |error| StoreError::of_system(REPLACE, &path, &error);
+        match fs::read(&path) {
+            Ok(text) => {
+                let name = format!("{account}.{EXTENSION}");
+                durable::replace(&self.directory, &name, &beside(account), &text).map_err(failed)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(StoreError::of_system("read", &path, &error)),
+        }
     }
 
     /// The directory.

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use anyhow::Context as _;
+use tokio::task;
 
 use crate::{
     auth::{self, Store},
@@ -55,7 +56,7 @@ impl Rename {
 ///
 /// # Errors
 /// Where standard input ends without one.
-pub(super) fn ask(store: &Store) -> anyhow::Result<String> {
+pub(super) async fn ask(store: &Store) -> anyhow::Result<String> {
     let known = store.accounts()?;
     println!(
         "Whose ring is it? Give the account a short name, such as anna; it becomes the label `account` of all series."
@@ -64,6 +65,12 @@ pub(super) fn ask(store: &Store) -> anyhow::Result<String> {
         println!("Signed in already: {}. One of these names renews that sign-in.", known.join(", "));
     }
     prompt("");
+    // A signal must end the command meanwhile.
+    task::spawn_blocking(typed).await?
+}
+
+/// The first name that is typed and may be one.
+fn typed() -> anyhow::Result<String> {
     for line in io::stdin().lines() {
         match config::account_name(&line?) {
             Ok(name) => return Ok(name),

@@ -2,6 +2,7 @@
 
 mod answers;
 mod attempts;
+mod completion;
 mod form;
 mod guard;
 mod origin;
@@ -26,6 +27,7 @@ use reqwest::Url;
 use tokio::{sync::Notify, time::sleep};
 use tracing::{info, warn};
 
+pub(crate) use self::completion::Completion;
 pub use self::guard::Guard;
 use self::{
     answers::{answer, see, see_attempt, too_many},
@@ -35,10 +37,10 @@ use self::{
     visit::{Visit, WayBack, comes_back_to},
 };
 use crate::{
-    auth::{self, Keeping, Login, OAuthClient, Redirected, Replaces, Revoked, Store, StoreHealth, WrongPerson},
+    auth::{self, Login, OAuthClient, Redirected, Replaces, Revoked, Store, StoreHealth, WrongPerson},
     clock::Clock,
     config, http,
-    oura::{Transport, person_id},
+    oura::Transport,
     samples,
     state::{AccountState, Snapshot},
 };
@@ -385,17 +387,19 @@ impl SignInPages {
 
     /// Exchanges the code and stores what Oura gives.
     async fn keep(&self, attempt: &Attempt, given: &Redirected) -> anyhow::Result<Stage> {
-        let Way::Open { oauth_client, store, transport, .. } = &self.way else {
-            anyhow::bail!("no application is set")
+        let Way::Open { store, transport, .. } = &self.way else { anyhow::bail!("no application is set") };
+        let completion = Completion {
+            login: Arc::clone(&attempt.login),
+            store: store.clone(),
+            transport: Arc::clone(transport),
+            account: attempt.account.clone(),
+            replaces: attempt.replaces,
         };
-        let tokens = attempt.login.finish(given.clone()).await?;
-        let (signed_in_at, id) = (tokens.signed_in_at, person_id(transport, &tokens.access).await);
-        let keeping = Keeping { store, oauth_client, forget: samples::forget_journals };
-        let doubts = auth::keep(keeping, &attempt.account, tokens, id, attempt.replaces).await?;
+        let (tokens, doubts) = completion.by(given.clone()).await?;
         for doubt in &doubts {
             warn!(account = attempt.account, "{doubt}");
         }
-        Ok(Stage::Done { signed_in_at, doubts })
+        Ok(Stage::Done { signed_in_at: tokens.signed_in_at, doubts })
     }
 
     async fn sign_out(&self, account: &str) -> anyhow::Result<Revoked> {

@@ -51,6 +51,7 @@ mod surface;
 mod tokens_files;
 mod tokens_last;
 mod tokens_renewed;
+mod tokens_stopped;
 mod tokens_survive;
 mod unticked;
 mod wearer;
