@@ -8,7 +8,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use futures_util::future::join_all;
 use hyper::{Request, body::Incoming};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 use tracing::{debug, info, warn};
@@ -34,8 +33,6 @@ use crate::{
 
 /// How long a remote write that is under way at the stop may take.
 const SENDING_GRACE: Duration = Duration::from_millis(1_000);
-/// How long a renewal that is under way at the stop may take.
-const RENEWAL_GRACE: Duration = Duration::from_millis(1_500);
 /// How long a remote-write receiver is waited for.
 pub(crate) const RECEIVER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const NO_HTTPS: &str =
@@ -123,7 +120,6 @@ impl Exporter {
         if server.snapshot.is_empty() && server.sign_in.as_ref().is_some_and(|sign_in| sign_in.is_open()) {
             info!("nobody has signed in; open {}", server.home);
         }
-        let clients = accounts.clients();
         let samples = poller.samples.clone();
         let ended = tokio::select! {
             () = serve(server, listener, shutdown) => Ok(()),
@@ -142,11 +138,6 @@ impl Exporter {
         if let Some(listening) = listening {
             // It drains by itself within seconds, and a defect in it is nobody else's.
             let _ended = listening.await;
-        }
-        let clients = clients.all();
-        let settled = join_all(clients.iter().map(|client| client.source().settle()));
-        if timeout(RENEWAL_GRACE, settled).await.is_err() {
-            warn!("a renewal of a sign-in is still under way; if it is lost, sign in again");
         }
         ended
     }

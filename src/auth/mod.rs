@@ -21,6 +21,7 @@ mod store_health;
 mod token_file;
 mod token_manager;
 mod tokens;
+mod under_way;
 
 pub use account::is_name;
 pub(crate) use challenge::random;
@@ -44,3 +45,5 @@ pub use store_health::StoreHealth;
 pub use token_file::TokenFile;
 pub use token_manager::TokenManager;
 pub use tokens::{Portal, SignedIn, Tokens, Unfit};
+pub(crate) use under_way::apart;
+pub use under_way::settle;

@@ -19,7 +19,8 @@ use crate::http_client::{
     body::{self, BodyError, KILOBYTE},
 };
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a request may take in all.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest answer that is read; tokens have at most some kilobytes.
 const LARGEST_ANSWER: usize = 64 * KILOBYTE;
 /// What a scope is called at the new portal: this before its name.

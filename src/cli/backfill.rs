@@ -7,7 +7,7 @@ use chrono::{NaiveDate, TimeDelta, Utc};
 use clap::ArgGroup;
 use tracing::warn;
 
-use super::asked_to_stop;
+use super::stop::asked_to_stop;
 use crate::{
     backfill::{Backfill, Destination, Readers, RetryPolicy},
     clock::Clock,

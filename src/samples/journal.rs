@@ -417,7 +417,7 @@ fn held(file: File) -> io::Result<File> {
 }
 
 /// The file. What is no file, a named pipe say, is neither waited for nor taken.
-fn opened_by(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+pub(super) fn opened_by(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let file = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
     let is_file = file.metadata()?.is_file();
     is_file.then_some(file).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"))

@@ -55,6 +55,7 @@ mod targets;
 mod tokens_files;
 mod tokens_last;
 mod tokens_renewed;
+mod tokens_stopped;
 mod tokens_survive;
 mod unticked;
 mod wearer;
