@@ -184,7 +184,7 @@ impl Journal {
         durable::create(&directory).map_err(Unusable::of(&directory))?;
         let name = format!("{account}.{ending}");
         let path = directory.join(&name);
-        let whose = Whose::of(state, origin).map_err(Unusable::of(&path))?;
+        let mut whose = Whose::of(state, origin).map_err(Unusable::of(&path))?;
         remove_anothers(&directory, &name, account, &whose).map_err(Unusable::of(&path))?;
         let was_there = fs::symlink_metadata(&path).is_ok();
         let file = opened(&path).map_err(Unusable::of(&path))?;
@@ -193,6 +193,7 @@ impl Journal {
         let told = told_by(&file, account, now).map_err(Unusable::of(&path))?;
         let Recalled { id, born, mut record, damage, signed_in } = told;
         record.number_from(now);
+        whose.suppose(signed_in.as_ref());
         let is_new = id.is_none();
         let damage = damage.or((was_there && is_new).then_some("is empty: the record is sent again"));
         let length = file.metadata().map_err(Unusable::of(&path))?.len();

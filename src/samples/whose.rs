@@ -18,8 +18,8 @@ pub(crate) enum Whose {
         /// Where the sign-in is kept.
         store: Store,
         account: String,
-        /// As it was last seen there.
-        seen: SignedIn,
+        /// As it was last seen there; none: it could not be read yet, of which whoever follows the account tells.
+        seen: Option<SignedIn>,
     },
 }
 
@@ -27,11 +27,14 @@ impl Whose {
     /// Whose a journal is that is begun now, for an account that comes by its token in that way.
     ///
     /// # Errors
-    /// Where the sign-in is gone, or cannot be read.
+    /// Where the sign-in is gone.
     pub(crate) fn of(state: &Path, origin: TokenOrigin<'_>) -> io::Result<Self> {
         let TokenOrigin::SignIn(account) = origin else { return Ok(Self::ByHand) };
         let store = Store::new(state);
-        let seen = present(&store, account)?;
+        let seen = match store.read(account) {
+            Ok(None) => return Err(signed_out()),
+            tokens => tokens.ok().flatten().map(|tokens| tokens.signed_in()),
+        };
         Ok(Self::SignIn { store, account: account.to_owned(), seen })
     }
 
@@ -39,16 +42,23 @@ impl Whose {
     pub(crate) const fn sign_in(&self) -> Option<&SignedIn> {
         match self {
             Self::ByHand => None,
-            Self::SignIn { seen, .. } => Some(seen),
+            Self::SignIn { seen, .. } => seen.as_ref(),
         }
     }
 
     /// Whether a journal is theirs that was begun with that sign-in, or with none.
     pub(crate) fn has(&self, begun_with: Option<&SignedIn>) -> bool {
-        match (self.sign_in(), begun_with) {
-            (None, None) => true,
-            (Some(seen), Some(before)) => !seen.may_be_anothers(before),
-            _ => false,
+        match self {
+            Self::ByHand => begun_with.is_none(),
+            Self::SignIn { seen: None, .. } => true,
+            Self::SignIn { seen: Some(seen), .. } => begun_with.is_some_and(|before| !seen.may_be_anothers(before)),
+        }
+    }
+
+    /// Takes it for theirs with whose sign-in the journal was begun, until the present one can be read.
+    pub(crate) fn suppose(&mut self, begun_with: Option<&SignedIn>) {
+        if let Self::SignIn { seen: seen @ None, .. } = self {
+            *seen = begun_with.cloned();
         }
     }
 
@@ -59,16 +69,20 @@ impl Whose {
     pub(crate) fn look(&mut self) -> io::Result<bool> {
         let Self::SignIn { store, account, seen } = self else { return Ok(false) };
         let now = present(store, account)?;
-        if now.may_be_anothers(seen) {
+        if seen.as_ref().is_some_and(|before| now.may_be_anothers(before)) {
             return Err(io::Error::other("somebody else may have signed in"));
         }
-        let is_new = now != *seen;
-        *seen = now;
+        let is_new = seen.as_ref() != Some(&now);
+        *seen = Some(now);
         Ok(is_new)
     }
 }
 
 fn present(store: &Store, account: &str) -> io::Result<SignedIn> {
     let tokens = store.read(account).map_err(io::Error::other)?;
-    tokens.map(|tokens| tokens.signed_in()).ok_or_else(|| io::Error::other("the account is not signed in"))
+    tokens.map(|tokens| tokens.signed_in()).ok_or_else(signed_out)
+}
+
+fn signed_out() -> io::Error {
+    io::Error::other("the account is not signed in")
 }
