@@ -409,7 +409,7 @@ async fn a_panic_in_a_turn_is_that_collections_failure_and_nobody_elses() {
     let client = Arc::new(Client::new(Arc::new(transport.expect("a client")), source));
     let sound = KINDS.iter().filter(|kind| ["sleep", "heartrate"].contains(&kind.name));
     let kinds: Arc<[_]> = WITH_DEFECTS.iter().chain(sound).collect();
-    let snapshot = Arc::new(Snapshot::new(vec![AccountState::new("alice", &kinds)], clock.clone(), TimeDelta::hours(1)));
+    let snapshot = Arc::new(Snapshot::new(vec![AccountState::new("alice", &kinds)], clock.clone(), TimeDelta::days(1)));
     let page = page::Page::new(Arc::clone(&snapshot), stats.clone(), page::Others::default()).expect("legal metrics");
     let poller = Poller {
         snapshot: Arc::clone(&snapshot),
