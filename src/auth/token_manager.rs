@@ -383,10 +383,8 @@ impl Inner {
         match lock(&self.store, &self.account).await {
             Ok(_lock) => {
                 let unsaved = self.reread(state).is_ok().then(|| state.tokens.clone()).flatten();
-                if let Some(tokens) = unsaved.filter(|_| state.is_unsaved)
-                    && self.keep(state, tokens).await
-                {
-                    info!(account = self.account, "the renewed sign-in is stored now");
+                if let Some(tokens) = unsaved.filter(|_| state.is_unsaved) {
+                    self.keep(state, tokens).await;
                 }
             }
             Err(error) => self.tell_unstored(state, &error),
@@ -404,7 +402,11 @@ impl Inner {
             Ok(Err(ref error)) => self.tell_unstored(state, error),
             Err(ref error) => warn!(account = self.account, "the renewed sign-in is only in memory: {error}"),
         }
+        let was_unsaved = state.is_unsaved;
         state.is_unsaved = !matches!(written, Ok(Ok(())));
+        if was_unsaved && !state.is_unsaved {
+            info!(account = self.account, "the renewed sign-in is stored now");
+        }
         state.tried_to_save = Some(self.clock.now());
         if state.is_unsaved {
             self.note_unsaved();

@@ -145,7 +145,10 @@ impl Follower {
 
     /// What is to be done now.
     fn next(&self) -> Next {
-        self.schedule.next(self.poller.clock.instant(), |place| self.urgency(place).patience())
+        // Where the budget suffices, collections are read in their order: what one says may settle what another one means.
+        let is_scarce = self.need.stretch().usual > 1.0;
+        let patience = |place| if is_scarce { self.urgency(place).patience() } else { Duration::ZERO };
+        self.schedule.next(self.poller.clock.instant(), patience)
     }
 
     /// Waits until the budget has room for a turn of the collection in that place; for ever where there is none to begin.
