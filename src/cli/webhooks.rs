@@ -95,7 +95,7 @@ impl Scene {
         }
         println!("Removed {removed} subscriptions.");
         if removed > 0 {
-            println!("Unset OURA_WEBHOOK_URL before the exporter starts again, or it makes them anew.");
+            println!("Unset OURA_WEBHOOK_URL before the exporter starts again, or it subscribes again.");
         }
         if let Some((other, _)) = others.first() {
             println!("{} belong to another program ({}) and stay.", others.len(), other.shown_url());

@@ -144,7 +144,7 @@ impl Inbox {
         self.state().subscribed = self.collections.iter().filter(is_told).map(|(_, name)| *name).collect();
     }
 
-    /// The letter box of an account that is followed from now on, until it is dropped.
+    /// The mailbox of an account that is followed from now on, until it is dropped.
     pub fn open(self: &Arc<Self>, account: &str) -> Mailbox {
         let news = Arc::new(Notify::new());
         let waiting = Waiting { told: BTreeMap::new(), news: Arc::clone(&news), flow: Flow::new(self.clock.now()) };
@@ -211,7 +211,7 @@ impl Inbox {
     }
 }
 
-/// The letter box of one account.
+/// The mailbox of one account.
 pub struct Mailbox {
     inbox: Arc<Inbox>,
     account: String,

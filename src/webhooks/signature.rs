@@ -5,11 +5,11 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 
-/// The header with the time of a letter: milliseconds in practice, seconds in the specification.
+/// The header with the time of a delivery: milliseconds in practice, seconds in the specification.
 pub(super) const TIMESTAMP: &str = "x-oura-timestamp";
 /// The header with the signature, in hex of either case.
 pub(super) const SIGNATURE: &str = "x-oura-signature";
-/// How old a letter may be. Oura repeats one for about an hour, and nobody knows whether it is signed anew each time;
+/// How old a delivery may be. Oura repeats one for about an hour, and nobody knows whether it is signed again each time;
 /// whatever is told twice is told by the event itself.
 const OLDEST: TimeDelta = TimeDelta::minutes(90);
 /// How far ahead Oura's clock may be, or ours behind.
@@ -17,7 +17,7 @@ const AHEAD: TimeDelta = TimeDelta::minutes(5);
 /// From this number on a time is in milliseconds: in seconds it would be in the year 5138.
 const MILLISECONDS_FROM: i64 = 100_000_000_000;
 
-/// Why a letter is not taken for Oura's.
+/// Why a delivery is not taken for Oura's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unproven {
     /// It has no signature, or a wrong one.
@@ -26,7 +26,7 @@ pub(super) enum Unproven {
     Late,
 }
 
-/// Judges a letter by its headers and the bytes of its body.
+/// Judges a delivery by its headers and the bytes of its body.
 pub(super) fn judge(
     secret: &SecretString,
     [timestamp, signature]: [&str; 2],
@@ -55,7 +55,7 @@ fn mac(secret: &SecretString) -> Option<Hmac<Sha256>> {
     Hmac::new_from_slice(secret.expose_secret().as_bytes()).ok()
 }
 
-/// When a letter was written.
+/// When a delivery was made.
 fn moment(timestamp: &str) -> Option<DateTime<Utc>> {
     let number: i64 = timestamp.parse().ok()?;
     if number < MILLISECONDS_FROM {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_is_good_for_ninety_minutes_and_five_ahead() {
+    fn a_delivery_is_good_for_ninety_minutes_and_five_ahead() {
         for (now, result) in [
             ("2026-11-22T13:30:00Z", Ok(())),
             ("2026-11-22T13:30:01Z", Err(Unproven::Late)),

@@ -66,7 +66,7 @@ pub use oauth::{Application, Authorizations, Exchange, Granted, Portal, TokenFau
 pub use rule::{Rule, RuleError};
 pub use time_source::TimeSource;
 pub use versions::Version;
-pub use webhooks::{DATA_TYPES, EVENT_TYPES, Event, Letter, Stamp, Subscription, Undelivered, Webhooks};
+pub use webhooks::{DATA_TYPES, Delivery, EVENT_TYPES, Event, Stamp, Subscription, Undelivered, Webhooks};
 
 /// What Oura's own limit is said to be: so many requests of an application in five minutes.
 pub const APPLICATION_LIMIT: u32 = 5000;

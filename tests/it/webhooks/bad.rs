@@ -5,38 +5,38 @@ use std::{collections::BTreeMap, time::Duration};
 use chrono::TimeDelta;
 use oura_exporter::{
     clock::Clock,
-    simulator::{Event, Letter, Stamp},
+    simulator::{Delivery, Event, Stamp},
 };
 use reqwest::Method;
 
 use super::scene::{Scene, counted, events};
 use crate::common::{NOON, eventually, moment};
 
-/// A letter, what it is, how it is answered, and as what it is counted.
-type Case = (&'static str, Letter, u16, &'static str);
+/// A delivery, what it is, how it is answered, and as what it is counted.
+type Case = (&'static str, Delivery, u16, &'static str);
 
-fn forged(true_one: &Letter, event: &Event) -> Vec<Case> {
-    let letter = || true_one.clone();
+fn forged(true_one: &Delivery, event: &Event) -> Vec<Case> {
+    let delivery = || true_one.clone();
     let other = Event { object_id: "another".to_owned(), ..event.clone() };
-    let with_signature = |signature: String| Letter { signature, ..letter() };
+    let with_signature = |signature: String| Delivery { signature, ..delivery() };
     vec![
-        ("another secret", Letter::signed("guess", true_one.timestamp.clone(), event.body()), 401, "forged"),
-        ("no secret", Letter::signed("", true_one.timestamp.clone(), event.body()), 401, "forged"),
+        ("another secret", Delivery::signed("guess", true_one.timestamp.clone(), event.body()), 401, "forged"),
+        ("no secret", Delivery::signed("", true_one.timestamp.clone(), event.body()), 401, "forged"),
         ("no signature", with_signature(String::new()), 401, "forged"),
         ("half a signature", with_signature(true_one.signature[..32].to_owned()), 401, "forged"),
-        ("another body", Letter { body: other.body(), ..letter() }, 401, "forged"),
-        ("another time", Letter { timestamp: format!("{}0", true_one.timestamp), ..letter() }, 401, "forged"),
-        ("no time", Letter { timestamp: String::new(), ..letter() }, 401, "forged"),
+        ("another body", Delivery { body: other.body(), ..delivery() }, 401, "forged"),
+        ("another time", Delivery { timestamp: format!("{}0", true_one.timestamp), ..delivery() }, 401, "forged"),
+        ("no time", Delivery { timestamp: String::new(), ..delivery() }, 401, "forged"),
     ]
 }
 
 fn untimely_and_unreadable(scene: &Scene, event: &Event) -> Vec<Case> {
     let (webhooks, now) = (scene.simulator.webhooks(), scene.clock.now());
-    let at = |by: TimeDelta, stamp| webhooks.letter_of(event.body(), now + by, stamp);
-    let text = |body: &str| webhooks.letter_of(body.as_bytes().to_vec(), now, Stamp::Milliseconds);
+    let at = |by: TimeDelta, stamp| webhooks.delivery_of(event.body(), now + by, stamp);
+    let text = |body: &str| webhooks.delivery_of(body.as_bytes().to_vec(), now, Stamp::Milliseconds);
     let of = |data_type: &str, event_type: &str| {
         let (data_type, event_type) = (data_type.to_owned(), event_type.to_owned());
-        webhooks.letter(&Event { data_type, event_type, ..event.clone() })
+        webhooks.delivery(&Event { data_type, event_type, ..event.clone() })
     };
     vec![
         ("two hours old", at(TimeDelta::hours(-2), Stamp::Milliseconds), 401, "late"),
@@ -47,7 +47,7 @@ fn untimely_and_unreadable(scene: &Scene, event: &Event) -> Vec<Case> {
         ("another document", text(r#"{"event_type": "create"}"#), 400, "unreadable"),
         ("a list", text("[]"), 400, "unreadable"),
         ("too large", text(&" ".repeat(20_000)), 413, "too_large"),
-        ("slow", webhooks.letter(event).slow(Duration::from_secs(7)), 408, "slow"),
+        ("slow", webhooks.delivery(event).slow(Duration::from_secs(7)), 408, "slow"),
         ("a data type of tomorrow", of("meal", "create"), 200, "ignored"),
         ("an event of tomorrow", of("sleep", "archive"), 200, "ignored"),
         ("a collection that nobody reads", of("tag", "create"), 200, "ignored"),
@@ -60,12 +60,13 @@ async fn each_bad_event_is_answered_and_counted_and_nothing_is_asked_for_it() {
     let scene = Scene::by(clock).await;
     let exporter = scene.subscribed().await;
     let event = scene.change("daily_readiness", "score", 42).await;
-    let true_one = scene.simulator.webhooks().letter(&event);
+    let true_one = scene.simulator.webhooks().delivery(&event);
     scene.simulator.forget_requests();
     let mut counts = BTreeMap::<_, f64>::new();
-    for (what, letter, status, result) in [forged(&true_one, &event), untimely_and_unreadable(&scene, &event)].concat()
+    for (what, delivery, status, result) in
+        [forged(&true_one, &event), untimely_and_unreadable(&scene, &event)].concat()
     {
-        let answered = scene.simulator.webhooks().deliver(&letter, &scene.url).await;
+        let answered = scene.simulator.webhooks().deliver(&delivery, &scene.url).await;
         assert_eq!(answered.expect(what), status, "{what}");
         *counts.entry(result).or_default() += 1.0;
     }
@@ -75,14 +76,14 @@ async fn each_bad_event_is_answered_and_counted_and_nothing_is_asked_for_it() {
     assert_eq!(scene.simulator.requests().len(), 0, "{:?}", scene.simulator.requests());
     assert_eq!(events(&exporter.page().await, "accepted"), 0.0);
     let deliver =
-        async |letter: Letter| scene.simulator.webhooks().deliver(&letter, &scene.url).await.expect("an answer");
+        async |delivery: Delivery| scene.simulator.webhooks().deliver(&delivery, &scene.url).await.expect("an answer");
     assert_eq!(deliver(true_one.clone()).await, 200, "and the true one is taken all the same");
     exporter.page_where("the new score", |page| page.get("oura_readiness_score") == Some(42.0)).await;
     // What is told again costs no request, however its time is written and however old it is.
     let asked = scene.simulator.requests().len();
-    let again = |stamp| scene.simulator.webhooks().letter_of(event.body(), scene.clock.now(), stamp);
-    for letter in [true_one, again(Stamp::Seconds), again(Stamp::Milliseconds)] {
-        assert_eq!(deliver(letter).await, 200);
+    let again = |stamp| scene.simulator.webhooks().delivery_of(event.body(), scene.clock.now(), stamp);
+    for delivery in [true_one, again(Stamp::Seconds), again(Stamp::Milliseconds)] {
+        assert_eq!(deliver(delivery).await, 200);
     }
     counted(&exporter, "duplicate", 3.0).await;
     assert_eq!(scene.simulator.requests().len(), asked);
@@ -142,14 +143,14 @@ async fn no_secret_and_no_id_is_logged_whatever_is_told() {
     let program = scene.program().await;
     let event = scene.change("daily_readiness", "score", 42).await;
     let stranger = Event { user_id: "stranger-of-old".to_owned(), ..event.clone() };
-    let letter = scene.simulator.webhooks().letter(&event);
-    for (letter, status) in [
-        (letter.clone(), 200),
-        (letter.clone(), 200),
-        (scene.simulator.webhooks().letter(&stranger), 500),
-        (Letter { signature: "F0".repeat(32), ..letter.clone() }, 401),
+    let delivery = scene.simulator.webhooks().delivery(&event);
+    for (delivery, status) in [
+        (delivery.clone(), 200),
+        (delivery.clone(), 200),
+        (scene.simulator.webhooks().delivery(&stranger), 500),
+        (Delivery { signature: "F0".repeat(32), ..delivery.clone() }, 401),
     ] {
-        assert_eq!(scene.simulator.webhooks().deliver(&letter, &scene.url).await.expect("an answer"), status);
+        assert_eq!(scene.simulator.webhooks().deliver(&delivery, &scene.url).await.expect("an answer"), status);
     }
     eventually("the new score", async || {
         program.get("/metrics").await.filter(|page| page.contains("oura_readiness_score{account=\"alice\"} 42\n"))
@@ -162,7 +163,7 @@ async fn no_secret_and_no_id_is_logged_whatever_is_told() {
     for words in ["Oura tells of news", "without a good signature", "Oura tells of somebody who has no account here"] {
         assert!(log.contains(words), "{words}: {log}");
     }
-    for private in [&event.user_id, &event.object_id, &stranger.user_id, &letter.signature, &token, &secret] {
+    for private in [&event.user_id, &event.object_id, &stranger.user_id, &delivery.signature, &token, &secret] {
         assert!(!private.is_empty() && !log.contains(private.as_str()), "{private} is in the log: {log}");
     }
 }

@@ -1,9 +1,9 @@
-//! Webhooks: the subscriptions of the applications, and the letters that go to their callbacks, true and false ones.
+//! Webhooks: the subscriptions of the applications, and the deliveries that go to their callbacks, true and false ones.
 //!
-//! `subscriptions` has the routes by which an application makes and keeps them, `letter` what is sent and how it is
+//! `subscriptions` has the routes by which an application makes and keeps them, `delivery` what is sent and how it is
 //! signed, `post` the way to a callback. Nothing is sent by itself: a test says when, what, and what is wrong with it.
 
-mod letter;
+mod delivery;
 mod post;
 mod routes;
 mod subscriptions;
@@ -15,7 +15,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-pub use letter::{Event, Letter, Stamp};
+pub use delivery::{Delivery, Event, Stamp};
 pub use post::Undelivered;
 pub(crate) use routes::Order;
 pub use subscriptions::{DATA_TYPES, EVENT_TYPES, Subscription};
@@ -25,7 +25,7 @@ use crate::{Application, TimeSource, noise::Noise};
 /// How long a subscription lives.
 const LIFETIME: TimeDelta = TimeDelta::days(90);
 
-/// The webhooks of a simulator: the subscriptions, and a pen for letters.
+/// The webhooks of a simulator: the subscriptions, and what makes deliveries.
 pub struct Webhooks {
     applications: Vec<Application>,
     clock: TimeSource,
@@ -67,12 +67,12 @@ impl Webhooks {
         self.state().subscriptions.retain(|one| !is_lost(one));
     }
 
-    /// Sends the letter to this callback, and gives the status of the answer.
+    /// Sends the delivery to this callback, and gives the status of the answer.
     ///
     /// # Errors
     /// Where no answer comes.
-    pub async fn deliver(&self, letter: &Letter, callback_url: &str) -> Result<u16, Undelivered> {
-        letter.deliver(callback_url).await
+    pub async fn deliver(&self, delivery: &Delivery, callback_url: &str) -> Result<u16, Undelivered> {
+        delivery.deliver(callback_url).await
     }
 
     /// Sends the event to the callback that is subscribed to it, signed as the service signs; none if nobody is.
@@ -83,18 +83,18 @@ impl Webhooks {
         let is_meant = |one: &&Subscription| one.data_type == event.data_type && one.event_type == event.event_type;
         let callback = self.state().subscriptions.iter().find(is_meant).map(|one| one.callback_url.clone());
         let Some(callback) = callback else { return Ok(None) };
-        self.letter(event).deliver(&callback).await.map(Some)
+        self.delivery(event).deliver(&callback).await.map(Some)
     }
 
     /// The event as the service sends it now: signed for the application of the new portal, with a time in milliseconds.
-    pub fn letter(&self, event: &Event) -> Letter {
-        self.letter_of(event.body(), self.clock.now(), Stamp::Milliseconds)
+    pub fn delivery(&self, event: &Event) -> Delivery {
+        self.delivery_of(event.body(), self.clock.now(), Stamp::Milliseconds)
     }
 
-    /// These bytes as a letter that was truly signed at that moment.
-    pub fn letter_of(&self, body: Vec<u8>, at: DateTime<Utc>, stamp: Stamp) -> Letter {
+    /// These bytes as a delivery that was truly signed at that moment.
+    pub fn delivery_of(&self, body: Vec<u8>, at: DateTime<Utc>, stamp: Stamp) -> Delivery {
         let secret = self.applications.last().map_or("", |application| &application.client_secret);
-        Letter::signed(secret, stamp.text(at), body)
+        Delivery::signed(secret, stamp.text(at), body)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

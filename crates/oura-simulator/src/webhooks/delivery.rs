@@ -36,7 +36,7 @@ impl Event {
     }
 }
 
-/// How the time of a letter is written: live ones have milliseconds, the specification shows seconds.
+/// How the time of a delivery is written: live ones have milliseconds, the specification shows seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stamp {
     /// Thirteen digits.
@@ -56,7 +56,7 @@ impl Stamp {
 
 /// What goes to a callback; whoever wants a false one changes a true one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
+pub struct Delivery {
     /// The header `x-oura-timestamp`.
     pub timestamp: String,
     /// The header `x-oura-signature`.
@@ -67,8 +67,8 @@ pub struct Letter {
     pub pause: Option<Duration>,
 }
 
-impl Letter {
-    /// A letter that is signed with `secret`.
+impl Delivery {
+    /// A delivery that is signed with `secret`.
     pub fn signed(secret: &str, timestamp: String, body: Vec<u8>) -> Self {
         let signature = signature(secret, &timestamp, &body);
         Self { timestamp, signature, body, pause: None }
