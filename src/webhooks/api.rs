@@ -95,11 +95,15 @@ impl Subscription {
 /// What a subscription is of.
 pub(super) type Pair = (&'static str, Change);
 
+/// Told of each request, by its URL.
+type Count = Box<dyn Fn(&str) + Send + Sync>;
+
 /// The routes.
 pub struct Api {
     http: reqwest::Client,
     url: String,
     application: Application,
+    count: Option<Count>,
 }
 
 impl Api {
@@ -109,7 +113,13 @@ impl Api {
     /// Where the system has no certificate authorities to trust.
     pub fn new(url: &str, application: Application) -> Result<Self, reqwest::Error> {
         let http = http_client::to(url).timeout(TIMEOUT).build()?;
-        Ok(Self { http, url: format!("{}/v2/webhook/subscription", url.trim_end_matches('/')), application })
+        let url = format!("{}/v2/webhook/subscription", url.trim_end_matches('/'));
+        Ok(Self { http, url, application, count: None })
+    }
+
+    /// The same, which tells `count` of each request: Oura's limit holds for these as for all others.
+    pub(super) fn counted_by(self, count: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { count: Some(Box::new(count)), ..self }
     }
 
     /// All subscriptions of the application, whoever made them.
@@ -166,6 +176,9 @@ impl Api {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Vec<u8>, Refused> {
+        if let Some(count) = &self.count {
+            count(&self.url);
+        }
         let request = self.http.request(method, format!("{}{path}", self.url));
         let request = self.signed(request);
         let request = match body {

@@ -101,6 +101,13 @@ impl Webhooks {
         };
         Ok(Self { listen_address: place.listen_address, callback: Arc::new(callback), keeper, inbox, stats })
     }
+
+    /// The same, which tells `count` of each request for a subscription, by its URL.
+    #[must_use]
+    pub fn counted_by(mut self, count: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.keeper.api = self.keeper.api.counted_by(count);
+        self
+    }
 }
 
 /// Which subscriptions are ours: those that lead to `url`, or to where the callback was before.

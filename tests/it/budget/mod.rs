@@ -158,7 +158,7 @@ async fn get(running: &Running, path: &str) -> String {
 }
 
 /// The most requests that began within any stretch of that length.
-fn most_within(requests: &[Recorded], length: TimeDelta) -> usize {
+pub(crate) fn most_within(requests: &[Recorded], length: TimeDelta) -> usize {
     let within = |(first, request): (usize, &Recorded)| {
         requests[first..].iter().take_while(|other| other.at - request.at < length).count()
     };

@@ -1,13 +1,16 @@
 //! The subscriptions: made, verified, renewed, mended and taken down, and those of others left alone.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 use chrono::TimeDelta;
-use oura_exporter::simulator::Subscription;
-use tokio::process::Command;
+use oura_exporter::{clock::Clock, simulator::Subscription};
+use tokio::{process::Command, time::sleep};
 
 use super::scene::{ALL, Scene, events, subscriptions};
-use crate::common::{Exporter, NOON};
+use crate::{
+    budget::most_within,
+    common::{Exporter, NOON, moment},
+};
 
 const OTHERS: &str = "https://other.example/hook?key=secret";
 
@@ -60,6 +63,30 @@ async fn they_are_made_once_renewed_in_time_and_mended_when_address_or_token_cha
     assert_eq!(standing(&scene, &exporter, ALL).await.len(), ALL, "what Oura lost is made again");
     assert_eq!(events(&exporter.page().await, "verified"), 15.0);
     exporter.stop().await;
+}
+
+#[tokio::test]
+async fn what_they_ask_of_oura_is_a_part_of_the_budget() {
+    const BUDGET: usize = 70;
+    let (clock, hand) = Clock::driven_from(moment(NOON));
+    let scene = Scene::by(clock).await;
+    let mut plan = scene.plan();
+    plan.variables.push(("OURA_REQUEST_BUDGET", BUDGET.to_string()));
+    plan.variables.push(("OURA_POLL_INTERVAL", "2m".to_owned()));
+    let exporter = plan.start(&scene.simulator).await;
+    standing(&scene, &exporter, ALL).await;
+    let begin = scene.clock.now();
+    while scene.clock.now() < begin + TimeDelta::minutes(10) {
+        hand.advance(TimeDelta::seconds(2));
+        // Whatever may be asked at this moment.
+        sleep(Duration::from_millis(2)).await;
+    }
+    exporter.stop().await;
+    let requests = scene.simulator.requests();
+    let of_subscriptions = requests.iter().filter(|request| request.path.starts_with("/v2/webhook")).count();
+    assert_eq!(of_subscriptions, ALL + 1, "a look, and each is made");
+    let most = most_within(&requests, TimeDelta::minutes(5));
+    assert!(most <= BUDGET, "{most} requests in five minutes, of {}", requests.len());
 }
 
 fn program(scene: &Scene, arguments: &[&str]) -> Command {
