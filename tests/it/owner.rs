@@ -120,7 +120,8 @@ async fn where_the_record_before_cannot_be_removed_the_next_persons_is_kept_in_m
         let held = scene.tokens().join("samples").join(held);
         fs::File::options().create(true).append(true).open(&held).expect("it is there");
         let mut command = Command::new("unshare");
-        command.env_clear().envs(scene.variables()).env("PATH", env!("PATH")).kill_on_drop(true);
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        command.env_clear().envs(scene.variables()).env("PATH", path).kill_on_drop(true);
         command.args(["-rm", "sh", "-c", "mount --bind \"$0\" \"$0\" && exec \"$@\""]);
         command.arg(&held).arg(env!("CARGO_BIN_EXE_oura-exporter"));
         equipped(&mut command);
