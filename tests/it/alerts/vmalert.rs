@@ -11,8 +11,8 @@ use crate::common::{
 /// What only Prometheus can be asked: links come from external labels, which vmalert also puts on each alert, and in mornings
 /// and accounts, which look every quarter of an hour, rules follow rules at the same moment, of which vmalert sees each a turn later.
 const OF_PROMETHEUS: [&str; 3] = ["accounts", "links", "mornings"];
-/// Whose rules follow rules: as in use, vmalert looks at them each minute, or every other where rules mostly stand side by side.
-const TURNS: [(&str, &str); 3] = [("thresholds", "2m"), ("today", "1m"), ("values", "1m")];
+/// Whose rules follow rules: vmalert looks at them each minute, as in use, or every other, which costs half.
+const TURNS: [(&str, &str); 3] = [("thresholds", "2m"), ("today", "2m"), ("values", "1m")];
 
 /// The file as vmalert-tool reads it, which has another word for a query.
 fn translated(stem: &str) -> String {

@@ -76,18 +76,27 @@ pub(crate) struct World {
 struct Scrapes {
     /// How many came.
     all: AtomicUsize,
-    /// How many of them were answered with the samples.
-    answered: AtomicUsize,
     is_awaited: AtomicBool,
+    /// How many had come with the newest that was answered because somebody waits.
+    answered: AtomicUsize,
 }
 
 impl Scrapes {
     /// Whether the scrape that has come is to be answered with the samples.
     fn admit(&self) -> bool {
-        let is_admitted =
-            self.all.fetch_add(1, Ordering::SeqCst).is_multiple_of(UNASKED) || self.is_awaited.load(Ordering::SeqCst);
-        self.answered.fetch_add(usize::from(is_admitted), Ordering::SeqCst);
-        is_admitted
+        let number = self.all.fetch_add(1, Ordering::SeqCst);
+        if self.is_awaited.load(Ordering::SeqCst) {
+            self.answered.store(number + 1, Ordering::SeqCst);
+            self.is_awaited.store(false, Ordering::SeqCst);
+            return true;
+        }
+        number.is_multiple_of(UNASKED)
+    }
+
+    /// Whether what was awaited has been taken: a store begins a scrape when it has the one before.
+    fn is_taken(&self) -> bool {
+        !self.is_awaited.load(Ordering::SeqCst)
+            && self.all.load(Ordering::SeqCst) > self.answered.load(Ordering::SeqCst)
     }
 }
 
@@ -240,13 +249,8 @@ impl World {
 
     /// Waits until what is on the page of samples now has been scraped.
     async fn scraped(&self) {
-        let before = self.scrapes.answered.load(Ordering::SeqCst);
         self.scrapes.is_awaited.store(true, Ordering::SeqCst);
-        eventually("a scrape that began after this", async || {
-            (self.scrapes.answered.load(Ordering::SeqCst) >= before + 2).then_some(())
-        })
-        .await;
-        self.scrapes.is_awaited.store(false, Ordering::SeqCst);
+        eventually("a scrape that began after this", async || self.scrapes.is_taken().then_some(())).await;
     }
 }
 
