@@ -18,6 +18,10 @@ mod source;
 mod store;
 mod store_error;
 mod store_health;
+#[cfg(feature = "postgres")]
+mod table;
+#[cfg(feature = "postgres")]
+mod table_tls;
 mod token_file;
 mod token_manager;
 mod tokens;
@@ -41,6 +45,8 @@ pub use source::{Grant, TokenSource};
 pub use store::{FileVersion, Glance, Store};
 pub use store_error::StoreError;
 pub use store_health::StoreHealth;
+#[cfg(feature = "postgres")]
+pub use table::{Row, Table, TableError};
 pub use token_file::TokenFile;
 pub use token_manager::TokenManager;
 pub use tokens::{Portal, SignedIn, Tokens, Unfit};

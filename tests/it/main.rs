@@ -49,6 +49,8 @@ mod sign_in;
 mod sign_in_failures;
 mod strangers;
 mod surface;
+#[cfg(feature = "postgres")]
+mod token_table;
 mod tokens_files;
 mod tokens_last;
 mod tokens_renewed;
