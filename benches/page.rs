@@ -20,7 +20,7 @@ use oura_exporter::{
     http,
     observation::Known,
     oura::{Client, ClientOptions, Transport},
-    page::Page,
+    page::{Others, Page},
     poll::{Account, Poller},
     server::Server,
     simulator::{Settings, Simulator, Wearer},
@@ -71,7 +71,7 @@ async fn server() -> anyhow::Result<Server> {
     let kinds: Arc<[_]> = KINDS.iter().collect();
     let states = accounts.iter().map(|account| AccountState::new(&account.name, &kinds)).collect();
     let snapshot = Arc::new(Snapshot::new(states, clock(), TimeDelta::hours(36)));
-    let page = Page::new(Arc::clone(&snapshot), stats.clone(), vec![])?;
+    let page = Page::new(Arc::clone(&snapshot), stats.clone(), Others::default())?;
     let poller = Poller {
         snapshot: Arc::clone(&snapshot),
         kinds,
@@ -80,6 +80,7 @@ async fn server() -> anyhow::Result<Server> {
         clock: clock(),
         stats,
         samples: None,
+        inbox: None,
     };
     let polling = tokio::spawn(poller.run(accounts));
     while snapshot.ready().is_err() {
@@ -129,14 +130,14 @@ fn read(bencher: Bencher<'_, '_>, name: &str) {
 #[divan::bench]
 fn make(bencher: Bencher<'_, '_>) {
     let news = || SERVER.snapshot.post(SERVER.snapshot.accounts().swap_remove(0));
-    let bytes = SERVER.page.current().expect("a page").plain.len();
+    let bytes = SERVER.page.current().expect("a page").plain().len();
     bencher.counter(BytesCount::new(bytes)).with_inputs(news).bench_values(|()| SERVER.page.current());
 }
 
 /// The part of it that compresses.
 #[divan::bench]
 fn gzip(bencher: Bencher<'_, '_>) {
-    let page = SERVER.page.current().expect("a page").plain.clone();
+    let page = SERVER.page.current().expect("a page").plain();
     bencher.counter(BytesCount::of_slice(&page)).bench(|| http::gzip(black_box(&page)));
 }
 

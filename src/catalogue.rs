@@ -10,6 +10,7 @@ use crate::{
     remote_write::LIVE,
     samples::RECORD,
     status::OWN,
+    webhooks::WEBHOOKS,
 };
 pub use crate::{
     documents::{Entry, of_the_samples, of_the_wearer},
@@ -20,7 +21,7 @@ pub use crate::{
 /// METRICS.md.
 pub fn markdown() -> String {
     let mut text = String::from(
-        "# Metrics\n\nMade from the source by `UPDATE_DOCS=1 cargo test --test it catalogue::`; do not edit by hand.\n\n\
+        "# Metrics\n\nGenerated from the source by the `UPDATE_DOCS` line in CONTRIBUTING.md; do not edit by hand.\n\n\
          All are gauges unless they end in `_total` or say histogram. Every series about a wearer has the label \
          `account`. What a document does not say has no series. State sets have one series per state, 1 for the one \
          that holds; a state newer than this build shows as `unknown`.\n",
@@ -34,13 +35,13 @@ pub fn markdown() -> String {
         "\n## The record\n\nEvery document at its own time, revisions too: on `/metrics/samples`, by live remote write and from `backfill`, alike.\n\n\
          A day's sample stands at 00:01 UTC of the document's day, plus a millisecond for each minute that went by until the exporter \
          learnt the value. A revision is a later sample of the same day: the last one is what Oura finally says, and the milliseconds say \
-         when it was known. Events stand at their beginning in the same way, dense samples at their own second. Ask it so:\n\n\
+         when it was known. Events stand at their beginning in the same way, dense samples at their own second. Queries:\n\n\
          - each day, drawn at its beginning, with steps of 1d and UTC as the dashboard's zone: \
          `last_over_time(oura_sample_readiness_score[1d] offset -1d)`\n\
          - a mean of days: `avg_over_time(last_over_time(oura_sample_readiness_score[1d])[30d:1d])`\n\
          - a sum of days: `sum_over_time(last_over_time(oura_sample_activity_steps[1d])[7d:1d])`\n\n\
          So each day counts once, however often it was revised; `sum_over_time(oura_sample_activity_steps[7d])` would count revisions twice. \
-         Asked at 00:00:00 UTC sharp, Prometheus 2 counts one day more in a mean or sum.\n",
+         Evaluated at exactly 00:00:00 UTC, Prometheus 2 counts one day more in a mean or sum.\n",
     );
     table(&mut text, &of_the_samples().into_iter().map(|entry| entry.definition).collect::<Vec<_>>());
     text.push_str("\n## Can the page be trusted\n");
@@ -48,12 +49,13 @@ pub fn markdown() -> String {
     text.push_str("\n## The exporter\n");
     table(&mut text, &EXPORTER_METRICS.iter().map(Metric::definition).collect::<Vec<_>>());
     OWN.iter().for_each(|own| one_own(&mut text, own));
-    LIVE.iter().chain(RECORD).for_each(|own| one_own(&mut text, own));
+    LIVE.iter().chain(WEBHOOKS).chain(RECORD).for_each(|own| one_own(&mut text, own));
     let reasons: Vec<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();
     let _ = write!(
         text,
         "| `process_*` | | The exporter's process: CPU, memory, file descriptors, start time (Linux). |\n\n\
-         `reason` is one of: {}. `oura_remote_write_*` are there only with `OURA_REMOTE_WRITE_URL`.\n",
+         `reason` is one of: {}. `oura_remote_write_*` are there only with `OURA_REMOTE_WRITE_URL`, \
+         `oura_webhook_*` only with `OURA_WEBHOOK_URL`.\n",
         reasons.join(", ")
     );
     text

@@ -1,12 +1,15 @@
 //! What time it is: the machine's own, or a moment that tests and the simulator choose.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::time::Instant;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 
 /// A source of "now" that everything which judges age or day asks.
 #[derive(Clone, Debug, Default)]
@@ -18,17 +21,46 @@ enum Source {
     System,
     From(DateTime<Utc>, Instant),
     Still(DateTime<Utc>),
-    Driven(Arc<Mutex<DateTime<Utc>>>, DateTime<Utc>),
+    Driven(Arc<Hand>),
+}
+
+/// What a clock shows that is driven by hand, and who waits for it to move.
+#[derive(Debug)]
+struct Hand {
+    shown: Mutex<Shown>,
+    moved: Notify,
+}
+
+/// What it shows, and how far it was moved on, whatever it was set to.
+#[derive(Debug)]
+struct Shown {
+    now: DateTime<Utc>,
+    passed: TimeDelta,
+}
+
+impl Hand {
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Drives a clock by hand.
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<Mutex<DateTime<Utc>>>);
+pub struct ManualClock(Arc<Hand>);
 
 impl ManualClock {
     /// Moves the clock on.
     pub fn advance(&self, by: TimeDelta) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
+        let mut shown = self.0.shown();
+        shown.now += by;
+        shown.passed += by;
+        drop(shown);
+        self.0.moved.notify_waiters();
+    }
+
+    /// Sets the clock back, as whoever puts right one that was ahead; no time passes.
+    pub fn set_back(&self, by: TimeDelta) {
+        self.0.shown().now -= by;
     }
 }
 
@@ -50,17 +82,38 @@ impl Clock {
 
     /// A clock that shows `moment` until its hand is moved.
     pub fn driven_from(moment: DateTime<Utc>) -> (Self, ManualClock) {
-        let shared = Arc::new(Mutex::new(moment));
-        (Self(Source::Driven(Arc::clone(&shared), moment)), ManualClock(shared))
+        let shown = Mutex::new(Shown { now: moment, passed: TimeDelta::zero() });
+        let hand = Arc::new(Hand { shown, moved: Notify::new() });
+        (Self(Source::Driven(Arc::clone(&hand))), ManualClock(hand))
     }
 
     /// The instant by which waits are measured: it goes on whatever a clock is set to, and a hand moves it on as well.
     pub fn instant(&self) -> Instant {
         let moved = match &self.0 {
-            Source::Driven(_, first) => (self.now() - *first).to_std().unwrap_or_default(),
+            Source::Driven(hand) => hand.shown().passed.to_std().unwrap_or_default(),
             _ => Duration::ZERO,
         };
         Instant::now() + moved
+    }
+
+    /// Waits until [`Self::instant`] has come, by itself or because a hand has moved on.
+    pub async fn sleep_until(&self, end: Instant) {
+        loop {
+            // Before the look at the time: a hand that moves after it is noticed.
+            let moved = match &self.0 {
+                Source::Driven(hand) => Some(hand.moved.notified()),
+                _ => None,
+            };
+            let left = end.saturating_duration_since(self.instant());
+            match moved {
+                _ if left.is_zero() => return,
+                None => return sleep(left).await,
+                Some(moved) => tokio::select! {
+                    () = sleep(left) => {}
+                    () = moved => {}
+                },
+            }
+        }
     }
 
     /// The moment it shows.
@@ -69,7 +122,7 @@ impl Clock {
             Source::System => Utc::now(),
             Source::From(moment, start) => *moment + start.elapsed(),
             Source::Still(moment) => *moment,
-            Source::Driven(moment, ..) => *moment.lock().unwrap_or_else(PoisonError::into_inner),
+            Source::Driven(hand) => hand.shown().now,
         }
     }
 }
@@ -96,5 +149,28 @@ mod tests {
         let moved = clock.instant() - before;
         let hour = Duration::from_secs(3600);
         assert!((hour..=hour + begun.elapsed()).contains(&moved), "{moved:?}");
+        let before = clock.instant();
+        hand.set_back(TimeDelta::days(2));
+        assert_eq!(clock.now(), start + TimeDelta::hours(1) - TimeDelta::days(2));
+        assert!(clock.instant() >= before, "instants never go back");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_by_a_clock_is_woken_by_its_hand_and_else_by_time_itself() {
+        let (clock, hand) = Clock::driven_from("2026-11-22T12:00:00Z".parse().unwrap());
+        let waiting = tokio::spawn({
+            let (clock, end) = (clock.clone(), clock.instant() + Duration::from_secs(7200));
+            async move { clock.sleep_until(end).await }
+        });
+        tokio::task::yield_now().await;
+        let begun = Instant::now();
+        hand.advance(TimeDelta::hours(1));
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished(), "half of it is left");
+        hand.advance(TimeDelta::hours(1));
+        waiting.await.unwrap();
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        clock.sleep_until(clock.instant() + Duration::from_secs(5)).await;
+        assert_eq!(begun.elapsed().as_secs(), 5);
     }
 }

@@ -55,6 +55,16 @@ pub fn replace_by(
     tolerated(directory, File::open(directory)?.sync_all())
 }
 
+/// Removes what a process that was killed in the midst of writing has left in `directory`. One that cannot be removed is in
+/// nobody's way, and only its owner reads it.
+pub fn sweep(directory: &Path, beside: &str) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(beside) {
+            let _kept = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Whether so many bytes can be written in `directory`; a full disk still makes empty files.
 ///
 /// # Errors

@@ -8,10 +8,8 @@ use std::{
 };
 
 use anyhow::Context as _;
-use futures_util::future::join_all;
 use hyper::{Request, body::Incoming};
-use prometheus::core::Collector;
-use tokio::{net::TcpListener, sync::watch, time::timeout};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -21,7 +19,7 @@ use crate::{
     hosts::Hosts,
     http::{self, InTheOpen},
     oura::{Client, ClientOptions, Transport},
-    page::Page,
+    page::{Others, Page},
     poll::{Account, Directory, Poller, Roster},
     remote_write::{Live, LiveStats, Receiver},
     samples::{JournalIn, SampleStats, Samples},
@@ -30,12 +28,11 @@ use crate::{
     state::{AccountState, Snapshot},
     status::ApiStats,
     web_config::{self, WebConfig},
+    webhooks::Webhooks,
 };
 
 /// How long a remote write that is under way at the stop may take.
 const SENDING_GRACE: Duration = Duration::from_millis(1_000);
-/// How long a renewal that is under way at the stop may take.
-const RENEWAL_GRACE: Duration = Duration::from_millis(1_500);
 /// How long a remote-write receiver is waited for.
 pub(crate) const RECEIVER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const NO_HTTPS: &str =
@@ -51,6 +48,8 @@ pub struct Exporter {
     pub accounts: Roster,
     /// What sends the record on, where it is sent.
     pub live: Option<Live>,
+    /// What Oura tells by itself, where it does.
+    pub webhooks: Option<Webhooks>,
     /// Says in the state directory that it runs, and where: `login` finds it by that.
     pub announced: Option<Announced>,
 }
@@ -60,20 +59,27 @@ impl Exporter {
     ///
     /// # Errors
     /// Where it cannot be put together.
-    pub fn new(config: Config, address: SocketAddr, clock: Clock, options: ClientOptions) -> anyhow::Result<Self> {
+    pub fn new(
+        config: Config,
+        address: SocketAddr,
+        clock: Clock,
+        client_options: ClientOptions,
+    ) -> anyhow::Result<Self> {
         let (stats, shard) = (own_stats(&config)?, config.shard);
         let kinds: Arc<[_]> = config.collections.clone().into();
         let (interval, stale_after) = (config.poll_interval, config.stale_after);
-        let (samples, live, collectors) = record(&config, &clock)?;
+        let (samples, live, mut others) = record(&config, &clock)?;
+        let webhooks = webhooks(&config, &clock, &mut others)?;
+        let inbox = webhooks.as_ref().map(|webhooks| Arc::clone(&webhooks.inbox));
         let served = samples.clone().filter(|_| config.samples.served);
         let hosts = Hosts::new(address, &config.listen_address, config.allowed_hosts.clone());
         let external = config.external_url.clone();
         let hosts = hosts.behind(external.host());
         let web = config.web.clone();
         let has_basic_auth = web.as_ref().is_some_and(|web| web.has_basic_auth());
-        let oauth_client = oauth_client(&config)?;
         let redirect_uri = config.sign_in.redirect_uri.clone();
-        let transport = transport(&config, &stats, &clock, options)?;
+        let transport = transport(&config, &stats, &clock, client_options)?;
+        let oauth_client = oauth_client(&config, &transport)?;
         let guard = guard(&config, address);
         let store = config.sign_in.store.clone().filter(|_| oauth_client.is_some());
         let health = store.map(|store| Arc::new(StoreHealth::of(store)));
@@ -83,18 +89,18 @@ impl Exporter {
         let accounts = roster(config, oauth_client, health.as_deref(), &transport, &clock);
         let states = accounts.names().map(|name| AccountState::new(name, &kinds)).collect();
         let snapshot = Arc::new(Snapshot::new(states, clock.clone(), stale_after));
-        let page = Page::new(Arc::clone(&snapshot), stats.clone(), collectors)?;
+        let page = Page::new(Arc::clone(&snapshot), stats.clone(), others)?;
         let is_encrypted = web.as_ref().is_some_and(|web| web.is_encrypted());
         let sign_in = SignInPages::new(way, &redirect_uri, Arc::clone(&snapshot), accounts.look(), clock.clone());
         let sign_in = sign_in.below(external.root()).with_store_health(health.clone()).of_shard(shard);
         let sign_in = sign_in.at(address.port(), is_encrypted);
         let record = samples.clone();
         let poller =
-            Poller { snapshot: Arc::clone(&snapshot), kinds, interval, client_options: options, clock, stats, samples };
+            Poller { snapshot: Arc::clone(&snapshot), kinds, interval, client_options, clock, stats, samples, inbox };
         let (sign_in, samples) = (Some(Arc::new(sign_in)), served);
         let server =
             Server { snapshot, page, samples, record, hosts, external, home, sign_in, health, web, has_basic_auth };
-        Ok(Self { server: Arc::new(server), poller, accounts, live, announced })
+        Ok(Self { server: Arc::new(server), poller, accounts, live, webhooks, announced })
     }
 
     /// Polls, sends, and serves on `listener` until `shutdown` resolves.
@@ -102,19 +108,24 @@ impl Exporter {
     /// # Errors
     /// Where a part of it ends by a defect.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { server, poller, accounts, live, announced: _announced } = self;
+        let Self { server, poller, accounts, live, webhooks, announced: _announced } = self;
         let (stop_sending, stopped) = watch::channel(false);
+        let (hang_up, hung_up) = watch::channel(());
+        let listening = match webhooks {
+            Some(webhooks) => Some(listen(webhooks, hung_up).await?),
+            None => None,
+        };
         let sending = live.map(|live| tokio::spawn(live.run(stopped)));
         tell_where(listener.local_addr()?, server.web.as_deref());
         if server.snapshot.is_empty() && server.sign_in.as_ref().is_some_and(|sign_in| sign_in.is_open()) {
             info!("nobody has signed in; open {}", server.home);
         }
-        let clients = accounts.clients();
         let samples = poller.samples.clone();
         let ended = tokio::select! {
             () = serve(server, listener, shutdown) => Ok(()),
             ended = poller.run(accounts) => ended.context("polling stopped because of a defect"),
         };
+        drop(hang_up);
         stop_sending.send_replace(true);
         if let Some(sending) = sending
             && timeout(SENDING_GRACE, sending).await.is_err()
@@ -124,10 +135,9 @@ impl Exporter {
         if let Some(samples) = samples {
             samples.close();
         }
-        let clients = clients.all();
-        let settled = join_all(clients.iter().map(|client| client.source().settle()));
-        if timeout(RENEWAL_GRACE, settled).await.is_err() {
-            warn!("a renewal of a sign-in is still under way; if it is lost, sign in again");
+        if let Some(listening) = listening {
+            // It drains by itself within seconds, and a defect in it is nobody else's.
+            let _ended = listening.await;
         }
         ended
     }
@@ -153,6 +163,26 @@ pub async fn serve(server: Arc<Server>, listener: TcpListener, shutdown: impl Fu
         }
     };
     http::serve_over(encryption, listener, answer, shutdown).await;
+}
+
+/// Answers at the callback of webhooks until `hung_up` ends, and keeps the subscriptions, for which Oura asks the callback.
+async fn listen(webhooks: Webhooks, mut hung_up: watch::Receiver<()>) -> anyhow::Result<JoinHandle<()>> {
+    let Webhooks { listen_address, callback, keeper, .. } = webhooks;
+    let listener = TcpListener::bind(&listen_address).await.with_context(|| {
+        format!("cannot listen on {listen_address} for webhooks; stop what listens there or set OURA_WEBHOOK_LISTEN")
+    })?;
+    info!("webhooks are answered at {}", listener.local_addr()?);
+    let answer = move |request: Request<Incoming>| {
+        let callback = Arc::clone(&callback);
+        async move { callback.answer(request).await }
+    };
+    let keeping = tokio::spawn(keeper.run());
+    Ok(tokio::spawn(async move {
+        // An error says that nobody holds the other end any more, which is the stop.
+        let stop = async move { while hung_up.changed().await.is_ok() {} };
+        http::serve(listener, answer, stop).await;
+        keeping.abort();
+    }))
 }
 
 /// Polls the configured accounts and serves the page on `listener` until `shutdown` resolves.
@@ -208,19 +238,19 @@ fn tell_where(address: SocketAddr, web: Option<&WebConfig>) {
 }
 
 /// The record, if anybody wants it; what sends it on; and what they tell of themselves.
-type Kept = (Option<Arc<Samples>>, Option<Live>, Vec<Box<dyn Collector>>);
+type Kept = (Option<Arc<Samples>>, Option<Live>, Others);
 
 fn record(config: &Config, clock: &Clock) -> anyhow::Result<Kept> {
     let wanted = &config.samples;
     if !wanted.served && wanted.remote_write_url.is_none() {
-        return Ok((None, None, vec![]));
+        return Ok((None, None, Others::default()));
     }
     let state = config.sign_in.store.as_ref().map(|store| store.directory().to_owned());
     let journals = if wanted.is_made_up { JournalIn::Nowhere } else { JournalIn::State(state.clone()) };
     let stats = SampleStats::new()?;
     let samples = Arc::new(Samples::new(journals, stats.clone()));
-    let mut collectors: Vec<Box<dyn Collector>> = vec![Box::new(stats)];
-    let Some(url) = &wanted.remote_write_url else { return Ok((Some(samples), None, collectors)) };
+    let mut others = Others { by_account: stats.by_account(), ..Others::default() };
+    let Some(url) = &wanted.remote_write_url else { return Ok((Some(samples), None, others)) };
     let live = Live {
         samples: Arc::clone(&samples),
         receiver: Receiver::new(url, wanted.access.clone(), RECEIVER_TIMEOUT).context(NO_HTTPS)?,
@@ -230,8 +260,16 @@ fn record(config: &Config, clock: &Clock) -> anyhow::Result<Kept> {
         clock: clock.clone(),
         stats: LiveStats::new()?,
     };
-    collectors.push(Box::new(live.stats.clone()));
-    Ok((Some(samples), Some(live), collectors))
+    others.collectors.push(Box::new(live.stats.clone()));
+    Ok((Some(samples), Some(live), others))
+}
+
+/// What Oura tells by itself, where it does; what it tells of itself goes to `others`.
+fn webhooks(config: &Config, clock: &Clock, others: &mut Others) -> anyhow::Result<Option<Webhooks>> {
+    let Some(place) = config.webhooks.clone() else { return Ok(None) };
+    let webhooks = Webhooks::new(place, &config.api_url, &config.collections, clock)?;
+    others.collectors.push(Box::new(webhooks.stats.clone()));
+    Ok(Some(webhooks))
 }
 
 /// Says in the state directory that an exporter runs, whose page is at `home`. Where that cannot be said, `login` finds the
@@ -294,7 +332,7 @@ pub fn accounts(
     client_options: ClientOptions,
 ) -> anyhow::Result<Vec<Account>> {
     let transport = transport(&config, stats, clock, client_options)?;
-    let oauth_client = oauth_client(&config)?;
+    let oauth_client = oauth_client(&config, &transport)?;
     Ok(accounts_by(config, &transport, oauth_client.as_ref(), clock))
 }
 
@@ -329,15 +367,15 @@ fn transport(
     client_options: ClientOptions,
 ) -> anyhow::Result<Arc<Transport>> {
     let transport = Transport::new(&config.api_url, config.sandbox, client_options, clock.clone(), stats.clone());
-    Ok(Arc::new(transport.context(NO_HTTPS)?))
+    Ok(Arc::new(transport.context(NO_HTTPS)?.within(config.request_budget)))
 }
 
 /// Who renews tokens, where there is an application in whose name.
-fn oauth_client(config: &Config) -> anyhow::Result<Option<Arc<OAuthClient>>> {
+fn oauth_client(config: &Config, transport: &Arc<Transport>) -> anyhow::Result<Option<Arc<OAuthClient>>> {
     let sign_in = &config.sign_in;
     let Some(application) = &sign_in.application else { return Ok(None) };
     let oauth_client = OAuthClient::new(sign_in.legacy.clone(), sign_in.new.clone(), application.clone());
-    Ok(Some(Arc::new(oauth_client.context(NO_HTTPS)?)))
+    Ok(Some(Arc::new(oauth_client.context(NO_HTTPS)?.counted_by(transport.counter()))))
 }
 
 fn accounts_by(

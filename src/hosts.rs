@@ -91,7 +91,7 @@ impl Hosts {
 }
 
 /// The name or address in a Host, in lower case, without port, brackets and the dot that ends a full name.
-fn name_in(host: &[u8]) -> Option<String> {
+pub(crate) fn name_in(host: &[u8]) -> Option<String> {
     let authority = Authority::try_from(host).ok()?;
     let has_port = authority.port().as_ref().map(Port::as_str).is_some_and(|port| !port.is_empty());
     let is_plain = !authority.as_str().contains('@') && (has_port || !authority.as_str().ends_with(':'));

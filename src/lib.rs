@@ -11,7 +11,8 @@
 //!   tokens)  retries)                                            └► backfill           (years)
 //! ```
 //!
-//! 1. [`poll`] decides who is asked for what and when: each account on its own, each collection at its own pace.
+//! 1. [`poll`] decides who is asked for what and when: each account on its own, each collection at its own pace, and at once
+//!    where [`webhooks`] have told of news.
 //! 2. [`auth`] signs people in and keeps them signed in; a token is never lost.
 //! 3. [`oura`] is the client: one private send, pages, retries, the rate limit, and errors told apart.
 //! 4. [`documents`] has one file for each kind of document, with its fields, its enums and one table of metrics; the
@@ -21,11 +22,11 @@
 //! 6. [`state`] keeps what is true now: one [`state::AccountState::apply`] decides what an answer changes, and what is too old
 //!    is not shown; [`page`] makes the page of it in a
 //!    `prometheus::Registry`; [`problem`] says why a collection cannot be trusted; [`status`] counts what the exporter
-//!    itself does.
+//!    itself does, and [`by_account`] keeps what is counted for each account.
 //! 7. [`samples`] is the record: what is told of every document and when, and the journal of it. [`remote_write`] sends it on,
 //!    and [`backfill`] brings in the years.
 //! 8. [`server`] answers over [`http`], by the names that [`hosts`] lets through and to whom [`web_config`] admits: the page,
-//!    its health, and [`landing`] for people, who sign in on the pages of [`sign_in`].
+//!    its health, [`discovery`] for a Prometheus that scrapes account by account, and [`landing`] for people, who sign in on the pages of [`sign_in`].
 //!
 //! # Around it
 //!
@@ -41,15 +42,17 @@
 //! # A new kind of document
 //!
 //! Write `documents/<kind>.rs` after its neighbours, add its line to [`documents::KINDS`], with an example of a document if
-//! the simulator has no model of it, and run `UPDATE_DOCS=1 cargo test --workspace --test it -- catalogue:: golden::`.
+//! the simulator has no model of it, and run the `UPDATE_DOCS` line in CONTRIBUTING.md.
 
 pub mod auth;
 pub mod backfill;
+pub mod by_account;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod defect;
+pub mod discovery;
 pub mod documents;
 pub mod durable;
 pub mod exporter;
@@ -77,3 +80,4 @@ pub mod status;
 pub mod tls;
 pub mod version;
 pub mod web_config;
+pub mod webhooks;

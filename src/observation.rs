@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
-use chrono::{DateTime, Days, FixedOffset, NaiveDate, Offset as _, TimeDelta, Utc};
+use chrono::{DateTime, Days, FixedOffset, NaiveDate, NaiveTime, Offset as _, TimeDelta, Utc};
 
 /// The label that every series about a wearer has.
 pub const ACCOUNT_LABEL: &str = "account";
@@ -117,6 +117,13 @@ impl Moment {
     /// The wearer's date.
     pub fn today(&self) -> NaiveDate {
         self.now.with_timezone(&self.zone).date_naive()
+    }
+
+    /// When the wearer's next day begins.
+    pub fn next_day(&self) -> DateTime<Utc> {
+        let begins =
+            self.today().succ_opt().and_then(|day| day.and_time(NaiveTime::MIN).and_local_timezone(self.zone).single());
+        begins.map_or(DateTime::<Utc>::MAX_UTC, |begins| begins.to_utc())
     }
 
     /// The last `day` that a document can truthfully bear: a sleep that ends after 18:00 counts for the next day, and

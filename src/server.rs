@@ -1,48 +1,55 @@
 //! What the exporter answers over HTTP: the page, its health, and a landing page for people.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use bytes::Bytes;
 use chrono::TimeDelta;
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode, Uri,
     body::Incoming,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION, REFRESH, VARY},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, LOCATION, REFRESH, VARY},
+    http::uri::Authority,
 };
 use tracing::error;
 
 use crate::{
-    auth::StoreHealth,
+    auth::{self, StoreHealth},
     config::{Asked, ExternalUrl},
+    discovery::{self, EXPORTER, METRICS, SAMPLE_TARGETS, SAMPLES, TARGETS, Target, Way},
     hosts::{Hosts, WrongHost},
-    http::{Answer, NOT_TLS, accepts_gzip, accepts_open_metrics},
+    http::{self, Answer, NOT_TLS, accepts_gzip, accepts_open_metrics},
     landing,
-    page::Page,
+    page::{Encoded, Page},
     samples::{Format, LOOK_BACK, Samples, USUAL_WINDOW},
     sign_in::SignInPages,
-    state::Snapshot,
+    state::{AccountState, Snapshot},
     web_config::WebConfig,
 };
 
-/// Where samples with their own time are.
-const SAMPLES: &str = "/metrics/samples";
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const METRICS_TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+
+/// What is answered here.
+const PATHS: &[&str] = &["/", METRICS, EXPORTER, SAMPLES, TARGETS, SAMPLE_TARGETS, "/-/healthy", "/-/ready"];
+const NOT_SERVED: &str = "not served; unset OURA_SAMPLES and restart the exporter\n";
 
 /// What answers are made from.
 pub struct Server {
     /// The accounts, for the landing page and readiness.
-    pub snapshot: std::sync::Arc<Snapshot>,
+    pub snapshot: Arc<Snapshot>,
     /// The page.
     pub page: Page,
     /// The samples with their own time, where they are served.
-    pub samples: Option<std::sync::Arc<Samples>>,
+    pub samples: Option<Arc<Samples>>,
     /// The same ones, wherever they are kept: the landing page draws them.
-    pub record: Option<std::sync::Arc<Samples>>,
+    pub record: Option<Arc<Samples>>,
     /// The names by which it may be asked for.
     pub hosts: Hosts,
     /// Who is admitted, and how the page is encrypted, where a web configuration says so.
-    pub web: Option<std::sync::Arc<WebConfig>>,
+    pub web: Option<Arc<WebConfig>>,
     /// Whether everybody who asks has given a password.
     pub has_basic_auth: bool,
     /// Where a proxy shows it.
@@ -50,9 +57,9 @@ pub struct Server {
     /// The address of the landing page.
     pub home: String,
     /// Where people sign in, if they do.
-    pub sign_in: Option<std::sync::Arc<SignInPages>>,
+    pub sign_in: Option<Arc<SignInPages>>,
     /// Whether what comes of it can be kept.
-    pub health: Option<std::sync::Arc<StoreHealth>>,
+    pub health: Option<Arc<StoreHealth>>,
 }
 
 impl Server {
@@ -110,8 +117,7 @@ impl Server {
             };
             return text(status, format!("{wrong}\n"));
         }
-        let known = matches!(request.uri().path(), "/" | "/metrics" | SAMPLES | "/-/healthy" | "/-/ready");
-        if !known {
+        if !PATHS.contains(&request.uri().path()) {
             return text(StatusCode::NOT_FOUND, "not found; see / for what is here\n");
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -120,37 +126,73 @@ impl Server {
             return answer;
         }
         match request.uri().path() {
-            "/metrics" => self.metrics(request),
+            METRICS => self.metrics(request),
+            EXPORTER => encoded(request, self.page.of_the_exporter().map(Arc::new)),
             SAMPLES => self.samples(request),
+            TARGETS => self.targets(request),
+            SAMPLE_TARGETS => self.sample_targets(request),
             "/-/healthy" => text(StatusCode::OK, "healthy\n"),
             "/-/ready" => self.ready(),
-            _ => self.landing(request.uri().query() == Some(landing::STILL)),
+            _ => self.landing(request.uri().query().unwrap_or_default()),
         }
     }
 
     fn metrics<B>(&self, request: &Request<B>) -> Answer {
-        let page = match self.page.current() {
-            Ok(page) => page,
-            Err(error) => {
-                error!(%error, "the page cannot be encoded");
-                return text(StatusCode::INTERNAL_SERVER_ERROR, "the page cannot be encoded; see the log\n");
-            }
+        let named = match discovery::named(request.uri().query().unwrap_or_default()) {
+            Ok(None) => return encoded(request, self.page.current()),
+            Ok(Some(named)) => named,
+            Err(mistake) => return text(StatusCode::BAD_REQUEST, mistake),
         };
-        let gzip = accepts_gzip(request.headers());
-        coded(gzip, "accept-encoding", body(METRICS, if gzip { page.gzipped.clone() } else { page.plain.clone() }))
+        match self.page.of(named.iter().map(String::as_str)).transpose() {
+            Some(page) => encoded(request, page.map(Arc::new)),
+            None => nobody(&named),
+        }
+    }
+
+    /// The targets that make up the page: one for each account, and one for what is no account's.
+    fn targets<B>(&self, request: &Request<B>) -> Answer {
+        let way = self.way(request);
+        let mut targets = way.to_each(METRICS, self.snapshot.names().iter().map(AsRef::as_ref));
+        targets.push(way.to_the_exporter());
+        listed(request, &targets)
+    }
+
+    fn sample_targets<B>(&self, request: &Request<B>) -> Answer {
+        if self.samples.is_none() {
+            return text(StatusCode::NOT_FOUND, NOT_SERVED);
+        }
+        listed(request, &self.way(request).to_each(SAMPLES, self.snapshot.names().iter().map(AsRef::as_ref)))
+    }
+
+    /// How whoever asks has come here.
+    fn way<B>(&self, request: &Request<B>) -> Way {
+        let is_encrypted = self.web.as_ref().is_some_and(|web| web.is_encrypted());
+        let asked = request.uri().authority().map(Authority::as_str);
+        let host = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        let own = || self.home.split("://").nth(1).map(|rest| rest.trim_end_matches('/'));
+        let authority = asked.or_else(host).or_else(own).unwrap_or_default();
+        Way::of(authority, is_encrypted, &self.external)
     }
 
     fn samples<B>(&self, request: &Request<B>) -> Answer {
         let Some(samples) = &self.samples else {
-            return text(StatusCode::NOT_FOUND, "not served; unset OURA_SAMPLES and restart the exporter\n");
+            return text(StatusCode::NOT_FOUND, NOT_SERVED);
         };
-        let window = match window(request.uri().query().unwrap_or_default()) {
+        let query = request.uri().query().unwrap_or_default();
+        let window = match window(query) {
             Ok(window) => window,
             Err(mistake) => return text(StatusCode::BAD_REQUEST, mistake),
         };
+        let named = match discovery::named(query) {
+            Ok(named) => named,
+            Err(mistake) => return text(StatusCode::BAD_REQUEST, mistake),
+        };
+        if let Some(named) = named.as_ref().filter(|named| !named.iter().any(|name| self.snapshot.has(name))) {
+            return nobody(named);
+        }
         let format = if accepts_open_metrics(request.headers()) { Format::OpenMetrics } else { Format::Plain };
         let gzip = accepts_gzip(request.headers());
-        let page = samples.page(format, gzip, window, self.snapshot.now());
+        let page = samples.page(named.as_ref(), format, gzip, window, self.snapshot.now());
         coded(gzip, "accept, accept-encoding", body(HeaderValue::from_static(format.content_type()), page))
     }
 
@@ -175,18 +217,68 @@ impl Server {
         }
     }
 
-    fn landing(&self, is_still: bool) -> Answer {
+    fn list(&self, is_still: bool) -> String {
+        let posted = self.snapshot.posted();
+        let accounts = posted.iter().map(|posted| (posted.state.name.as_str(), posted.state.needs_sign_in()));
+        landing::list(accounts, self.snapshot.now(), is_still)
+    }
+
+    fn landing(&self, query: &str) -> Answer {
         if let Some(page) = self.sign_in.as_ref().and_then(|sign_in| sign_in.front_page()) {
             return page;
         }
-        let (accounts, samples) = (self.snapshot.accounts(), self.record.as_deref());
-        let mut answer = body(HTML, landing::page(&accounts, samples, self.snapshot.now(), is_still));
+        let named = match discovery::named(query) {
+            Ok(named) => named,
+            Err(mistake) => return text(StatusCode::BAD_REQUEST, mistake),
+        };
+        let is_still = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == landing::STILL);
+        let now = self.snapshot.now();
+        let shown = |accounts: &[AccountState]| landing::page(accounts, self.record.as_deref(), now, is_still);
+        let html = match named {
+            Some(named) => {
+                let found: Vec<_> = named.iter().filter_map(|name| self.snapshot.account(name)).collect();
+                if found.is_empty() {
+                    return nobody(&named);
+                }
+                shown(&found[..found.len().min(landing::MOST_SHOWN)])
+            }
+            None if self.snapshot.len() > landing::MOST_SHOWN => self.list(is_still),
+            None => shown(&self.snapshot.accounts()),
+        };
+        let mut answer = body(HTML, html);
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if !is_still {
             answer.headers_mut().insert(REFRESH, HeaderValue::from_static(landing::REFRESH));
         }
         answer
     }
+}
+
+/// A page as it was encoded, or was not.
+fn encoded<B>(request: &Request<B>, page: Result<Arc<Encoded>, prometheus::Error>) -> Answer {
+    let page = match page {
+        Ok(page) => page,
+        Err(error) => {
+            error!(%error, "the page cannot be encoded");
+            return text(StatusCode::INTERNAL_SERVER_ERROR, "the page cannot be encoded; see the log\n");
+        }
+    };
+    let gzip = accepts_gzip(request.headers());
+    coded(gzip, "accept-encoding", body(METRICS_TEXT, if gzip { page.gzipped() } else { page.plain() }))
+}
+
+/// A list of targets.
+fn listed<B>(request: &Request<B>, targets: &[Target]) -> Answer {
+    let json = serde_json::to_vec(targets).expect("a list of words");
+    let gzip = accepts_gzip(request.headers());
+    coded(gzip, "accept-encoding, host", body(JSON, if gzip { http::gzip(&json) } else { json.into() }))
+}
+
+/// What is said where none of the accounts is there that were asked for. A name is repeated only if it can be one.
+fn nobody(named: &BTreeSet<String>) -> Answer {
+    let name = named.first().filter(|name| named.len() == 1 && auth::is_name(name));
+    let whom = name.map_or_else(|| "of these names".to_owned(), |name| format!("named {name}"));
+    text(StatusCode::NOT_FOUND, format!("no account {whom} is signed in; see {TARGETS} for those that are\n"))
 }
 
 /// How far back samples are wanted, by when they were learnt: `learnt=48h`, fourteen days at most.

@@ -1,13 +1,12 @@
 //! Small JSON files below the state directory that say how far something has come, each replaced as a whole.
 
 use std::{
-    fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
@@ -15,6 +14,39 @@ use crate::durable;
 
 /// The directory below that of the tokens.
 const DIRECTORY: &str = "progress";
+
+/// What the parts identify, without showing them.
+pub(crate) fn digest(parts: &[String]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part.as_bytes());
+        digest.update([0]);
+    }
+    digest.finalize().iter().take(8).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// Removes the files that say of themselves that they are of `account`.
+///
+/// # Errors
+/// Where one of them cannot be removed.
+pub(crate) fn forget(state: &Path, account: &str) -> io::Result<()> {
+    #[derive(Deserialize)]
+    struct Named {
+        accounts: Vec<String>,
+    }
+    let entries = match fs::read_dir(state.join(DIRECTORY)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let named = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Named>(&text).ok());
+        if named.is_some_and(|named| named.accounts.iter().any(|name| name == account)) {
+            fs::remove_file(&path)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        }
+    }
+    Ok(())
+}
 
 /// One file.
 #[derive(Clone, Debug)]
@@ -26,16 +58,7 @@ pub(crate) struct StateFile {
 impl StateFile {
     /// The file of that kind for what the `parts` identify; they do not show in its name.
     pub(crate) fn new(state: &Path, kind: &str, parts: &[String]) -> Self {
-        let mut digest = Sha256::new();
-        for part in parts {
-            digest.update(part.as_bytes());
-            digest.update([0]);
-        }
-        let mut name = format!("{kind}-");
-        for byte in digest.finalize().iter().take(8) {
-            let _ = write!(name, "{byte:02x}");
-        }
-        Self { directory: state.join(DIRECTORY), name: name + ".json" }
+        Self { directory: state.join(DIRECTORY), name: format!("{kind}-{}.json", digest(parts)) }
     }
 
     /// What a file begins with that is being written in its place.
@@ -43,22 +66,12 @@ impl StateFile {
         format!(".{}~new-", self.name)
     }
 
-    /// Removes what a process that was killed in the midst of writing has left.
-    fn sweep(&self) {
-        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy().starts_with(&self.beside()) {
-                // One that cannot be removed is in nobody's way.
-                let _kept = fs::remove_file(entry.path());
-            }
-        }
-    }
-
     /// What it says; the beginning where it is not there, or says nothing that can be used.
     ///
     /// # Errors
     /// Where it is there and cannot be read.
     pub(crate) fn read<T: DeserializeOwned + Default>(&self) -> anyhow::Result<T> {
-        self.sweep();
+        durable::sweep(&self.directory, &self.beside());
         let path = self.directory.join(&self.name);
         let text = match fs::read(&path) {
             Ok(text) => text,

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry,
+    Gauge, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
 
-use crate::{documents::Kind, metric::SelfMetric, problem::Reason, shard::Shard, version};
+use crate::{by_account::ByAccount, documents::Kind, metric::SelfMetric, problem::Reason, shard::Shard, version};
 
 /// Request durations are sorted into these, in seconds: a fast answer, a usual one, a slow one, the timeout.
 const BUCKETS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -28,6 +28,12 @@ const DURATION: SelfMetric = SelfMetric {
     help: "Time from a request to Oura to the last byte of its answer, as a histogram.",
     labels: &[],
 };
+const BUDGET: SelfMetric = SelfMetric {
+    name: "oura_api_budget_ratio",
+    help: "Requests that all accounts need in five minutes at their own intervals, over those that OURA_REQUEST_BUDGET gives on and on \
+           (all but the part for bursts, a fortieth); above 1 intervals are so many times longer, those of mornings less.",
+    labels: &[],
+};
 const BUILD: SelfMetric = SelfMetric {
     name: "oura_exporter_build_info",
     help: "The exporter that made this page, always 1.",
@@ -39,14 +45,15 @@ const SHARDS: SelfMetric = SelfMetric {
     labels: &["shard"],
 };
 /// All of them.
-pub const OWN: &[SelfMetric] = &[REQUESTS, ERRORS, DURATION, BUILD, SHARDS];
+pub const OWN: &[SelfMetric] = &[REQUESTS, ERRORS, DURATION, BUDGET, BUILD, SHARDS];
 
 /// The exporter's own metrics.
 #[derive(Clone)]
 pub struct ApiStats {
     requests: IntCounterVec,
-    errors: IntCounterVec,
+    errors: ByAccount,
     duration: Histogram,
+    budget: Gauge,
     build: IntGaugeVec,
     shards: IntGaugeVec,
 }
@@ -62,8 +69,9 @@ impl ApiStats {
         build.with_label_values(&[version::VERSION, version::REVISION]).set(1);
         Ok(Self {
             requests: IntCounterVec::new(options(&REQUESTS), REQUESTS.labels)?,
-            errors: IntCounterVec::new(options(&ERRORS), ERRORS.labels)?,
+            errors: ByAccount::counter(ERRORS)?,
             duration: Histogram::with_opts(HistogramOpts::from(options(&DURATION)).buckets(BUCKETS.to_vec()))?,
+            budget: Gauge::with_opts(options(&BUDGET))?,
             build,
             shards: IntGaugeVec::new(options(&SHARDS), SHARDS.labels)?,
         })
@@ -88,23 +96,28 @@ impl ApiStats {
         self.duration.observe(took.as_secs_f64());
     }
 
+    /// How much of the request budget is needed.
+    pub fn budget_ratio(&self, ratio: f64) {
+        self.budget.set(ratio);
+    }
+
     /// Counts failures of a collection.
-    pub fn errors(&self, account: &str, collection: &str, reason: Reason, count: u64) {
-        self.errors.with_label_values(&[account, collection, reason.label()]).inc_by(count);
+    pub fn errors(&self, account: &str, collection: &'static str, reason: Reason, count: u64) {
+        self.errors.add(account, &[collection, reason.label()], count as f64);
     }
 
     /// Leaves out what was counted for an account that is gone.
-    pub fn forget(&self, account: &str, kinds: &[&'static Kind]) {
-        for kind in kinds {
-            for reason in Reason::ALL {
-                // Most were never counted.
-                let _absent = self.errors.remove_label_values(&[account, kind.name, reason.label()]);
-            }
-        }
+    pub fn forget(&self, account: &str) {
+        self.errors.forget(account);
+    }
+
+    /// What is counted account by account; the rest is collected.
+    pub fn by_account(&self) -> Vec<ByAccount> {
+        vec![self.errors.clone()]
     }
 
     fn parts(&self) -> [&dyn Collector; 5] {
-        [&self.requests, &self.errors, &self.duration, &self.build, &self.shards]
+        [&self.requests, &self.duration, &self.budget, &self.build, &self.shards]
     }
 }
 

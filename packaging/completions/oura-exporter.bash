@@ -43,6 +43,9 @@ _oura__exporter() {
             oura__exporter,serve)
                 cmd="oura__exporter__subcmd__serve"
                 ;;
+            oura__exporter,webhooks)
+                cmd="oura__exporter__subcmd__webhooks"
+                ;;
             oura__exporter__subcmd__accounts,help)
                 cmd="oura__exporter__subcmd__accounts__subcmd__help"
                 ;;
@@ -82,8 +85,35 @@ _oura__exporter() {
             oura__exporter__subcmd__help,serve)
                 cmd="oura__exporter__subcmd__help__subcmd__serve"
                 ;;
+            oura__exporter__subcmd__help,webhooks)
+                cmd="oura__exporter__subcmd__help__subcmd__webhooks"
+                ;;
             oura__exporter__subcmd__help__subcmd__accounts,rename)
                 cmd="oura__exporter__subcmd__help__subcmd__accounts__subcmd__rename"
+                ;;
+            oura__exporter__subcmd__help__subcmd__webhooks,list)
+                cmd="oura__exporter__subcmd__help__subcmd__webhooks__subcmd__list"
+                ;;
+            oura__exporter__subcmd__help__subcmd__webhooks,remove)
+                cmd="oura__exporter__subcmd__help__subcmd__webhooks__subcmd__remove"
+                ;;
+            oura__exporter__subcmd__webhooks,help)
+                cmd="oura__exporter__subcmd__webhooks__subcmd__help"
+                ;;
+            oura__exporter__subcmd__webhooks,list)
+                cmd="oura__exporter__subcmd__webhooks__subcmd__list"
+                ;;
+            oura__exporter__subcmd__webhooks,remove)
+                cmd="oura__exporter__subcmd__webhooks__subcmd__remove"
+                ;;
+            oura__exporter__subcmd__webhooks__subcmd__help,help)
+                cmd="oura__exporter__subcmd__webhooks__subcmd__help__subcmd__help"
+                ;;
+            oura__exporter__subcmd__webhooks__subcmd__help,list)
+                cmd="oura__exporter__subcmd__webhooks__subcmd__help__subcmd__list"
+                ;;
+            oura__exporter__subcmd__webhooks__subcmd__help,remove)
+                cmd="oura__exporter__subcmd__webhooks__subcmd__help__subcmd__remove"
                 ;;
             *)
                 ;;
@@ -92,7 +122,7 @@ _oura__exporter() {
 
     case "${cmd}" in
         oura__exporter)
-            opts="-h -V --web.listen-address --web.config.file --web.external-url --log.level --log.format --help --version serve demo healthcheck login logout accounts backfill check help"
+            opts="-h -V --web.listen-address --web.config.file --web.external-url --log.level --log.format --help --version serve demo healthcheck login logout accounts backfill webhooks check help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -312,7 +342,7 @@ _oura__exporter() {
             return 0
             ;;
         oura__exporter__subcmd__help)
-            opts="serve demo healthcheck login logout accounts backfill check help"
+            opts="serve demo healthcheck login logout accounts backfill webhooks check help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -465,6 +495,48 @@ _oura__exporter() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        oura__exporter__subcmd__help__subcmd__webhooks)
+            opts="list remove"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        oura__exporter__subcmd__help__subcmd__webhooks__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        oura__exporter__subcmd__help__subcmd__webhooks__subcmd__remove)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         oura__exporter__subcmd__login)
             opts="-h --account --no-browser --replace-person --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -528,6 +600,104 @@ _oura__exporter() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        oura__exporter__subcmd__webhooks)
+            opts="-h --help list remove help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        oura__exporter__subcmd__webhooks__subcmd__help)
+            opts="list remove help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        oura__exporter__subcmd__webhooks__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        oura__exporter__subcmd__webhooks__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        oura__exporter__subcmd__webhooks__subcmd__help__subcmd__remove)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        oura__exporter__subcmd__webhooks__subcmd__list)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        oura__exporter__subcmd__webhooks__subcmd__remove)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

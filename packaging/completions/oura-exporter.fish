@@ -38,6 +38,7 @@ complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -f -a "login" 
 complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -f -a "logout" -d 'Revoke an account\'s access at Oura and delete its tokens'
 complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -f -a "accounts" -d 'Show who is signed in, and rename accounts'
 complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -f -a "backfill" -d 'Import any period of the past: as files for promtool, or by remote write'
+complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -f -a "webhooks" -d 'Show or remove the application\'s webhook subscriptions at Oura'
 complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -f -a "check" -d 'Test configuration, tokens and every collection: 0 only if all is well'
 complete -c oura-exporter -n "__fish_oura_exporter_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand serve" -l web.listen-address -d 'Where the page is served; 0.0.0.0:10058 means all interfaces; wins over OURA_LISTEN_ADDRESS' -r
@@ -70,7 +71,7 @@ complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand accounts; an
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand accounts; and __fish_seen_subcommand_from help" -f -a "rename" -d 'Rename an account, while the exporter is stopped; its tokens and journal move along'
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand accounts; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l from -d 'The first day, such as 2021-01-31' -r
-complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l to -d 'The last day; without it, up to the newest one' -r
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l to -d 'The last day; without it, up to now, or for files up to six hours ago' -r
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l output -d 'Write OpenMetrics files for promtool, one per month, into this directory; - means standard output' -r -F
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l remote-write -d 'Send to this remote-write address instead, such as http://localhost:8428/api/v1/write' -r
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l account -d 'This account only' -r
@@ -79,14 +80,26 @@ complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l instance -d 'The label instance of your scrapes; wins over OURA_INSTANCE' -r
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -l restart -d 'Begin at the first day, even if an earlier run was interrupted'
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand backfill" -s h -l help -d 'Print help'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand webhooks; and not __fish_seen_subcommand_from list remove help" -s h -l help -d 'Print help'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand webhooks; and not __fish_seen_subcommand_from list remove help" -f -a "list" -d 'List every subscription, and say which ones are this exporter\'s; the default'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand webhooks; and not __fish_seen_subcommand_from list remove help" -f -a "remove" -d 'Remove this exporter\'s subscriptions; others are left alone'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand webhooks; and not __fish_seen_subcommand_from list remove help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand webhooks; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand webhooks; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand webhooks; and __fish_seen_subcommand_from help" -f -a "list" -d 'List every subscription, and say which ones are this exporter\'s; the default'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand webhooks; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Remove this exporter\'s subscriptions; others are left alone'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand webhooks; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand check" -s h -l help -d 'Print help'
-complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill check help" -f -a "serve" -d 'Poll Oura and serve the metrics; the default'
-complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill check help" -f -a "demo" -d 'Serve made-up data of two people, without an account or a network'
-complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill check help" -f -a "healthcheck" -d 'Exit with 0 when the exporter on this machine is ready'
-complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill check help" -f -a "login" -d 'Sign a person in at Oura'
-complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill check help" -f -a "logout" -d 'Revoke an account\'s access at Oura and delete its tokens'
-complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill check help" -f -a "accounts" -d 'Show who is signed in, and rename accounts'
-complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill check help" -f -a "backfill" -d 'Import any period of the past: as files for promtool, or by remote write'
-complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill check help" -f -a "check" -d 'Test configuration, tokens and every collection: 0 only if all is well'
-complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill check help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill webhooks check help" -f -a "serve" -d 'Poll Oura and serve the metrics; the default'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill webhooks check help" -f -a "demo" -d 'Serve made-up data of two people, without an account or a network'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill webhooks check help" -f -a "healthcheck" -d 'Exit with 0 when the exporter on this machine is ready'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill webhooks check help" -f -a "login" -d 'Sign a person in at Oura'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill webhooks check help" -f -a "logout" -d 'Revoke an account\'s access at Oura and delete its tokens'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill webhooks check help" -f -a "accounts" -d 'Show who is signed in, and rename accounts'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill webhooks check help" -f -a "backfill" -d 'Import any period of the past: as files for promtool, or by remote write'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill webhooks check help" -f -a "webhooks" -d 'Show or remove the application\'s webhook subscriptions at Oura'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill webhooks check help" -f -a "check" -d 'Test configuration, tokens and every collection: 0 only if all is well'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and not __fish_seen_subcommand_from serve demo healthcheck login logout accounts backfill webhooks check help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and __fish_seen_subcommand_from accounts" -f -a "rename" -d 'Rename an account, while the exporter is stopped; its tokens and journal move along'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and __fish_seen_subcommand_from webhooks" -f -a "list" -d 'List every subscription, and say which ones are this exporter\'s; the default'
+complete -c oura-exporter -n "__fish_oura_exporter_using_subcommand help; and __fish_seen_subcommand_from webhooks" -f -a "remove" -d 'Remove this exporter\'s subscriptions; others are left alone'

@@ -13,7 +13,7 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use super::{Tokens, login::Redirected};
+use super::login::Redirected;
 use crate::{
     html::{Escaped, STYLE},
     http,
@@ -58,12 +58,13 @@ impl Waiting {
         Ok(Self { listener, path: url.path().to_owned() })
     }
 
-    /// Lets `sign_in` judge the first answer to the sign-in with `state` that the browser brings, and shows the browser
+    /// Lets `complete` take the first answer to the sign-in with `state` that the browser brings, and shows the browser
     /// what came of it. Other answers change nothing: any page can send the browser here.
-    pub(super) async fn finish<R>(self, state: &str, sign_in: impl FnOnce(Redirected) -> R) -> anyhow::Result<Tokens>
-    where
-        R: Future<Output = anyhow::Result<Tokens>>,
-    {
+    pub(super) async fn finish<T>(
+        self,
+        state: &str,
+        complete: &impl AsyncFn(Redirected) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         let (visits, mut visited) = mpsc::channel::<Visit>(1);
         let (stop, stopped) = oneshot::channel::<()>();
         let expected = Expected { path: self.path, state: state.to_owned() };
@@ -73,7 +74,7 @@ impl Waiting {
             async move { drop(stopped.await) },
         ));
         let (answer, shown) = visited.recv().await.context("the listener ended")?;
-        let result = sign_in(answer).await;
+        let result = complete(answer).await;
         // A browser that has gone away misses its page; the sign-in counts all the same.
         let _gone = shown.send(page(result.as_ref().err()));
         drop(stop);

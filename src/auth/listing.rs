@@ -105,6 +105,12 @@ impl Store {
         Ok(paths)
     }
 
+    /// Whether both accounts hold one and the same pair, as a rename that was interrupted leaves it.
+    pub fn is_copy(&self, one: &str, other: &str) -> bool {
+        let fingerprint = |account: &str| self.read(account).ok().flatten().and_then(|tokens| tokens.fingerprint());
+        fingerprint(one).is_some_and(|one| fingerprint(other) == Some(one))
+    }
+
     /// What the file at `path` is, unless it has nothing to do with tokens.
     fn candidate(&self, path: PathBuf, warnings: &mut Vec<String>) -> Result<Candidate, String> {
         let name = path.file_stem().and_then(|name| name.to_str()).filter(|name| account::is_name(name));
@@ -157,7 +163,11 @@ fn refuse_second_holders(candidates: &mut [Candidate]) {
         let Some(holder) = holder.filter(|holder| **holder != candidate.path) else { continue };
         let why =
             format!("{} holds the same refresh token, which works only once, and is the one in use", holder.display());
-        let todo = format!("remove it, or sign in again: oura-exporter login --account {}", candidate.name);
+        let todo = format!(
+            "remove it, or sign in again: oura-exporter login --account {} (if `accounts rename` was interrupted, run it \
+             again instead)",
+            candidate.name
+        );
         candidate.refused = Some(no_account(&candidate.path, &why, &todo));
     }
 }

@@ -69,12 +69,16 @@ fn wait_for(file: File, path: PathBuf) -> Result<Lock, StoreError> {
 /// by a sign-in that comes to nothing.
 ///
 /// # Errors
-/// Those of [`Store::check`] and [`Store::lock`].
+/// Those of [`Store::check`] and [`Store::lock`], and where the account's file cannot be replaced.
 pub async fn can_keep(store: &Store, account: &str) -> Result<(), StoreError> {
     let (checked, name) = (store.clone(), account.to_owned());
     let checked = task::spawn_blocking(move || {
         checked.check()?;
-        if checked.has(&name) { checked.lock(&name).map(drop) } else { Ok(()) }
+        if !checked.has(&name) {
+            return Ok(());
+        }
+        let _lock = checked.lock(&name)?;
+        checked.check_replacing(&name)
     });
     checked
         .await

@@ -109,19 +109,23 @@ impl Login {
         )
     }
 
-    /// Waits on the redirect URI's own address until the browser comes back, and shows it how the sign-in went. A person
-    /// whose browser is elsewhere may paste the address at which it ended.
+    /// Waits on the redirect URI's own address until the browser comes back, has `complete` take its answer, and shows it how
+    /// the sign-in went. A person whose browser is elsewhere may paste the address at which it ended.
     ///
     /// # Errors
-    /// Where the address cannot be listened on, consent was denied or never came, or Oura gives no tokens.
-    pub async fn by_browser(&self, open: impl FnOnce(&Url)) -> anyhow::Result<Tokens> {
+    /// Where the address cannot be listened on, consent was denied or never came, or the sign-in is not completed.
+    pub(crate) async fn by_browser<T>(
+        &self,
+        open: impl FnOnce(&Url),
+        complete: &impl AsyncFn(Redirected) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         let waiting = callback::Waiting::at(&self.oauth_client.application().redirect_uri).await?;
         open(&self.url);
-        let finished = waiting.finish(&self.secrets.state, |answer| self.finish(answer));
+        let finished = waiting.finish(&self.secrets.state, complete);
         let either = async {
             tokio::select! {
-                tokens = finished => tokens,
-                tokens = self.by_paste_if_any() => tokens,
+                completed = finished => completed,
+                completed = by_paste_if_any(complete) => completed,
             }
         };
         timeout(CONSENT, either).await.map_err(|_| anyhow!("nobody consented within ten minutes; try again"))?
@@ -130,19 +134,16 @@ impl Login {
     /// Takes the redirected URL, or the bare code, from standard input.
     ///
     /// # Errors
-    /// Where nothing comes, consent was denied, or Oura gives no tokens.
-    pub async fn by_paste(&self) -> anyhow::Result<Tokens> {
+    /// Where nothing comes, consent was denied, or the sign-in is not completed.
+    pub(crate) async fn by_paste<T>(complete: &impl AsyncFn(Redirected) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let line = task::spawn_blocking(pasted).await?.context("cannot read standard input")?;
         ensure!(!line.trim().is_empty(), "nothing was pasted; paste the address that the browser was sent to");
-        self.finish(Redirected::of_paste(&line)).await
+        complete(Redirected::of_paste(&line)).await
     }
 
-    /// Takes what is pasted; never ends where nothing is, or there is no standard input.
-    async fn by_paste_if_any(&self) -> anyhow::Result<Tokens> {
-        match task::spawn_blocking(pasted).await? {
-            Ok(line) if !line.trim().is_empty() => self.finish(Redirected::of_paste(&line)).await,
-            _ => future::pending().await,
-        }
+    /// Whom it asks for tokens.
+    pub(crate) fn oauth_client(&self) -> &OAuthClient {
+        &self.oauth_client
     }
 
     /// What comes back with the answer to it.
@@ -168,6 +169,14 @@ impl Login {
         let code = Code { code: code.into(), verifier: self.secrets.verifier.clone() };
         let tokens = self.oauth_client.exchange(&code, Utc::now()).await;
         tokens.map_err(|error| anyhow!("{error}; {}", error.advice()))
+    }
+}
+
+/// Takes what is pasted; never ends where nothing is, or there is no standard input.
+async fn by_paste_if_any<T>(complete: &impl AsyncFn(Redirected) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    match task::spawn_blocking(pasted).await? {
+        Ok(line) if !line.trim().is_empty() => complete(Redirected::of_paste(&line)).await,
+        _ => future::pending().await,
     }
 }
 

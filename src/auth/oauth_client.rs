@@ -1,6 +1,6 @@
 //! Oura's authorization servers: the legacy one and the new one, asked in that order, and their lenient replies.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -19,7 +19,8 @@ use crate::http_client::{
     body::{self, BodyError, KILOBYTE},
 };
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a request may take in all.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest answer that is read; tokens have at most some kilobytes.
 const LARGEST_ANSWER: usize = 64 * KILOBYTE;
 /// What a scope is called at the new portal: this before its name.
@@ -62,6 +63,18 @@ pub struct Endpoints {
     pub token: String,
 }
 
+/// Is told the URL of each request for tokens.
+type Count = dyn Fn(&str) + Send + Sync;
+
+#[derive(Clone, Default)]
+struct Counter(Option<Arc<Count>>);
+
+impl fmt::Debug for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "counted" } else { "not counted" })
+    }
+}
+
 /// Both authorization servers.
 #[derive(Clone, Debug)]
 pub struct OAuthClient {
@@ -69,6 +82,7 @@ pub struct OAuthClient {
     legacy: Endpoints,
     new: Endpoints,
     application: Application,
+    counter: Counter,
 }
 
 /// A code that a person's consent gave.
@@ -87,7 +101,19 @@ impl OAuthClient {
     pub fn new(legacy: Endpoints, new: Endpoints, application: Application) -> Result<Self, reqwest::Error> {
         // A repeated refresh would spend the token twice.
         let http = http_client::anywhere().timeout(TIMEOUT).retry(reqwest::retry::never()).build()?;
-        Ok(Self { http, legacy, new, application })
+        Ok(Self { http, legacy, new, application, counter: Counter::default() })
+    }
+
+    /// The same, which tells `counter` the URL of each request for tokens: some are where the API is, and count there.
+    #[must_use]
+    pub fn counted_by(self, counter: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { counter: Counter(Some(Arc::new(counter))), ..self }
+    }
+
+    fn count(&self, url: &str) {
+        if let Some(counter) = &self.counter.0 {
+            counter(url);
+        }
     }
 
     /// The application it speaks for.
@@ -166,6 +192,7 @@ impl OAuthClient {
             Portal::Legacy => replaced(&self.legacy.token, "token", "revoke"),
             Portal::New => replaced(&self.new.token, "token", "revoke"),
         };
+        self.count(&url);
         let access = tokens.access.expose_secret();
         let form = [("access_token", access), ("token", access)];
         let answer = self.http.post(url).form(&self.identified(&form)).send().await;
@@ -191,6 +218,7 @@ impl OAuthClient {
     }
 
     async fn ask(&self, portal: Portal, form: &[(&str, &str)], others: &[&str]) -> Result<Reply, OAuthError> {
+        self.count(&self.endpoints(portal).token);
         let request = self.http.post(&self.endpoints(portal).token).form(&self.identified(form));
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();

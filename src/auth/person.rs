@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{Store, StoreError, challenge};
@@ -11,7 +12,8 @@ use super::{Store, StoreError, challenge};
 const BETWEEN: char = '.';
 
 /// A person, told from others without their id. All accounts of a store have one salt, so that they can be compared.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Person {
     salt: String,
     hash: String,
@@ -157,11 +159,30 @@ impl fmt::Display for Person {
     }
 }
 
-impl FromStr for Person {
-    type Err = ();
+impl From<Person> for String {
+    fn from(person: Person) -> Self {
+        person.to_string()
+    }
+}
 
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (salt, hash) = text.split_once(BETWEEN).ok_or(())?;
+impl TryFrom<String> for Person {
+    type Error = NoPerson;
+
+    fn try_from(text: String) -> Result<Self, NoPerson> {
+        text.parse()
+    }
+}
+
+/// A text that tells of nobody.
+#[derive(Debug, thiserror::Error)]
+#[error("no salted hash of a person")]
+pub struct NoPerson;
+
+impl FromStr for Person {
+    type Err = NoPerson;
+
+    fn from_str(text: &str) -> Result<Self, NoPerson> {
+        let (salt, hash) = text.split_once(BETWEEN).ok_or(NoPerson)?;
         Ok(Self { salt: salt.to_owned(), hash: hash.to_owned() })
     }
 }

@@ -117,13 +117,6 @@ impl TokenSource {
         }
     }
 
-    /// Waits for what is under way: a renewal that was begun must not be cut off.
-    pub async fn settle(&self) {
-        if let Self::Kept(token_manager) = self {
-            token_manager.settle().await;
-        }
-    }
-
     /// How the account of that name comes by its token.
     pub const fn access<'a>(&self, name: &'a str) -> TokenOrigin<'a> {
         match self {

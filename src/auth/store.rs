@@ -4,12 +4,12 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
     person::Person,
-    store_error::StoreError,
+    store_error::{REPLACE, StoreError},
     tokens::{Tokens, Unfit},
 };
 use crate::durable;
@@ -24,9 +24,17 @@ const LONGEST: u64 = 1_048_576;
 #[derive(Clone, Debug)]
 pub struct Store {
     directory: PathBuf,
-    /// Which directory it was when accounts of it were seen there, by device and inode: another one in its place, as an unmounted
-    /// volume leaves it, has signed nobody out.
-    seen: Arc<OnceLock<(u64, u64)>>,
+    /// Which directory it was when accounts of it were seen there: another one in its place, as an unmounted volume leaves it,
+    /// has signed nobody out.
+    seen: Arc<Mutex<Option<Seen>>>,
+}
+
+/// A directory in which there were accounts.
+#[derive(Debug)]
+struct Seen {
+    /// Its device and inode.
+    place: (u64, u64),
+    accounts: Vec<String>,
 }
 
 /// Which writing of a file this is: it changes whenever the file is replaced.
@@ -97,25 +105,36 @@ impl Store {
         !looked.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
-    /// That the directory is where it was while accounts of it are followed.
+    /// That the directory is where it was while accounts of it are followed, or a copy of it that has them all.
     ///
     /// # Errors
     /// Where it is not: who has moved it has signed nobody out.
     pub fn still_there(&self) -> Result<(), StoreError> {
-        let is_other = |seen: &(u64, u64)| match self.place() {
-            Ok(now) => now != *seen,
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        let mut known = self.seen();
+        let Some(seen) = &mut *known else { return Ok(()) };
+        let is_there = match self.place() {
+            Ok(place) if place == seen.place => true,
+            Ok(place) => {
+                let is_copy = seen.accounts.iter().all(|account| self.path(account).is_file());
+                if is_copy {
+                    seen.place = place;
+                }
+                is_copy
+            }
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
         };
-        let is_gone = self.seen.get().is_some_and(is_other);
-        if is_gone { Err(StoreError::Gone { path: self.directory.clone() }) } else { Ok(()) }
+        if is_there { Ok(()) } else { Err(StoreError::Gone { path: self.directory.clone() }) }
     }
 
-    /// Takes note of the directory in which there are accounts.
-    pub fn note_place(&self) {
-        if let Ok(place) = self.place() {
-            // The first one counts.
-            let _known = self.seen.set(place);
-        }
+    /// Takes note of the directory in which there are these accounts.
+    pub fn note_place(&self, accounts: impl IntoIterator<Item = String>) {
+        let accounts: Vec<_> = accounts.into_iter().collect();
+        let place = self.place().ok().filter(|_| !accounts.is_empty());
+        *self.seen() = place.map(|place| Seen { place, accounts });
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn place(&self) -> io::Result<(u64, u64)> {
@@ -193,6 +212,25 @@ impl Store {
         self.create()?;
         let tried = durable::try_out(&self.directory, ".new-", ROOM);
         tried.map_err(|error| StoreError::of_system("write to", &self.directory, &error))
+    }
+
+    /// The same for the account's own file: tried by putting a copy in its place, as some file can be written beside, and not
+    /// replaced, one that is mounted by itself above all. Whoever asks holds the lock.
+    ///
+    /// # Errors
+    /// Those of [`Store::check`], and where the file cannot be replaced; it is as it was.
+    pub(super) fn check_replacing(&self, account: &str) -> Result<(), StoreError> {
+        self.check()?;
+        let path = self.path(account);
+        let failed = |error| StoreError::of_system(REPLACE, &path, &error);
+        match fs::read(&path) {
+            Ok(text) => {
+                let name = format!("{account}.{EXTENSION}");
+                durable::replace(&self.directory, &name, &beside(account), &text).map_err(failed)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(StoreError::of_system("read", &path, &error)),
+        }
     }
 
     /// The directory.

@@ -8,11 +8,14 @@ use std::{
 
 use super::tokens::Unfit;
 
+/// What is tried where a file is replaced by its own copy.
+pub(super) const REPLACE: &str = "replace";
+
 /// What went wrong with which file, and what to do; the file is as it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The system refused.
-    #[error("cannot {what} {}: {cause}; {}", path.display(), advice(*.kind))]
+    #[error("cannot {what} {}: {cause}; {}", path.display(), advice(what, *.kind))]
     System {
         /// What was tried.
         what: &'static str,
@@ -64,8 +67,15 @@ impl StoreError {
     }
 }
 
-const fn advice(kind: io::ErrorKind) -> &'static str {
+fn advice(what: &str, kind: io::ErrorKind) -> &'static str {
     match kind {
+        io::ErrorKind::ResourceBusy if what == REPLACE => {
+            "it is mounted by itself, and each renewal replaces it: mount the directory that it is in instead"
+        }
+        io::ErrorKind::PermissionDenied if what == REPLACE => {
+            "each renewal replaces it: make this user the owner of the file and of its directory, and make sure that \
+             neither is write-protected (lsattr -d shows it, chattr -i or -a ends it)"
+        }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "free some space; what was stored before is \
                                                                       intact"

@@ -1,8 +1,12 @@
 //! Keeping an account signed in: a good access token at any time, renewed once for all, never lost.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::HashSet,
+    mem,
+    sync::{
+        Arc, Mutex as BlockingMutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -20,7 +24,8 @@ use super::{
     source::{Grant, is_same},
     store::{FileVersion, Store},
     store_error::StoreError,
-    tokens::Tokens,
+    tokens::{Fingerprint, Tokens},
+    under_way::UnderWay,
 };
 use crate::clock::Clock;
 
@@ -30,11 +35,15 @@ const LEAST_BETWEEN_RENEWALS: TimeDelta = TimeDelta::minutes(15);
 /// Held while it is kept whose sign-in one is.
 static LEARNING: Mutex<()> = Mutex::const_new(());
 
+/// Whose pair could not be stored: it is tried once more at the end of the process, after everybody else has let go of them.
+static UNSAVED: BlockingMutex<Vec<Arc<Inner>>> = BlockingMutex::new(Vec::new());
+
 /// Where the tokens of a signed-in account come from. What it does goes on when the asker goes away: between Oura's answer
 /// and the sync of the file nothing but the end of the process may come.
 pub struct TokenManager(Arc<Inner>);
 
 struct Inner {
+    own: Weak<Self>,
     account: String,
     store: Store,
     oauth_client: Arc<OAuthClient>,
@@ -50,6 +59,8 @@ struct State {
     file_version: Option<FileVersion>,
     /// The pair could not be stored and is only here.
     is_unsaved: bool,
+    /// The refresh tokens that this process has spent.
+    spent: HashSet<Fingerprint>,
     /// When this process last renewed it.
     renewed_at: Option<DateTime<Utc>>,
     /// When it was last tried to store it.
@@ -76,7 +87,10 @@ impl TokenManager {
     /// Keeps `account` signed in with the tokens in `store`.
     pub fn new(account: &str, store: Store, oauth_client: Arc<OAuthClient>, clock: Clock) -> Self {
         let (account, state, is_accepted) = (account.to_owned(), Mutex::default(), AtomicBool::default());
-        Self(Arc::new(Inner { account, store, oauth_client, clock, state, is_accepted }))
+        Self(Arc::new_cyclic(|own| {
+            let own = Weak::clone(own);
+            Inner { own, account, store, oauth_client, clock, state, is_accepted }
+        }))
     }
 
     /// An access token that is good as far as we know; renewed before, if it is time.
@@ -144,10 +158,25 @@ impl TokenManager {
         let before = signed_in_at(&state);
         self.0.reread(&mut state).is_ok() && before != signed_in_at(&state)
     }
+}
 
-    /// Waits for what is under way: a renewal that was begun must not be cut off.
-    pub async fn settle(&self) {
-        drop(self.0.state.lock().await);
+/// At the end of the process: tries once more to store the pairs that are only in memory, and says which are lost.
+pub(super) async fn save_the_rest() {
+    let unsaved = mem::take(&mut *UNSAVED.lock().unwrap_or_else(PoisonError::into_inner));
+    for inner in unsaved {
+        let mut state = inner.state.lock().await;
+        if !state.is_unsaved {
+            continue;
+        }
+        state.tried_to_save = None;
+        inner.save(&mut state, inner.clock.now()).await;
+        if state.is_unsaved {
+            let account = &inner.account;
+            warn!(
+                account,
+                "the renewed sign-in could not be stored and is lost; run: oura-exporter login --account {account}"
+            );
+        }
     }
 }
 
@@ -250,7 +279,13 @@ impl Inner {
                 if state.unread.end() && tokens.is_some() {
                     info!(account = self.account, "the token file can be read again");
                 }
-                self.adopt(state, tokens);
+                if tokens.as_ref().and_then(Tokens::fingerprint).is_some_and(|token| state.spent.contains(&token)) {
+                    // A copy from before a renewal: the pair at hand is the good one, and is stored in its place.
+                    state.is_unsaved = true;
+                    self.note_unsaved();
+                } else {
+                    self.adopt(state, tokens);
+                }
                 state.file_version = file_version;
                 Ok(())
             }
@@ -308,8 +343,11 @@ impl Inner {
             Ok(prepared) => prepared,
             Err(problem) => return Err(state.renewals.failed(problem, now)),
         };
+        let _under_way = UnderWay::new(format!("the renewal of account {}", self.account));
         match self.oauth_client.refresh(&stored, now).await {
             Ok(new) => {
+                let before = stored.fingerprint().filter(|before| new.fingerprint().as_ref() != Some(before));
+                state.spent.extend(before);
                 if self.keep(state, new.clone()).await {
                     info!(account = self.account, "the sign-in is renewed");
                 }
@@ -322,14 +360,15 @@ impl Inner {
         }
     }
 
-    /// The lock, and the pair as it is under the lock, in a store that has room for the next one.
+    /// The lock, and the pair as it is under the lock, in a store that takes the next one.
     async fn prepared(&self, state: &mut State) -> Result<(Lock, Tokens), NoToken> {
         let lock = lock(&self.store, &self.account).await.map_err(NoToken::State)?;
         self.reread(state).map_err(NoToken::State)?;
         let stored = state.tokens.clone().ok_or(NoToken::SignIn(SignInNeeded::Nobody))?;
-        let store = self.store.clone();
-        let tried = task::spawn_blocking(move || store.check()).await;
+        let (store, account) = (self.store.clone(), self.account.clone());
+        let tried = task::spawn_blocking(move || store.check_replacing(&account)).await;
         tried.map_err(|error| NoToken::Defect(error.to_string()))?.map_err(NoToken::State)?;
+        state.file_version = self.store.file_version(&self.account);
         Ok((lock, stored))
     }
 
@@ -344,10 +383,8 @@ impl Inner {
         match lock(&self.store, &self.account).await {
             Ok(_lock) => {
                 let unsaved = self.reread(state).is_ok().then(|| state.tokens.clone()).flatten();
-                if let Some(tokens) = unsaved.filter(|_| state.is_unsaved)
-                    && self.keep(state, tokens).await
-                {
-                    info!(account = self.account, "the renewed sign-in is stored now");
+                if let Some(tokens) = unsaved.filter(|_| state.is_unsaved) {
+                    self.keep(state, tokens).await;
                 }
             }
             Err(error) => self.tell_unstored(state, &error),
@@ -365,9 +402,25 @@ impl Inner {
             Ok(Err(ref error)) => self.tell_unstored(state, error),
             Err(ref error) => warn!(account = self.account, "the renewed sign-in is only in memory: {error}"),
         }
+        let was_unsaved = state.is_unsaved;
         state.is_unsaved = !matches!(written, Ok(Ok(())));
+        if was_unsaved && !state.is_unsaved {
+            info!(account = self.account, "the renewed sign-in is stored now");
+        }
         state.tried_to_save = Some(self.clock.now());
+        if state.is_unsaved {
+            self.note_unsaved();
+        }
         !state.is_unsaved
+    }
+
+    fn note_unsaved(&self) {
+        let mut unsaved = UNSAVED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = self.own.upgrade()
+            && !unsaved.iter().any(|other| Arc::ptr_eq(other, &own))
+        {
+            unsaved.push(own);
+        }
     }
 
     fn tell_unstored(&self, state: &mut State, error: &StoreError) {

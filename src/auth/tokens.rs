@@ -57,10 +57,24 @@ pub struct Tokens {
 }
 
 /// Whose sign-in it is, as far as is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedIn {
     at: DateTime<Utc>,
     person: Option<Person>,
+}
+
+impl SignedIn {
+    /// Whether it is, or may be, another person's than the one before: another sign-in, and nobody knows that it is the same
+    /// person's.
+    pub fn may_be_anothers(&self, before: &Self) -> bool {
+        let is_known = self.person.is_some() && self.person == before.person;
+        self.at != before.at && !is_known
+    }
+
+    /// What tells the person from others; while nobody knows who it is, the sign-in.
+    pub fn identity(&self) -> String {
+        self.person.as_ref().map_or_else(|| self.at.to_rfc3339(), Person::to_string)
+    }
 }
 
 impl Tokens {
@@ -82,11 +96,9 @@ impl Tokens {
         Grant { signed_in_at: self.signed_in_at, scopes: self.scopes.clone() }
     }
 
-    /// Whether they are, or may be, another person's than those before: of another sign-in, and nobody knows that it is the
-    /// same person's.
+    /// Whether they are, or may be, another person's than those before.
     pub fn may_be_anothers(&self, before: &SignedIn) -> bool {
-        let is_known = self.person.is_some() && self.person == before.person;
-        self.signed_in_at != before.at && !is_known
+        self.signed_in().may_be_anothers(before)
     }
 
     /// Who signed in, and when.

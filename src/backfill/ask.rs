@@ -6,7 +6,7 @@ use backon::{BackoffBuilder as _, ExponentialBuilder};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::value::RawValue;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::facts::Answers;
@@ -50,7 +50,8 @@ impl RetryPolicy {
 /// Collections that are left out, and why.
 pub(super) type LeftOut = BTreeMap<(String, &'static str), Problem>;
 
-/// Asks for what there is of `days`; what the account may not read is noted in `left_out` and not asked for again.
+/// Asks for what there is of `days` but for what is `left_out`; gives what is to be left out from now on as well, since the account
+/// may not read it.
 ///
 /// # Errors
 /// What is wrong with the account, or with Oura for longer than is waited.
@@ -60,8 +61,8 @@ pub(super) async fn ask(
     days: DateRange,
     now: DateTime<Utc>,
     persistence: RetryPolicy,
-    left_out: &mut LeftOut,
-) -> Result<Answers, Problem> {
+    left_out: &LeftOut,
+) -> Result<(Answers, LeftOut), Problem> {
     let wanted = kinds.iter().copied().filter(|kind| !left_out.contains_key(&(account.name.clone(), kind.name)));
     let asked = stream::iter(wanted).map(|kind| async move {
         let answer = one(account, kind, days, now, persistence).await;
@@ -72,7 +73,7 @@ pub(super) async fn ask(
         }
     });
     let answers: Vec<_> = asked.buffered(AT_A_TIME).try_collect().await?;
-    let mut good = Answers::new();
+    let (mut good, mut left_out) = (Answers::new(), LeftOut::new());
     for (kind, answer) in answers {
         match answer {
             Ok(documents) => good.push((kind, documents)),
@@ -84,7 +85,7 @@ pub(super) async fn ask(
             }
         }
     }
-    Ok(good)
+    Ok((good, left_out))
 }
 
 /// Whether the others go on without it.
@@ -107,9 +108,8 @@ async fn one(
         };
         match problem.reason {
             Reason::RateLimit => {
-                let opens = account.client.passes_at().unwrap_or_else(Instant::now);
                 info!(account = account.name, "{}; waiting", problem.what);
-                sleep_until(opens).await;
+                account.client.reopened().await;
             }
             Reason::Server | Reason::Timeout | Reason::Network | Reason::Unreadable | Reason::Paging => {
                 let Some(wait) = waits.next() else { return Err(problem) };

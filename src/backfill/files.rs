@@ -32,7 +32,8 @@ pub enum Readers {
 const BESIDE: &str = ".oura-exporter-backfill-";
 /// And what it ends with.
 const UNDER_WAY: &str = ".part";
-/// What the empty file begins with, and a day follows, that says: the files before that day are of a run that goes on there.
+/// What the empty file begins with, and a day and whose it is follow, that says: the files before that day are of a run that
+/// goes on there.
 const GOES_ON: &str = ".oura-exporter-backfill-from-";
 const BUFFER: usize = 256 * 1024;
 
@@ -42,6 +43,8 @@ pub(super) struct Files {
     readers: Readers,
     /// The first day of the run.
     first: NaiveDate,
+    /// A digest of whose days they are: files of others are none of this run's.
+    whose: String,
     /// Whether it goes on where one before it was broken off, whose files belong to it.
     goes_on: bool,
     /// Whether the files of other runs are gone.
@@ -55,7 +58,7 @@ impl Files {
     ///
     /// # Errors
     /// Where it cannot be made or read, or given to its readers.
-    pub(super) fn new(directory: &Path, readers: Readers, first: NaiveDate) -> anyhow::Result<Self> {
+    pub(super) fn new(directory: &Path, readers: Readers, first: NaiveDate, whose: String) -> anyhow::Result<Self> {
         let cannot = || unusable(directory);
         fs::create_dir_all(directory).with_context(cannot)?;
         let names = names(directory).with_context(cannot)?;
@@ -66,8 +69,8 @@ impl Files {
             let is_ours = names.iter().all(|name| month(name).is_some() || name.starts_with(BESIDE));
             share(directory, group, is_ours)?;
         }
-        let goes_on = names.contains(&goes_on_from(first));
-        Ok(Self { directory: directory.to_owned(), readers, first, goes_on, is_cleared: false, written: 0 })
+        let goes_on = names.contains(&goes_on_from(first, &whose));
+        Ok(Self { directory: directory.to_owned(), readers, first, whose, goes_on, is_cleared: false, written: 0 })
     }
 
     /// Writes the file of the month that begins with `first`, or of its part from then on; how many lines.
@@ -111,7 +114,7 @@ impl Files {
         let is_old = |month: NaiveDate| !self.goes_on || month >= self.first;
         let mut removed = 0;
         for name in names(&self.directory).with_context(cannot)? {
-            let is_stray = name.starts_with(GOES_ON) && name != goes_on_from(self.first);
+            let is_stray = name.starts_with(GOES_ON) && name != goes_on_from(self.first, &self.whose);
             let is_old = month(&name).is_some_and(is_old);
             if is_old || is_stray {
                 fs::remove_file(self.directory.join(&name)).with_context(cannot)?;
@@ -122,7 +125,7 @@ impl Files {
             info!("{removed} files of an earlier run are removed from {}", self.directory.display());
         }
         // An empty file now, as a full disk may not take one later; it is renamed then.
-        File::create(self.directory.join(goes_on_from(self.first))).with_context(cannot)?;
+        File::create(self.directory.join(goes_on_from(self.first, &self.whose))).with_context(cannot)?;
         Ok(())
     }
 
@@ -134,9 +137,22 @@ impl Files {
         if !self.is_cleared {
             return Ok(());
         }
-        let (from, to) = (goes_on_from(self.first), goes_on_from(day));
+        let (from, to) = (goes_on_from(self.first, &self.whose), goes_on_from(day, &self.whose));
         let renamed = fs::rename(self.directory.join(from), self.directory.join(to));
         renamed.with_context(|| unusable(&self.directory))
+    }
+
+    /// Ends where nothing goes on: whichever run is next removes the files.
+    ///
+    /// # Errors
+    /// Where that cannot be noted.
+    pub(super) fn abandon(&self) -> anyhow::Result<()> {
+        match fs::remove_file(self.directory.join(goes_on_from(self.first, &self.whose))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| unusable(&self.directory))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Ends well; whether there are any files.
@@ -146,7 +162,7 @@ impl Files {
     pub(super) fn conclude(&mut self) -> anyhow::Result<bool> {
         self.clear()?;
         let cannot = || unusable(&self.directory);
-        fs::remove_file(self.directory.join(goes_on_from(self.first))).with_context(cannot)?;
+        fs::remove_file(self.directory.join(goes_on_from(self.first, &self.whose))).with_context(cannot)?;
         Ok(names(&self.directory).with_context(cannot)?.iter().any(|name| month(name).is_some()))
     }
 
@@ -205,8 +221,8 @@ fn month(name: &str) -> Option<NaiveDate> {
     (file_name(first) == name).then_some(first)
 }
 
-fn goes_on_from(day: NaiveDate) -> String {
-    format!("{GOES_ON}{day}")
+fn goes_on_from(day: NaiveDate, whose: &str) -> String {
+    format!("{GOES_ON}{day}-{whose}")
 }
 
 /// Standard output, as one text.

@@ -2,13 +2,14 @@
 //!
 //! `run` goes through the days month by month (`chunks`): `ask` gets them from Oura, `facts` makes points of them by the
 //! same places as the record's, and a `sink` takes these: `files` of OpenMetrics text, standard output, or `sending` by
-//! remote write, whose place `checkpoint` keeps. `size` says beforehand how much it will be, `progress` how far it has come.
+//! remote write, whose place `checkpoint` keeps. `hands` holds that each account stays one person's. `size` says beforehand how much it will be, `progress` how far it has come.
 
 mod ask;
 mod checkpoint;
 mod chunks;
 mod facts;
 mod files;
+mod hands;
 mod progress;
 mod run;
 mod sending;

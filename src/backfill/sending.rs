@@ -1,7 +1,5 @@
 //! A backfill by remote write: whether the receiver can take it, what it took, and the place to go on from.
 
-use std::path::Path;
-
 use anyhow::{bail, ensure};
 use chrono::{DateTime, NaiveDate, Utc};
 use tracing::{info, warn};
@@ -23,6 +21,8 @@ const PROMETHEUS_DAYS: i64 = 90;
 pub(super) struct Sending {
     receiver: Receiver,
     checkpoint: Checkpoint,
+    /// The place of the accounts that are under way.
+    accounts: usize,
     delivered: Delivered,
     doubt: Doubt,
     /// What was refused since the place was kept.
@@ -32,29 +32,28 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    /// To `receiver`, from where the same backfill was cut off; `identity` makes it another than others.
-    ///
-    /// # Errors
-    /// Where the place cannot be read.
+    /// To `receiver`, from where the same backfill was cut off.
     pub(super) fn open(
         receiver: Receiver,
-        state: Option<&Path>,
-        identity: &[String],
-        restart: bool,
+        checkpoint: Checkpoint,
         persistence: RetryPolicy,
         now: DateTime<Utc>,
-    ) -> anyhow::Result<Self> {
-        let checkpoint = Checkpoint::open(state, identity, restart)?;
+    ) -> Self {
         if let Some(place) = checkpoint.place() {
             let month = place.first.format("%Y-%m");
             info!("an earlier run was interrupted in {month}; continuing there (--restart begins at the first day)");
         }
         let (delivered, since) = (Delivered::default(), Delivered::default());
-        Ok(Self { receiver, checkpoint, delivered, doubt: Doubt::default(), since, persistence, now })
+        Self { receiver, checkpoint, accounts: 0, delivered, doubt: Doubt::default(), since, persistence, now }
+    }
+
+    /// The accounts in that place begin.
+    pub(super) const fn begin(&mut self, accounts: usize) {
+        self.accounts = accounts;
     }
 
     pub(super) fn is_past(&self, days: DateRange) -> bool {
-        self.checkpoint.place().is_some_and(|place| days.first < place.first)
+        self.checkpoint.place().is_some_and(|place| (self.accounts, days.first) < (place.accounts, place.first))
     }
 
     /// Sends what there is of a month; how many samples the receiver took.
@@ -62,17 +61,18 @@ impl Sending {
     /// # Errors
     /// Where the receiver stays away, or the place cannot be kept.
     pub(super) async fn send(&mut self, days: DateRange, lines: &Lines) -> anyhow::Result<u64> {
-        let first = days.first;
-        let sent = self.checkpoint.place().filter(|place| place.first == first).and_then(|place| place.before);
+        let (accounts, first) = (self.accounts, days.first);
+        let is_it = |place: &MonthUnderWay| (place.accounts, place.first) == (accounts, first);
+        let sent = self.checkpoint.place().filter(is_it).and_then(|place| place.before);
         let before = self.delivered.taken;
         for slice in batches(lines, sent.unwrap_or(i64::MIN / 4), i64::MAX / 4, self.now.timestamp_millis()) {
             let mut delivered = self.receiver.deliver(slice.batch, self.persistence.waits(), &mut self.doubt).await?;
             self.delivered.taken += std::mem::take(&mut delivered.taken);
             self.since.add(&delivered);
-            self.advance(MonthUnderWay { first, before: Some(slice.until) })?;
+            self.advance(MonthUnderWay { accounts, first, before: Some(slice.until) })?;
         }
         if let Some(next) = days.last.succ_opt() {
-            self.advance(MonthUnderWay { first: next, before: None })?;
+            self.advance(MonthUnderWay { accounts, first: next, before: None })?;
         }
         Ok(self.delivered.taken - before)
     }
@@ -90,6 +90,14 @@ impl Sending {
         self.delivered.add(&since);
         let may_be_taken = self.delivered.refused.keys().any(|refusal| refusal.depends_on_window());
         if may_be_taken { Ok(()) } else { self.checkpoint.advance(place) }
+    }
+
+    /// Forgets the place.
+    ///
+    /// # Errors
+    /// Where its file cannot be removed.
+    pub(super) fn abandon(&mut self) -> anyhow::Result<()> {
+        self.checkpoint.clear()
     }
 
     /// What became of all.

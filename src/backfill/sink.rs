@@ -32,6 +32,13 @@ pub(super) enum Sink {
 }
 
 impl Sink {
+    /// The accounts in that place begin, of those that are brought in one after the other.
+    pub(super) fn begin(&mut self, accounts: usize) {
+        if let Self::Remote(sending) = self {
+            sending.begin(accounts);
+        }
+    }
+
     /// Whether it has all of these days already.
     pub(super) fn is_past(&self, days: DateRange) -> bool {
         matches!(self, Self::Remote(sending) if sending.is_past(days))
@@ -69,6 +76,19 @@ impl Sink {
             Self::Remote(mut sending) => sending.conclude()?,
         }
         Ok(())
+    }
+
+    /// Ends where nothing goes on: the same again begins at its first day.
+    ///
+    /// # Errors
+    /// Where that cannot be noted.
+    pub(super) fn abandon(self) -> anyhow::Result<()> {
+        match self {
+            Self::Files(files) => files.abandon(),
+            // Without its end nobody takes it for whole.
+            Self::Output(_) => Ok(()),
+            Self::Remote(mut sending) => sending.abandon(),
+        }
     }
 
     /// Ends before its time, in or before `days`: what there is, made whole, and how to go on, in words.

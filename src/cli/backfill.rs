@@ -7,7 +7,7 @@ use chrono::{NaiveDate, TimeDelta, Utc};
 use clap::ArgGroup;
 use tracing::warn;
 
-use super::asked_to_stop;
+use super::stop::asked_to_stop;
 use crate::{
     backfill::{Backfill, Destination, Readers, RetryPolicy},
     clock::Clock,
@@ -30,7 +30,7 @@ pub(super) struct Arguments {
     /// The first day, such as 2021-01-31
     #[arg(long, value_name = "DATE", value_parser = day)]
     from: NaiveDate,
-    /// The last day; without it, up to the newest one
+    /// The last day; without it, up to now, or for files up to six hours ago
     #[arg(long, value_name = "DATE", value_parser = day)]
     to: Option<NaiveDate>,
     /// Write OpenMetrics files for promtool, one per month, into this directory; - means standard output

@@ -5,6 +5,7 @@ use anyhow::ensure;
 use super::{
     examine::{examine, words},
     sign_in::of_persons,
+    webhooks,
 };
 use crate::{
     clock::Clock,
@@ -19,6 +20,7 @@ use crate::{
 /// Looks at everything once.
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     println!("The configuration is good: {} collections, API at {}.", config.collections.len(), config.api_url);
+    let webhooks = webhooks::check(&config).await;
     let (store, shard) = (config.sign_in.store.clone(), config.shard);
     if shard.is_one_of_several() {
         println!("This is shard {shard} (OURA_SHARD): only its accounts are tested. Unset it to test them all.");
@@ -38,6 +40,14 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     }
     for line in store.iter().flat_map(of_persons) {
         println!("\n{line}");
+    }
+    match webhooks {
+        None => {}
+        Some(Ok(words)) => println!("\n{words}"),
+        Some(Err(error)) => {
+            println!("\nWebhooks: {error:#}.");
+            ensure!(failures > 0, "webhooks do not come, see above");
+        }
     }
     ensure!(failures == 0, "{failures} collections need attention, see above");
     Ok(())

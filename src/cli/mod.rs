@@ -14,6 +14,8 @@ mod healthcheck;
 mod logging;
 mod naming;
 mod sign_in;
+mod stop;
+mod webhooks;
 
 use std::{env, process::ExitCode};
 
@@ -26,7 +28,11 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use self::{flags::ServeFlags, logging::Reader};
+use self::{
+    flags::ServeFlags,
+    logging::Reader,
+    stop::{Stopped, unless_stopped},
+};
 use crate::{
     clock::Clock,
     config::{self, Accounts, Config, Flags, Mistakes},
@@ -65,6 +71,8 @@ enum Command {
     Accounts(sign_in::Accounts),
     /// Import any period of the past: as files for promtool, or by remote write
     Backfill(backfill::Arguments),
+    /// Show or remove the application's webhook subscriptions at Oura
+    Webhooks(webhooks::Arguments),
     /// Test configuration, tokens and every collection: 0 only if all is well
     Check,
 }
@@ -139,6 +147,9 @@ fn run(cli: Cli) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if output::is_of_closed_pipe(&failure) => ExitCode::from(output::CLOSED_PIPE),
         Err(failure) => {
+            if let Some(stopped) = failure.downcast_ref::<Stopped>() {
+                return ExitCode::from(stopped.code);
+            }
             match reader {
                 Reader::Log => error!("{failure:#}"),
                 Reader::Person => output::complain(format_args!("{failure:#}")),
@@ -158,17 +169,20 @@ fn misuse(mistakes: &Mistakes) -> ExitCode {
 fn on_runtime(command: Command, config: Config) -> anyhow::Result<()> {
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let ended = runtime.block_on(async {
-        match command {
+        let ended = match command {
             Command::Serve(_) => serve(config).await,
             #[cfg(feature = "demo")]
             Command::Demo(demo) => demo.run(config).await,
-            Command::Healthcheck(healthcheck) => healthcheck.run(&config).await,
-            Command::Login(login) => login.run(&config.sign_in, &config).await,
-            Command::Logout(logout) => logout.run(&config.sign_in).await,
-            Command::Accounts(accounts) => accounts.run(&config.sign_in, config.shard).await,
             Command::Backfill(arguments) => arguments.run(config).await,
-            Command::Check => check::run(config).await,
-        }
+            Command::Healthcheck(healthcheck) => unless_stopped(healthcheck.run(&config)).await,
+            Command::Login(login) => unless_stopped(login.run(&config.sign_in, &config)).await,
+            Command::Logout(logout) => unless_stopped(logout.run(&config.sign_in)).await,
+            Command::Accounts(accounts) => unless_stopped(accounts.run(&config.sign_in, config.shard)).await,
+            Command::Webhooks(arguments) => unless_stopped(arguments.run(&config)).await,
+            Command::Check => unless_stopped(check::run(config)).await,
+        };
+        stop::settle().await?;
+        ended
     });
     // What is still under way, a request to Oura at most, is of no use any more.
     runtime.shutdown_background();
@@ -176,7 +190,7 @@ fn on_runtime(command: Command, config: Config) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let stop = asked_to_stop()?;
+    let stop = stop::asked_to_stop()?;
     let mut hangup = signal(SignalKind::hangup())?;
     let listener = TcpListener::bind(&config.listen_address).await.with_context(|| {
         format!("cannot listen on {}; stop what listens there or set OURA_LISTEN_ADDRESS", config.listen_address)
@@ -190,16 +204,4 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         }
     });
     exporter.run(listener, stop).await
-}
-
-/// Resolves when the process is told to end; the handlers are in place when this returns.
-fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        info!("stopping");
-    })
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use anyhow::Context as _;
+use tokio::task;
 
 use crate::{
     auth::{self, Store},
@@ -21,13 +22,14 @@ pub(super) struct Rename {
 }
 
 impl Rename {
-    /// Moves the tokens and the journals of the record. The journals go first: whoever holds them ends it before anything
-    /// is changed.
+    /// Moves the tokens and the journals of the record, and goes on where it was interrupted. The journals go first: whoever
+    /// holds them ends it before anything is changed.
     pub(super) async fn run(&self, store: &Store) -> anyhow::Result<()> {
         let (from, to) = (&self.from, &self.to);
         anyhow::ensure!(from != to, "account {from} has that name already");
         anyhow::ensure!(store.has(from), "account {from} is not signed in; `oura-exporter accounts` shows who is");
-        anyhow::ensure!(!store.has(to), "account {to} is signed in, too; choose another name, or log it out first");
+        let is_free = !store.has(to) || store.is_copy(from, to);
+        anyhow::ensure!(is_free, "account {to} is signed in, too; choose another name, or log it out first");
         // In the order of the names, so that two processes never wait for each other.
         let _first = auth::lock(store, from.min(to)).await?;
         let _second = auth::lock(store, from.max(to)).await?;
@@ -54,7 +56,7 @@ impl Rename {
 ///
 /// # Errors
 /// Where standard input ends without one.
-pub(super) fn ask(store: &Store) -> anyhow::Result<String> {
+pub(super) async fn ask(store: &Store) -> anyhow::Result<String> {
     let known = store.accounts()?;
     println!(
         "Whose ring is it? Give the account a short name, such as anna; it becomes the label `account` of all series."
@@ -63,6 +65,12 @@ pub(super) fn ask(store: &Store) -> anyhow::Result<String> {
         println!("Signed in already: {}. One of these names renews that sign-in.", known.join(", "));
     }
     prompt("");
+    // A signal must end the command meanwhile.
+    task::spawn_blocking(typed).await?
+}
+
+/// The first name that is typed and may be one.
+fn typed() -> anyhow::Result<String> {
     for line in io::stdin().lines() {
         match config::account_name(&line?) {
             Ok(name) => return Ok(name),

@@ -17,13 +17,14 @@ use super::{
     naming::{self, Rename},
 };
 use crate::{
-    auth::{self, Doubt, Keeping, Listing, OAuthClient, Replaces, Revoked, Store, TokenSource, Tokens},
+    auth::{self, Doubt, Listing, OAuthClient, Replaces, Revoked, Store, TokenSource, Tokens},
     clock::Clock,
     config::{self, Config, SignIn},
-    oura::{Client, ClientOptions, Transport, person_id},
+    oura::{Client, ClientOptions, Transport},
     poll::Account,
     samples,
     shard::Shard,
+    sign_in::Completion,
     state::{AccountState, CollectionState, Mark, missing_scope},
     status::ApiStats,
 };
@@ -77,7 +78,10 @@ impl Login {
         let store = store(sign_in)?;
         store.check()?;
         let oauth_client = oauth_client(sign_in)?;
-        let name = self.account.clone().map_or_else(|| naming::ask(store), Ok)?;
+        let name = match &self.account {
+            Some(name) => name.clone(),
+            None => naming::ask(store).await?,
+        };
         // Found out before anybody consents: whether what comes of it can be stored.
         auth::can_keep(store, &name).await?;
         let (way, transport) = (self.way(store, &name, &sign_in.redirect_uri).await?, transport(config)?);
@@ -120,21 +124,28 @@ impl Login {
         transport: &Arc<Transport>,
         has_browser: bool,
     ) -> anyhow::Result<Tokens> {
-        let login = auth::Login::begin(oauth_client).await?;
-        let tokens = if !has_browser {
+        let login = Arc::new(auth::Login::begin(oauth_client).await?);
+        let complete = async |answer| {
+            let completion = Completion {
+                login: Arc::clone(&login),
+                store: store.clone(),
+                transport: Arc::clone(transport),
+                account: name.to_owned(),
+                replaces: if self.replace_person { Replaces::Anybody } else { Replaces::SamePerson },
+            };
+            completion.by(answer).await
+        };
+        let (tokens, doubts) = if !has_browser {
             println!("Open this address in a browser, on any device, and consent:\n\n{}\n", login.url);
             println!(
                 "Then paste the address that the browser was sent to (it does not have to load), and press \
                       Enter:"
             );
-            login.by_paste().await?
+            auth::Login::by_paste(&complete).await?
         } else {
-            login.by_browser(|url| open(url, &oauth_client.application().redirect_uri)).await?
+            login.by_browser(|url| open(url, &oauth_client.application().redirect_uri), &complete).await?
         };
-        let id = person_id(transport, &tokens.access).await;
-        let replaces = if self.replace_person { Replaces::Anybody } else { Replaces::SamePerson };
-        let keeping = Keeping { store, oauth_client, forget: samples::forget_journals };
-        for doubt in auth::keep(keeping, name, tokens.clone(), id, replaces).await? {
+        for doubt in doubts {
             println!("\nWarning: {doubt}.");
         }
         Ok(tokens)
@@ -245,7 +256,7 @@ fn accounts(sign_in: &SignIn, shard: Shard) -> anyhow::Result<()> {
         return Ok(());
     }
     let of = |shown: String| if shard.is_one_of_several() { format!("{shown:9} ") } else { String::new() };
-    let (account, since, last, expires) = ("ACCOUNT", "SIGNED IN SINCE", "LAST SUCCESS", "TOKEN EXPIRES");
+    let (account, since, last, expires) = ("ACCOUNT", "SIGNED IN SINCE", "TOKEN ISSUED", "TOKEN EXPIRES");
     writeln!(out, "{account:16} {}{since:17} {last:17} {expires:17} SCOPES", of("SHARD".to_owned()))?;
     let mut bad = 0;
     for name in names {
@@ -284,7 +295,8 @@ fn row(tokens: &Tokens) -> String {
 
 fn transport(config: &Config) -> anyhow::Result<Arc<Transport>> {
     let (client_options, clock) = (ClientOptions::default(), Clock::system());
-    Ok(Arc::new(Transport::new(&config.api_url, config.sandbox, client_options, clock, ApiStats::new()?)?))
+    let transport = Transport::new(&config.api_url, config.sandbox, client_options, clock, ApiStats::new()?)?;
+    Ok(Arc::new(transport.within(config.request_budget)))
 }
 
 fn store(sign_in: &SignIn) -> anyhow::Result<&Store> {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use chrono::TimeDelta;
+use reqwest::Url;
 use secrecy::SecretString;
 use tracing::Level;
 
@@ -31,6 +32,7 @@ pub(super) struct Draft {
     pub(super) external_url: ExternalUrl,
     pub(super) web_sign_in: bool,
     pub(super) poll_interval: Duration,
+    pub(super) request_budget: u32,
     pub(super) stale_after: TimeDelta,
     pub(super) collections: Option<Vec<&'static Kind>>,
     pub(super) sandbox: bool,
@@ -44,6 +46,8 @@ pub(super) struct Draft {
     pub(super) remote_write_bearer_token: Secret,
     pub(super) job: String,
     pub(super) instance: String,
+    pub(super) webhook_url: Option<Url>,
+    pub(super) webhook_listen: String,
     pub(super) log_level: Option<Level>,
     pub(super) log_json: bool,
 }

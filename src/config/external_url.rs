@@ -11,6 +11,8 @@ const EXAMPLE: &str = "https://lan.example/oura/";
 pub struct ExternalUrl {
     /// The name there; none where only a path is known.
     host: Option<String>,
+    /// How the proxy is spoken to; none where only a path is known.
+    scheme: Option<&'static str>,
     /// The path without the slash at its end; empty for none.
     path: String,
 }
@@ -28,6 +30,11 @@ impl ExternalUrl {
     /// The name by which the proxy is asked.
     pub fn host(&self) -> Option<&str> {
         self.host.as_deref()
+    }
+
+    /// How the proxy is spoken to: `https` or `http`.
+    pub const fn scheme(&self) -> Option<&'static str> {
+        self.scheme
     }
 
     /// The external path, with the slash at its end.
@@ -58,7 +65,9 @@ impl Setting {
             return Err(self.not_external());
         }
         let host = url.host_str().map(|host| host.trim_matches(['[', ']']).trim_end_matches('.').to_owned());
-        Ok(ExternalUrl { host: host.filter(|_| !is_path), path: url.path().trim_end_matches('/').to_owned() })
+        let host = host.filter(|_| !is_path);
+        let scheme = host.as_ref().map(|_| if url.scheme() == "https" { "https" } else { "http" });
+        Ok(ExternalUrl { host, scheme, path: url.path().trim_end_matches('/').to_owned() })
     }
 
     fn not_external(&self) -> String {
@@ -88,6 +97,8 @@ mod tests {
         assert_eq!(read("https://LAN.example./a/b//").unwrap_err(), read("/a//b").unwrap_err());
         assert_eq!(read("https://LAN.example./a/b/").unwrap().host(), Some("lan.example"));
         assert_eq!((read("/oura").unwrap().host(), read("http://[fd00::1]/").unwrap().host()), (None, Some("fd00::1")));
+        let schemes = ["/oura", "http://oura.lan/", "https://oura.lan/oura"].map(|text| read(text).unwrap().scheme());
+        assert_eq!(schemes, [None, Some("http"), Some("https")]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod samples;
 mod settings;
 mod sign_in;
 mod urls;
+mod webhooks;
 
 use std::{
     ffi::OsString,
@@ -45,10 +46,13 @@ use crate::{
     remote_write::Credentials,
     shard::Shard,
     web_config::WebConfig,
+    webhooks::Place,
 };
 
 /// Polling faster than this is of little use and warned of: the ring syncs every few minutes at best.
 const FAST: Duration = Duration::from_secs(60);
+/// What Oura allows an application in five minutes.
+const OURAS_LIMIT: u32 = 5000;
 /// The collection that Oura has replaced; it is asked for by name only.
 const DEPRECATED: &str = "tag";
 /// The collection that Oura's sandbox lacks.
@@ -79,6 +83,8 @@ pub struct Config {
     pub external_url: ExternalUrl,
     /// How often Oura is asked (`OURA_POLL_INTERVAL`).
     pub poll_interval: Duration,
+    /// How many requests all accounts together may make in five minutes (`OURA_REQUEST_BUDGET`).
+    pub request_budget: u32,
     /// How long the values of a failing collection stay (`OURA_STALE_AFTER`).
     pub stale_after: TimeDelta,
     /// What is asked for (`OURA_COLLECTIONS`).
@@ -101,6 +107,8 @@ pub struct Config {
     pub sign_in: SignIn,
     /// Samples with their own time, and where they go.
     pub samples: SamplesConfig,
+    /// Where Oura tells of news, where it does (`OURA_WEBHOOK_URL`, `OURA_WEBHOOK_LISTEN`).
+    pub webhooks: Option<Place>,
     /// How it logs.
     pub log: LogConfig,
     /// What is odd but no mistake; to be logged.
@@ -225,6 +233,7 @@ impl Config {
     fn of(mut draft: Draft, places: &Places, reader: &mut Reader) -> Self {
         let sign_in = SignIn::of(&mut draft, places, reader);
         let samples = SamplesConfig::of(&mut draft, reader);
+        let webhooks = webhooks::place(&mut draft, &sign_in, reader);
         let account = |token| AccountConfig { name: draft.account.clone(), token };
         Self {
             token_file: draft.access_token.file(),
@@ -234,6 +243,7 @@ impl Config {
             external_url: draft.external_url,
             web: draft.web_config_file.and_then(|(name, path)| reader.web_config(name, &path)),
             poll_interval: draft.poll_interval,
+            request_budget: draft.request_budget,
             stale_after: draft.stale_after,
             collections_are_named: draft.collections.is_some(),
             collections: draft.collections.unwrap_or_else(all_but_deprecated),
@@ -243,6 +253,7 @@ impl Config {
             shard: draft.shard,
             sign_in,
             samples,
+            webhooks,
             log: LogConfig { level: draft.log_level.unwrap_or(Level::INFO), json: draft.log_json },
             warnings: vec![],
         }
@@ -313,6 +324,19 @@ impl Config {
         }
         if self.poll_interval < FAST {
             reader.warnings.push("OURA_POLL_INTERVAL: below 60s; the ring does not sync that often".to_owned());
+        }
+        if self.request_budget > OURAS_LIMIT {
+            reader.warnings.push(format!(
+                "OURA_REQUEST_BUDGET: above {OURAS_LIMIT}, which is all that Oura allows an application unless it has agreed to more; \
+                 beyond its limit it answers nothing for minutes"
+            ));
+        }
+        let says_whose = self.collections.iter().any(|kind| kind.name == NOT_IN_SANDBOX);
+        if self.webhooks.is_some() && !self.accounts.is_empty() && !says_whose {
+            reader.warnings.push(format!(
+                "OURA_WEBHOOK_URL: whose token OURA_ACCESS_TOKEN is stays unknown without {NOT_IN_SANDBOX}, so its \
+                 events are not taken; add it to OURA_COLLECTIONS"
+            ));
         }
         reader.mistakes.extend(self.shadowed());
         reader.warnings.extend(self.unencrypted());

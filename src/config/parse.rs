@@ -27,6 +27,9 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 const LARGEST_SECRET: u64 = 65_536;
 /// Faster polling would exceed Oura's limit.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+/// Less than one account needs in five minutes, or more than anybody could ask, is a mistake.
+const LEAST_BUDGET: u64 = 10;
+const MOST_BUDGET: u32 = 1_000_000;
 /// A scope that Oura knows and no collection needs.
 const UNUSED_SCOPE: &str = "email";
 const NO_ADDRESS: &str = "is not an address with a port; write 127.0.0.1:10058";
@@ -66,6 +69,19 @@ impl Setting {
             interval if interval < SHORTEST_INTERVAL => Err(self.mistake("is too often; write 5m")),
             interval => Ok(interval),
         })
+    }
+
+    pub(super) fn budget(&self) -> Result<u32, String> {
+        match self.text.parse::<u64>() {
+            Ok(budget) if budget < LEAST_BUDGET => {
+                Err(self.mistake(&format!("is less than one account needs, which is {LEAST_BUDGET}; write 4000")))
+            }
+            Ok(budget) => u32::try_from(budget)
+                .ok()
+                .filter(|budget| *budget <= MOST_BUDGET)
+                .ok_or_else(|| self.mistake(&format!("is more than {MOST_BUDGET}; write 4000"))),
+            Err(_) => Err(self.mistake("is not a number of requests in digits; write 4000")),
+        }
     }
 
     pub(super) fn time_delta(&self) -> Result<TimeDelta, String> {

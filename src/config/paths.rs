@@ -8,6 +8,9 @@ use super::{Asked, Config, ExternalUrl};
 const OWN: &[&str] = &[
     "/metrics",
     "/metrics/samples",
+    "/metrics/exporter",
+    "/sd",
+    "/sd/samples",
     "/-/healthy",
     "/-/ready",
     "/sign-in",

@@ -157,6 +157,12 @@ pub const VARIABLES: &[Variable] = &[
         "how often Oura is polled; less than 60s works, with a warning",
         |draft, text| text.interval().map(|interval| draft.poll_interval = interval),
     ),
+    variable(
+        "OURA_REQUEST_BUDGET",
+        Value("4000"),
+        "how many requests all accounts together may make in five minutes, spread over time; Oura allows 5000",
+        |draft, text| text.budget().map(|budget| draft.request_budget = budget),
+    ),
     variable("OURA_STALE_AFTER", Value("36h"), "how long the values of a failing collection stay", |draft, text| {
         text.time_delta().map(|duration| draft.stale_after = duration)
     }),
@@ -254,6 +260,19 @@ pub const VARIABLES: &[Variable] = &[
         draft.instance.clone_from(&text.text);
         Ok(())
     }),
+    variable(
+        "OURA_WEBHOOK_URL",
+        Nothing,
+        "public https address at which Oura tells of news, such as https://oura.example/webhook, so that they are shown \
+         within seconds; a proxy passes it on to OURA_WEBHOOK_LISTEN",
+        |draft, text| text.callback().map(|url| draft.webhook_url = Some(url)),
+    ),
+    variable(
+        "OURA_WEBHOOK_LISTEN",
+        Value("127.0.0.1:10060"),
+        "where that address is answered, and nothing else; only with OURA_WEBHOOK_URL",
+        |draft, text| text.address().map(|address| draft.webhook_listen = address),
+    ),
     variable("OURA_LOG", Value("info"), "error, warn, info, debug or trace", |draft, text| {
         text.level().map(|level| draft.log_level = Some(level))
     })

@@ -25,6 +25,17 @@ fn warnings(variables: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
+fn webhooks_need_an_application_a_place_and_somebody_whom_they_tell_of() {
+    let url = ("OURA_WEBHOOK_URL", "https://oura.example/webhook");
+    assert!(mistake(url.0, url.1).starts_with("OURA_WEBHOOK_URL: needs OURA_CLIENT_ID and OURA_CLIENT_SECRET"));
+    let application =
+        [url, ("OURA_CLIENT_ID", "id"), ("OURA_CLIENT_SECRET", "secret"), ("OURA_STATE_DIR", "/tmp/oura")];
+    assert_eq!(warnings(&application), [""; 0]);
+    let unknown = [&application[..], &[("OURA_ACCESS_TOKEN", "token"), ("OURA_COLLECTIONS", "sleep")]].concat();
+    assert!(warnings(&unknown)[0].contains("add it to OURA_COLLECTIONS"), "{:?}", warnings(&unknown));
+}
+
+#[test]
 fn blanks_around_a_value_do_not_count() {
     let config = read(&[
         ("OURA_STATE_DIR", " /var/lib/oura\r"),
@@ -61,6 +72,30 @@ fn a_value_in_quotation_marks_is_named_and_not_repeated() {
     }
     let variables = [("OURA_REMOTE_WRITE_USERNAME", "anna"), ("OURA_REMOTE_WRITE_PASSWORD", "\"begins-so")];
     assert!(read(&variables).is_ok(), "a password may");
+}
+
+#[test]
+fn a_request_budget_is_a_number_that_somebody_can_mean() {
+    for (text, words) in [
+        ("0", "is less than one account needs, which is 10; write 4000"),
+        ("9", "is less than one account needs"),
+        ("-4000", "is not a number of requests in digits; write 4000"),
+        ("4,000", "is not a number of requests in digits"),
+        ("4000/5m", "is not a number of requests in digits"),
+        ("lots", "is not a number of requests in digits"),
+        ("4e3", "is not a number of requests in digits"),
+        ("1000001", "is more than 1000000; write 4000"),
+        ("18446744073709551615", "is more than 1000000"),
+        ("18446744073709551616", "is not a number of requests in digits"),
+    ] {
+        let said = mistake("OURA_REQUEST_BUDGET", text);
+        assert!(said.starts_with(&format!("OURA_REQUEST_BUDGET: \"{text}\" {words}")), "{said}");
+    }
+    let good = |text: &str| read(&[("OURA_REQUEST_BUDGET", text)]).expect("a good budget").request_budget;
+    assert_eq!([good(""), good(" 10 "), good("5000"), good("1000000")], [4000, 10, 5000, 1_000_000]);
+    assert_eq!(warnings(&[("OURA_REQUEST_BUDGET", "5000")]), [""; 0]);
+    let said = warnings(&[("OURA_REQUEST_BUDGET", "5001")]);
+    assert!(said.len() == 1 && said[0].starts_with("OURA_REQUEST_BUDGET: above 5000, which is all"), "{said:?}");
 }
 
 #[test]
@@ -241,8 +276,9 @@ fn another_value(name: &str) -> &'static str {
     match name {
         "OURA_STATE_DIR" => "/srv/oura",
         "OURA_SCOPES" | "OURA_COLLECTIONS" => "workout",
-        "OURA_LISTEN_ADDRESS" => "localhost:1",
+        "OURA_LISTEN_ADDRESS" | "OURA_WEBHOOK_LISTEN" => "localhost:1",
         "OURA_POLL_INTERVAL" | "OURA_STALE_AFTER" => "7m",
+        "OURA_REQUEST_BUDGET" => "1234",
         "OURA_SANDBOX" => "true",
         "OURA_SAMPLES" | "OURA_WEB_SIGN_IN" => "false",
         "OURA_SHARD" => "1/3",

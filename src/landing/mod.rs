@@ -22,15 +22,13 @@ use crate::{
 pub const REFRESH: &str = "60";
 /// The query of a page that is not asked for again: whoever needs longer to read it can have it stand still.
 pub const STILL: &str = "still";
+/// So many accounts are shown on one page; of more there is a list.
+pub const MOST_SHOWN: usize = 50;
 
 /// The page as HTML, which loads nothing and runs nothing. Its links are relative, so that it may stand below any path.
 /// `samples` is the record, where one is kept; `is_still` says that it will not be asked for again by itself.
 pub fn page(accounts: &[AccountState], samples: Option<&Samples>, now: DateTime<Utc>, is_still: bool) -> String {
-    let mut html = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Oura exporter</title>\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><style>{STYLE}</style></head><body>\
-         <header><h1>Oura exporter</h1>{NAVIGATION}</header><main>"
-    );
+    let mut html = head();
     let wearers: Vec<_> = accounts.iter().map(|account| Wearer { account, samples, now }).collect();
     for wearer in &wearers {
         let _ = write!(
@@ -47,10 +45,33 @@ pub fn page(accounts: &[AccountState], samples: Option<&Samples>, now: DateTime<
     html + &footer(now, is_still)
 }
 
+/// The page where there are more accounts than can be shown: each by its name, which leads to a page of its own; those that
+/// must sign in again are marked.
+pub fn list<'a>(accounts: impl Iterator<Item = (&'a str, bool)>, now: DateTime<Utc>, is_still: bool) -> String {
+    let mut html = head() + "<section aria-label=\"Accounts\"><h2>Accounts</h2><ul>";
+    for (name, needs_sign_in) in accounts {
+        let note = if needs_sign_in { ": must sign in again" } else { "" };
+        let _ = write!(html, "<li><a href=\"./?account={0}\">{0}</a>{note}", Escaped(name));
+    }
+    html + "</ul></section>" + &footer(now, is_still)
+}
+
+fn head() -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Oura exporter</title>\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><style>{STYLE}</style></head><body>\
+         <header><h1>Oura exporter</h1>{NAVIGATION}</header><main>"
+    )
+}
+
 /// What comes below the scores; whose it is stands above it where there are several.
 fn details(wearer: &Wearer, is_one_of_several: bool) -> String {
     let name = Escaped(&wearer.account.name);
-    let heading = if is_one_of_several { format!("<h2>{name}</h2>") } else { String::new() };
+    let heading = if is_one_of_several {
+        format!("<h2>{name}</h2><p class=\"note\"><a href=\"metrics?account={name}\">The metrics of {name}</a></p>")
+    } else {
+        String::new()
+    };
     format!(
         "<section aria-label=\"Night and day of {name}\">{heading}{}{}{}</section>",
         night::night(wearer),

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    ApiError, Room,
+    ApiError, Need, Room,
     rate_limiter::RateLimiter,
     room::LARGE,
     transport::{Get, Transport},
@@ -33,6 +33,15 @@ pub struct Client {
     source: TokenSource,
     rate_limiter: RateLimiter,
     account_status: Mutex<Option<Asked>>,
+}
+
+/// A turn that the budget has room for, until it is dropped.
+pub struct Turn(Arc<Client>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.rate_limiter.end();
+    }
 }
 
 /// An answer to how the account stands, which was asked with this token.
@@ -69,7 +78,8 @@ impl From<AccountStatus> for Problem {
 impl Client {
     /// The account that the tokens of `source` open.
     pub fn new(transport: Arc<Transport>, source: TokenSource) -> Self {
-        Self { transport, source, rate_limiter: RateLimiter::default(), account_status: Mutex::default() }
+        let rate_limiter = RateLimiter::new(Arc::clone(&transport.budget), transport.clock.clone());
+        Self { transport, source, rate_limiter, account_status: Mutex::default() }
     }
 
     /// Where its tokens come from.
@@ -80,6 +90,29 @@ impl Client {
     /// Until when Oura last asked for no requests; none if it never did.
     pub fn rate_limited_until(&self) -> Option<DateTime<Utc>> {
         self.rate_limiter.until()
+    }
+
+    /// Waits until the budget has room for another turn, which was due then: of those that wait, whoever was due first comes first.
+    pub async fn begin(self: &Arc<Self>, due: Instant) -> Turn {
+        self.rate_limiter.begin(due).await;
+        Turn(Arc::clone(self))
+    }
+
+    /// How many requests a collection has made since the last call.
+    pub fn requests(&self, collection: &str) -> u32 {
+        self.rate_limiter.requests(collection)
+    }
+
+    /// What it is to need of the budget.
+    pub fn need(&self) -> Need {
+        self.rate_limiter.budget.need()
+    }
+
+    /// Waits until the next request may pass the rate limit.
+    pub async fn reopened(&self) {
+        if let Some(opens) = self.rate_limiter.opens() {
+            self.transport.clock.sleep_until(opens).await;
+        }
     }
 
     /// When the next request may pass the rate limit.

@@ -1,5 +1,8 @@
 //! The client of Oura's API: one send for everything, pages, retries, and errors told apart.
 
+mod budget;
+#[cfg(test)]
+mod budget_tests;
 mod client;
 mod error;
 mod pages;
@@ -8,7 +11,8 @@ mod rate_limiter;
 mod room;
 mod transport;
 
-pub use client::{AccountStatus, Client};
+pub use budget::{Need, Stretch, USUAL_BUDGET};
+pub use client::{AccountStatus, Client, Turn};
 pub use error::ApiError;
 pub use person::{COLLECTION as WHO_IT_IS, SCOPE as WHO_SCOPE, person_id, person_in};
 pub use room::Room;

@@ -6,12 +6,17 @@ use std::{
 };
 
 use backon::{ExponentialBuilder, Retryable};
-use reqwest::{Response, StatusCode};
+use reqwest::{Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use tracing::{debug, trace};
 
-use super::{ApiError, Room, rate_limiter::RateLimiter, room::LARGE};
+use super::{
+    ApiError, Room,
+    budget::{Budget, USUAL_BUDGET},
+    rate_limiter::RateLimiter,
+    room::LARGE,
+};
 use crate::{
     clock::Clock,
     http_client::{
@@ -61,6 +66,8 @@ pub struct Transport {
     client_options: ClientOptions,
     pub(super) clock: Clock,
     stats: ApiStats,
+    /// What all accounts together may ask.
+    pub(super) budget: Arc<Budget>,
     /// The places of large answers.
     pub(super) large: Arc<Semaphore>,
 }
@@ -125,7 +132,26 @@ impl Transport {
             .pool_max_idle_per_host(1)
             .build()?;
         let large = Arc::new(Semaphore::new(LARGE_AT_A_TIME));
-        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), sandbox, client_options, clock, stats, large })
+        let budget = Arc::new(Budget::new(USUAL_BUDGET, clock.clone(), stats.clone()));
+        let url = url.trim_end_matches('/').to_owned();
+        Ok(Self { http, url, sandbox, client_options, clock, stats, budget, large })
+    }
+
+    /// The same with another budget than the usual one: so many requests in five minutes.
+    #[must_use]
+    pub fn within(self, budget: u32) -> Self {
+        Self { budget: Arc::new(Budget::new(budget, self.clock.clone(), self.stats.clone())), ..self }
+    }
+
+    /// Counts the requests that are made in another way to where the API is: those for tokens.
+    pub fn counter(self: &Arc<Self>) -> impl Fn(&str) + Send + Sync + use<> {
+        let host = |url: &str| Url::parse(url).ok().and_then(|url| Some((url.host_str()?.to_owned(), url.port())));
+        let (transport, own) = (Arc::clone(self), host(&self.url));
+        move |url| {
+            if own.is_some() && host(url) == own {
+                transport.budget.spend();
+            }
+        }
     }
 
     /// Whether it leads to Oura's sandbox, which has no `personal_info`.
@@ -163,7 +189,7 @@ impl Transport {
         rate_limiter: &RateLimiter,
         room: &Room,
     ) -> Result<Vec<u8>, ApiError> {
-        rate_limiter.pass()?;
+        rate_limiter.pass(get.collection).await?;
         let started = Instant::now();
         let root = if self.sandbox { "sandbox/usercollection" } else { "usercollection" };
         let request = self.http.get(format!("{}/v2/{root}/{}", self.url, get.path)).query(get.query);
@@ -190,7 +216,7 @@ impl Transport {
         match status {
             StatusCode::UNAUTHORIZED => Err(ApiError::Unauthorized),
             StatusCode::FORBIDDEN => Err(ApiError::Forbidden),
-            StatusCode::TOO_MANY_REQUESTS => Err(rate_limiter.close(answer.headers(), self.clock.now())),
+            StatusCode::TOO_MANY_REQUESTS => Err(rate_limiter.close(answer.headers())),
             status if status.is_server_error() || is_of_the_moment(status) => Err(ApiError::Server(status.as_u16())),
             status if !status.is_success() => Err(ApiError::Rejected { status: status.as_u16() }),
             _ => self.whole(answer, largest, room).await,

@@ -1,5 +1,7 @@
 //! Whether the page can be trusted: the metrics of the accounts and their collections.
 
+use std::sync::Arc;
+
 use chrono::{NaiveDate, NaiveTime};
 
 use crate::{
@@ -65,7 +67,7 @@ pub const ACCOUNT_METRICS: &[Metric<AccountState>] = &[
 ];
 
 /// The metrics of all accounts together.
-pub const EXPORTER_METRICS: &[Metric<Vec<AccountState>>] = &[help(
+pub const EXPORTER_METRICS: &[Metric<Vec<Arc<AccountState>>>] = &[help(
     "Until when Oura asked for no requests after a 429, from the first one on.",
 )
 .gauge("oura_api_rate_limited_until_timestamp_seconds", |accounts| {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use super::fetch::{Fetch, Kept};
 use crate::{
@@ -51,6 +52,7 @@ impl Account {
         days: DateRange,
         now: DateTime<Utc>,
     ) -> Result<Vec<Box<RawValue>>, Problem> {
+        let _turn = self.client.begin(Instant::now()).await;
         Fetch::new(Arc::clone(&self.client), kind, now).past(days).await
     }
 }

@@ -193,7 +193,7 @@ impl Fetch {
         let oldest = wanted.dense_from.date_naive();
         let due = wholes.due(self.kind, documents, &wanted.moment, oldest);
         let read = if due.len() > MOST_SINGLE { self.listed(&due).await? } else { self.one_by_one(&due).await? };
-        wholes.read(&due, self.now);
+        wholes.read(&due, &read, self.now);
         Ok(read)
     }
 
@@ -276,7 +276,9 @@ impl Fetch {
         // There is one, of which nobody can tell when it was: the others may be good.
         let newest = newest.or((!rows.is_empty()).then_some(self.now));
         let known = kept.as_ref().and_then(TimedRows::newest);
-        let since = known.map_or(DateTime::<Utc>::MIN_UTC, |known| known - OVERLAP);
+        // What is known may not be told: while a clock was ahead, all of it was too old to be.
+        let told = self.wanted.as_ref().map(|wanted| wanted.newest.unwrap_or(wanted.dense_from));
+        let since = known.map_or(DateTime::<Utc>::MIN_UTC, |known| known.min(told.unwrap_or(known)) - OVERLAP);
         let start = newest.map(|newest| (newest - KEPT).min(since).max(newest - depth));
         if let Some(start) = start {
             rows.extend(self.ask(self.instants(start)).await?);

@@ -1,13 +1,10 @@
 //! Following one account: whose turn it is, and when the collection's next one comes.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::{sync::watch, time::Instant};
 use tracing::warn;
 
 use super::{
@@ -15,11 +12,14 @@ use super::{
     fetch::{Fetch, Fetched, Kept, Wanted},
     notes,
     schedule::{Next, Schedule, after_failures, after_first_failures, every},
+    told::Told,
 };
 use crate::{
-    oura::{self, Client, Room},
+    oura::{self, Client, Need, Room, Turn},
     problem::{Problem, Reason},
+    samples::RecordKey,
     state::{AccountState, Outcome, TokenNow},
+    webhooks::Mailbox,
 };
 
 /// How long after a refusal for want of a scope that was never granted it is tried again.
@@ -40,11 +40,19 @@ const ASK_WHO_EVERY: Duration = Duration::from_secs(3600);
 /// An account as it is followed.
 pub(super) struct Follower {
     pub(super) poller: Poller,
-    client: Arc<Client>,
+    pub(super) client: Arc<Client>,
     pub(super) state: AccountState,
+    /// Where its samples are told; none: nobody wants them.
+    pub(super) record: Option<RecordKey>,
     /// What is kept between turns, by the collection's place.
-    kept: Vec<KeptTurn>,
-    schedule: Schedule,
+    pub(super) kept: Vec<KeptTurn>,
+    /// What the account needs of the request budget.
+    pub(super) need: Need,
+    pub(super) schedule: Schedule,
+    /// Where Oura's events of the account are, if there are any.
+    pub(super) mailbox: Option<Mailbox>,
+    /// What Oura has told of, by the collection's place.
+    pub(super) told: Vec<Told>,
     /// When it was last asked whose sign-in it is.
     asked_who: Option<Instant>,
     /// How often the account has become another person's: what was asked before is not theirs.
@@ -52,11 +60,21 @@ pub(super) struct Follower {
 }
 
 /// What is kept of a collection between its turns.
-#[derive(Debug, Default)]
-struct KeptTurn {
+#[derive(Debug)]
+pub(super) struct KeptTurn {
     fetch: Kept,
     /// When it was last looked back at all days that may still change.
     looked_back: Option<DateTime<Utc>>,
+    /// How many requests a turn takes, on average.
+    pub(super) cost: f64,
+    /// Whether there is said to be something new, until it was asked for.
+    pub(super) is_awaited: bool,
+}
+
+impl Default for KeptTurn {
+    fn default() -> Self {
+        Self { fetch: Kept::default(), looked_back: None, cost: 1.0, is_awaited: false }
+    }
 }
 
 /// How a collection's turn ended.
@@ -73,6 +91,8 @@ struct Ended {
     token: TokenNow,
     /// The room of its documents, until they are read.
     _room: Room,
+    /// Its part of the budget, until it is known what it has cost.
+    _turn: Turn,
 }
 
 /// The state of an account of which nothing was asked yet.
@@ -86,14 +106,16 @@ impl Follower {
         let (state, since) = (begun(&poller, &account.name, &account.client), poller.clock.now());
         // From now on whoever looks can tell that nothing comes, even if the first turn never ends.
         poller.snapshot.post(state.clone());
-        if let Some(samples) = &poller.samples {
-            samples.keep(&account.name, since);
-        }
+        let record = poller.samples.as_ref().map(|samples| samples.keep(&account.name, account.access(), since));
         let kept = poller.kinds.iter().map(|_| KeptTurn::default()).collect();
         let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.client_options.stagger);
-        let client = account.client;
-        let mut follower = Self { poller, client, state, kept, schedule, asked_who: None, life: 0 };
+        let (client, need) = (Arc::clone(&account.client), account.client.need());
+        let told = poller.kinds.iter().map(|_| Told::default()).collect();
+        let mailbox = poller.inbox.as_ref().map(|inbox| inbox.open(&account.name));
+        let (asked_who, life) = (None, 0);
+        let mut follower = Self { poller, client, state, record, kept, need, schedule, mailbox, told, asked_who, life };
         follower.ask_first_who_it_is();
+        follower.note_need();
         follower
     }
 
@@ -102,28 +124,50 @@ impl Follower {
         let mut running = FuturesUnordered::new();
         loop {
             self.hasten_by_the_clock();
-            let now = self.poller.clock.instant();
-            let wait = match self.schedule.next(now) {
-                Next::Start(place) => {
-                    running.push(self.start(place));
-                    continue;
-                }
-                Next::At(instant) => instant.saturating_duration_since(now).min(LOOK_AT_THE_CLOCK),
-                Next::AllRunning => LOOK_AT_THE_CLOCK,
+            let clock = &self.poller.clock;
+            let look = clock.instant() + LOOK_AT_THE_CLOCK;
+            let (wait, starts) = match self.next() {
+                Next::Start(place) => (look, Some(place)),
+                Next::At(instant) => (instant.min(look), None),
+                Next::AllRunning => (look, None),
             };
+            // What waits for the budget begins again with each thing that happens, and keeps its place by when it was due.
             tokio::select! {
+                biased;
                 Some(ended) = running.next() => self.end(ended).await,
                 Ok(()) = looks.changed() => self.look_for_news(),
-                () = sleep(wait) => {}
+                () = news(self.mailbox.as_ref()) => self.heed_events(),
+                (place, turn) = self.turn_of(starts) => running.push(self.start(place, turn)),
+                () = clock.sleep_until(wait) => {}
             }
         }
+    }
+
+    /// What is to be done now.
+    fn next(&self) -> Next {
+        // Where the budget suffices, collections are read in their order: what one says may settle what another one means.
+        let is_scarce = self.need.stretch().usual > 1.0;
+        let patience = |place| if is_scarce { self.urgency(place).patience() } else { Duration::ZERO };
+        self.schedule.next(self.poller.clock.instant(), patience)
+    }
+
+    /// Waits until the budget has room for a turn of the collection in that place; for ever where there is none to begin.
+    async fn turn_of(&self, place: Option<usize>) -> (usize, Turn) {
+        let Some(place) = place else { return pending().await };
+        let due = self.schedule.due(place).unwrap_or_else(|| self.poller.clock.instant());
+        (place, self.client.begin(due + self.urgency(place).patience()).await)
+    }
+
+    /// There is said to be something new in the collection in `place`: it is due now, and before what merely repeats.
+    fn await_news(&mut self, place: usize) {
+        self.kept[place].is_awaited = true;
+        self.schedule.ask_afresh(place, self.poller.clock.instant());
     }
 
     /// After a new sign-in everything is due.
     fn look_for_news(&mut self) {
         if self.client.source().has_news() {
-            let now = self.poller.clock.instant();
-            (0..self.kept.len()).for_each(|place| self.schedule.hasten(place, now));
+            (0..self.kept.len()).for_each(|place| self.await_news(place));
             self.ask_first_who_it_is();
         }
     }
@@ -134,41 +178,48 @@ impl Follower {
         let now = self.poller.clock.instant();
         let before = now.checked_sub(Duration::from_millis(1)).unwrap_or(now);
         if let Some(place) = place.filter(|_| !self.client.source().is_kept()) {
-            self.schedule.hasten(place, before);
+            self.schedule.ask_afresh(place, before);
         }
     }
 
     /// Asks whatever is due now, one after the other.
     pub(super) async fn catch_up(&mut self) {
+        self.heed_events();
         self.hasten_by_the_clock();
-        while let Next::Start(place) = self.schedule.next(self.poller.clock.instant()) {
-            let ended = self.start(place).await;
+        while let Next::Start(place) = self.next() {
+            let (place, turn) = self.turn_of(Some(place)).await;
+            let ended = self.start(place, turn).await;
             self.end(ended).await;
         }
     }
 
-    fn start(&mut self, place: usize) -> impl Future<Output = Ended> + use<> {
+    fn start(&mut self, place: usize, turn: Turn) -> impl Future<Output = Ended> + use<> {
         self.schedule.started(place, self.poller.clock.instant());
-        self.turn(place)
+        self.turn(place, turn)
     }
 
     /// Puts down when the collection is due again whose turn has ended, and which others are due at once.
     async fn end(&mut self, ended: Ended) {
         let (place, started) = (ended.place, ended.started);
+        self.note_cost(place);
+        self.kept[place].is_awaited = false;
         if ended.life != self.life {
             // It was asked for somebody else.
             self.schedule.ended(place, self.poller.clock.instant());
             return;
         }
+        let heard = self.heard(place, &ended.result);
         let due_at_once = self.take(ended).await;
-        self.schedule.ended(place, self.due_again(place, started));
+        self.note_need();
+        let due = self.due_again(place, started);
+        self.schedule.ended(place, heard.map_or(due, |heard| heard.min(due)));
         for other in due_at_once {
             self.schedule.hasten(other, self.poller.clock.instant());
         }
     }
 
     /// Asks the collection in `place`.
-    fn turn(&mut self, place: usize) -> impl Future<Output = Ended> + use<> {
+    fn turn(&mut self, place: usize, turn: Turn) -> impl Future<Output = Ended> + use<> {
         let wanted = self.wanted(place);
         let looks_back = wanted.as_ref().is_some_and(|wanted| wanted.looks_back);
         let fetch = Fetch {
@@ -190,7 +241,18 @@ impl Follower {
             };
             let signed_in_at = token.grant.as_ref().map(|grant| grant.signed_in_at);
             let asked_by = before.filter(|before| signed_in_at == Some(*before));
-            Ended { place, life, started, fetch: kept, looks_back, result, asked_by, token, _room: fetch.room }
+            Ended {
+                place,
+                life,
+                started,
+                fetch: kept,
+                looks_back,
+                result,
+                asked_by,
+                token,
+                _room: fetch.room,
+                _turn: turn,
+            }
         }
     }
 
@@ -201,9 +263,11 @@ impl Follower {
         let account = &self.state.name;
         Some(Wanted {
             moment: self.state.moment(now),
-            // Of what lasts, whatever an answer lacks would count as gone.
+            // Of what lasts, whatever an answer lacks would count as gone; of a clock that was ahead, the last time lies in
+            // the future.
             looks_back: kind.reach_days > 0
-                || self.kept[place].looked_back.is_none_or(|before| now - before >= LOOK_BACK_EVERY),
+                || self.told[place].looks_back()
+                || self.kept[place].looked_back.is_none_or(|before| (now - before).abs() >= LOOK_BACK_EVERY),
             dense_from: samples.dense_from(account, now),
             newest: kind.sample_definitions().first().and_then(|metric| samples.newest(account, metric.name)),
         })
@@ -223,6 +287,8 @@ impl Follower {
         };
         let token = TokenNow { rate_limited_until: self.client.rate_limited_until(), ..token };
         let change = self.state.apply(Outcome { place, at: self.poller.clock.now(), answer, token });
+        let interval = self.interval(place);
+        self.state.collections[place].watch.iter_mut().for_each(|watch| watch.interval = interval);
         if self.state.collections[place].up == Some(true) {
             self.ask_who_it_is();
             if looks_back {
@@ -245,6 +311,9 @@ impl Follower {
     fn notice_person(&mut self, result: &Result<Fetched, Problem>, asked_by: Option<DateTime<Utc>>) {
         let document = result.as_ref().ok().and_then(|answer| answer.documents.first());
         let Some(id) = document.and_then(|document| oura::person_in(document)) else { return };
+        if let Some(mailbox) = self.mailbox.as_ref().filter(|_| asked_by.is_some() || !self.client.source().is_kept()) {
+            mailbox.is_of(&id);
+        }
         match asked_by {
             Some(signed_in_at) => self.client.source().is_of(&id, signed_in_at),
             None if !self.client.source().is_kept() => self.notice_owner(&id),
@@ -257,20 +326,19 @@ impl Follower {
     fn notice_owner(&mut self, id: &str) {
         let Some(samples) = self.poller.samples.clone() else { return };
         let account = self.state.name.clone();
-        if samples.changes_hands(&account, id) {
+        if samples.is_anothers(&account, id) {
             warn!(
                 account,
                 "its token belongs to a different person than before: the record under this name is forgotten; what a \
                  database has under the name stays there, so choose another OURA_ACCOUNT"
             );
-            samples.forget(&account);
-            samples.keep(&account, self.poller.clock.now());
-            samples.changes_hands(&account, id);
+            self.record = Some(samples.begin_again(&account, id, self.poller.clock.now()));
             self.life += 1;
             self.state = begun(&self.poller, &account, &self.client);
             self.kept = self.poller.kinds.iter().map(|_| KeptTurn::default()).collect();
+            self.told = self.poller.kinds.iter().map(|_| Told::default()).collect();
             let now = self.poller.clock.instant();
-            (0..self.kept.len()).for_each(|place| self.schedule.hasten(place, now));
+            (0..self.kept.len()).for_each(|place| self.schedule.ask_afresh(place, now));
         }
     }
 
@@ -290,6 +358,7 @@ impl Follower {
 
     /// Lets the collections be due whose interval is over by the clock on the wall.
     fn hasten_by_the_clock(&mut self) {
+        self.note_need();
         let (now, instant) = (self.poller.clock.now(), self.poller.clock.instant());
         for (place, _) in self.state.collections.iter().enumerate().filter(|(_, one)| one.is_due_at(now)) {
             self.schedule.hasten(place, instant);
@@ -298,8 +367,8 @@ impl Follower {
 
     fn due_again(&self, place: usize, started: Instant) -> Instant {
         let collection = &self.state.collections[place];
-        let interval = self.poller.interval;
-        let usual = started + every(collection.kind.pace, interval);
+        let interval = self.stretched(place, self.poller.interval);
+        let usual = started + self.interval(place);
         let is_settled = collection.permitted == Some(false);
         match collection.problem.as_ref().map(|problem| problem.reason) {
             None | Some(Reason::Document) => usual,
@@ -309,7 +378,8 @@ impl Follower {
             Some(Reason::Membership) if is_settled => started + MEMBERSHIP_LAPSED,
             Some(Reason::Token) => started + interval,
             Some(Reason::RateLimit) => {
-                let closed = self.client.passes_at().map(|opens| opens.saturating_duration_since(Instant::now()));
+                let closed =
+                    self.client.passes_at().map(|opens| opens.saturating_duration_since(self.poller.clock.instant()));
                 let closed = closed.filter(|wait| !wait.is_zero());
                 closed.map_or(started + interval, |wait| self.poller.clock.instant() + wait + jitter())
             }
@@ -318,6 +388,14 @@ impl Follower {
             }
             Some(_) => started + after_failures(collection.failures, interval),
         }
+    }
+}
+
+/// Waits for an event; for ever where there are none.
+async fn news(mailbox: Option<&Mailbox>) {
+    match mailbox {
+        Some(mailbox) => mailbox.news().await,
+        None => pending().await,
     }
 }
 

@@ -8,6 +8,8 @@ mod reading;
 mod roster;
 mod schedule;
 mod series;
+mod told;
+mod urgency;
 mod whole;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -22,7 +24,10 @@ pub use account::Account;
 use follower::Follower;
 pub use roster::{Directory, Roster};
 
-use crate::{clock::Clock, documents::Kind, oura::ClientOptions, samples::Samples, state::Snapshot, status::ApiStats};
+use crate::{
+    clock::Clock, documents::Kind, oura::ClientOptions, samples::Samples, state::Snapshot, status::ApiStats,
+    webhooks::Inbox,
+};
 
 /// What all accounts share.
 #[derive(Clone)]
@@ -41,6 +46,8 @@ pub struct Poller {
     pub stats: ApiStats,
     /// The record; none if nobody wants it.
     pub samples: Option<Arc<Samples>>,
+    /// What Oura tells by itself; none if it is not to.
+    pub inbox: Option<Arc<Inbox>>,
 }
 
 /// Accounts that are followed by hand.
@@ -107,7 +114,7 @@ impl Poller {
     }
 
     fn forget(&self, account: &str) {
-        self.stats.forget(account, &self.kinds);
+        self.stats.forget(account);
         if let Some(samples) = &self.samples {
             samples.forget(account);
         }

@@ -12,17 +12,18 @@ impl Follower {
             Err(problem) => (vec![], Some(problem)),
         };
         let (kind, now) = (self.poller.kinds[place], self.poller.clock.now());
-        let (account, known) = (self.state.name.clone(), self.state.known.clone());
-        let samples = self.poller.samples.clone();
-        let is_all = looks_back || samples.is_none();
+        let known = self.state.known.clone();
+        // The record of now: the account may be another person's before all is read.
+        let record = self.poller.samples.clone().zip(self.record.clone());
+        let is_all = looks_back || record.is_none();
         let bytes = size(&documents) + size(&whole);
         let read = move || {
-            let reading = kind.read(&documents, &known, now, samples.as_ref().map(|_| days));
-            if let Some(samples) = samples {
-                samples.learn(&account, kind, &reading, days, now);
+            let reading = kind.read(&documents, &known, now, record.as_ref().map(|_| days));
+            if let Some((samples, record)) = record {
+                samples.learn(&record, kind, &reading, days, now);
                 let moment = reading.known.moment(now);
                 let dense = if kind.is_series() { &documents } else { &whole };
-                samples.learn_dense(&account, kind, |take| kind.samples(dense, &moment, take), now);
+                samples.learn_dense(&record, kind, |take| kind.samples(dense, &moment, take), now);
             }
             reading
         };

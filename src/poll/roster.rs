@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     future::pending,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -32,22 +32,6 @@ pub struct Roster {
     /// Whether anything of it can change.
     is_changing: bool,
     look: Arc<Notify>,
-    clients: Clients,
-}
-
-/// The ways to Oura of all who ever were followed: what they have under way at the stop is waited for.
-#[derive(Clone, Default)]
-pub struct Clients(Arc<Mutex<Vec<Arc<Client>>>>);
-
-impl Clients {
-    /// All of them.
-    pub fn all(&self) -> Vec<Arc<Client>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn add(&self, client: &Arc<Client>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(client));
-    }
 }
 
 /// The token files, and what an account of one needs.
@@ -84,20 +68,13 @@ impl From<Vec<Account>> for Roster {
 impl Roster {
     /// `accounts`, and whoever signs in so that there is a file in `directory`.
     pub fn new(accounts: Vec<Account>, directory: Option<Directory>) -> Self {
-        let clients = Clients::default();
-        accounts.iter().for_each(|account| clients.add(&account.client));
         let is_changing = directory.is_some() || accounts.iter().any(|account| account.client.source().can_change());
-        Self { accounts, directory, is_changing, look: Arc::default(), clients }
+        Self { accounts, directory, is_changing, look: Arc::default() }
     }
 
     /// What has it look at once.
     pub fn look(&self) -> Arc<Notify> {
         Arc::clone(&self.look)
-    }
-
-    /// The ways to Oura of all who are, and will be, followed.
-    pub fn clients(&self) -> Clients {
-        self.clients.clone()
     }
 
     /// The names of those who are there before anybody is followed.
@@ -125,9 +102,7 @@ impl Roster {
 
     /// The account of that name, which has signed in.
     pub(super) fn admit(&self, name: &str) -> Option<Account> {
-        let account = self.directory.as_ref()?.account(name);
-        self.clients.add(&account.client);
-        Some(account)
+        Some(self.directory.as_ref()?.account(name))
     }
 
     /// Who is there now, given who is followed; none where nothing has changed or nobody can tell.
@@ -202,9 +177,7 @@ fn look(
         }
         signed_in.insert(name.clone(), tokens.signed_in());
     }
-    if !signed_in.is_empty() {
-        store.note_place();
-    }
+    store.note_place(signed_in.keys().cloned());
     Ok(Looked { glance, changed: Some(Present { listing, remaining, replaced, signed_in }) })
 }
 

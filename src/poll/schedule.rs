@@ -17,7 +17,8 @@ pub(super) struct Schedule {
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Due(Instant),
-    Running,
+    /// It is being asked; since when it is due again all the same, where something happened that its answer may not know.
+    Running(Option<Instant>),
 }
 
 /// What is to be done next.
@@ -37,21 +38,31 @@ impl Schedule {
         Self { places: vec![Place::Due(now); count], last: None, stagger }
     }
 
-    /// What is to be done at `now`.
-    pub(super) fn next(&self, now: Instant) -> Next {
-        let due = self.places.iter().enumerate().filter_map(|(place, state)| match state {
+    /// What is to be done at `now`: of what is due, that of which a collection's `patience` ends first.
+    pub(super) fn next(&self, now: Instant, patience: impl Fn(usize) -> Duration) -> Next {
+        let waiting = self.places.iter().enumerate().filter_map(|(place, state)| match state {
             Place::Due(due) => Some((*due, place)),
-            Place::Running => None,
+            Place::Running(_) => None,
         });
-        let Some((due, place)) = due.min() else { return Next::AllRunning };
-        let before = self.last.filter(|(last, _)| matches!(self.places[*last], Place::Running));
+        let is_due = waiting.clone().filter(|(due, _)| *due <= now);
+        let first = is_due.min_by_key(|(due, place)| (*due + patience(*place), *place)).or_else(|| waiting.min());
+        let Some((due, place)) = first else { return Next::AllRunning };
+        let before = self.last.filter(|(last, _)| matches!(self.places[*last], Place::Running(_)));
         let turn = before.map_or(due, |(_, start)| due.max(start + self.stagger));
         if turn <= now { Next::Start(place) } else { Next::At(turn) }
     }
 
+    /// When the collection in `place` was, or is, due; none while it is being asked.
+    pub(super) fn due(&self, place: usize) -> Option<Instant> {
+        match self.places[place] {
+            Place::Due(due) => Some(due),
+            Place::Running(_) => None,
+        }
+    }
+
     /// The collection in `place` is being asked.
     pub(super) fn started(&mut self, place: usize, now: Instant) {
-        self.places[place] = Place::Running;
+        self.places[place] = Place::Running(None);
         self.last = Some((place, now));
     }
 
@@ -62,9 +73,23 @@ impl Schedule {
         }
     }
 
+    /// The collection in `place` is due now; if it is being asked, also once that has ended, as it may answer of before.
+    pub(super) fn ask_afresh(&mut self, place: usize, now: Instant) {
+        self.hasten(place, now);
+        if let Place::Running(again) = &mut self.places[place] {
+            *again = Some(again.map_or(now, |before| now.min(before)));
+        }
+    }
+
+    /// Whether the collection in `place` is being asked.
+    pub(super) fn is_running(&self, place: usize) -> bool {
+        matches!(self.places[place], Place::Running(_))
+    }
+
     /// The collection in `place` has answered or failed and is due again then.
     pub(super) fn ended(&mut self, place: usize, due: Instant) {
-        self.places[place] = Place::Due(due);
+        let again = if let Place::Running(again) = self.places[place] { again } else { None };
+        self.places[place] = Place::Due(again.map_or(due, |again| due.min(again)));
     }
 }
 
@@ -108,25 +133,29 @@ mod tests {
 
     const STAGGER: Duration = Duration::from_millis(500);
 
+    fn next(schedule: &Schedule, now: Instant) -> Next {
+        schedule.next(now, |_| Duration::ZERO)
+    }
+
     #[test]
     fn one_after_the_other_and_past_one_that_hangs() {
         let start = Instant::now();
         let mut schedule = Schedule::new(3, start, STAGGER);
-        assert_eq!(schedule.next(start), Next::Start(0));
+        assert_eq!(next(&schedule, start), Next::Start(0));
         schedule.started(0, start);
-        assert_eq!(schedule.next(start), Next::At(start + STAGGER), "the second waits for the first");
-        assert_eq!(schedule.next(start + STAGGER), Next::Start(1), "but not for ever");
+        assert_eq!(next(&schedule, start), Next::At(start + STAGGER), "the second waits for the first");
+        assert_eq!(next(&schedule, start + STAGGER), Next::Start(1), "but not for ever");
         schedule.started(1, start + STAGGER);
         schedule.ended(1, start + Duration::from_secs(300));
         assert_eq!(
-            schedule.next(start + STAGGER),
+            next(&schedule, start + STAGGER),
             Next::Start(2),
             "the first still hangs, and is not waited for again"
         );
         schedule.ended(0, start + Duration::from_secs(60));
         schedule.started(2, start + STAGGER);
         schedule.ended(2, start + Duration::from_secs(300));
-        assert_eq!(schedule.next(start + STAGGER), Next::At(start + Duration::from_secs(60)));
+        assert_eq!(next(&schedule, start + STAGGER), Next::At(start + Duration::from_secs(60)));
     }
 
     #[test]
@@ -148,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn news_hastens_what_waits_and_not_what_is_under_way() {
+    fn what_is_hastened_is_asked_once_and_news_ask_again_what_is_under_way() {
         let start = Instant::now();
         let mut schedule = Schedule::new(2, start, STAGGER);
         schedule.started(0, start);
@@ -157,16 +186,44 @@ mod tests {
         let later = start + Duration::from_secs(60);
         schedule.hasten(0, later);
         schedule.hasten(1, later);
-        assert_eq!(schedule.next(later), Next::Start(0));
+        assert_eq!(next(&schedule, later), Next::Start(0));
         schedule.started(0, later);
-        assert_eq!(schedule.next(later), Next::AllRunning);
+        assert_eq!(next(&schedule, later), Next::AllRunning);
+        schedule.ask_afresh(1, later);
+        schedule.ended(1, later + Duration::from_secs(21_600));
+        assert_eq!(next(&schedule, later + STAGGER), Next::Start(1), "what it answered may be of before the news");
+        schedule.started(1, later + STAGGER);
+        schedule.ended(1, later + Duration::from_secs(21_600));
+        schedule.ended(0, later + Duration::from_secs(300));
+        assert_eq!(next(&schedule, later + STAGGER), Next::At(later + Duration::from_secs(300)), "once");
+    }
+
+    #[test]
+    fn of_what_is_due_the_least_patient_comes_first_and_nothing_before_it_is_due() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(3, start, STAGGER);
+        let minute = Duration::from_secs(60);
+        for (place, due) in [(0, start), (1, start + minute), (2, start + 2 * minute)] {
+            schedule.started(place, start);
+            schedule.ended(place, due);
+        }
+        let patience = |place| if place == 0 { 10 * minute } else { Duration::ZERO };
+        assert_eq!(schedule.next(start, patience), Next::Start(0), "alone");
+        assert_eq!(schedule.next(start + minute, patience), Next::Start(1));
+        schedule.started(1, start + minute);
+        schedule.ended(1, start + 20 * minute);
+        assert_eq!(schedule.next(start + 9 * minute, patience), Next::Start(2));
+        assert_eq!(schedule.next(start + 20 * minute, patience), Next::Start(2), "whose patience ended first");
+        schedule.started(2, start + 20 * minute);
+        schedule.ended(2, start + 40 * minute);
+        assert_eq!(schedule.next(start + 20 * minute, patience), Next::Start(0), "patience has an end");
     }
 
     #[test]
     fn all_under_way() {
         let mut schedule = Schedule::new(1, Instant::now(), STAGGER);
         schedule.started(0, Instant::now());
-        assert_eq!(schedule.next(Instant::now()), Next::AllRunning);
+        assert_eq!(next(&schedule, Instant::now()), Next::AllRunning);
     }
 
     #[test]

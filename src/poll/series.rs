@@ -79,7 +79,8 @@ impl TimedRows {
 
     /// Its newest sample, unless it is time to read it whole again.
     pub(super) fn continues_from(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.newest().filter(|_| now - self.whole < WHOLE_EVERY)
+        // Of a clock that was ahead, the last time lies in the future.
+        self.newest().filter(|_| (now - self.whole).abs() < WHOLE_EVERY)
     }
 
     /// Adds rows; one of the same time and source replaces the one before, and one from the future is no sample. What is
@@ -132,5 +133,6 @@ mod tests {
         assert_eq!(endings(&series), [":61}", ":70}"]);
         assert_eq!(series.continues_from(now + TimeDelta::minutes(59)), Some(later));
         assert_eq!(series.continues_from(now + TimeDelta::hours(1)), None);
+        assert_eq!(series.continues_from(now - TimeDelta::days(2)), None, "the clock was ahead");
     }
 }

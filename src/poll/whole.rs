@@ -2,7 +2,7 @@
 //! each not too often.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher as _},
 };
 
@@ -16,10 +16,12 @@ use crate::{documents::Kind, observation::Moment, samples::LEAST_BETWEEN};
 #[derive(Debug, Default)]
 pub(super) struct Wholes(HashMap<u64, Read>);
 
-/// What a document's light fields and how much of it could be told were when it was last read whole, and when that was.
+/// What a document's light fields and how much of it could be told were when it was last asked for whole, and when that
+/// was.
 #[derive(Clone, Copy, Debug)]
 struct Read {
-    digest: u64,
+    /// None where Oura listed it, and then did not have it.
+    digest: Option<u64>,
     at: DateTime<Utc>,
 }
 
@@ -58,16 +60,22 @@ impl Wholes {
                 serde_json::from_str(document.get()).ok().filter(|named: &Named| named.day >= oldest)?;
             let digest = digest((document.get(), kind.due(document, moment)?));
             let known = self.0.get(&self::digest(&id));
-            let is_new = known.is_none_or(|read| read.digest != digest && moment.now - read.at >= LEAST_BETWEEN);
+            let is_new = known.is_none_or(|read| {
+                // Of a clock that was ahead, the last time lies in the future.
+                read.digest != Some(digest) && (moment.now - read.at).abs() >= LEAST_BETWEEN
+            });
             is_new.then_some(Due { id, day, digest })
         };
         documents.iter().filter_map(|document| due(document)).collect()
     }
 
-    /// Takes note that these were read at `now`, and forgets what was read long ago.
-    pub(super) fn read(&mut self, due: &[Due], now: DateTime<Utc>) {
+    /// Takes note that these were asked for at `now`, and that `came` is what Oura had of them.
+    pub(super) fn read(&mut self, due: &[Due], came: &[Box<RawValue>], now: DateTime<Utc>) {
+        let named = came.iter().filter_map(|document| serde_json::from_str(document.get()).ok());
+        let came: HashSet<_> = named.map(|Named { id, .. }| id).collect();
         for document in due {
-            self.0.insert(digest(&document.id), Read { digest: document.digest, at: now });
+            let known = came.contains(&document.id).then_some(document.digest);
+            self.0.insert(digest(&document.id), Read { digest: known, at: now });
         }
     }
 }

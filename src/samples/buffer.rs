@@ -1,9 +1,9 @@
 //! The records of all accounts, and what is read of them: `/metrics/samples`, and what remote write has not sent yet.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{BufWriter, IntoInnerError, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -17,13 +17,14 @@ use tracing::warn;
 
 use super::{
     Format, Lines, MOST_DENSE, Record, SampleStats, Telling, Text, help_of,
-    journal::{self, Journal, forget_journals},
+    journal::{self, Journal, forget_journals, is_in_use},
 };
 use crate::{
     auth::Person,
     documents::{Kind, Reading},
     http,
     observation::{DateRange, Run},
+    problem::TokenOrigin,
 };
 
 /// How far back `/metrics/samples` goes by when a sample was learnt, where it is not asked for more: longer than a
@@ -46,12 +47,22 @@ pub enum JournalIn {
     Nowhere,
 }
 
+/// A record that was begun under an account's name: nothing that was asked for another one is told in it, whoever has the
+/// name by then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordKey {
+    account: String,
+    number: u64,
+}
+
 /// The records of all accounts.
 pub struct Samples {
     journals: JournalIn,
     /// Whether it was told that there is no state directory.
     is_told: AtomicBool,
     records: Mutex<BTreeMap<String, Kept>>,
+    /// How many records were begun.
+    begun: AtomicU64,
     /// Whose they are, as far as Oura has said it.
     owners: Mutex<BTreeMap<String, Person>>,
     /// A number that changes with every telling.
@@ -64,6 +75,8 @@ pub struct Samples {
 
 /// A record and where it is written down; nowhere, and it is forgotten at the end.
 struct Kept {
+    /// Tells it from the records that this account had before, and will have.
+    number: u64,
     record: Record,
     journal: Option<Journal>,
     /// What tells the numbers of its tellings from those of another journal.
@@ -81,7 +94,8 @@ struct Made {
 
 impl Kept {
     fn in_memory(account: &str, now: DateTime<Utc>) -> Self {
-        Self { record: Record::new(account, now), journal: None, id: journal::new_id(), is_told_full: false }
+        let (number, id) = (0, journal::new_id());
+        Self { number, record: Record::new(account, now), journal: None, id, is_told_full: false }
     }
 
     /// Where to begin for whoever has read all numbers below `from`: numbers that there never were are another record's.
@@ -97,6 +111,7 @@ impl Samples {
             journals,
             is_told: AtomicBool::new(false),
             records: Mutex::default(),
+            begun: AtomicU64::new(0),
             owners: Mutex::default(),
             version: AtomicU64::new(0),
             pages: Mutex::default(),
@@ -105,20 +120,34 @@ impl Samples {
         }
     }
 
-    /// Keeps the record of `account` from now on, with what its journal knows; one that cannot be written down is kept in
+    /// Keeps the record of `account`, which comes by its token in that way, from now on, with what its journal knows; one that cannot be written down is kept in
     /// memory, and that is said.
-    pub fn keep(&self, account: &str, now: DateTime<Utc>) {
-        let mut records = self.lock();
-        if !records.contains_key(account) {
-            let kept = self.opened(account, now);
-            records.insert(account.to_owned(), kept);
-            self.version.fetch_add(1, Ordering::Relaxed);
-            drop(records);
-            self.news.notify_one();
-        }
+    pub fn keep(&self, account: &str, origin: TokenOrigin<'_>, now: DateTime<Utc>) -> RecordKey {
+        self.keep_by(account, || self.opened(account, origin, now))
     }
 
-    fn opened(&self, account: &str, now: DateTime<Utc>) -> Kept {
+    /// Keeps the record of `account` in memory from now on, because the one before cannot be removed.
+    pub(super) fn keep_in_memory(&self, account: &str, now: DateTime<Utc>) -> RecordKey {
+        warn!(account, "{IN_MEMORY}: the previous one cannot be removed; remove it, and restart");
+        self.keep_by(account, || Kept::in_memory(account, now))
+    }
+
+    fn keep_by(&self, account: &str, open: impl FnOnce() -> Kept) -> RecordKey {
+        let mut records = self.lock();
+        let number = match records.get(account) {
+            Some(kept) => kept.number,
+            None => {
+                let number = self.begun.fetch_add(1, Ordering::Relaxed);
+                records.insert(account.to_owned(), Kept { number, ..open() });
+                self.version.fetch_add(1, Ordering::Relaxed);
+                self.news.notify_one();
+                number
+            }
+        };
+        RecordKey { account: account.to_owned(), number }
+    }
+
+    fn opened(&self, account: &str, origin: TokenOrigin<'_>, now: DateTime<Utc>) -> Kept {
         let JournalIn::State(state) = &self.journals else { return Kept::in_memory(account, now) };
         let Some(state) = state else {
             if !self.is_told.swap(true, Ordering::Relaxed) {
@@ -126,9 +155,10 @@ impl Samples {
             }
             return Kept::in_memory(account, now);
         };
-        match Journal::open(state, account, now) {
+        match Journal::open(state, account, origin, now) {
             Ok((journal, record)) => {
-                Kept { id: journal.id().to_owned(), record, journal: Some(journal), is_told_full: false }
+                let id = journal.id().to_owned();
+                Kept { number: 0, id, record, journal: Some(journal), is_told_full: false }
             }
             Err(unusable) => {
                 warn!(account, "{IN_MEMORY}: {unusable}; {}, and restart", unusable.advice());
@@ -137,54 +167,61 @@ impl Samples {
         }
     }
 
-    pub(super) const fn journals(&self) -> &JournalIn {
-        &self.journals
+    /// The directory below which it is written down.
+    pub(super) fn state(&self) -> Option<&Path> {
+        let JournalIn::State(state) = &self.journals else { return None };
+        state.as_deref()
     }
 
     pub(super) fn owners(&self) -> MutexGuard<'_, BTreeMap<String, Person>> {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves out what was kept of an account that is gone, its journal as well.
-    pub fn forget(&self, account: &str) {
-        self.lock().remove(account);
+    /// Leaves out what was kept of an account that is gone, its journal as well, but not the one that another process has
+    /// begun since for whoever has the name now; whether nothing is left.
+    pub fn forget(&self, account: &str) -> bool {
+        // The hold on its journal goes with it.
+        drop(self.lock().remove(account));
         self.owners().remove(account);
-        if let JournalIn::State(Some(state)) = &self.journals
-            && let Err(error) = forget_journals(state, account)
-        {
-            warn!(account, "cannot remove its record from {}: {error}", state.display());
-        }
         self.stats.forget(account);
         self.version.fetch_add(1, Ordering::Relaxed);
+        let JournalIn::State(Some(state)) = &self.journals else { return true };
+        if is_in_use(state, account) {
+            return false;
+        }
+        let forgotten = forget_journals(state, account);
+        if let Err(error) = &forgotten {
+            warn!(account, "cannot remove its record from {}: {error}", state.display());
+        }
+        forgotten.is_ok()
     }
 
     /// Learns what an answer's documents say of days and events, of which it has all of the days `whole`.
-    pub fn learn(&self, account: &str, kind: &'static Kind, reading: &Reading, whole: DateRange, now: DateTime<Utc>) {
-        self.tell(account, kind.name, now, |record| {
-            record.learn(kind.name, &reading.days, &reading.events, whole, now)
-        });
+    pub fn learn(&self, key: &RecordKey, kind: &'static Kind, reading: &Reading, whole: DateRange, now: DateTime<Utc>) {
+        self.tell(key, kind.name, now, |record| record.learn(kind.name, &reading.days, &reading.events, whole, now));
     }
 
     /// Learns dense samples.
     pub fn learn_dense(
         &self,
-        account: &str,
+        key: &RecordKey,
         kind: &'static Kind,
         runs: impl FnOnce(&mut dyn FnMut(Run)),
         now: DateTime<Utc>,
     ) {
-        self.tell(account, kind.name, now, |record| record.learn_dense(kind.name, runs, now).into_iter().collect());
+        self.tell(key, kind.name, now, |record| record.learn_dense(kind.name, runs, now).into_iter().collect());
     }
 
     fn tell(
         &self,
-        account: &str,
+        RecordKey { account, number }: &RecordKey,
         collection: &'static str,
         now: DateTime<Utc>,
         learn: impl FnOnce(&mut Record) -> Vec<Telling>,
     ) {
         let mut records = self.lock();
-        let Some(kept) = records.get_mut(account) else { return };
+        // What is read takes its time: the name may be another person's by now.
+        let Some(kept) = records.get_mut(account).filter(|kept| kept.number == *number) else { return };
         let told = learn(&mut kept.record);
         if kept.record.is_full() && !std::mem::replace(&mut kept.is_told_full, true) {
             warn!(account, "more than {MOST_DENSE} dense samples in twenty days; the others are left out");
@@ -256,12 +293,20 @@ impl Samples {
         kept.map_or(vec![], |kept| kept.record.tellings_since(kept.unsent(from), most))
     }
 
-    /// The page of what was learnt within `window` before `now`: as it is, or gzipped.
-    pub fn page(&self, format: Format, gzip: bool, window: TimeDelta, now: DateTime<Utc>) -> Bytes {
-        match (gzip, window) {
-            (false, _) => self.text(Vec::new(), format, now - window).into(),
-            (true, USUAL_WINDOW) => self.usual_page(format, now),
-            (true, _) => self.gzipped(format, now - window),
+    /// The page of what was learnt within `window` before `now`, of all accounts or of those that are named: as it is, or
+    /// gzipped.
+    pub fn page(
+        &self,
+        named: Option<&BTreeSet<String>>,
+        format: Format,
+        gzip: bool,
+        window: TimeDelta,
+        now: DateTime<Utc>,
+    ) -> Bytes {
+        match (gzip, window, named) {
+            (false, _, _) => self.text(Vec::new(), named, format, now - window).into(),
+            (true, USUAL_WINDOW, None) => self.usual_page(format, now),
+            (true, _, _) => self.gzipped(named, format, now - window),
         }
     }
 
@@ -270,21 +315,22 @@ impl Samples {
         // Of several readers one makes it.
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         pages.retain(|_, made| made.version == version && now - made.at < PAGE_AGE && made.at <= now);
-        let make = || Made { version, at: now, gzipped: self.gzipped(format, now - USUAL_WINDOW) };
+        let make = || Made { version, at: now, gzipped: self.gzipped(None, format, now - USUAL_WINDOW) };
         pages.entry(format.content_type()).or_insert_with(make).gzipped.clone()
     }
 
     /// All that was learnt since then, gzipped as it is written: the text itself would be ten times as long.
-    fn gzipped(&self, format: Format, since: DateTime<Utc>) -> Bytes {
+    fn gzipped(&self, named: Option<&BTreeSet<String>>, format: Format, since: DateTime<Utc>) -> Bytes {
         let out = BufWriter::with_capacity(AT_A_TIME, http::Gzip::begin());
-        let gzipped = self.text(out, format, since).into_inner().map_err(IntoInnerError::into_error);
+        let gzipped = self.text(out, named, format, since).into_inner().map_err(IntoInnerError::into_error);
         gzipped.and_then(http::Gzip::finish).expect("writing to memory does not fail")
     }
 
     /// Writes all that was learnt since then to memory.
-    fn text<W: Write>(&self, out: W, format: Format, since: DateTime<Utc>) -> W {
+    fn text<W: Write>(&self, out: W, named: Option<&BTreeSet<String>>, format: Format, since: DateTime<Utc>) -> W {
         let mut points = BTreeMap::new();
-        for kept in self.lock().values() {
+        let is_wanted = |account: &String| named.is_none_or(|named| named.contains(account));
+        for (_, kept) in self.lock().iter().filter(|(account, _)| is_wanted(account)) {
             points.extend(kept.record.points(kept.record.numbers_since(since)));
         }
         let mut text = Text::new(out, format);

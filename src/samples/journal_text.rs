@@ -10,8 +10,11 @@ use std::{
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Place, Record, Series, SeriesPoints, Telling, known_label, known_metric, record::HIGHEST_NUMBER};
+use super::{
+    Place, Record, Series, SeriesPoints, Telling, known_label, known_metric, record::HIGHEST_NUMBER, whose::Whose,
+};
 use crate::{
+    auth::SignedIn,
     documents,
     observation::{ACCOUNT_LABEL, LabelValue},
 };
@@ -32,6 +35,9 @@ struct Header {
     /// Tells this journal from one that was set aside, for whoever notes how far they have read.
     id: String,
     born: DateTime<Utc>,
+    /// The sign-in with which it was begun; none: a token by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signed_in: Option<SignedIn>,
 }
 
 /// Every other line.
@@ -66,13 +72,23 @@ pub(super) struct Recalled {
     pub(super) record: Record,
     /// What is wrong with it, if not all of it could be used.
     pub(super) damage: Option<&'static str>,
+    /// The sign-in that it was last written with.
+    pub(super) signed_in: Option<SignedIn>,
 }
 
 impl Recalled {
     /// Of a text that tells nothing.
     pub(super) fn nothing(account: &str, now: DateTime<Utc>, damage: Option<&'static str>) -> Self {
-        Self { id: None, born: now, record: Record::new(account, now), damage }
+        Self { id: None, born: now, record: Record::new(account, now), damage, signed_in: None }
     }
+}
+
+/// Whether a text is of an earlier sign-in than that of those, which may be another person's.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(super) fn is_anothers(mut file: impl BufRead, whose: &Whose) -> io::Result<bool> {
+    Ok(header(&mut file)?.is_some_and(|header| !whose.has(header.signed_in.as_ref())))
 }
 
 /// Recalls what a text tells, line by line. What the clock shows decides of no line: it may be wrong.
@@ -80,12 +96,11 @@ impl Recalled {
 /// # Errors
 /// Where it cannot be read.
 pub(super) fn recalled(mut file: impl BufRead, account: &str, now: DateTime<Utc>) -> io::Result<Recalled> {
-    let mut text = Vec::new();
-    if file.read_until(b'\n', &mut text)? == 0 {
+    if file.fill_buf()?.is_empty() {
         return Ok(Recalled::nothing(account, now, None));
     }
-    let header = serde_json::from_slice::<Header>(&text).ok().filter(|_| text.ends_with(b"\n"));
-    let Some(header) = header.filter(|header| header.version == VERSION) else {
+    let mut text = Vec::new();
+    let Some(header) = header(&mut file)? else {
         let damage = "is damaged, or another version wrote it: the record is sent again";
         return Ok(Recalled::nothing(account, now, Some(damage)));
     };
@@ -109,15 +124,29 @@ pub(super) fn recalled(mut file: impl BufRead, account: &str, now: DateTime<Utc>
         damage = damage.or(Some("has a line with a number that is too high: its lines are numbered again"));
     }
     let id = Some(header.id).filter(|_| damage.is_none());
-    Ok(Recalled { id, born, record, damage })
+    Ok(Recalled { id, born, record, damage, signed_in: header.signed_in })
 }
 
-/// Writes all that the record remembers, as the journal of that identity.
+/// The first line; none if it is damaged, or another version wrote it.
+fn header(file: &mut impl BufRead) -> io::Result<Option<Header>> {
+    let mut text = Vec::new();
+    file.read_until(b'\n', &mut text)?;
+    let header = serde_json::from_slice::<Header>(&text).ok().filter(|_| text.ends_with(b"\n"));
+    Ok(header.filter(|header| header.version == VERSION))
+}
+
+/// Writes all that the record remembers, as the journal of that identity and of those.
 ///
 /// # Errors
 /// Where `out` takes no more.
-pub(super) fn write(out: &mut impl Write, id: &str, born: DateTime<Utc>, record: &Record) -> io::Result<()> {
-    let header = Header { version: VERSION, id: id.to_owned(), born };
+pub(super) fn write(
+    out: &mut impl Write,
+    id: &str,
+    born: DateTime<Utc>,
+    whose: &Whose,
+    record: &Record,
+) -> io::Result<()> {
+    let header = Header { version: VERSION, id: id.to_owned(), born, signed_in: whose.sign_in().cloned() };
     serde_json::to_writer(&mut *out, &header)?;
     out.write_all(b"\n")?;
     let mut next = 0;

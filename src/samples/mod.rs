@@ -4,11 +4,13 @@
 //! little memory; `place` says where in time a sample stands; `journal` keeps what was told over restarts, as
 //! `journal_text`, and `rename` gives it another name. `buffer` holds the records of all accounts and gives
 //! `/metrics/samples`: what was learnt in the last hours. `series` is what a sample belongs to, `openmetrics` the text of it,
-//! `look` what the landing page draws of it, `owner` whose it is. The same tellings go out by remote write, and the
+//! `look` what the landing page draws of it, `whose` and `owner` whose it is. The same tellings go out by remote write, and the
 //! backfill makes its samples by the same places, after what `told` knows to stand there.
 
 mod buffer;
 mod dense;
+#[cfg(test)]
+mod hands_tests;
 mod journal;
 #[cfg(test)]
 mod journal_tests;
@@ -24,6 +26,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod told;
+mod whose;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -31,9 +34,10 @@ use std::{
 };
 
 pub(crate) use buffer::lines;
-pub use buffer::{JournalIn, Samples, USUAL_WINDOW};
+pub use buffer::{JournalIn, RecordKey, Samples, USUAL_WINDOW};
 pub use journal::forget_journals;
 pub use openmetrics::{Format, Text};
+pub(crate) use owner::written_owner;
 pub use place::Place;
 pub use record::{LEAST_BETWEEN, LOOK_BACK, MOST_DENSE, Record, Telling, Values};
 pub use rename::rename_journals;
@@ -41,6 +45,7 @@ pub(crate) use series::add_run;
 pub use series::{Lines, Points, Series, SeriesPoints, Target, count};
 pub use stats::{RECORD, SampleStats};
 pub use told::Told;
+pub(crate) use whose::Whose;
 
 use crate::{documents, metric::Definition, observation};
 

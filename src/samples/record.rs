@@ -219,7 +219,7 @@ impl Record {
 
     /// How far back dense samples are told.
     pub fn dense_from(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        (now - LOOK_BACK).max(self.born - FIRST_DENSE)
+        (now - LOOK_BACK).max(self.born.min(now) - FIRST_DENSE)
     }
 
     /// What was told of the documents of a collection.
@@ -331,7 +331,13 @@ impl Record {
             }
             if seen.contains_key(place) || !is_within(*place, whole) {
                 document.missing = None;
-            } else if now - *document.missing.get_or_insert(now) >= GONE_AFTER {
+            } else {
+                // Of a clock that was ahead, it would be missed from a time in the future on.
+                let missing = document.missing.map_or(now, |missing| missing.min(now));
+                document.missing = Some(missing);
+                if now - missing < GONE_AFTER {
+                    continue;
+                }
                 gone.push((*place, Values::new()));
             }
         }

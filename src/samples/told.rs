@@ -12,7 +12,7 @@ use super::{
     journal::Journal,
     record::{REMEMBERED, Values, ended},
 };
-use crate::observation::DateRange;
+use crate::{observation::DateRange, problem::TokenOrigin};
 
 /// What there is to tell of documents: when, and the values.
 type Again = Vec<(i64, Values)>;
@@ -38,12 +38,18 @@ pub struct Told {
 impl Told {
     /// What is known of `account` below the `state` directory. What is told from now on is noted there, unless the days up
     /// to `last` are too long ago for that; where it cannot be, that is said.
-    pub fn open(state: Option<&Path>, account: &str, last: NaiveDate, now: DateTime<Utc>) -> Self {
+    pub fn open(
+        state: Option<&Path>,
+        account: &str,
+        origin: TokenOrigin<'_>,
+        last: NaiveDate,
+        now: DateTime<Utc>,
+    ) -> Self {
         let nothing = || Record::new(account, now);
         let mut told = Self { now, by_the_exporter: nothing(), by_backfills: nothing(), journal: None };
         let Some(state) = state.filter(|_| last >= told.oldest().date_naive()) else { return told };
-        told.by_the_exporter = Journal::glance(state, account, now);
-        match Journal::open_of_backfills(state, account, now) {
+        told.by_the_exporter = Journal::glance(state, account, origin, now);
+        match Journal::open_of_backfills(state, account, origin, now) {
             Ok((journal, record)) => (told.journal, told.by_backfills) = (Some(journal), record),
             Err(unusable) => warn!(
                 account,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod attempts;
+mod completion;
 mod form;
 mod guard;
 mod origin;
@@ -27,6 +28,7 @@ use reqwest::Url;
 use tokio::{sync::Notify, time::sleep};
 use tracing::{info, warn};
 
+pub(crate) use self::completion::Completion;
 use self::{
     answers::{answer, see, see_attempt, too_many},
     attempts::{Attempt, Attempts, New, Stage, TooMany},
@@ -36,11 +38,9 @@ use self::{
 };
 pub use self::{guard::Guard, way::Way};
 use crate::{
-    auth::{self, Keeping, Login, Redirected, Replaces, Revoked, StoreHealth, WrongPerson},
+    auth::{self, Login, Redirected, Replaces, Revoked, StoreHealth, WrongPerson},
     clock::Clock,
-    config, http,
-    oura::person_id,
-    samples,
+    config, http, samples,
     shard::Shard,
     state::Snapshot,
 };
@@ -369,17 +369,19 @@ impl SignInPages {
 
     /// Exchanges the code and stores what Oura gives.
     async fn keep(&self, attempt: &Attempt, given: &Redirected) -> anyhow::Result<Stage> {
-        let Way::Open { oauth_client, store, transport, .. } = &self.way else {
-            anyhow::bail!("no application is set")
+        let Way::Open { store, transport, .. } = &self.way else { anyhow::bail!("no application is set") };
+        let completion = Completion {
+            login: Arc::clone(&attempt.login),
+            store: store.clone(),
+            transport: Arc::clone(transport),
+            account: attempt.account.clone(),
+            replaces: attempt.replaces,
         };
-        let tokens = attempt.login.finish(given.clone()).await?;
-        let (signed_in_at, id) = (tokens.signed_in_at, person_id(transport, &tokens.access).await);
-        let keeping = Keeping { store, oauth_client, forget: samples::forget_journals };
-        let doubts = auth::keep(keeping, &attempt.account, tokens, id, attempt.replaces).await?;
+        let (tokens, doubts) = completion.by(given.clone()).await?;
         for doubt in &doubts {
             warn!(account = attempt.account, "{doubt}");
         }
-        Ok(Stage::Done { signed_in_at, doubts })
+        Ok(Stage::Done { signed_in_at: tokens.signed_in_at, doubts })
     }
 
     async fn sign_out(&self, account: &str) -> anyhow::Result<Revoked> {
@@ -401,9 +403,8 @@ impl SignInPages {
 
     /// Waits a moment for the account to leave the page, so that the browser finds it without.
     async fn until_gone(&self, account: &str) {
-        let is_there = || self.snapshot.accounts().iter().any(|state| state.name == account);
         for _ in 0..LOOKS {
-            if !is_there() {
+            if !self.snapshot.has(account) {
                 return;
             }
             sleep(LOOK).await;
@@ -438,7 +439,7 @@ impl SignInPages {
         if !self.shard.has(&attempt.account) {
             return Some(Seen::By(self.shard.of(&attempt.account)));
         }
-        let account = self.snapshot.accounts().into_iter().find(|account| account.name == attempt.account)?;
+        let account = self.snapshot.account(&attempt.account)?;
         let is_new = account.grant.as_ref().is_some_and(|grant| grant.signed_in_at >= signed_in_at);
         (is_new && account.waiting().next().is_none()).then(|| Seen::Here(account.into()))
     }
@@ -466,7 +467,7 @@ impl SignInPages {
     }
 
     fn needs_sign_in(&self, account: &str) -> bool {
-        self.snapshot.accounts().iter().any(|state| state.name == account && state.needs_sign_in())
+        self.snapshot.posted_of(account).is_some_and(|posted| posted.state.needs_sign_in())
     }
 }
 

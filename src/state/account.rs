@@ -150,6 +150,15 @@ impl AccountState {
         state
     }
 
+    /// Until when [`Self::visible`] shows what it shows at `now`, unless there is a new state: until the wearer's midnight, by
+    /// which ages are counted, or a collection is overdue, or the values of one that fails are too old.
+    pub fn visible_until(&self, now: DateTime<Utc>, stale_after: TimeDelta) -> DateTime<Utc> {
+        let changes = self.collections.iter().flat_map(|one| [one.overdue_from(), one.stale_from(stale_after)]);
+        let next = changes.flatten().filter(|change| *change > now).min();
+        let midnight = self.moment(now).next_day();
+        next.map_or(midnight, |next| next.min(midnight))
+    }
+
     /// Whether every collection works that the account may read, or could read once with this token.
     pub fn is_up(&self) -> bool {
         let mut may_read = self.collections.iter().filter(|collection| !collection.was_never_permitted()).peekable();
@@ -209,8 +218,19 @@ impl CollectionState {
 
     /// Whether it was not read for so long that something must keep it from being asked for.
     fn is_overdue_at(&self, now: DateTime<Utc>) -> bool {
-        let allowed = |watch: Watch| watch.interval.max(SHORTEST_INTERVAL).saturating_mul(INTERVALS);
-        self.watch.is_some_and(|watch| self.age(now) > allowed(watch))
+        self.overdue_from().is_some_and(|overdue| now >= overdue)
+    }
+
+    /// From when on it is overdue, if it is not read before; none where nobody polls.
+    fn overdue_from(&self) -> Option<DateTime<Utc>> {
+        let watch = self.watch?;
+        let allowed = watch.interval.max(SHORTEST_INTERVAL).saturating_mul(INTERVALS);
+        just_after(self.last_success.unwrap_or(watch.since), TimeDelta::from_std(allowed).ok()?)
+    }
+
+    /// From when on its values are too old, if it fails.
+    fn stale_from(&self, stale_after: TimeDelta) -> Option<DateTime<Utc>> {
+        just_after(self.last_success?, stale_after)
     }
 
     /// Whether its interval is over by the clock on the wall, which goes on while the machine sleeps.
@@ -225,10 +245,15 @@ impl CollectionState {
     }
 
     fn is_fresh(&self, moment: &Moment, stale_after: TimeDelta) -> bool {
-        let failing_too_long =
-            self.up == Some(false) && self.last_success.is_none_or(|success| success + stale_after < moment.now);
+        let is_stale = || self.stale_from(stale_after).is_some_and(|stale| moment.now >= stale);
+        let failing_too_long = self.up == Some(false) && (self.last_success.is_none() || is_stale());
         let day = self.shown.as_ref().and_then(|shown| shown.date.day(moment.zone));
         let age = day.map(|day| (moment.today() - day).num_days());
         !failing_too_long && age.zip(self.kind.keep_days).is_none_or(|(age, most)| age <= most)
     }
+}
+
+/// The first moment that is later than so long after `time`; none where that is beyond all time.
+fn just_after(time: DateTime<Utc>, after: TimeDelta) -> Option<DateTime<Utc>> {
+    time.checked_add_signed(after)?.checked_add_signed(TimeDelta::nanoseconds(1))
 }

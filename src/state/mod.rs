@@ -12,5 +12,5 @@ pub use account::{AccountState, CollectionState, Watch};
 pub use apply::{Answer, Change, Outcome, TokenNow};
 pub use news::News;
 pub use permission::{RefusalEvidence, Refusals, is_granted, missing_scope};
-pub use snapshot::Snapshot;
+pub use snapshot::{Posted, Snapshot};
 pub use words::Mark;

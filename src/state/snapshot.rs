@@ -1,4 +1,4 @@
-//! The snapshot: the newest state of every account, swapped whole so that readers never see half of it.
+//! The snapshot: the newest state of every account, each swapped whole so that readers never see half of one.
 
 use std::{
     collections::BTreeMap,
@@ -14,12 +14,25 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::AccountState;
 use crate::clock::Clock;
 
-/// The newest state of every account, by its name.
-type Accounts = BTreeMap<String, Arc<AccountState>>;
+/// So many accounts that are waited for are named; of ten thousand nobody would read on.
+const MOST_NAMED: usize = 10;
+
+/// A place for each account, by its name. The map changes when somebody comes or goes; a new state changes its place alone.
+type Places = BTreeMap<Arc<str>, Arc<ArcSwap<Posted>>>;
+
+/// A state of an account as it was put up.
+pub struct Posted {
+    /// Which of all states that were ever put up it is: two with one number are the same.
+    pub number: u64,
+    /// The state itself, with values that may be too old to be shown by now.
+    pub state: Arc<AccountState>,
+}
 
 /// The newest state of every account; none of one that is signed out.
 pub struct Snapshot {
-    accounts: ArcSwap<Accounts>,
+    places: ArcSwap<Places>,
+    /// How many states were put up.
+    posted: AtomicU64,
     version: AtomicU64,
     clock: Clock,
     stale_after: TimeDelta,
@@ -28,38 +41,51 @@ pub struct Snapshot {
 impl Snapshot {
     /// A snapshot of `accounts` whose values stay for `stale_after` once their collection fails.
     pub fn new(accounts: Vec<AccountState>, clock: Clock, stale_after: TimeDelta) -> Self {
-        let accounts: Accounts =
-            accounts.into_iter().map(|account| (account.name.clone(), Arc::new(account))).collect();
-        Self { accounts: ArcSwap::from_pointee(accounts), version: AtomicU64::new(0), clock, stale_after }
+        let posted = AtomicU64::new(0);
+        let place =
+            |state: AccountState| (state.name.as_str().into(), Arc::new(ArcSwap::new(numbered(&posted, state))));
+        let places: Places = accounts.into_iter().map(place).collect();
+        Self { places: ArcSwap::from_pointee(places), posted, version: AtomicU64::new(0), clock, stale_after }
     }
 
     /// Puts up the new state of an account, which may be new itself.
     pub fn post(&self, state: AccountState) {
-        let state = Arc::new(state);
-        self.change(|accounts| {
-            accounts.insert(state.name.clone(), Arc::clone(&state));
-        });
+        let posted = numbered(&self.posted, state);
+        let name = posted.state.name.as_str();
+        let place = self.places.load().get(name).cloned();
+        match place {
+            Some(place) => place.store(posted),
+            None => self.change(|places| {
+                places.insert(name.into(), Arc::new(ArcSwap::new(Arc::clone(&posted))));
+            }),
+        }
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     /// Takes an account down, until there is a state of it again.
     pub fn take_down(&self, account: &str) {
-        self.change(|accounts| {
-            accounts.remove(account);
-        });
-    }
-
-    fn change(&self, change: impl Fn(&mut Accounts)) {
-        self.accounts.rcu(|accounts| {
-            let mut accounts = Accounts::clone(accounts);
-            change(&mut accounts);
-            accounts
+        self.change(|places| {
+            places.remove(account);
         });
         self.version.fetch_add(1, Ordering::Release);
     }
 
+    fn change(&self, change: impl Fn(&mut Places)) {
+        self.places.rcu(|places| {
+            let mut places = Places::clone(places);
+            change(&mut places);
+            places
+        });
+    }
+
     /// Whether there is nobody on it.
     pub fn is_empty(&self) -> bool {
-        self.accounts.load().is_empty()
+        self.places.load().is_empty()
+    }
+
+    /// How many accounts there are.
+    pub fn len(&self) -> usize {
+        self.places.load().len()
     }
 
     /// A number that changes with every post.
@@ -72,10 +98,40 @@ impl Snapshot {
         self.clock.now()
     }
 
+    /// How long values stay once their collection fails.
+    pub const fn stale_after(&self) -> TimeDelta {
+        self.stale_after
+    }
+
+    /// The names of the accounts, in order.
+    pub fn names(&self) -> Vec<Arc<str>> {
+        self.places.load().keys().cloned().collect()
+    }
+
+    /// The newest state of every account as it was put up, by name.
+    pub fn posted(&self) -> Vec<Arc<Posted>> {
+        self.places.load().values().map(|place| place.load_full()).collect()
+    }
+
+    /// The newest state of that account as it was put up.
+    pub fn posted_of(&self, account: &str) -> Option<Arc<Posted>> {
+        self.places.load().get(account).map(|place| place.load_full())
+    }
+
+    /// Whether that account is there.
+    pub fn has(&self, account: &str) -> bool {
+        self.places.load().contains_key(account)
+    }
+
     /// The accounts, without the values that are too old to be shown now.
     pub fn accounts(&self) -> Vec<AccountState> {
         let now = self.now();
-        self.accounts.load().values().map(|account| account.visible(now, self.stale_after)).collect()
+        self.posted().iter().map(|posted| posted.state.visible(now, self.stale_after)).collect()
+    }
+
+    /// That account, without the values that are too old to be shown now.
+    pub fn account(&self, account: &str) -> Option<AccountState> {
+        Some(self.posted_of(account)?.state.visible(self.now(), self.stale_after))
     }
 
     /// Whether every account's first poll has ended.
@@ -83,14 +139,24 @@ impl Snapshot {
     /// # Errors
     /// What is still waited for, in words.
     pub fn ready(&self) -> Result<(), String> {
-        let waiting = |account: &Arc<AccountState>| {
-            let names: Vec<_> = account.waiting().collect();
-            (!names.is_empty()).then(|| format!("account {}: {}", account.name, names.join(", ")))
-        };
-        let waiting: Vec<_> = self.accounts.load().values().filter_map(waiting).collect();
+        let posted = self.posted();
+        let waiting: Vec<_> = posted.iter().filter(|posted| posted.state.waiting().next().is_some()).collect();
         if waiting.is_empty() {
             return Ok(());
         }
-        Err(format!("the first poll has not ended; waiting for {}", waiting.join("; ")))
+        let named = waiting.iter().take(MOST_NAMED).map(|posted| {
+            let names: Vec<_> = posted.state.waiting().collect();
+            format!("account {}: {}", posted.state.name, names.join(", "))
+        });
+        let named = named.collect::<Vec<_>>().join("; ");
+        let more = match waiting.len().saturating_sub(MOST_NAMED) {
+            0 => String::new(),
+            more => format!("; and {more} more accounts"),
+        };
+        Err(format!("the first poll has not ended; waiting for {named}{more}"))
     }
+}
+
+fn numbered(posted: &AtomicU64, state: AccountState) -> Arc<Posted> {
+    Arc::new(Posted { number: posted.fetch_add(1, Ordering::Relaxed), state: Arc::new(state) })
 }

@@ -14,7 +14,8 @@ use oura_exporter::{
     config::markdown,
     documents::{KINDS, Kind, Query, examples},
     observation::{Known, Observation},
-    simulator::{COLLECTIONS, Scope},
+    simulator::{self, COLLECTIONS, Scope},
+    webhooks::{self, Change},
 };
 use serde_json::{Map, Value, json, value::RawValue};
 
@@ -112,7 +113,7 @@ fn metrics_md_is_current() {
         fs::write(&path, catalogue::markdown()).expect("METRICS.md can be written");
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(written, catalogue::markdown(), "run UPDATE_DOCS=1 cargo test --test it catalogue::");
+    assert_eq!(written, catalogue::markdown(), "rewrite it with the UPDATE_DOCS line in CONTRIBUTING.md");
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn the_documents_give_every_reason_and_its_advice_in_the_programs_words() {
         fs::write(&path, updated).expect("docs/troubleshooting.md can be written");
         return;
     }
-    assert_eq!(written, made, "run UPDATE_DOCS=1 cargo test --test it catalogue::");
+    assert_eq!(written, made, "rewrite it with the UPDATE_DOCS line in CONTRIBUTING.md");
 }
 
 #[test]
@@ -141,7 +142,7 @@ fn the_documents_have_the_table_of_variables() {
     if env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&path, page[..start].to_owned() + &markdown() + &page[end..]).expect("it can be written");
     } else {
-        assert_eq!(page[start..end], markdown(), "run UPDATE_DOCS=1 cargo test --test it catalogue::");
+        assert_eq!(page[start..end], markdown(), "rewrite it with the UPDATE_DOCS line in CONTRIBUTING.md");
     }
 }
 
@@ -206,6 +207,21 @@ fn specification(test: &str) -> Option<Value> {
     };
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     Some(serde_json::from_str(&text).expect("the specification is JSON"))
+}
+
+#[test]
+fn events_are_known_by_the_names_of_the_specification() {
+    let ours: BTreeSet<_> = webhooks::DATA_TYPES.iter().copied().collect();
+    assert_eq!(ours, simulator::DATA_TYPES.iter().copied().collect(), "the simulator has the same");
+    let named: BTreeSet<_> = KINDS.iter().filter_map(webhooks::data_type).collect();
+    assert_eq!(named, ours, "each is a collection's, whatever its case");
+    let Some(spec) = specification("events_are_known_by_the_names_of_the_specification") else { return };
+    let words = |schema: &str| -> BTreeSet<String> {
+        let words = spec["components"]["schemas"][schema]["enum"].as_array().expect("a list of words");
+        words.iter().filter_map(|word| Some(word.as_str()?.to_owned())).collect()
+    };
+    assert_eq!(words("ExtApiV2DataType"), ours.iter().map(|name| (*name).to_owned()).collect());
+    assert_eq!(words("WebhookOperation"), Change::ALL.iter().map(|change| change.word().to_owned()).collect());
 }
 
 fn resolve<'a>(spec: &'a Value, schema: &'a Value) -> &'a Value {

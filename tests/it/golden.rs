@@ -18,7 +18,7 @@ async fn the_page_at_one_moment_is_the_page_as_it_was() {
     let changed: Vec<_> = golden.lines().zip(text.lines()).filter(|(old, new)| old != new).take(5).collect();
     assert!(
         golden == text,
-        "first changes {changed:#?}; if they are meant: UPDATE_DOCS=1 cargo test --test it golden::"
+        "first changes {changed:#?}; if they are meant, rewrite it with the UPDATE_DOCS line in CONTRIBUTING.md"
     );
 }
 

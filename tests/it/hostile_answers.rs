@@ -403,16 +403,14 @@ static WITH_DEFECTS: [Kind; 3] = [Kind::of::<BadMetric>(), Kind::of::<BadViews>(
 #[tokio::test]
 async fn a_panic_in_a_turn_is_that_collections_failure_and_nobody_elses() {
     let simulator = simulator_at(NOON).await;
-    let clock = Clock::at(moment(NOON));
-    let stats = ApiStats::new().expect("legal metrics");
+    let (clock, stats) = (Clock::at(moment(NOON)), ApiStats::new().expect("legal metrics"));
     let transport = Transport::new(&simulator.url(), false, client_options(), clock.clone(), stats.clone());
     let source = TokenSource::Fixed(simulator.people()[0].token.clone().into());
     let client = Arc::new(Client::new(Arc::new(transport.expect("a client")), source));
     let sound = KINDS.iter().filter(|kind| ["sleep", "heartrate"].contains(&kind.name));
     let kinds: Arc<[_]> = WITH_DEFECTS.iter().chain(sound).collect();
-    let alice = AccountState::new("alice", &kinds);
-    let snapshot = Arc::new(Snapshot::new(vec![alice], clock.clone(), TimeDelta::hours(1)));
-    let page = page::Page::new(Arc::clone(&snapshot), stats.clone(), vec![]).expect("legal metrics");
+    let snapshot = Arc::new(Snapshot::new(vec![AccountState::new("alice", &kinds)], clock.clone(), TimeDelta::days(1)));
+    let page = page::Page::new(Arc::clone(&snapshot), stats.clone(), page::Others::default()).expect("legal metrics");
     let poller = Poller {
         snapshot: Arc::clone(&snapshot),
         kinds,
@@ -421,10 +419,11 @@ async fn a_panic_in_a_turn_is_that_collections_failure_and_nobody_elses() {
         clock,
         stats,
         samples: None,
+        inbox: None,
     };
     let polling = tokio::spawn(poller.run(vec![Account { name: "alice".to_owned(), client }]));
     let page = eventually("each has failed twice", async || {
-        let text = page.current().expect("a page").plain.to_vec();
+        let text = page.current().expect("a page").plain();
         let page = Page::parse(std::str::from_utf8(&text).expect("text"));
         WITH_DEFECTS.iter().map(|kind| kind.name).all(|name| page.errors(name, "defect") >= 2.0).then_some(page)
     })

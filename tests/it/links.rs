@@ -78,7 +78,7 @@ fn anchors(text: &str) -> Vec<String> {
 }
 
 /// What is wrong with the links of this text, which stands in this directory.
-fn broken(directory: &Path, own: &str, text: &str) -> Vec<String> {
+pub(crate) fn broken(directory: &Path, own: &str, text: &str) -> Vec<String> {
     let mut broken = Vec::new();
     for link in links(text) {
         let (path, fragment) = link.split_once('#').unwrap_or((&link, ""));

@@ -153,3 +153,47 @@ async fn what_cannot_be_renamed_stays_as_it_is() {
     assert_eq!(read(&tokens), before.0);
     assert!(read(&journal).starts_with(&before.1) && !scene.file("anne").exists());
 }
+
+/// What a rename leaves that is interrupted: after the first journal, after both, and after the tokens as well.
+fn interrupted(scene: &Scene, is_after_both: bool, is_after_the_tokens: bool) {
+    let (samples, renamed) =
+        (scene.tokens().join("samples"), |text: &str| text.replace("\"account\":\"anna\"", "\"account\":\"anne\""));
+    for (ending, is_done) in [("journal", true), ("backfill", is_after_both)] {
+        let old = samples.join(format!("anna.{ending}"));
+        if is_done {
+            fs::write(samples.join(format!("anne.{ending}")), renamed(&read(&old))).expect("it is written");
+        }
+        if is_after_the_tokens {
+            fs::remove_file(old).expect("it is there");
+        }
+    }
+    if is_after_the_tokens {
+        fs::write(scene.file("anne"), renamed(&read(&scene.file("anna")).replace("\": \"", "\":\"")))
+            .expect("it is written");
+    }
+}
+
+#[tokio::test]
+async fn a_rename_that_was_interrupted_goes_on_when_it_is_run_again() {
+    let scene = Scene::of(Portal::New).await;
+    recorded(&scene).await;
+    let samples = scene.tokens().join("samples");
+    fs::copy(samples.join("anna.journal"), samples.join("anna.backfill")).expect("it is copied");
+    let (journal, tokens) = (read(&samples.join("anna.journal")), read(&scene.file("anna")));
+    for (is_after_both, is_after_the_tokens) in [(false, false), (true, false), (true, true)] {
+        interrupted(&scene, is_after_both, is_after_the_tokens);
+        let (code, said) = scene.run(&["accounts", "rename", "anna", "anne"]).await;
+        assert!(code == Some(0) && said.contains("anna is called anne from now on"), "{said}");
+        let names = fs::read_dir(&samples).expect("a directory").map(|entry| entry.expect("an entry").file_name());
+        let mut names: Vec<_> = names.map(|name| name.into_string().expect("a name")).collect();
+        names.sort();
+        assert_eq!(names, ["anne.backfill", "anne.journal"]);
+        assert!(!scene.file("anna").exists(), "{said}");
+        let (code, said) = scene.run(&["accounts", "rename", "anne", "anna"]).await;
+        assert_eq!(code, Some(0), "{said}");
+        assert!(
+            read(&samples.join("anna.journal")) == journal && read(&scene.file("anna")) == tokens,
+            "and it is whole"
+        );
+    }
+}

@@ -20,7 +20,7 @@ async fn log_in(scene: &Scene, account: &str, person: &str) -> (Option<i32>, Str
 }
 
 /// The same, where it is said that the person is meant.
-async fn log_in_all_the_same(scene: &Scene, account: &str, person: &str) -> (Option<i32>, String) {
+pub(crate) async fn log_in_all_the_same(scene: &Scene, account: &str, person: &str) -> (Option<i32>, String) {
     let mut begun = scene.begin(&["--no-browser", "--replace-person", "--account", account]).await;
     let pasted = consent(begun.url.as_ref().expect("an address"), person, "allow").await;
     let mut stdin = begun.child.stdin.take().expect("a pipe");

@@ -1,5 +1,7 @@
 //! A collection that is refused although the token is good: what is concluded of it, and what the page says meanwhile.
 
+use std::time::Duration;
+
 use crate::common::{
     Exporter, NOON, Page, Plan, moment,
     scene::{Scene, consent_to_all_but},
@@ -164,12 +166,16 @@ async fn a_new_sign_in_with_other_scopes_counts_at_once() {
     exporter.stop().await;
 }
 
-/// The clock goes on and nothing is polled: what a task that hangs looks like from outside.
+/// The clock goes on and no request is answered: what a task that hangs looks like from outside.
 #[tokio::test]
 async fn what_is_not_read_for_three_of_its_intervals_is_not_up() {
     let (clock, hand) = Clock::driven_from(moment(NOON));
     let simulator = simulator_with(clock.clone()).await;
-    let exporter = Plan::default().by(clock).ready(&simulator).await;
+    let mut plan = Plan::default().by(clock);
+    // Longer than the test takes.
+    plan.client_options.timeout = Duration::from_secs(600);
+    let exporter = plan.ready(&simulator).await;
+    simulator.faults().set(Scope::all(), Fault::Hang);
     // Asked at each poll, every quarter of an hour, every six hours.
     let all = ["daily_readiness", "workout", "personal_info"];
     for (minutes, up) in [(14, [1.0, 1.0, 1.0]), (2, [0.0, 1.0, 1.0]), (1_066, [0.0, 0.0, 0.0])] {

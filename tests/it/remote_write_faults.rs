@@ -194,6 +194,7 @@ mod inner {
         clock::Clock,
         documents::kind,
         observation::Run,
+        problem::TokenOrigin,
         remote_write::{Credentials, Live, LiveStats, Receiver},
         samples::{JournalIn, SampleStats, Samples, Target},
         shard::Shard,
@@ -210,8 +211,8 @@ mod inner {
         let now = Utc::now();
         let rows = (0..LIVE_SAMPLES).map(|number| (now - TimeDelta::seconds(number as i64), 60.0));
         let run = Run { name: "oura_sample_met", labels: vec![], samples: rows.collect() };
-        samples.keep("alice", now);
-        samples.learn_dense("alice", kind("daily_activity").expect("a kind"), |take| take(run), now);
+        let record = samples.keep("alice", TokenOrigin::ByHand, now);
+        samples.learn_dense(&record, kind("daily_activity").expect("a kind"), |take| take(run), now);
         let live = Live {
             samples,
             receiver: Receiver::new(&to.url(), Credentials::Open, timeout).expect("a client"),

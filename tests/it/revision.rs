@@ -17,6 +17,8 @@ use oura_exporter::version;
 use tempfile::TempDir;
 
 const TOLD: Option<&str> = Some("0123abc");
+/// What git puts the commit in place of.
+const PLACEHOLDER: &str = "$Format:%H$";
 
 fn git(directory: &Path, arguments: &[&str]) -> String {
     let mut git = Command::new("git");
@@ -91,9 +93,10 @@ fn crate_in(directory: &Path) -> (PathBuf, String) {
         .expect("a file");
     fs::write(path.join("src/lib.rs"), "//! Nothing.\n").expect("a file");
     fs::remove_file(path.join("Cargo.lock")).expect("a file");
-    for name in ["build.rs", ".gitattributes", ".git_archival.txt"] {
+    for name in ["build.rs", ".gitattributes"] {
         fs::write(path.join(name), read(name)).expect("a file");
     }
+    fs::write(path.join(".git_archival.txt"), as_committed(&read(".git_archival.txt"))).expect("a file");
     git(&path, &["init", "--quiet"]);
     git(&path, &["add", "."]);
     git(&path, &["commit", "--quiet", "--message=first"]);
@@ -103,6 +106,15 @@ fn crate_in(directory: &Path) -> (PathBuf, String) {
 
 fn read(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect(name)
+}
+
+/// What the file says before git makes an archive of it: these sources may come from one.
+fn as_committed(archival: &str) -> String {
+    let (begin, end) = ("node: ", "\n");
+    let node = archival.strip_prefix(begin).and_then(|rest| rest.strip_suffix(end)).expect("one line");
+    let is_commit = node.len() == 40 && node.bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(is_commit || node == PLACEHOLDER, "{archival}");
+    format!("{begin}{PLACEHOLDER}{end}")
 }
 
 fn untar(archive: &Path, into: &Path) {

@@ -106,7 +106,8 @@ impl Agent {
     /// Has it read the shards at these addresses.
     async fn read(&self, shards: &[&str]) {
         let page = fs::read_to_string(file("docs/scale.md")).expect("docs/scale.md");
-        let example = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+        let examples = page.split("```yaml\n").filter_map(|rest| rest.split("```").next());
+        let example = examples.into_iter().find(|block| block.contains("oura-exporter-0.")).expect("an example");
         let mut config = example.replace("scrape_interval: 1m", "scrape_interval: 1s");
         for (index, address) in shards.iter().enumerate() {
             let named = format!("oura-exporter-{index}.oura-exporter:10058");

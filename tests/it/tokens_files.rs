@@ -4,13 +4,13 @@ use std::{
     fs::{self, Permissions},
     io::Write as _,
     os::unix::fs::{PermissionsExt as _, chown},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
-use crate::common::signed_in::{ANNA, SignedIn};
+use crate::common::signed_in::{ANNA, SignedIn, ended};
 use crate::common::{Page, Program, eventually};
-use chrono::TimeDelta;
-use oura_exporter::{auth::Tokens, clock::Clock};
+use chrono::{TimeDelta, Utc};
+use oura_exporter::{auth::Tokens, clock::Clock, simulator::Portal};
 
 impl SignedIn {
     /// A file beside anna's, as somebody or something calls it.
@@ -224,5 +224,71 @@ async fn a_token_file_that_is_open_to_others_or_somebody_elses_is_named() {
         let (page, log) = scene.run().await;
         let named = lines(&log, "/anna.json belongs to user 4711");
         assert!(named.len() == 1 && page.get("oura_up{account=\"anna\"}") == Some(1.0), "{log}");
+    }
+}
+
+fn copy(files: &[PathBuf], to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for file in files {
+        fs::copy(file, to.join(file.file_name().expect("a name"))).expect("it is copied");
+    }
+}
+
+/// How a copy of the state directory comes to its place.
+#[derive(Clone, Copy, Debug)]
+enum PutBack {
+    AtOnce,
+    FileByFile,
+    WithOthers,
+}
+
+impl PutBack {
+    async fn put(self, away: &Path, there: &Path, program: &Program) {
+        let files = fs::read_dir(away).expect("a directory").map(|entry| entry.expect("an entry").path());
+        let mut files: Vec<_> = files.filter(|path| path.is_file()).collect();
+        files.sort();
+        match self {
+            Self::FileByFile => {
+                // The directory is there without the accounts, and then with one of them, as a restore makes it.
+                let (last, first) = files.split_last().expect("files");
+                copy(first, there);
+                program.said("is no longer the directory").await;
+                copy(std::slice::from_ref(last), there);
+            }
+            _ => {
+                let beside = there.with_extension("copy");
+                copy(&files, &beside);
+                if matches!(self, Self::WithOthers) {
+                    fs::create_dir(beside.join("lost+found")).expect("a directory");
+                    fs::write(beside.join("notes.txt"), "of somebody").expect("it is written");
+                }
+                fs::rename(&beside, there).expect("it is moved");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_copy_of_the_state_directory_that_is_put_back_in_its_place_is_taken_for_it() {
+    for way in [PutBack::AtOnce, PutBack::FileByFile, PutBack::WithOthers] {
+        let scene = SignedIn::with(Clock::system(), TimeDelta::hours(9)).await;
+        let granted = scene.simulator.authorizations().grant(Portal::New, "bob", &[]);
+        let refresh = Some(granted.refresh_token.into());
+        let of_ben = Tokens { access: granted.access_token.into(), refresh, ..scene.stored() };
+        scene.store.write("ben", &of_ben).expect("it is stored");
+        let program = Program::start(&mut scene.program()).await;
+        program.ready().await;
+        let (there, away) = (scene.store.directory(), scene.store.directory().with_extension("away"));
+        fs::rename(there, &away).expect("it is moved");
+        way.put(&away, there, &program).await;
+        let before = scene.stored();
+        scene.keep(ended(before.clone(), Utc::now()));
+        let renewed = async || (!scene.stored().is_same(&before)).then_some(());
+        eventually("the pair in the copy is renewed", renewed).await;
+        assert_eq!(scene.renewals(), 1, "{way:?}");
+        let page = Page::parse(&program.get("/metrics").await.expect("a page"));
+        assert_eq!(accounts(&page), [ANNA, "ben"], "{way:?}: nobody has signed out");
+        let (_, log) = program.terminate().await;
+        assert!(!log.contains("account removed"), "{way:?}: {log}");
     }
 }

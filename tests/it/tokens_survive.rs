@@ -257,3 +257,39 @@ async fn where_the_directory_cannot_be_there_the_error_names_it() {
     }
     assert!(scene.refresh().await.is_ok(), "the old file is whole");
 }
+
+/// A file that is mounted by itself: from elsewhere, over itself, and from a file system of its own that is read-only.
+const MOUNTED: [&str; 3] = [
+    "cp \"$1\" \"$0.kept\" && cp \"$1\" \"$0/\" && mount --bind \"$0.kept\" \"$0/anna.json\"",
+    "cp \"$1\" \"$0/\" && mount --bind \"$0/anna.json\" \"$0/anna.json\"",
+    "mkdir -p \"$0.own\" && mount -t tmpfs -o size=64k tmpfs \"$0.own\" && cp \"$1\" \"$0.own/\" && cp \"$1\" \"$0/\" && \
+     mount --bind \"$0.own/anna.json\" \"$0/anna.json\" && mount -o remount,bind,ro \"$0/anna.json\"",
+];
+
+#[tokio::test]
+async fn where_the_token_file_is_mounted_by_itself_nothing_is_spent_and_the_error_names_it() {
+    const NAME: &str = "where_the_token_file_is_mounted_by_itself_nothing_is_spent_and_the_error_names_it";
+    if !own_disks_are_there(NAME) {
+        return;
+    }
+    for mounted in MOUNTED {
+        let scene = SignedIn::with(Clock::system(), TimeDelta::zero()).await;
+        let (state, seed) = (scene.store.directory().with_file_name("disk"), scene.file());
+        fs::create_dir_all(&state).expect("a directory");
+        let script = format!("{{ {mounted}; }} && shift && exec \"$@\"");
+        let (place, seed) = (state.to_str().expect("UTF-8"), seed.to_str().expect("UTF-8"));
+        let before = ["unshare", "-rm", "sh", "-c", &script, place, seed];
+        let program = Program::start(&mut scene.program_in(&before, &state)).await;
+        let named = format!("cannot replace {place}/anna.json");
+        program.said(&named).await;
+        let (_, log) = program.terminate().await;
+        let line = log.lines().find(|line| line.contains(&named)).expect("it was said");
+        assert!(line.contains("it is mounted by itself") && line.contains("mount the directory"), "{mounted}: {line}");
+        assert!(scene.exchanges(0).is_empty(), "{mounted}: no refresh token is spent");
+        let mut login = scene.program_in(&before, &state);
+        let output = login.args(["login", "--no-browser", "--account", ANNA]).output().await.expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains(&named), "{mounted}: before anybody consents: {said}");
+        assert!(scene.refresh().await.is_ok(), "{mounted}: the pair is good");
+    }
+}

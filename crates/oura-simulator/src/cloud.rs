@@ -6,6 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use chrono::{DateTime, Utc};
 use http_body_util::{BodyExt, Limited};
 use hyper::{
     Method, Request,
@@ -17,7 +18,8 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    Recorded, Settings,
+    APPLICATION_LIMIT, Recorded, Settings,
+    application_limit::ApplicationLimit,
     collections::{Collection, Kind},
     control,
     example::with_examples,
@@ -27,10 +29,11 @@ use super::{
     people::{PEOPLE, TRAVELLER},
     person_timeline::{Life, View},
     query::{Parameters, parameters},
-    replies::Reply,
+    replies::{Reply, Tier},
     routes::{Data, Route, route},
     sandbox,
     visitor::Visitor,
+    webhooks::{Order, Webhooks},
     window::Query,
 };
 use crate::{TimeSource, replies::Answer};
@@ -38,8 +41,8 @@ use crate::{TimeSource, replies::Answer};
 /// What every page names as the next one while [`Fault::RepeatToken`] is on, and begins with under
 /// [`Fault::EndlessPages`].
 const SAME_TOKEN: &str = "c2FtZSBhZ2Fpbg";
-/// The longest form that is read, in bytes.
-const MOST_FORM: usize = 65_536;
+/// The longest body that is read, in bytes.
+const MOST_BODY: usize = 65_536;
 /// How many requests are remembered, so that a demo that runs for weeks does not grow.
 const MOST_RECORDS: usize = 20_000;
 
@@ -53,11 +56,13 @@ pub(super) struct Dropped;
 pub(super) struct Cloud {
     pub(super) faults: Faults,
     pub(super) authorizations: Authorizations,
+    pub(super) webhooks: Webhooks,
     clock: TimeSource,
     pub(super) lives: Vec<Life>,
     pub(super) collections: Vec<Collection>,
     seed: u64,
     has_control: bool,
+    limit: ApplicationLimit,
     records: Mutex<Records>,
 }
 
@@ -73,14 +78,17 @@ impl Cloud {
         let start = settings.clock.now();
         let people = PEOPLE.iter().chain(settings.has_traveller.then_some(&TRAVELLER));
         let lives = (0..).zip(people).map(|(number, person)| Life::new(number, person, start, &settings)).collect();
+        let authorizations = Authorizations::new(settings.seed, settings.clock.clone());
         Self {
             faults: Faults::default(),
-            authorizations: Authorizations::new(settings.seed, settings.clock.clone()),
+            webhooks: Webhooks::new(settings.seed, settings.clock.clone(), authorizations.applications()),
+            authorizations,
             clock: settings.clock,
             lives,
             collections: with_examples(&settings.examples),
             seed: settings.seed,
             has_control: settings.has_control,
+            limit: ApplicationLimit::new(settings.application_limit),
             records: Mutex::default(),
         }
     }
@@ -103,8 +111,8 @@ impl Cloud {
         }
         let query = parameters(head.uri.query().unwrap_or_default());
         let number = self.record(&head, &query, connection);
-        let form = form(&head.headers, body).await?;
-        let reply = self.reply(&head, &query, &form).await?;
+        let body = text(body).await?;
+        let reply = self.reply(&head, &query, &body).await?;
         let status = reply.status;
         let trace = Noise::new(self.seed).of("trace").at(number.cast_signed()).bits();
         let (answer, body_bytes) = reply.encode(&head.headers, trace);
@@ -114,9 +122,28 @@ impl Cloud {
         Ok(answer)
     }
 
+    /// What time it is here.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// What the service calls this person.
+    pub(super) fn user_id(&self, person: &str) -> Option<String> {
+        let life = self.lives.iter().find(|life| life.person.name == person)?;
+        let collection = self.collections.iter().find(|one| one.kind == Kind::Single)?;
+        let view = View::at(*life, self.clock.now());
+        let info = collection.documents(&view, view.today()).into_iter().next()?;
+        Some(info["id"].as_str()?.to_owned())
+    }
+
     /// The requests so far, oldest first.
     pub(super) fn recorded(&self) -> Vec<Recorded> {
         self.records().kept.iter().map(|(_, record)| record.clone()).collect()
+    }
+
+    /// How many there were.
+    pub(super) fn request_count(&self) -> u64 {
+        self.records().next
     }
 
     /// Forgets the requests so far.
@@ -134,6 +161,7 @@ impl Cloud {
             query: query.to_vec(),
             user_agent: header(&head.headers, USER_AGENT.as_str()).map(str::to_owned),
             person: self.visitor(&head.headers).map(|visitor| visitor.life.person.name),
+            token: bearer(&head.headers).map(str::to_owned),
             status: 0,
             body_bytes: 0,
             at: self.clock.now(),
@@ -149,9 +177,9 @@ impl Cloud {
         number
     }
 
-    async fn reply(&self, head: &Parts, query: &Parameters, form: &Parameters) -> Result<Reply, Dropped> {
+    async fn reply(&self, head: &Parts, query: &Parameters, body: &str) -> Result<Reply, Dropped> {
         let (route, headers) = (route(head.uri.path(), &self.collections), &head.headers);
-        let asked = Asked { query, form, headers };
+        let asked = Asked { query, form: &form(headers, body), headers };
         if header(headers, USER_AGENT.as_str()).is_none() {
             if let Some(Route::SignIn(door)) = route {
                 self.authorizations.turned_away(door, asked, 403);
@@ -164,8 +192,18 @@ impl Cloud {
                 let methods: Vec<&str> = route.methods().iter().map(Method::as_str).collect();
                 Ok(Reply::method_not_allowed(&methods.join(", ")))
             }
-            Some(Route::Data(data)) => self.data(&data, query, headers).await,
-            Some(Route::SignIn(door)) => self.authorizations.answer(door, asked).await,
+            Some(Route::Data(data)) => match self.limit.take(self.clock.now()) {
+                Ok(()) => self.data(&data, query, headers).await,
+                Err(limited) => Ok(limited),
+            },
+            Some(Route::SignIn(door)) => {
+                // Tokens are given all the same, and count.
+                let _beyond = self.limit.take(self.clock.now());
+                self.authorizations.answer(door, asked).await
+            }
+            Some(Route::Webhooks(hook)) => {
+                Ok(self.webhooks.answer(hook, &Order { method: &head.method, headers, body }).await)
+            }
         }
     }
 
@@ -233,7 +271,12 @@ impl Cloud {
     fn failure(&self, fault: &Fault, data: &Data) -> Reply {
         match fault {
             Fault::Status(status) => Reply::of_status(*status),
-            Fault::RateLimited { retry_after_seconds } => Reply::limited(self.clock.now(), *retry_after_seconds),
+            Fault::RateLimited { retry_after_seconds } => {
+                Reply::limited(self.clock.now(), *retry_after_seconds, Tier::Token)
+            }
+            Fault::ApplicationLimited { retry_after_seconds } => {
+                Reply::limited(self.clock.now(), *retry_after_seconds, Tier::Application(APPLICATION_LIMIT))
+            }
             Fault::ScopeMissing => scope_missing(data),
             Fault::MembershipLapsed => Reply::of_status(403),
             Fault::Html => Reply::html(200),
@@ -278,17 +321,14 @@ fn scope_missing(data: &Data) -> Reply {
 }
 
 /// The fields of a form, if the request has one.
-async fn form(headers: &HeaderMap, body: Incoming) -> Result<Vec<(String, String)>, Dropped> {
+fn form(headers: &HeaderMap, body: &str) -> Vec<(String, String)> {
     let is_form = header(headers, CONTENT_TYPE.as_str())
         .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
-    if !is_form {
-        return Ok(Vec::new());
-    }
-    Ok(parameters(&text(body).await?))
+    if is_form { parameters(body) } else { Vec::new() }
 }
 
 async fn text(body: Incoming) -> Result<String, Dropped> {
-    let bytes = Limited::new(body, MOST_FORM).collect().await.map_err(|_| Dropped)?.to_bytes();
+    let bytes = Limited::new(body, MOST_BODY).collect().await.map_err(|_| Dropped)?.to_bytes();
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

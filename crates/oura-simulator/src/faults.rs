@@ -57,6 +57,11 @@ pub enum Fault {
         /// What Retry-After says.
         retry_after_seconds: u64,
     },
+    /// The same, which speaks for the whole application.
+    ApplicationLimited {
+        /// What Retry-After says.
+        retry_after_seconds: u64,
+    },
     /// 401: the token is expired or revoked.
     TokenDead,
     /// 401: the token lacks the collection's scope; personal_info, which needs none, is answered.

@@ -6,10 +6,12 @@
 //! service, `analysis` what it makes of their sleep, and `sleep` (with `stages`), `scores`, `activity`, `heart`,
 //! `battery`, `wellbeing` and `events` how it tells of them. All of it follows from a seed, so any day can be asked for at
 //! any time; and as documents change only at syncs, `versions` can list all that a document ever was. Collections
-//! that have no model here follow an `example`. The authorization server is `oauth`; `visitor` is what a token of it opens.
+//! that have no model here follow an `example`. The authorization server is `oauth`; `visitor` is what a token of it opens. `webhooks` has
+//! the subscriptions, and sends events to their callbacks.
 
 mod activity;
 mod analysis;
+mod application_limit;
 mod at_random;
 mod battery;
 mod cloud;
@@ -40,6 +42,7 @@ mod syncs;
 mod time_source;
 mod versions;
 mod visitor;
+mod webhooks;
 mod wellbeing;
 mod window;
 mod zone;
@@ -52,7 +55,7 @@ use std::{
     sync::Arc,
 };
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use cloud::Cloud;
@@ -63,6 +66,10 @@ pub use oauth::{Application, Authorizations, Exchange, Granted, Portal, TokenFau
 pub use rule::{Rule, RuleError};
 pub use time_source::TimeSource;
 pub use versions::Version;
+pub use webhooks::{DATA_TYPES, Delivery, EVENT_TYPES, Event, Stamp, Subscription, Undelivered, Webhooks};
+
+/// What Oura's own limit is said to be: so many requests of an application in five minutes.
+pub const APPLICATION_LIMIT: u32 = 5000;
 
 /// A running Oura Cloud; it stops when it is dropped.
 #[derive(Debug)]
@@ -88,6 +95,9 @@ pub struct Settings {
     pub has_traveller: bool,
     /// Whether faults can be switched over HTTP as well, at `/simulator/faults`, by whoever can reach it.
     pub has_control: bool,
+    /// How many requests all accounts together may make in any five minutes, by the simulator's clock; beyond, a 429 speaks for
+    /// the application. None: as many as they like.
+    pub application_limit: Option<u32>,
     /// Collections that the simulator has no model of: it answers for them with documents after these examples.
     pub examples: Vec<Example>,
 }
@@ -101,6 +111,7 @@ impl Default for Settings {
             full_days: None,
             has_traveller: false,
             has_control: false,
+            application_limit: Some(APPLICATION_LIMIT),
             examples: Vec::new(),
         }
     }
@@ -126,6 +137,8 @@ pub struct Recorded {
     pub user_agent: Option<String>,
     /// Whose token it bore.
     pub person: Option<&'static str>,
+    /// The token itself: one person may have given several.
+    pub token: Option<String>,
     /// The status of the answer; 0 while there is none.
     pub status: u16,
     /// The size of the answer's body as sent, that is, compressed, in bytes.
@@ -197,9 +210,35 @@ impl Simulator {
         &self.cloud.authorizations
     }
 
+    /// The subscriptions of webhooks, and a pen for what is sent to their callbacks.
+    pub fn webhooks(&self) -> &Webhooks {
+        &self.cloud.webhooks
+    }
+
+    /// What the service calls this person, as `personal_info.id` says it; none if it knows nobody of that name.
+    pub fn user_id(&self, person: &str) -> Option<String> {
+        self.cloud.user_id(person)
+    }
+
+    /// Something that happened just now to this person's document, as the service tells it.
+    pub fn event(&self, person: &str, event_type: &str, data_type: &str, object_id: &str) -> Event {
+        Event {
+            event_type: event_type.to_owned(),
+            data_type: data_type.to_owned(),
+            object_id: object_id.to_owned(),
+            event_time: self.cloud.now().to_rfc3339_opts(SecondsFormat::Millis, true),
+            user_id: self.user_id(person).unwrap_or_default(),
+        }
+    }
+
     /// Every request so far, in order; after 20,000 of them the oldest are forgotten.
     pub fn requests(&self) -> Vec<Recorded> {
         self.cloud.recorded()
+    }
+
+    /// How many requests there were so far, those included that are forgotten.
+    pub fn request_count(&self) -> u64 {
+        self.cloud.request_count()
     }
 
     /// Forgets the requests so far.

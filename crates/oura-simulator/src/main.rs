@@ -8,7 +8,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
-use oura_simulator::{Portal, Rule, Settings, Simulator, TimeSource};
+use oura_simulator::{APPLICATION_LIMIT, Portal, Rule, Settings, Simulator, TimeSource};
 use tokio::time::Instant;
 
 /// A stand-in for the Oura Cloud with its traps: sign-in, made-up people with years of data, faults on demand
@@ -48,6 +48,9 @@ struct Serve {
     /// A redirect URI that the applications have registered, besides http://localhost:10058/callback
     #[arg(long, value_name = "URI")]
     redirect_uri: Vec<String>,
+    /// How many requests all accounts together may make in five minutes
+    #[arg(long, value_name = "REQUESTS", default_value_t = APPLICATION_LIMIT)]
+    application_limit: u32,
     /// What goes wrong from the start: [[PERSON/]COLLECTION:]FAULT[*TIMES], for instance sleep:status=503*3
     #[arg(long, value_name = "FAULT")]
     fault: Vec<Rule>,
@@ -90,6 +93,7 @@ impl Serve {
             full_days: self.real_life.then_some(0),
             has_traveller: self.traveller,
             has_control: true,
+            application_limit: Some(self.application_limit),
             ..Settings::default()
         }
     }

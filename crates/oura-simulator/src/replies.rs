@@ -18,7 +18,16 @@ pub(super) type Answer = Response<Full<Bytes>>;
 /// What a token's rate limit says it is.
 const RATE_LIMIT: u32 = 5000;
 /// For how long the rate limit counts, in seconds.
-const RATE_WINDOW_SECONDS: u32 = 300;
+pub(super) const RATE_WINDOW_SECONDS: u32 = 300;
+
+/// Whose rate limit a 429 speaks of.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Tier {
+    /// The token's own.
+    Token,
+    /// That of the application, which is so high.
+    Application(u32),
+}
 
 /// An answer before it is encoded.
 #[derive(Clone, Debug)]
@@ -76,14 +85,18 @@ impl Reply {
     }
 
     /// 429 with the five headers of the rate limit.
-    pub(super) fn limited(now: DateTime<Utc>, seconds: u64) -> Self {
+    pub(super) fn limited(now: DateTime<Utc>, seconds: u64, tier: Tier) -> Self {
+        let (limit, tier) = match tier {
+            Tier::Token => (RATE_LIMIT, "token"),
+            Tier::Application(limit) => (limit, "application"),
+        };
         let reset = now.timestamp().saturating_add_unsigned(seconds);
         Self::of_status(429)
             .with("retry-after", seconds.to_string())
-            .with("x-ratelimit-limit", RATE_LIMIT.to_string())
+            .with("x-ratelimit-limit", limit.to_string())
             .with("x-ratelimit-window", RATE_WINDOW_SECONDS.to_string())
             .with("x-ratelimit-reset", reset.to_string())
-            .with("x-ratelimit-tier", "token".to_owned())
+            .with("x-ratelimit-tier", tier.to_owned())
     }
 
     /// The body that comes with a status that no request of its own caused.

@@ -14,6 +14,16 @@ pub(super) enum Route<'a> {
     Data(Data<'a>),
     /// To the authorization server.
     SignIn(Endpoint),
+    /// To the subscriptions of webhooks.
+    Webhooks(Hook<'a>),
+}
+
+/// Which subscriptions a path names.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Hook<'a> {
+    All,
+    One(&'a str),
+    Renew(&'a str),
 }
 
 /// A door of the authorization server.
@@ -41,13 +51,27 @@ impl Route<'_> {
             Self::SignIn(Endpoint::Consent | Endpoint::Token(_) | Endpoint::Revoke(Portal::New)) => &[Method::POST],
             Self::SignIn(Endpoint::Revoke(Portal::Legacy)) => &[Method::GET, Method::POST],
             Self::Data(_) | Self::SignIn(Endpoint::Authorize(_)) => &[Method::GET],
+            Self::Webhooks(Hook::All) => &[Method::GET, Method::POST],
+            Self::Webhooks(Hook::One(_)) => &[Method::GET, Method::PUT, Method::DELETE],
+            Self::Webhooks(Hook::Renew(_)) => &[Method::PUT],
         }
     }
 }
 
 /// Where `path` leads among these collections and the sign-in, if anywhere.
 pub(super) fn route<'a>(path: &'a str, collections: &'a [Collection]) -> Option<Route<'a>> {
-    door(path).map(Route::SignIn).or_else(|| data(path, collections).map(Route::Data))
+    let others = || hook(path).map(Route::Webhooks).or_else(|| data(path, collections).map(Route::Data));
+    door(path).map(Route::SignIn).or_else(others)
+}
+
+fn hook(path: &str) -> Option<Hook<'_>> {
+    let rest = path.strip_prefix("/v2/webhook/subscription")?;
+    let Some(rest) = rest.strip_prefix('/') else { return rest.is_empty().then_some(Hook::All) };
+    let (hook, id) = match rest.strip_prefix("renew/") {
+        Some(id) => (Hook::Renew(id), id),
+        None => (Hook::One(rest), rest),
+    };
+    (!id.is_empty() && !id.contains('/')).then_some(hook)
 }
 
 fn door(path: &str) -> Option<Endpoint> {

@@ -60,7 +60,7 @@ const PLAIN: &[(&str, Fault)] = &[
     ("drop", Fault::Drop),
 ];
 /// The faults that have one, with an example.
-const VALUED: &[&str] = &["status=503", "rate-limited=60", "delay=20"];
+const VALUED: &[&str] = &["status=503", "rate-limited=60", "application-limited=60", "delay=20"];
 
 impl FromStr for Rule {
     type Err = RuleError;
@@ -106,6 +106,7 @@ fn fault(text: &str) -> Result<Fault, RuleError> {
             status.map(Fault::Status).ok_or_else(|| wrong("write a status from 200 to 599"))
         }
         "rate-limited" => Ok(Fault::RateLimited { retry_after_seconds: seconds()? }),
+        "application-limited" => Ok(Fault::ApplicationLimited { retry_after_seconds: seconds()? }),
         "delay" => Ok(Fault::Delay(Duration::from_secs(seconds()?))),
         _ => Err(unknown()),
     }
@@ -123,6 +124,7 @@ fn write_fault(fault: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match fault {
         Fault::Status(status) => write!(f, "status={status}"),
         Fault::RateLimited { retry_after_seconds } => write!(f, "rate-limited={retry_after_seconds}"),
+        Fault::ApplicationLimited { retry_after_seconds } => write!(f, "application-limited={retry_after_seconds}"),
         Fault::Delay(delay) => write!(f, "delay={}", delay.as_secs()),
         Fault::Times(times, fault) => {
             write_fault(fault, f)?;
@@ -138,8 +140,14 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_read() {
-        for text in ["*/*:html", "*/sleep:status=503*3", "alice/*:hang", "bob/vO2_max:rate-limited=60", "*/*:delay=20"]
-        {
+        for text in [
+            "*/*:html",
+            "*/sleep:status=503*3",
+            "alice/*:hang",
+            "bob/vO2_max:rate-limited=60",
+            "*/*:application-limited=9",
+            "*/*:delay=20",
+        ] {
             assert_eq!(text.parse::<Rule>().unwrap().to_string(), text);
         }
         assert_eq!("drop".parse::<Rule>().unwrap().to_string(), "*/*:drop");

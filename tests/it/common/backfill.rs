@@ -27,6 +27,8 @@ pub(crate) fn program(simulator: &Simulator, person: &str, state: &Path) -> Comm
     let mut command = Command::new(env!("CARGO_BIN_EXE_oura-exporter"));
     command.env_clear().kill_on_drop(true).env("OURA_API_URL", simulator.url()).env("OURA_STATE_DIR", state);
     command.env("OURA_ACCESS_TOKEN", wearer.token).env("OURA_ACCOUNT", person);
+    // Years are asked for at once.
+    command.env("OURA_REQUEST_BUDGET", "1000000");
     command
 }
 
@@ -113,5 +115,7 @@ pub(crate) fn config(simulator: &Simulator, people: &[&str], variables: &[(&str,
     config.accounts =
         wearers.map(|wearer| AccountConfig { name: wearer.name.to_owned(), token: wearer.token.into() }).collect();
     config.poll_interval = Duration::from_millis(100);
+    // Years are asked for at once.
+    config.request_budget = 1_000_000;
     config
 }

@@ -22,5 +22,5 @@ fn the_files_are_what_the_code_makes() {
     };
     let all = all();
     let old: Vec<_> = all.iter().filter(differ).map(|dashboard| dashboard.uid).collect();
-    assert!(old.is_empty(), "{old:?} differ from the code: UPDATE_DOCS=1 cargo test --test it dashboards::");
+    assert!(old.is_empty(), "{old:?} differ from the code: rewrite them with the UPDATE_DOCS line in CONTRIBUTING.md");
 }

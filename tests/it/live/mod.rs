@@ -8,6 +8,7 @@ mod events;
 mod half_synced;
 mod journal;
 mod late_sync;
+mod made_up_for;
 mod scene;
 mod sending;
 mod unreadable;

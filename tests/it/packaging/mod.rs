@@ -22,7 +22,7 @@ fn assert_current(path: &str, made: &str) {
     let line = differs.unwrap_or_else(|| written.lines().count().min(made.lines().count()));
     assert!(
         written == made,
-        "{}, line {}: {:?} is to be {:?}; run UPDATE_DOCS=1 cargo test --test it packaging::",
+        "{}, line {}: {:?} is to be {:?}; rewrite it with the UPDATE_DOCS line in CONTRIBUTING.md",
         path.display(),
         line + 1,
         written.lines().nth(line),

@@ -73,6 +73,8 @@ impl Place {
     pub(crate) fn equip(&self, command: &mut Command, state: &str) {
         command.env_clear().env("OURA_API_URL", self.simulator.url()).env("OURA_ACCESS_TOKEN", self.token());
         command.env("OURA_ACCOUNT", self.person).env("OURA_COLLECTIONS", self.collections);
+        // Months are asked for at once.
+        command.env("OURA_REQUEST_BUDGET", "1000000");
         command.env("OURA_STATE_DIR", self.path(state)).stdin(Stdio::null()).kill_on_drop(true);
     }
 

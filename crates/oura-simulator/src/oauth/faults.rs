@@ -5,7 +5,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::{at_random::chosen, noise::Noise, replies::Reply};
+use crate::{
+    at_random::chosen,
+    noise::Noise,
+    replies::{Reply, Tier},
+};
 
 /// Where the token URL sends a client that follows redirects; nothing is there but the record of the request.
 const ELSEWHERE: &str = "/oauth/elsewhere";
@@ -175,7 +179,7 @@ impl TokenFault {
         match self {
             Self::EmptyBody(status) => Reply::empty(*status),
             Self::Html(status) => Reply::html(*status),
-            Self::RateLimited { retry_after_seconds } => Reply::limited(now, *retry_after_seconds),
+            Self::RateLimited { retry_after_seconds } => Reply::limited(now, *retry_after_seconds, Tier::Token),
             Self::Redirect => Reply::empty(307).with("location", ELSEWHERE.to_owned()),
             Self::Status(status @ ..500) => {
                 Reply::json(*status, &json!({ "error": "invalid_request", "error_description": "Invalid request" }))

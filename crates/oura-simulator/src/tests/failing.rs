@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::{Bench, NOON, got};
-use crate::{Fault, Scope};
+use super::{Bench, NOON, got, set_by_hand};
+use crate::{Fault, Scope, Settings};
 
 #[tokio::test]
 async fn who_may_not_is_told_so_in_the_services_words() {
@@ -39,6 +40,26 @@ async fn faults_meet_whom_they_are_for() {
     assert_eq!((limited.status().as_u16(), &limited.headers()["retry-after"]), (429, &"7".parse().unwrap()));
     assert_eq!(limited.headers().keys().filter(|name| name.as_str().starts_with("x-ratelimit")).count(), 4);
     assert_eq!(bench.get("bob", "sleep").await.0, 200);
+}
+
+#[tokio::test]
+async fn the_whole_application_is_limited_to_so_many_requests_in_any_five_minutes() {
+    let (clock, hand) = set_by_hand(NOON);
+    let bench = Bench::of(Settings { clock, application_limit: Some(3), ..Settings::default() }).await;
+    let forward = |seconds| *hand.lock().unwrap() += TimeDelta::seconds(seconds);
+    assert_eq!(bench.get("alice", "sleep").await.0, 200);
+    forward(100);
+    assert_eq!(bench.get("bob", "sleep").await.0, 200);
+    assert_eq!(bench.get("alice", "workout").await.0, 200, "the third");
+    let limited = bench.request("usercollection/sleep").bearer_auth(bench.token("bob")).send().await.unwrap();
+    let header = |name: &str| limited.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!((limited.status().as_u16(), header("retry-after")), (429, "201".to_owned()));
+    assert_eq!((header("x-ratelimit-tier"), header("x-ratelimit-limit")), ("application".to_owned(), "3".to_owned()));
+    forward(200);
+    assert_eq!(bench.get("alice", "sleep").await.0, 200, "the first one's five minutes are over");
+    assert_eq!(bench.get("alice", "sleep").await.0, 429, "the others' are not");
+    forward(-10_000);
+    assert_eq!(bench.get("alice", "sleep").await.0, 200, "a clock that is set back counts anew");
 }
 
 #[tokio::test]

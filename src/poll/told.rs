@@ -1,0 +1,251 @@
+//! What Oura has told of: a collection is asked at once, and again until it says what was told.
+
+use std::{
+    borrow::Cow,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::{fetch::Fetched, follower::Follower, schedule::every};
+use crate::{
+    problem::Problem,
+    webhooks::{Change, Documents, data_type},
+};
+
+/// For so long a collection is asked again that does not say yet what Oura has told of it.
+const LOOKED_OUT_FOR: Duration = Duration::from_secs(120);
+/// The waits in between: a document may be there half a minute and more after its event.
+const AGAIN_SECONDS: [u64; 5] = [5, 10, 20, 35, 45];
+/// However often Oura tells of a collection, it is asked for that no more often than this: a flood is a few requests.
+const LEAST_BETWEEN: Duration = Duration::from_secs(5);
+/// A document that is as it was before its update may be so because nothing is different that is read here; it is looked at
+/// once more after this wait.
+const ONCE_MORE: Duration = Duration::from_secs(30);
+/// What did not come in so long does not come.
+const GIVEN_UP: Duration = Duration::from_secs(3600);
+/// While events tell of every change, a collection is polled this often for what they may have missed.
+const WHILE_TOLD: Duration = Duration::from_secs(3600);
+
+/// What Oura has told of one collection.
+#[derive(Default)]
+pub(super) struct Told {
+    /// The documents that were not seen as told yet.
+    awaited: Documents,
+    /// Told since the turn under way began: it does not count.
+    is_newer: bool,
+    /// Since when they are looked out for, and how often they were.
+    since: Option<Instant>,
+    looked: usize,
+    /// When it was, or is to be, asked for what was told last.
+    turn: Option<Instant>,
+    /// What every document was when it was last read.
+    seen: Contents,
+}
+
+#[derive(Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
+}
+
+fn digest(text: &str) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    // Its half is enough to tell some dozens from each other.
+    hasher.finish() as u32
+}
+
+/// What documents are, by id: digests of both, as small as thousands of accounts want them.
+#[derive(Default)]
+struct Contents(Box<[(u32, u32)]>);
+
+impl Contents {
+    /// None where a document has no id: nobody can tell one from the other.
+    fn of(documents: &[Box<RawValue>]) -> Option<Self> {
+        let named = |document: &RawValue| {
+            let Named { id } = serde_json::from_str(document.get()).ok()?;
+            Some((digest(id?.as_ref()), digest(document.get())))
+        };
+        documents.iter().map(|document| named(document)).collect::<Option<_>>().map(Self)
+    }
+
+    fn get(&self, id: &str) -> Option<u32> {
+        let id = digest(id);
+        self.0.iter().find(|(known, _)| *known == id).map(|(_, content)| *content)
+    }
+}
+
+impl Told {
+    /// Whether the present turn has to look back further than usual: what was told of was not among the newest.
+    pub(super) fn looks_back(&self) -> bool {
+        self.looked > 0 && !self.awaited.is_empty()
+    }
+
+    fn add(&mut self, documents: &Documents, is_running: bool, now: Instant) {
+        self.awaited.merge(documents);
+        self.is_newer = is_running;
+        (self.since, self.looked) = (Some(now), 0);
+    }
+
+    /// When the collection is to be asked for what was told at `now`.
+    fn turn(&mut self, now: Instant) -> Instant {
+        let turn = match self.turn {
+            // It is still to come, and serves this one as well.
+            Some(turn) if turn >= now => turn,
+            Some(turn) => now.max(turn + LEAST_BETWEEN),
+            None => now,
+        };
+        self.turn = Some(turn);
+        turn
+    }
+
+    /// Takes note of what an answer says; when the collection is to be asked again for what it does not.
+    fn answered(&mut self, documents: &[Box<RawValue>], now: Instant) -> Option<Duration> {
+        let is_over = self.since.is_none_or(|since| now > since + GIVEN_UP);
+        let Some(contents) = Contents::of(documents).filter(|_| !is_over) else {
+            *self = Self { seen: Contents::of(documents).unwrap_or_default(), ..Self::default() };
+            return None;
+        };
+        let (seen, looked, mut lacks) = (&self.seen, self.looked, false);
+        self.awaited.retain(|id, change| {
+            let (before, after) = (seen.get(id), contents.get(id));
+            let is_missing = if change == Change::Delete { after.is_some() } else { after.is_none() };
+            lacks |= is_missing;
+            is_missing || (change == Change::Update && before == after && looked == 0)
+        });
+        self.seen = contents;
+        self.looked += 1;
+        let wait = if lacks {
+            AGAIN_SECONDS.get(looked).map(|seconds| Duration::from_secs(*seconds))
+        } else {
+            Some(ONCE_MORE)
+        };
+        let is_awaited = !self.awaited.is_empty();
+        wait.filter(|wait| is_awaited && self.since.is_some_and(|since| now + *wait <= since + LOOKED_OUT_FOR))
+    }
+}
+
+impl Follower {
+    /// Has the collections be due at once of which Oura has told something.
+    pub(super) fn heed_events(&mut self) {
+        let Some(mailbox) = &self.mailbox else { return };
+        let now = self.poller.clock.instant();
+        for (collection, documents) in mailbox.take() {
+            let Some(place) = self.poller.kinds.iter().position(|kind| kind.name == collection) else { continue };
+            debug!(account = self.state.name, collection, documents = documents.len(), "Oura tells of news");
+            let is_running = self.schedule.is_running(place);
+            self.told[place].add(&documents, is_running, now);
+            // Before what merely repeats, where the request budget is scarce.
+            self.kept[place].is_awaited = true;
+            if !is_running {
+                let turn = self.told[place].turn(now);
+                self.schedule.hasten(place, turn);
+            }
+        }
+    }
+
+    /// Takes note of what a turn brought of what Oura has told of the collection in `place`; when it is due again for that.
+    pub(super) fn heard(&mut self, place: usize, result: &Result<Fetched, Problem>) -> Option<Instant> {
+        let now = self.poller.clock.instant();
+        let told = &mut self.told[place];
+        if std::mem::take(&mut told.is_newer) {
+            return Some(told.turn(now));
+        }
+        // After a failure the usual repetition brings it.
+        let answer = result.as_ref().ok()?;
+        if self.mailbox.is_none() || data_type(self.poller.kinds[place]).is_none() {
+            return None;
+        }
+        told.answered(&answer.documents, now).map(|wait| now + wait)
+    }
+
+    /// How long it is between two polls of the collection in `place`, if nothing goes wrong.
+    pub(super) fn pace(&self, place: usize) -> Duration {
+        let kind = self.poller.kinds[place];
+        let usual = every(kind.pace, self.poller.interval);
+        let is_told = self.mailbox.as_ref().is_some_and(|mailbox| mailbox.tells_of(kind.name));
+        if is_told && self.told[place].awaited.is_empty() { usual.max(WHILE_TOLD) } else { usual }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn documents(all: &[(&str, u32)]) -> Vec<Box<RawValue>> {
+        let document = |(id, score): &(&str, u32)| RawValue::from_string(format!(r#"{{"id":"{id}","score":{score}}}"#));
+        all.iter().map(|one| document(one).unwrap()).collect()
+    }
+
+    /// The moments, in seconds after the event, at which the collection is asked, given what it answers at each.
+    fn asked(change: Change, before: &[(&str, u32)], answer: impl Fn(u64) -> Vec<(&'static str, u32)>) -> Vec<u64> {
+        let (start, mut told) = (Instant::now(), Told::default());
+        assert_eq!(told.answered(&documents(before), start), None, "nothing was told");
+        let mut news = Documents::default();
+        news.add("x", change);
+        told.add(&news, false, start);
+        let (mut moment, mut asked) = (Duration::ZERO, vec![]);
+        loop {
+            asked.push(moment.as_secs());
+            let answer = documents(&answer(moment.as_secs()));
+            let Some(wait) = told.answered(&answer, start + moment) else { return asked };
+            moment += wait;
+        }
+    }
+
+    #[test]
+    fn a_collection_is_asked_until_it_says_what_was_told_and_two_minutes_at_most() {
+        let two_minutes = vec![0, 5, 15, 35, 70, 115];
+        let comes_after = |seconds| move |at: u64| if at < seconds { vec![] } else { vec![("x", 1)] };
+        for (what, asked, moments) in [
+            ("new at once", asked(Change::Create, &[], comes_after(0)), vec![0]),
+            ("new after 30 s", asked(Change::Create, &[], comes_after(30)), vec![0, 5, 15, 35]),
+            ("never there", asked(Change::Create, &[("y", 1)], |_| vec![("y", 1)]), two_minutes.clone()),
+            ("changed at once", asked(Change::Update, &[("x", 1)], |_| vec![("x", 2)]), vec![0]),
+            ("changed in what is not read", asked(Change::Update, &[("x", 1)], |_| vec![("x", 1)]), vec![0, 30]),
+            ("never seen before", asked(Change::Update, &[], comes_after(0)), vec![0]),
+            ("gone at once", asked(Change::Delete, &[("x", 1)], |_| vec![]), vec![0]),
+            (
+                "not gone yet",
+                asked(Change::Delete, &[("x", 1)], |at| if at < 9 { vec![("x", 1)] } else { vec![] }),
+                vec![0, 5, 15],
+            ),
+            ("never gone", asked(Change::Delete, &[("x", 1)], |_| vec![("x", 1)]), two_minutes),
+        ] {
+            assert_eq!(asked, moments, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_flood_of_news_is_a_request_every_few_seconds() {
+        let (start, mut told) = (Instant::now(), Told::default());
+        let turns: BTreeSet<_> = (0..1_000)
+            .map(|number| Duration::from_millis(10 * number))
+            .map(|after| told.turn(start + after).duration_since(start).as_secs())
+            .collect();
+        assert_eq!(Vec::from_iter(turns), [0, 5, 10], "ten seconds of a hundred events each");
+        assert_eq!(
+            told.turn(start + Duration::from_secs(60)),
+            start + Duration::from_secs(60),
+            "the next one is at once"
+        );
+    }
+
+    #[test]
+    fn documents_without_ids_are_read_once_and_nobody_waits_for_them() {
+        let (start, mut told) = (Instant::now(), Told::default());
+        let mut news = Documents::default();
+        news.add("x", Change::Create);
+        told.add(&news, false, start);
+        let bare = vec![RawValue::from_string(r#"{"score":1}"#.to_owned()).unwrap()];
+        assert_eq!(told.answered(&bare, start), None);
+        assert!(told.awaited.is_empty());
+    }
+}

@@ -1,0 +1,144 @@
+//! The subscriptions: made, verified, renewed, mended and taken down, and those of others left alone.
+
+use std::{collections::BTreeSet, fs};
+
+use chrono::TimeDelta;
+use oura_exporter::simulator::Subscription;
+use tokio::process::Command;
+
+use super::scene::{ALL, Scene, events, subscriptions};
+use crate::common::{Exporter, NOON};
+
+const OTHERS: &str = "https://other.example/hook?key=secret";
+
+/// Waits until so many stand, and gives what Oura has.
+async fn standing(scene: &Scene, exporter: &Exporter, count: usize) -> Vec<Subscription> {
+    let is_so = |page: &crate::common::Page| subscriptions(page, "active") == Some(count as f64);
+    exporter.page_where(&format!("{count} stand"), is_so).await;
+    scene.simulator.webhooks().subscriptions()
+}
+
+fn ids(subscriptions: &[Subscription]) -> BTreeSet<&str> {
+    subscriptions.iter().map(|one| one.id.as_str()).collect()
+}
+
+#[tokio::test]
+async fn they_are_made_once_renewed_in_time_and_mended_when_address_or_token_change() {
+    let mut scene = Scene::at(NOON).await;
+    let exporter = scene.plan().ready(&scene.simulator).await;
+    let first = standing(&scene, &exporter, ALL).await;
+    let pairs: BTreeSet<_> = first.iter().map(|one| (&one.data_type, &one.event_type)).collect();
+    assert_eq!((first.len(), pairs.len()), (ALL, ALL));
+    assert!(first.iter().all(|one| one.callback_url == scene.url));
+    assert_eq!(events(&exporter.page().await, "verified"), ALL as f64, "each was verified while it was made");
+    let end = first[0].expiration_time.timestamp() as f64;
+    assert_eq!(exporter.page().await.get("oura_webhook_expiry_timestamp_seconds"), Some(end));
+    exporter.stop().await;
+
+    // Whether it is a week to the end or two, whose they are is known; each of these starts finds things as they say.
+    let again = async |scene: &Scene, verified: f64| {
+        let exporter = scene.plan().start(&scene.simulator).await;
+        let found = standing(scene, &exporter, ALL).await;
+        assert_eq!(events(&exporter.page().await, "verified"), verified);
+        exporter.stop().await;
+        assert_eq!(ids(&found), ids(&first));
+        found
+    };
+    for (days, renewed) in [(8, false), (6, true)] {
+        scene.simulator.webhooks().end_after(TimeDelta::days(days));
+        let left = |one: &Subscription| one.expiration_time - scene.clock.now();
+        let found = again(&scene, 0.0).await;
+        assert_eq!(found.iter().all(|one| left(one) > TimeDelta::days(80)), renewed, "{days} days before the end");
+    }
+    scene.url = scene.url.replace("/webhook", "/elsewhere");
+    assert!(again(&scene, ALL as f64).await.iter().all(|one| one.callback_url == scene.url), "the address is new");
+    fs::remove_file(scene.state().join("webhook-token")).expect("there is a token");
+    again(&scene, ALL as f64).await;
+    again(&scene, 0.0).await;
+    scene.simulator.webhooks().lose(|one| one.event_type == "delete");
+    let exporter = scene.plan().start(&scene.simulator).await;
+    assert_eq!(standing(&scene, &exporter, ALL).await.len(), ALL, "what Oura lost is made again");
+    assert_eq!(events(&exporter.page().await, "verified"), 15.0);
+    exporter.stop().await;
+}
+
+fn program(scene: &Scene, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oura-exporter"));
+    command.args(arguments).env_clear().envs(scene.variables()).env("OURA_API_URL", scene.simulator.url());
+    command
+}
+
+/// What a command says on both channels, and whether it ended well.
+async fn said(mut command: Command) -> (bool, String) {
+    let output = command.output().await.expect("it runs");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).expect("UTF-8"))
+}
+
+#[tokio::test]
+async fn anothers_are_left_alone_and_named_and_ours_are_listed_and_taken_down() {
+    let scene = Scene::at(NOON).await;
+    let theirs = ["update", "delete"].map(|event| scene.simulator.webhooks().plant(OTHERS, event, "sleep"));
+    let exporter = scene.plan().ready(&scene.simulator).await;
+    let found = standing(&scene, &exporter, ALL - 2).await;
+    assert_eq!(subscriptions(&exporter.page().await, "foreign"), Some(2.0));
+    assert!(theirs.iter().all(|one| found.contains(one)), "as they were");
+    let (is_well, text) = said(program(&scene, &["webhooks", "list"])).await;
+    assert!(is_well, "{text}");
+    let lines = |word: &str| text.lines().filter(|line| line.contains(word)).count();
+    assert_eq!((lines(" ours "), lines(" foreign ")), (ALL - 2, 2), "{text}");
+    assert!(text.contains("https://other.example/hook") && !text.contains("secret"), "{text}");
+    exporter.stop().await;
+    let (is_well, text) = said(program(&scene, &["webhooks", "remove"])).await;
+    assert!(is_well && text.contains("Removed 43 subscriptions.") && text.contains("2 belong to another"), "{text}");
+    assert_eq!(scene.simulator.webhooks().subscriptions(), theirs);
+    let (is_well, text) = said(program(&scene, &["webhooks", "remove"])).await;
+    assert!(is_well && text.contains("Removed 0 subscriptions."), "{text}");
+}
+
+#[tokio::test]
+async fn an_application_that_is_refused_or_a_callback_that_is_not_reached_leave_everything_else_as_it_is() {
+    let scene = Scene::at(NOON).await;
+    let unreachable = scene.url.replace(&scene.listen, "127.0.0.1:9");
+    for (name, value) in
+        [("OURA_CLIENT_SECRET", "guess"), ("OURA_CLIENT_ID", "guess"), ("OURA_WEBHOOK_URL", &unreachable)]
+    {
+        let mut plan = scene.plan().set(name, value);
+        plan.variables.retain(|(known, given)| *known != name || given == value);
+        let exporter = plan.ready(&scene.simulator).await;
+        let page = exporter.page().await;
+        assert_eq!(page.get("oura_up"), Some(1.0), "{name}");
+        assert_eq!(scene.simulator.webhooks().subscriptions(), [], "{name}");
+        let count = |state| subscriptions(&page, state);
+        assert_eq!((count("active"), count("missing")), (Some(0.0), Some(ALL as f64)), "{name}");
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn check_says_whether_the_address_leads_to_the_exporter() {
+    let scene = Scene::at(NOON).await;
+    let token = scene.simulator.people().remove(0).token;
+    let check = |url: &str| {
+        let mut command = program(&scene, &["check"]);
+        command.env("OURA_ACCESS_TOKEN", &token).env("OURA_COLLECTIONS", "daily_sleep").env("OURA_WEBHOOK_URL", url);
+        said(command)
+    };
+    let (is_well, text) = check(&scene.url).await;
+    assert!(!is_well && text.contains("there is no verification token"), "{text}");
+    let exporter = scene.subscribed().await;
+    let (is_well, text) = check(&scene.url).await;
+    assert!(is_well && text.contains(&format!("Webhooks: {} leads to this exporter.", scene.url)), "{text}");
+    for (url, words) in [
+        (scene.url.replace("/webhook", "/web"), "answers with status 404"),
+        (format!("{}/", exporter.url), "leads to something else than this exporter"),
+        (format!("{}/v2/usercollection/sleep", scene.simulator.url()), "answers with status 400"),
+    ] {
+        let (is_well, text) = check(&url).await;
+        assert!(!is_well && text.contains(words), "{url}: {text}");
+    }
+    exporter.stop().await;
+    let (is_well, text) = check(&scene.url).await;
+    assert!(!is_well && text.contains("does not answer"), "{text}");
+    assert!(!text.contains(fs::read_to_string(scene.state().join("webhook-token")).expect("a token").trim()), "{text}");
+}
