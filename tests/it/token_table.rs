@@ -1,100 +1,321 @@
-//! The token store for many machines: the table in PostgreSQL, its lock, its migrations, and what it says in trouble.
+//! The token store for many machines: what it promises while processes are killed and the database restarts, what it says in
+//! trouble, and how people come and go in it.
 
-use chrono::{SubsecRound as _, TimeDelta, Utc};
+use std::{collections::BTreeMap, fs, io::Write as _, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
+
+use chrono::{TimeDelta, Utc};
 use oura_exporter::{
-    auth::{Portal, Table, TableError, Tokens},
-    tls,
+    auth::{self, OAuthError, Store, Table, TokenManager, Tokens},
+    clock::Clock,
+    simulator::{Exchange, Portal, TokenFault},
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio_postgres::Client;
-
-use crate::common::{
-    postgres::{PASSWORD, Postgres, USER, postgres_is_there},
-    servers::free_address,
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    process::{Child, Command},
+    time::sleep,
 };
 
-fn table(url: &str) -> Table {
-    tls::choose_provider();
-    Table::of(&SecretString::from(url)).expect("a URL")
+use crate::common::{
+    Page, Program, eventually,
+    postgres::{self, PASSWORD, Postgres, USER, postgres_is_there},
+    scene::{Scene, consent},
+    servers::free_address,
+    signed_in::{ANNA, SignedIn, ended},
+};
+
+/// The moment of a kill after the first renewal was asked for, in milliseconds.
+const MOMENTS: std::ops::RangeInclusive<u64> = 0..=30;
+
+/// A store in the database at that URL.
+fn store(url: &str, directory: &TempDir) -> Store {
+    let table = Table::of(&SecretString::from(url)).expect("a URL");
+    Store::in_table(directory.path().to_owned(), table)
 }
 
-async fn opened(table: &Table) -> Client {
-    let mut client = table.connect().await.expect("it lets us in");
-    table.migrate(&mut client).await.expect("the tables are made");
-    client
+/// Somebody who is signed in, with tokens in a database.
+struct Shared {
+    scene: SignedIn,
+    url: String,
+    /// What each exporter keeps for itself.
+    own: [TempDir; 3],
 }
 
-fn tokens(number: u32) -> Tokens {
-    let now = Utc::now().trunc_subsecs(0);
-    Tokens {
-        access: format!("access-{number}").into(),
-        refresh: Some(format!("refresh-{number}").into()),
-        issued_at: now,
-        expires_at: Some(now + TimeDelta::days(1)),
-        scopes: Some(vec!["daily".to_owned()]),
-        portal: Portal::New,
-        signed_in_at: now,
-        person: None,
+/// What kills did to the tokens.
+#[derive(Debug, Default)]
+struct Count {
+    /// Nobody had been asked for a pair.
+    before_any_request: u32,
+    /// A pair was renewed, and is the one that is stored.
+    renewed: u32,
+    /// Oura spent the token, and its process was killed before the next one was stored.
+    lost: u32,
+    /// Among these, where the other exporter then presented the spent token, which Oura refused.
+    refused: u32,
+}
+
+impl Shared {
+    async fn at(url: String, life: TimeDelta) -> Self {
+        let mut scene = SignedIn::with(Clock::system(), life).await;
+        let own = [(); 3].map(|()| tempfile::tempdir().expect("a directory"));
+        scene.store = store(&url, &own[0]);
+        scene.sign_in(life);
+        Self { scene, url, own }
+    }
+
+    /// One of two exporters on the database.
+    fn exporter(&self, index: usize) -> Command {
+        let mut command = self.scene.program_in(&[], self.own[index].path());
+        command.env("OURA_TOKEN_STORE", &self.url);
+        command
+    }
+
+    fn start(&self, index: usize) -> Child {
+        let mut command = self.exporter(index);
+        command.args(["--web.listen-address", "127.0.0.1:0"]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("the program starts")
+    }
+
+    /// What the table has now, once no transaction has the row.
+    async fn stored(&self) -> Tokens {
+        let _read_again = auth::lock(&self.scene.store, ANNA).await.expect("a lock");
+        self.scene.stored()
+    }
+
+    /// Both exporters start with a pair that is to be renewed; one of them, or both, are killed while that is under way.
+    async fn one_kill(&self, count: &mut Count) {
+        let authorizations = self.scene.simulator.authorizations();
+        authorizations.set_fault(TokenFault::Delay(Duration::from_millis(fastrand::u64(0..20))));
+        let (from, before) = (self.scene.exchanges(0).len(), self.stored().await);
+        let mut both = [self.start(1), self.start(2)];
+        let asked = async || (!self.scene.exchanges(from).is_empty()).then_some(());
+        eventually("one of them asks for tokens", asked).await;
+        sleep(Duration::from_millis(fastrand::u64(MOMENTS))).await;
+        let victims = fastrand::usize(0..3);
+        for (index, exporter) in both.iter_mut().enumerate() {
+            if victims != index {
+                exporter.kill().await.expect("it was running");
+            }
+        }
+        if victims < 2 {
+            // The other one renews the pair, or learns that it is spent.
+            let ended = async || {
+                let is_over = |exchange: &Exchange| [200, 400].contains(&exchange.status);
+                self.scene.exchanges(from).iter().rfind(|exchange| is_over(exchange)).map(drop)
+            };
+            eventually("the other one gets an answer", ended).await;
+            let settled = async || {
+                let refused = self.scene.exchanges(from).iter().any(|exchange| exchange.status == 400);
+                (refused || !self.stored().await.is_same(&before)).then_some(())
+            };
+            eventually("and stores it", settled).await;
+        }
+        for exporter in &mut both {
+            let _killed_before = exporter.kill().await;
+        }
+        authorizations.clear_faults();
+        self.judge(from, &before, count).await;
+    }
+
+    /// What the kills did; afterwards a pair is in place that is to be renewed.
+    async fn judge(&self, from: usize, before: &Tokens, count: &mut Count) {
+        let stored = self.stored().await;
+        let seen = self.scene.exchanges(from);
+        let tried = self.scene.refresh().await;
+        match tried {
+            Ok(tokens) => {
+                let is_renewed = !stored.is_same(before);
+                *(if is_renewed { &mut count.renewed } else { &mut count.before_any_request }) += 1;
+                assert!(seen.iter().all(|exchange| exchange.spent == 0), "no token was presented twice: {seen:?}");
+                self.scene.keep(ended(tokens, Utc::now()));
+            }
+            Err(OAuthError::Refused(_)) => {
+                // Only by a killed process, and only one that had asked for the pair that is stored still.
+                assert!(stored.is_same(before), "what was stored after a renewal is good: {seen:?}");
+                let first = seen.iter().filter(|exchange| exchange.spent == 0).count();
+                assert_eq!(first, 1, "spent once: {seen:?}");
+                let again: Vec<_> = seen.iter().filter(|exchange| exchange.spent > 0).collect();
+                assert!(again.len() <= 1 && again.iter().all(|exchange| exchange.status != 200), "{seen:?}");
+                count.lost += 1;
+                count.refused += u32::from(!again.is_empty());
+                self.scene.sign_in(TimeDelta::zero());
+            }
+            Err(error) => panic!("the simulator is well: {error}"),
+        }
     }
 }
 
-/// What nothing may say.
-fn assert_discreet(error: &TableError) -> String {
-    let said = format!("{error} {error:?}");
-    assert!(!said.contains(PASSWORD) && !said.contains("access-") && !said.contains("refresh-"), "{said}");
-    error.to_string()
+/// So many kills of two exporters on one database.
+async fn kills(number: u32) {
+    let shared = Shared::at(postgres::database().await, TimeDelta::zero()).await;
+    let mut count = Count::default();
+    for _ in 0..number {
+        shared.one_kill(&mut count).await;
+    }
+    let exchanges = shared.scene.exchanges(0);
+    let good = exchanges.iter().filter(|exchange| exchange.status == 200);
+    assert!(good.clone().all(|exchange| exchange.spent == 0), "Oura gave one pair for each token: {exchanges:?}");
+    let text = format!("{number} kills, {} pairs given: {count:?}\n", good.count());
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    assert!(count.renewed > 0, "renewals went through: {count:?}");
 }
 
-#[tokio::test]
-async fn what_is_committed_is_there_after_a_crash_and_each_writing_is_seen() {
-    if !postgres_is_there("what_is_committed_is_there_after_a_crash_and_each_writing_is_seen") {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_exporters_on_one_database_spend_no_token_twice_whoever_is_killed() {
+    if postgres_is_there("two_exporters_on_one_database_spend_no_token_twice_whoever_is_killed") {
+        kills(12).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "200 renewals and kills: cargo test --workspace --test it token_table:: -- --ignored --nocapture"]
+async fn two_exporters_are_killed_two_hundred_times() {
+    kills(200).await;
+}
+
+/// What the page of a program says.
+async fn page_where(program: &Program, what: &str, condition: impl Fn(&Page) -> bool) -> Page {
+    let fits = async || program.get("/metrics").await.map(|text| Page::parse(&text)).filter(|page| condition(page));
+    eventually(what, fits).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_database_is_away_values_stay_and_afterwards_all_goes_on_without_a_restart() {
+    if !postgres_is_there("while_the_database_is_away_values_stay_and_afterwards_all_goes_on_without_a_restart") {
         return;
     }
     let mut server = Postgres::start().await;
-    let table = table(&server.own_url());
-    let mut client = opened(&table).await;
-    let mut seen = vec![];
-    for (number, account) in [(1, "anna"), (2, "ben"), (3, "anna")] {
-        let row = table.lock(&mut client, account).await.expect("it is free");
-        row.write(Some(&tokens(number))).await.expect("it is stored");
-        let versions = table.versions(&client).await.expect("a look");
-        assert!(!seen.contains(&versions), "a writing changes what a look sees");
-        seen.push(versions);
-    }
+    let shared = Shared::at(server.own_url(), TimeDelta::hours(2)).await;
+    let program = Program::start(&mut shared.exporter(1)).await;
+    program.ready().await;
+    let is_up = |page: &Page, value: f64| page.get("oura_token_store_up") == Some(value);
+    let before = page_where(&program, "the database is there", |page| is_up(page, 1.0)).await;
+    let scores =
+        |page: &Page| page.starting_with("oura_sleep_score").into_iter().map(str::to_owned).collect::<Vec<_>>();
+    assert!(!scores(&before).is_empty());
     server.end();
-    let error = table.lock(&mut client, "anna").await.err().expect("nobody answers");
-    assert!(assert_discreet(&error).contains("no answer from PostgreSQL at 127.0.0.1:"), "{error}");
+    let away = page_where(&program, "the page says that it is away", |page| is_up(page, 0.0)).await;
+    assert_eq!(scores(&away), scores(&before), "values stay");
+    assert_eq!(away.get("oura_up{account=\"anna\"}"), Some(1.0), "as long as the token works, so does all else");
+    program.said("OURA_TOKEN_STORE: PostgreSQL at 127.0.0.1:").await;
+    program.said("does not answer").await;
+    let (code, said) = run(shared.exporter(2).arg("accounts")).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("does not answer (") && said.contains("start it, or check the URL's host"), "{said}");
     server.begin().await;
-    let mut client = opened(&table).await;
-    assert_eq!(&table.versions(&client).await.expect("a look"), seen.last().expect("three"));
-    for (account, access) in [("anna", "access-3"), ("ben", "access-2")] {
-        let row = table.lock(&mut client, account).await.expect("it is free");
-        assert_eq!(row.tokens.expect("tokens").access.expose_secret(), access);
-    }
-    let row = table.lock(&mut client, "anna").await.expect("it is free");
-    row.write(None).await.expect("it is forgotten");
-    let left: Vec<_> = table.versions(&client).await.expect("a look").into_keys().collect();
-    assert_eq!(left, ["ben"]);
+    page_where(&program, "it is back", |page| is_up(page, 1.0)).await;
+    // Another sign-in, of which the exporter learns by looking; with it all goes on.
+    let signed_in = program.get("/").await.expect("a page").contains("anna");
+    assert!(signed_in);
+    shared.scene.sign_in(TimeDelta::zero());
+    let renewed = async || (!shared.scene.exchanges(0).is_empty()).then_some(());
+    eventually("the new sign-in is renewed", renewed).await;
+    let (code, log) = program.terminate().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("the token store answers again") && log.contains("the sign-in is renewed"), "{log}");
+    assert!(!log.contains(PASSWORD) && log.matches("does not answer").count() <= 2, "told once for each outage: {log}");
 }
 
-#[tokio::test]
-async fn one_has_an_account_at_a_time_and_who_goes_without_a_word_lets_go_of_it() {
-    if !postgres_is_there("one_has_an_account_at_a_time_and_who_goes_without_a_word_lets_go_of_it") {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_oura_has_given_is_stored_although_the_database_restarts_under_way() {
+    if !postgres_is_there("what_oura_has_given_is_stored_although_the_database_restarts_under_way") {
         return;
     }
-    let server = Postgres::start().await;
-    let table = table(&server.own_url());
-    let (mut one, mut other, mut third) = (opened(&table).await, opened(&table).await, opened(&table).await);
-    let row = table.lock(&mut one, "anna").await.expect("it is free");
-    let (held, free) = tokio::join!(table.lock(&mut other, "anna"), table.lock(&mut third, "ben"));
-    let error = held.err().expect("it is held");
-    assert!(matches!(error, TableError::Locked { .. }), "{error}");
-    assert!(assert_discreet(&error).contains("has held account anna at 127.0.0.1:"), "{error}");
-    assert!(free.is_ok(), "another account's is another lock");
-    // Dropped, as by a process that dies: what it did not commit never was.
-    drop(row);
-    drop(one);
-    assert!(table.lock(&mut other, "anna").await.expect("it is free again").tokens.is_none());
+    let mut server = Postgres::start().await;
+    let shared = Shared::at(server.own_url(), TimeDelta::zero()).await;
+    let authorizations = shared.scene.simulator.authorizations();
+    authorizations.set_fault(TokenFault::Delay(Duration::from_millis(300)));
+    let (store, client) = (shared.scene.store.clone(), Arc::new(shared.scene.authority()));
+    let renewing =
+        tokio::spawn(async move { TokenManager::new(ANNA, store, client, Clock::system()).access_token().await });
+    eventually("Oura is asked", async || (!shared.scene.exchanges(0).is_empty()).then_some(())).await;
+    server.end();
+    let answered = async || shared.scene.exchanges(0).iter().any(|exchange| exchange.status == 200).then_some(());
+    eventually("Oura has answered, while there is no database", answered).await;
+    server.begin().await;
+    let token = renewing.await.expect("no defect").expect("a token");
+    assert_eq!(shared.stored().await.access.expose_secret(), token.expose_secret(), "it is stored before it is used");
+    assert!(shared.scene.refresh().await.is_ok(), "and good");
+    assert!(shared.scene.exchanges(0).iter().all(|exchange| exchange.spent == 0));
+}
+
+async fn run(command: &mut Command) -> (Option<i32>, String) {
+    let output = command.output().await.expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    for secret in [PASSWORD, "_0XB", "_1XB"] {
+        assert!(!said.contains(secret), "it shows {secret}: {said}");
+    }
+    (output.status.code(), said)
+}
+
+/// A server that takes no encrypted connections.
+async fn without_tls() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = [0; 8];
+            let _asked = stream.read_exact(&mut asked).await;
+            let _refused = stream.write_all(b"N").await;
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_the_database_is_named_with_what_to_do() {
+    if !postgres_is_there("what_is_wrong_with_the_database_is_named_with_what_to_do") {
+        return;
+    }
+    let scene = Scene::of(Portal::New).await;
+    let good = postgres::database().await;
+    let (server, database) = good.rsplit_once('/').expect("a database");
+    let (_, address) = server.rsplit_once('@').expect("an address");
+    let port = address.rsplit_once(':').expect("a port").1;
+    let [trusted, other] = [postgres::authority("trusted").await, postgres::authority("other").await];
+    let by_name = |options: &str| format!("postgres://{USER}:{PASSWORD}@localhost:{port}/{database}?{options}");
+    let signed_by = |authority: &PathBuf| by_name(&format!("sslmode=verify-full&sslrootcert={}", authority.display()));
+    let (code, said) = run(scene.program().arg("accounts").env("OURA_TOKEN_STORE", signed_by(&trusted))).await;
+    assert!(code == Some(0) && said.contains("Nobody is signed in"), "over TLS: {said}");
+    postgres::ask(&good, "CREATE ROLE stranger LOGIN PASSWORD 'pa55-word-of-the-database'");
+    let newer = postgres::database().await;
+    postgres::ask(&newer, "CREATE TABLE oura_exporter_schema (version integer NOT NULL)");
+    postgres::ask(&newer, "INSERT INTO oura_exporter_schema VALUES (1), (7)");
+    let fresh = postgres::database().await;
+    let as_stranger = fresh.replace(&format!("{USER}:{PASSWORD}@"), &format!("stranger:{PASSWORD}@"));
+    let [nobody, plain] = [free_address().await, without_tls().await];
+    for (url, cause, next) in [
+        (
+            good.replace(PASSWORD, "wrong"),
+            "does not let user oura in (password authentication failed",
+            "check the URL's user",
+        ),
+        (good.replace("oura:", "nobody:"), "does not let user nobody in", "check the URL's user"),
+        (format!("{server}/missing"), "has no database missing", "createdb --owner=oura missing"),
+        (as_stranger, "use its tables (permission denied", "OWNER TO stranger"),
+        (newer, "version 7, and this one knows 1", "use that one"),
+        (good.replace(address, &nobody), "does not answer (", "start it, or check"),
+        (good.replace(address, "nowhere.invalid") + "?sslmode=disable", "nowhere.invalid:5432", "check the URL's host"),
+        (
+            good.replace(address, &plain) + "?sslmode=require",
+            "over TLS (server does not support TLS",
+            "give it a certificate",
+        ),
+        (signed_by(&other), "over TLS (invalid peer certificate: UnknownIssuer", "sslrootcert=FILE"),
+        (signed_by(&trusted).replace("localhost", "127.0.0.1"), "not valid for name", "for the URL's host"),
+        (by_name("sslmode=prefer"), "leaves open whether tokens are encrypted", "write sslmode=verify-full"),
+        (good.replace("postgres:", "mysql:"), "not the URL of a database", "write postgres://USER"),
+    ] {
+        let (code, said) = run(scene.program().arg("accounts").env("OURA_TOKEN_STORE", &url)).await;
+        assert!(matches!(code, Some(1 | 2)), "{said}");
+        assert!(said.contains("OURA_TOKEN_STORE: ") && said.contains(cause) && said.contains(next), "{cause}: {said}");
+        let written = scene.tokens().with_file_name("url");
+        fs::write(&written, &url).expect("a file");
+        let (code, said) = run(scene.program().env("OURA_TOKEN_STORE_FILE", &written).arg("accounts")).await;
+        assert!(matches!(code, Some(1 | 2)) && said.contains(cause), "{said}");
+    }
 }
 
 #[tokio::test]
@@ -102,42 +323,74 @@ async fn of_many_who_start_at_once_one_makes_the_tables() {
     if !postgres_is_there("of_many_who_start_at_once_one_makes_the_tables") {
         return;
     }
-    let server = Postgres::start().await;
-    let table = table(&server.own_url());
-    let clients = futures_util::future::join_all((0..8).map(|_| opened(&table))).await;
-    let versions = clients[0].query("SELECT version FROM oura_exporter_schema", &[]).await.expect("the tables");
-    assert_eq!(versions.iter().map(|row| row.get::<_, i32>(0)).collect::<Vec<_>>(), [1]);
+    let (url, directory) = (postgres::database().await, Arc::new(tempfile::tempdir().expect("a directory")));
+    for round in 0..3 {
+        let starts = (0..8).map(|_| {
+            let (url, directory) = (url.clone(), Arc::clone(&directory));
+            tokio::task::spawn_blocking(move || store(&url, &directory).accounts())
+        });
+        for started in futures_util::future::join_all(starts).await {
+            assert_eq!(started.expect("no defect").expect("tables"), Vec::<String>::new(), "{round}");
+        }
+        assert_eq!(postgres::ask(&url, "SELECT version FROM oura_exporter_schema"), "1", "{round}");
+    }
 }
 
-#[tokio::test]
-async fn what_is_wrong_with_the_database_is_named_with_what_to_do() {
-    if !postgres_is_there("what_is_wrong_with_the_database_is_named_with_what_to_do") {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_come_and_go_by_commands_and_running_exporters_notice() {
+    if !postgres_is_there("people_come_and_go_by_commands_and_running_exporters_notice") {
         return;
     }
-    let server = Postgres::start().await;
-    let nobody = free_address().await;
-    for (url, cause, next) in [
-        (server.url(USER, "wrong", USER), "password authentication failed", "check the user and the password"),
-        (server.url("nobody", PASSWORD, USER), "does not let nobody in", "check the user and the password"),
-        (server.url(USER, PASSWORD, "missing"), "has no such database", "createdb --owner=oura missing"),
-        (format!("postgres://{USER}:{PASSWORD}@{nobody}/{USER}"), "no answer from PostgreSQL", "check the host"),
-        (format!("postgres://{USER}:{PASSWORD}@nowhere.invalid/{USER}"), "nowhere.invalid:5432", "check the host"),
-        (server.own_url() + "?sslmode=require", "TLS", "check the host"),
-    ] {
-        let said = assert_discreet(&table(&url).connect().await.err().expect("it fails"));
-        assert!(said.starts_with("OURA_TOKEN_STORE: ") && said.contains(cause) && said.contains(next), "{said}");
+    let scene = Scene::of(Portal::New).await.with_free_redirect();
+    let (url, elsewhere) = (postgres::database().await, tempfile::tempdir().expect("a directory"));
+    let on_the_table = |mut command: Command| {
+        command.env("OURA_TOKEN_STORE", &url).env("OURA_POLL_INTERVAL", "1s").env("OURA_COLLECTIONS", "daily_sleep");
+        command
+    };
+    // Each on a machine of its own: they share the table, and no directory.
+    let mut other = on_the_table(scene.program());
+    other.env("OURA_STATE_DIR", elsewhere.path());
+    let programs = [Program::start(&mut on_the_table(scene.program())).await, Program::start(&mut other).await];
+    let table = [("OURA_TOKEN_STORE", url.as_str())];
+    let sign_in = async |account: &str, person: &str| {
+        let mut begun = scene.begin_with(&["--no-browser", "--account", account], "", &table).await;
+        let pasted = consent(begun.url.as_ref().expect("an address"), person, "allow").await;
+        begun.paste(&pasted).await;
+        begun.end().await
+    };
+    let (code, said) = sign_in(ANNA, "alice").await;
+    assert!(code == Some(0) && said.contains("Tokens are in PostgreSQL at 127.0.0.1:"), "{said}");
+    assert!(!said.contains(PASSWORD) && !scene.file(ANNA).exists(), "{said}");
+    let (code, said) = sign_in("ben", "bob").await;
+    assert_eq!(code, Some(0), "{said}");
+    for program in &programs {
+        for account in [ANNA, "ben"] {
+            let series = format!("oura_up{{account=\"{account}\"}}");
+            page_where(program, &series, |page| page.get(&series) == Some(1.0)).await;
+        }
     }
-    for url in ["mysql://u:pa55-word-of-the-database@h/d", "postgres://u:pa55-word-of-the-database@h", "postgres:///d"]
-    {
-        let said = assert_discreet(&Table::of(&SecretString::from(url)).err().expect("no URL"));
-        assert!(said.contains("write postgres://USER@HOST/DATABASE"), "{said}");
+    let (code, said) = run(on_the_table(scene.program()).arg("accounts")).await;
+    assert!(code == Some(0) && said.contains("anna ") && said.contains("ben "), "{said}");
+    // Tokens that are damaged do not make the name anybody else's.
+    postgres::ask(
+        &url,
+        "UPDATE oura_exporter_accounts SET tokens = 'access-9', version = version + 1000 WHERE account = 'ben'",
+    );
+    let (code, said) = run(on_the_table(scene.program()).arg("accounts")).await;
+    assert!(code == Some(1) && said.contains("a row of account ben") && said.contains("damaged"), "{said}");
+    assert!(!said.contains("access-9"), "{said}");
+    let (code, said) = sign_in("ben", "alice").await;
+    assert!(code == Some(1) && said.contains("nothing was stored"), "{said}");
+    let (code, said) = sign_in("ben", "bob").await;
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = run(on_the_table(scene.program()).args(["logout", "--account", ANNA])).await;
+    assert!(code == Some(0) && said.contains("revoked at Oura"), "{said}");
+    for program in &programs {
+        page_where(program, "anna has left", |page| page.get("oura_up{account=\"anna\"}").is_none()).await;
+        page_where(program, "ben is there", |page| page.get("oura_up{account=\"ben\"}") == Some(1.0)).await;
     }
-    let table = table(&server.own_url());
-    let mut client = opened(&table).await;
-    client.execute("INSERT INTO oura_exporter_accounts VALUES ('anna', 1, 'access-9')", &[]).await.expect("a row");
-    let said = assert_discreet(&table.lock(&mut client, "anna").await.err().expect("it is no token"));
-    assert!(said.contains("the row of account anna") && said.contains("damaged"), "{said}");
-    client.execute("INSERT INTO oura_exporter_schema VALUES (7)", &[]).await.expect("a row");
-    let said = assert_discreet(&table.migrate(&mut client).await.expect_err("it is newer"));
-    assert!(said.contains("(version 7, and this one knows 1); use that one"), "{said}");
+    let rows = postgres::ask(&url, "SELECT account, tokens IS NULL, person IS NULL FROM oura_exporter_accounts");
+    let rows: BTreeMap<_, _> = rows.lines().filter_map(|row| row.split_once('|')).collect();
+    assert_eq!(rows.get(ANNA), Some(&"t|t"), "nothing is left of her: {rows:?}");
+    assert_eq!(rows.get("ben"), Some(&"f|f"), "{rows:?}");
 }

@@ -1,27 +1,39 @@
-//! A PostgreSQL of Debian's, with one user and one database, on loopback.
+//! PostgreSQL of Debian's: one server for all tests of this binary, each with a database of its own, and servers that a test
+//! may end and begin again.
 
 use std::{
     env, fs,
-    os::unix::{fs::chown, process::CommandExt as _},
+    os::unix::{fs::MetadataExt as _, fs::chown, process::CommandExt as _},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use tempfile::TempDir;
-use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
 
-use super::{eventually, needs::there_is, servers::free_address};
+use super::{certificates, eventually, needs::there_is, servers::free_address};
 
-/// The user, and the database of the same name.
+/// The user that owns all databases.
 pub(crate) const USER: &str = "oura";
 /// Its password, which nothing may show.
 pub(crate) const PASSWORD: &str = "pa55-word-of-the-database";
+/// Runs the server until nobody has the other end of its standard input any more, however that comes about; then a directory
+/// is removed that nobody else would.
+const WHILE_WANTED: &str = "\"$@\" & cat >/dev/null; kill -QUIT $!; wait; [ \"$0\" = none ] || rm -rf \"$0\"";
+
+/// The data of a server that has just been made, of which each server has a copy, and the server that all share.
+static MADE: OnceCell<(PathBuf, Postgres)> = OnceCell::const_new();
+/// How many databases were made.
+static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 /// A server, which ends with the test.
 pub(crate) struct Postgres {
-    pub(crate) address: String,
-    directory: TempDir,
-    process: Option<std::process::Child>,
+    address: String,
+    directory: PathBuf,
+    process: Option<Child>,
+    /// What goes with the test.
+    own: Option<TempDir>,
 }
 
 /// Where Debian keeps the server's programs.
@@ -40,79 +52,123 @@ pub(crate) fn postgres_is_there(test: &str) -> bool {
 
 /// A user and a group that the server may run as: it refuses to be root.
 fn harmless() -> Option<(u32, u32)> {
-    let is_root = fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own)).ok() == Some(0);
+    let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     let users = fs::read_to_string("/etc/passwd").ok()?;
     let line = users.lines().find(|line| line.starts_with("postgres:")).filter(|_| is_root)?;
     let mut numbers = line.split(':').skip(2).map(|number| number.parse().expect("a number"));
     numbers.next().zip(numbers.next())
 }
 
-impl Postgres {
-    pub(crate) async fn start() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        if let Some((user, group)) = harmless() {
-            chown(directory.path(), Some(user), Some(group)).expect("it is given away");
+fn give_away(path: &Path) {
+    if let Some((user, group)) = harmless() {
+        chown(path, Some(user), Some(group)).expect("it is given away");
+    }
+}
+
+/// A program as the user that the server may run as, which ends well.
+fn run(directory: &Path, program: &str, arguments: &[&str]) {
+    let mut command = command(directory, program);
+    let ended = command.args(arguments).stdout(Stdio::null()).status().expect("it starts");
+    assert!(ended.success(), "{program} {arguments:?}");
+}
+
+fn command(directory: &Path, program: impl AsRef<Path>) -> Command {
+    let mut command = Command::new(program.as_ref());
+    command.current_dir(directory).env_clear().env("PATH", env::var_os("PATH").unwrap_or_default());
+    if let Some((user, group)) = harmless() {
+        command.uid(user).gid(group);
+    }
+    command
+}
+
+/// The server that all tests share, made once.
+async fn shared() -> &'static (PathBuf, Postgres) {
+    let make = async || {
+        // Nobody drops what is static: the server removes it.
+        let made = tempfile::tempdir().expect("a directory").keep();
+        give_away(&made);
+        fs::write(made.join("password"), PASSWORD).expect("a file");
+        let initdb = programs().expect("PostgreSQL").join("initdb");
+        let arguments =
+            ["-D", "data", "-U", USER, "-A", "scram-sha-256", "--pwfile=password", "--no-sync", "--no-instructions"];
+        run(&made, initdb.to_str().expect("UTF-8"), &arguments);
+        for name in ["trusted", "other"] {
+            certificates::authority(&made, name);
         }
-        let mut server = Self { address: free_address().await, directory, process: None };
-        fs::write(server.path("password"), PASSWORD).expect("a file");
-        let made = server
-            .command("initdb")
-            .args(["-D", "data", "-U", USER, "-A", "scram-sha-256", "--pwfile=password", "--no-sync"])
-            .stdout(Stdio::null())
-            .status();
-        assert!(made.expect("it starts").success(), "initdb");
-        server.begin().await;
-        let mut psql = Command::new("createdb");
-        psql.env("PGPASSWORD", PASSWORD).args(["-h", server.host(), "-p", server.port(), "-U", USER, USER]);
-        assert!(psql.status().expect("it starts").success(), "createdb");
+        certificates::certify(&made, "trusted", "server", "DNS:localhost");
+        give_away(&made.join("server.key"));
+        let directory = made.join("shared");
+        fs::create_dir(&directory).expect("a directory");
+        let server = Postgres::on_a_copy_of(&made, directory, None).await;
+        (made, server)
+    };
+    MADE.get_or_init(make).await
+}
+
+/// The certificate of an authority, which has signed the one of all servers if it is the `trusted` one.
+pub(crate) async fn authority(name: &str) -> PathBuf {
+    let path = shared().await.0.join(format!("{name}.pem"));
+    assert!(path.exists(), "{}", path.display());
+    path
+}
+
+/// The URL of a database of its own on the server that all tests share.
+pub(crate) async fn database() -> String {
+    let (_, server) = shared().await;
+    let name = format!("oura_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+    ask(&server.url(USER, PASSWORD, "postgres"), &format!("CREATE DATABASE {name}"));
+    server.url(USER, PASSWORD, &name)
+}
+
+/// What the database at that URL answers, without blanks and headings.
+pub(crate) fn ask(url: &str, statement: &str) -> String {
+    let asked =
+        Command::new("psql").args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement, url]).output();
+    let asked = asked.expect("psql starts");
+    assert!(asked.status.success(), "{statement}: {}", String::from_utf8_lossy(&asked.stderr));
+    String::from_utf8_lossy(&asked.stdout).trim().to_owned()
+}
+
+impl Postgres {
+    /// A server of its own, with a database that is called as its user.
+    pub(crate) async fn start() -> Self {
+        let own = tempfile::tempdir().expect("a directory");
+        let server = Self::on_a_copy_of(&shared().await.0, own.path().to_owned(), Some(own)).await;
+        ask(&server.url(USER, PASSWORD, "postgres"), &format!("CREATE DATABASE {USER}"));
         server
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(programs().expect("PostgreSQL").join(program));
-        command.current_dir(self.directory.path()).env_clear().env("PATH", env::var_os("PATH").unwrap_or_default());
-        if let Some((user, group)) = harmless() {
-            command.uid(user).gid(group);
+    async fn on_a_copy_of(made: &Path, directory: PathBuf, own: Option<TempDir>) -> Self {
+        give_away(&directory);
+        let mut server = Self { address: free_address().await, directory, process: None, own };
+        for name in ["data", "server.pem", "server.key"] {
+            run(&server.directory, "cp", &["-a", made.join(name).to_str().expect("UTF-8"), "."]);
         }
-        command
-    }
-
-    fn host(&self) -> &str {
-        self.address.rsplit_once(':').expect("a port").0
-    }
-
-    fn port(&self) -> &str {
-        self.address.rsplit_once(':').expect("a port").1
+        server.begin().await;
+        server
     }
 
     /// Starts it, on the data that are there.
     pub(crate) async fn begin(&mut self) {
-        let directory: &Path = self.directory.path();
-        let sockets = directory.to_str().expect("UTF-8");
-        let mut command = self.command("postgres");
-        command.args(["-D", "data", "-h", self.host(), "-p", self.port(), "-k", sockets, "-F"]);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let (host, port) = self.address.rsplit_once(':').expect("a port");
+        let directory = self.directory.to_str().expect("UTF-8");
+        let mut command = command(&self.directory, "sh");
+        // What is kept is lost with the machine, which no test takes away, so that nothing waits for the disk.
+        let settings = "fsync=off autovacuum=off shared_buffers=16MB max_connections=200 ssl=on ssl_cert_file=../server.pem \
+                        ssl_key_file=../server.key";
+        let left = self.directory.parent().filter(|_| self.own.is_none());
+        command
+            .args(["-c", WHILE_WANTED, left.map_or("none", |left| left.to_str().expect("UTF-8"))])
+            .arg(programs().expect("PostgreSQL").join("postgres"));
+        command.args(["-D", "data", "-h", host, "-p", port, "-k", directory]);
+        command.args(settings.split(' ').flat_map(|setting| ["-c", setting]));
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         self.process = Some(command.spawn().expect("it starts"));
-        let is_up = async || TcpStream::connect(&self.address).await.ok();
-        eventually("PostgreSQL answers", is_up).await;
         let answers = async || {
             let mut ready = Command::new("pg_isready");
-            ready.args(["-q", "-h", self.host(), "-p", self.port()]);
-            ready.status().expect("it starts").success().then_some(())
+            ready.args(["-q", "-h", host, "-p", port]).status().expect("it starts").success().then_some(())
         };
         eventually("PostgreSQL takes connections", answers).await;
-    }
-
-    /// Ends it as a crash would.
-    pub(crate) fn end(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().expect("it runs");
-            process.wait().expect("it ends");
-        }
     }
 
     /// The URL of that database there, for that user with that password.
@@ -123,6 +179,16 @@ impl Postgres {
     /// The URL of its own database.
     pub(crate) fn own_url(&self) -> String {
         self.url(USER, PASSWORD, USER)
+    }
+}
+
+impl Postgres {
+    /// Ends it at once, as a crash would: nobody who is connected hears of it.
+    pub(crate) fn end(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            drop(process.stdin.take());
+            process.wait().expect("it ends");
+        }
     }
 }
 

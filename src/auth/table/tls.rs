@@ -8,7 +8,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+};
 use rustls_platform_verifier::ConfigVerifierExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::{
@@ -16,6 +19,8 @@ use tokio_postgres::{
     tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream},
 };
 use tokio_rustls::{TlsConnector, client};
+
+use crate::tls;
 
 /// What makes encrypted connections.
 #[derive(Clone)]
@@ -28,8 +33,29 @@ pub(super) struct ToHost(TlsConnector, ServerName<'static>);
 pub(super) struct Encrypted(client::TlsStream<Socket>);
 
 impl Tls {
-    pub(super) fn new() -> Result<Self, rustls::Error> {
-        Ok(Self(TlsConnector::from(Arc::new(ClientConfig::with_platform_verifier()?))))
+    /// Trusts the authorities that the system trusts.
+    ///
+    /// # Errors
+    /// Where it has none.
+    pub(super) fn of_system() -> Result<Self, rustls::Error> {
+        tls::choose_provider();
+        ClientConfig::with_platform_verifier().map(Self::by)
+    }
+
+    /// Trusts the certificates in a PEM text; none if there is none in it.
+    pub(super) fn of(text: &[u8]) -> Option<Self> {
+        tls::choose_provider();
+        let mut trusted = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(text).flatten() {
+            // One that is broken leaves the others as they are.
+            let _unusable = trusted.add(certificate);
+        }
+        let config = || ClientConfig::builder().with_root_certificates(trusted.clone()).with_no_client_auth();
+        (!trusted.is_empty()).then(config).map(Self::by)
+    }
+
+    fn by(config: ClientConfig) -> Self {
+        Self(TlsConnector::from(Arc::new(config)))
     }
 }
 
