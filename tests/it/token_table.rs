@@ -7,7 +7,7 @@ use chrono::{TimeDelta, Utc};
 use oura_exporter::{
     auth::{self, OAuthError, Store, Table, TokenManager, Tokens},
     clock::Clock,
-    simulator::{Exchange, Portal, TokenFault},
+    simulator::{Portal, TokenFault},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use tempfile::TempDir;
@@ -100,17 +100,11 @@ impl Shared {
             }
         }
         if victims < 2 {
-            // The other one renews the pair, or learns that it is spent.
-            let ended = async || {
-                let is_over = |exchange: &Exchange| [200, 400].contains(&exchange.status);
-                self.scene.exchanges(from).iter().rfind(|exchange| is_over(exchange)).map(drop)
-            };
-            eventually("the other one gets an answer", ended).await;
             let settled = async || {
                 let refused = self.scene.exchanges(from).iter().any(|exchange| exchange.status == 400);
                 (refused || !self.stored().await.is_same(&before)).then_some(())
             };
-            eventually("and stores it", settled).await;
+            eventually("the other one renews the pair, or learns that it is spent", settled).await;
         }
         for exporter in &mut both {
             let _killed_before = exporter.kill().await;
@@ -204,17 +198,21 @@ async fn while_the_database_is_away_values_stay_and_afterwards_all_goes_on_witho
     let (code, said) = run(shared.exporter(2).arg("accounts")).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("does not answer (") && said.contains("start it, or check the URL's host"), "{said}");
+    // One that starts meanwhile says so, and needs no restart either.
+    let late = Program::start(&mut shared.exporter(2)).await;
+    let not_yet = async || late.get("/-/ready").await.filter(|text| text.contains("does not answer ("));
+    eventually("it says why nobody is there", not_yet).await;
     server.begin().await;
     page_where(&program, "it is back", |page| is_up(page, 1.0)).await;
-    // Another sign-in, of which the exporter learns by looking; with it all goes on.
-    let signed_in = program.get("/").await.expect("a page").contains("anna");
-    assert!(signed_in);
+    late.ready().await;
+    // Another sign-in, of which they learn by looking, and which one of them renews.
     shared.scene.sign_in(TimeDelta::zero());
     let renewed = async || (!shared.scene.exchanges(0).is_empty()).then_some(());
     eventually("the new sign-in is renewed", renewed).await;
+    assert!(shared.scene.exchanges(0).iter().all(|exchange| exchange.spent == 0), "and once");
     let (code, log) = program.terminate().await;
     assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("the token store answers again") && log.contains("the sign-in is renewed"), "{log}");
+    assert!(log.contains("the token store answers again"), "{log}");
     assert!(!log.contains(PASSWORD) && log.matches("does not answer").count() <= 2, "told once for each outage: {log}");
 }
 
@@ -264,6 +262,41 @@ async fn without_tls() -> String {
     address
 }
 
+/// A URL that does not do, what is said to be the cause, and what to do.
+type Wrong = (String, &'static str, &'static str);
+
+/// The URL of a database with the tables of a newer build, and of one that its user may not use.
+async fn not_for_us() -> [String; 2] {
+    let [newer, foreign] = [postgres::database().await, postgres::database().await];
+    postgres::ask(&newer, "CREATE TABLE oura_exporter_schema (version integer NOT NULL)");
+    postgres::ask(&newer, "INSERT INTO oura_exporter_schema VALUES (1), (7)");
+    postgres::ask(&foreign, &format!("CREATE ROLE stranger LOGIN PASSWORD '{PASSWORD}'"));
+    [newer, foreign.replace(&format!("{USER}:"), "stranger:")]
+}
+
+/// What can be wrong with the way to the database whose URL is `good`.
+async fn wrong_ways(good: &str) -> Vec<Wrong> {
+    let (server, _) = good.rsplit_once('/').expect("a database");
+    let (_, address) = server.rsplit_once('@').expect("an address");
+    let [nobody, plain] = [free_address().await, without_tls().await];
+    let [newer, foreign] = not_for_us().await;
+    let in_the_open = |host: &str| good.replace(address, host) + "?sslmode=disable";
+    let wrong_user = "check the URL's user";
+    vec![
+        (good.replace(PASSWORD, "wrong"), "does not let user oura in (password authentication failed", wrong_user),
+        (good.replace(&format!(":{PASSWORD}"), ""), "does not let user oura in (password missing", wrong_user),
+        (good.replace("oura:", "nobody:"), "does not let user nobody in", wrong_user),
+        (format!("{server}/missing"), "has no database missing", "createdb --owner=oura missing"),
+        (foreign, "use its tables (permission denied", "OWNER TO stranger"),
+        (newer, "version 7, and this one knows 1", "use that one"),
+        (good.replace(address, &nobody), "does not answer (", "start it, or check"),
+        (in_the_open("nowhere.invalid"), "nowhere.invalid:5432", "check the URL's host"),
+        (good.replace(address, &plain) + "?sslmode=require", "(server does not support TLS)", "give it a certificate"),
+        (good.to_owned() + "?sslmode=prefer", "leaves open whether tokens are encrypted", "write sslmode=verify-full"),
+        (good.replace("postgres:", "mysql:"), "not the URL of a database", "write postgres://USER"),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_wrong_with_the_database_is_named_with_what_to_do() {
     if !postgres_is_there("what_is_wrong_with_the_database_is_named_with_what_to_do") {
@@ -271,50 +304,45 @@ async fn what_is_wrong_with_the_database_is_named_with_what_to_do() {
     }
     let scene = Scene::of(Portal::New).await;
     let good = postgres::database().await;
-    let (server, database) = good.rsplit_once('/').expect("a database");
-    let (_, address) = server.rsplit_once('@').expect("an address");
-    let port = address.rsplit_once(':').expect("a port").1;
-    let [trusted, other] = [postgres::authority("trusted").await, postgres::authority("other").await];
-    let by_name = |options: &str| format!("postgres://{USER}:{PASSWORD}@localhost:{port}/{database}?{options}");
-    let signed_by = |authority: &PathBuf| by_name(&format!("sslmode=verify-full&sslrootcert={}", authority.display()));
-    let (code, said) = run(scene.program().arg("accounts").env("OURA_TOKEN_STORE", signed_by(&trusted))).await;
-    assert!(code == Some(0) && said.contains("Nobody is signed in"), "over TLS: {said}");
-    postgres::ask(&good, "CREATE ROLE stranger LOGIN PASSWORD 'pa55-word-of-the-database'");
-    let newer = postgres::database().await;
-    postgres::ask(&newer, "CREATE TABLE oura_exporter_schema (version integer NOT NULL)");
-    postgres::ask(&newer, "INSERT INTO oura_exporter_schema VALUES (1), (7)");
-    let fresh = postgres::database().await;
-    let as_stranger = fresh.replace(&format!("{USER}:{PASSWORD}@"), &format!("stranger:{PASSWORD}@"));
-    let [nobody, plain] = [free_address().await, without_tls().await];
-    for (url, cause, next) in [
-        (
-            good.replace(PASSWORD, "wrong"),
-            "does not let user oura in (password authentication failed",
-            "check the URL's user",
-        ),
-        (good.replace("oura:", "nobody:"), "does not let user nobody in", "check the URL's user"),
-        (format!("{server}/missing"), "has no database missing", "createdb --owner=oura missing"),
-        (as_stranger, "use its tables (permission denied", "OWNER TO stranger"),
-        (newer, "version 7, and this one knows 1", "use that one"),
-        (good.replace(address, &nobody), "does not answer (", "start it, or check"),
-        (good.replace(address, "nowhere.invalid") + "?sslmode=disable", "nowhere.invalid:5432", "check the URL's host"),
-        (
-            good.replace(address, &plain) + "?sslmode=require",
-            "over TLS (server does not support TLS",
-            "give it a certificate",
-        ),
-        (signed_by(&other), "over TLS (invalid peer certificate: UnknownIssuer", "sslrootcert=FILE"),
-        (signed_by(&trusted).replace("localhost", "127.0.0.1"), "not valid for name", "for the URL's host"),
-        (by_name("sslmode=prefer"), "leaves open whether tokens are encrypted", "write sslmode=verify-full"),
-        (good.replace("postgres:", "mysql:"), "not the URL of a database", "write postgres://USER"),
-    ] {
+    for (url, cause, next) in wrong_ways(&good).await {
         let (code, said) = run(scene.program().arg("accounts").env("OURA_TOKEN_STORE", &url)).await;
         assert!(matches!(code, Some(1 | 2)), "{said}");
         assert!(said.contains("OURA_TOKEN_STORE: ") && said.contains(cause) && said.contains(next), "{cause}: {said}");
-        let written = scene.tokens().with_file_name("url");
-        fs::write(&written, &url).expect("a file");
-        let (code, said) = run(scene.program().env("OURA_TOKEN_STORE_FILE", &written).arg("accounts")).await;
-        assert!(matches!(code, Some(1 | 2)) && said.contains(cause), "{said}");
+    }
+    // The same out of a file, by the exporter itself: what no waiting mends ends it at the start.
+    let written = scene.tokens().with_file_name("url");
+    fs::write(&written, good.replace(PASSWORD, "wrong")).expect("a file");
+    let (code, said) = run(scene.program().env("OURA_TOKEN_STORE_FILE", &written)).await;
+    assert!(code == Some(2) && said.contains("password authentication failed"), "{said}");
+    let (code, said) = run(scene.program().env("OURA_TOKEN_STORE_FILE", &written).env("OURA_TOKEN_STORE", &good)).await;
+    assert!(code == Some(2) && said.contains("both are set; unset one"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_way_there_is_encrypted_and_whose_certificate_it_is_is_verified() {
+    if !postgres_is_there("the_way_there_is_encrypted_and_whose_certificate_it_is_is_verified") {
+        return;
+    }
+    let scene = Scene::of(Portal::New).await;
+    let by_name = postgres::database().await.replace("127.0.0.1", "localhost");
+    let [trusted, other] = [postgres::authority("trusted").await, postgres::authority("other").await];
+    let signed_by = |authority: &PathBuf| format!("{by_name}?sslmode=verify-full&sslrootcert={}", authority.display());
+    let accounts = async |url: &str| run(scene.program().arg("accounts").env("OURA_TOKEN_STORE", url)).await;
+    let (code, said) = accounts(&signed_by(&trusted)).await;
+    assert!(code == Some(0) && said.contains("Nobody is signed in"), "{said}");
+    let encrypted = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                     WHERE datname = current_database() AND application_name = 'oura-exporter'";
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = store(&signed_by(&trusted), &directory);
+    assert_eq!(store.accounts().expect("a look"), Vec::<String>::new());
+    assert_eq!(postgres::ask(&by_name, encrypted), "t");
+    for (url, cause) in [
+        (signed_by(&other), "over TLS (invalid peer certificate: UnknownIssuer"),
+        (signed_by(&trusted).replace("localhost", "127.0.0.1"), "not valid for name"),
+        (format!("{by_name}?sslmode=require"), "over TLS (invalid peer certificate"),
+    ] {
+        let (code, said) = accounts(&url).await;
+        assert!(code == Some(1) && said.contains(cause) && said.contains("sslrootcert=FILE"), "{cause}: {said}");
     }
 }
 
@@ -336,61 +364,95 @@ async fn of_many_who_start_at_once_one_makes_the_tables() {
     }
 }
 
+/// Two exporters on machines of their own, which share a table and no directory.
+struct Study {
+    scene: Scene,
+    url: String,
+    programs: [Program; 2],
+    _elsewhere: TempDir,
+}
+
+impl Study {
+    async fn begin() -> Self {
+        let scene = Scene::of(Portal::New).await.with_free_redirect();
+        let (url, elsewhere) = (postgres::database().await, tempfile::tempdir().expect("a directory"));
+        let mut commands = [on_the_table(&scene, &url), on_the_table(&scene, &url)];
+        commands[1].env("OURA_STATE_DIR", elsewhere.path());
+        let [one, other] = &mut commands;
+        let programs = [Program::start(one).await, Program::start(other).await];
+        Self { scene, url, programs, _elsewhere: elsewhere }
+    }
+
+    async fn sign_in(&self, account: &str, person: &str) -> (Option<i32>, String) {
+        let table = [("OURA_TOKEN_STORE", self.url.as_str())];
+        let mut begun = self.scene.begin_with(&["--no-browser", "--account", account], "", &table).await;
+        let pasted = consent(begun.url.as_ref().expect("an address"), person, "allow").await;
+        begun.paste(&pasted).await;
+        let (code, said) = begun.end().await;
+        self.scene.assert_discreet(&said, &pasted);
+        assert!(!said.contains(PASSWORD), "{said}");
+        (code, said)
+    }
+
+    async fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        run(on_the_table(&self.scene, &self.url).args(arguments)).await
+    }
+
+    /// Both exporters show these accounts, and no others.
+    async fn show(&self, accounts: &[&str]) {
+        let series = |account: &&str| format!("oura_up{{account=\"{account}\"}}");
+        let wanted: Vec<_> = accounts.iter().map(series).collect();
+        for program in &self.programs {
+            let fits = |page: &Page| {
+                let shown = page.starting_with("oura_up{");
+                shown.len() == wanted.len() && wanted.iter().all(|series| page.get(series) == Some(1.0))
+            };
+            page_where(program, &format!("{accounts:?} are there"), fits).await;
+        }
+    }
+}
+
+fn on_the_table(scene: &Scene, url: &str) -> Command {
+    let mut command = scene.program();
+    command.env("OURA_TOKEN_STORE", url).env("OURA_POLL_INTERVAL", "1s").env("OURA_COLLECTIONS", "daily_sleep");
+    command
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_come_and_go_by_commands_and_running_exporters_notice() {
     if !postgres_is_there("people_come_and_go_by_commands_and_running_exporters_notice") {
         return;
     }
-    let scene = Scene::of(Portal::New).await.with_free_redirect();
-    let (url, elsewhere) = (postgres::database().await, tempfile::tempdir().expect("a directory"));
-    let on_the_table = |mut command: Command| {
-        command.env("OURA_TOKEN_STORE", &url).env("OURA_POLL_INTERVAL", "1s").env("OURA_COLLECTIONS", "daily_sleep");
-        command
-    };
-    // Each on a machine of its own: they share the table, and no directory.
-    let mut other = on_the_table(scene.program());
-    other.env("OURA_STATE_DIR", elsewhere.path());
-    let programs = [Program::start(&mut on_the_table(scene.program())).await, Program::start(&mut other).await];
-    let table = [("OURA_TOKEN_STORE", url.as_str())];
-    let sign_in = async |account: &str, person: &str| {
-        let mut begun = scene.begin_with(&["--no-browser", "--account", account], "", &table).await;
-        let pasted = consent(begun.url.as_ref().expect("an address"), person, "allow").await;
-        begun.paste(&pasted).await;
-        begun.end().await
-    };
-    let (code, said) = sign_in(ANNA, "alice").await;
+    let study = Study::begin().await;
+    let (code, said) = study.sign_in(ANNA, "alice").await;
     assert!(code == Some(0) && said.contains("Tokens are in PostgreSQL at 127.0.0.1:"), "{said}");
-    assert!(!said.contains(PASSWORD) && !scene.file(ANNA).exists(), "{said}");
-    let (code, said) = sign_in("ben", "bob").await;
-    assert_eq!(code, Some(0), "{said}");
-    for program in &programs {
-        for account in [ANNA, "ben"] {
-            let series = format!("oura_up{{account=\"{account}\"}}");
-            page_where(program, &series, |page| page.get(&series) == Some(1.0)).await;
-        }
-    }
-    let (code, said) = run(on_the_table(scene.program()).arg("accounts")).await;
+    assert!(!study.scene.file(ANNA).exists(), "no file has them");
+    assert_eq!(study.sign_in("ben", "bob").await.0, Some(0));
+    study.show(&[ANNA, "ben"]).await;
+    let (code, said) = study.run(&["accounts"]).await;
     assert!(code == Some(0) && said.contains("anna ") && said.contains("ben "), "{said}");
+    let (code, said) = study.run(&["check"]).await;
+    assert_eq!(code, Some(0), "{said}");
     // Tokens that are damaged do not make the name anybody else's.
-    postgres::ask(
-        &url,
-        "UPDATE oura_exporter_accounts SET tokens = 'access-9', version = version + 1000 WHERE account = 'ben'",
-    );
-    let (code, said) = run(on_the_table(scene.program()).arg("accounts")).await;
+    let damage =
+        "UPDATE oura_exporter_accounts SET tokens = 'access-9', version = version + 1000 WHERE account = 'ben'";
+    postgres::ask(&study.url, damage);
+    let (code, said) = study.run(&["accounts"]).await;
     assert!(code == Some(1) && said.contains("a row of account ben") && said.contains("damaged"), "{said}");
     assert!(!said.contains("access-9"), "{said}");
-    let (code, said) = sign_in("ben", "alice").await;
+    let (code, said) = study.sign_in("ben", "alice").await;
     assert!(code == Some(1) && said.contains("nothing was stored"), "{said}");
-    let (code, said) = sign_in("ben", "bob").await;
-    assert_eq!(code, Some(0), "{said}");
-    let (code, said) = run(on_the_table(scene.program()).args(["logout", "--account", ANNA])).await;
+    assert_eq!(study.sign_in("ben", "bob").await.0, Some(0));
+    let (code, said) = study.run(&["logout", "--account", ANNA]).await;
     assert!(code == Some(0) && said.contains("revoked at Oura"), "{said}");
-    for program in &programs {
-        page_where(program, "anna has left", |page| page.get("oura_up{account=\"anna\"}").is_none()).await;
-        page_where(program, "ben is there", |page| page.get("oura_up{account=\"ben\"}") == Some(1.0)).await;
-    }
-    let rows = postgres::ask(&url, "SELECT account, tokens IS NULL, person IS NULL FROM oura_exporter_accounts");
+    study.show(&["ben"]).await;
+    let rows = "SELECT account, tokens IS NULL, person IS NULL FROM oura_exporter_accounts WHERE account NOT LIKE '~%'";
+    let rows = postgres::ask(&study.url, rows);
     let rows: BTreeMap<_, _> = rows.lines().filter_map(|row| row.split_once('|')).collect();
-    assert_eq!(rows.get(ANNA), Some(&"t|t"), "nothing is left of her: {rows:?}");
-    assert_eq!(rows.get("ben"), Some(&"f|f"), "{rows:?}");
+    assert_eq!(rows, BTreeMap::from([(ANNA, "t|t"), ("ben", "f|f")]), "nothing is left of anna");
+    let [one, other] = study.programs;
+    for program in [one, other] {
+        let (code, log) = program.terminate().await;
+        assert!(code == Some(0) && !log.contains(PASSWORD) && !log.contains("access-9"), "{log}");
+    }
 }

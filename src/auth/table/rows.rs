@@ -116,14 +116,8 @@ impl Rows {
             *turn = None;
         }
         let mut known = self.known();
-        let was_in_trouble = matches!(known.looked, Looked::Trouble(_));
         match &looked {
-            Ok(()) => {
-                if was_in_trouble {
-                    info!("the token store answers again: PostgreSQL at {}", self.database.place());
-                }
-                known.looked = Looked::Well;
-            }
+            Ok(()) => self.answers(&mut known),
             Err(error) => {
                 if matches!(known.looked, Looked::Well) {
                     warn!("{error}; until then the known sign-ins are used, and none is renewed");
@@ -132,6 +126,14 @@ impl Rows {
             }
         }
         looked
+    }
+
+    /// The table has answered.
+    fn answers(&self, known: &mut Known) {
+        if matches!(known.looked, Looked::Trouble(_)) {
+            info!("the token store answers again: PostgreSQL at {}", self.database.place());
+        }
+        known.looked = Looked::Well;
     }
 
     async fn seen(&self, turn: &mut Turn<'_, Option<Client>>) -> Result<(), TableError> {
@@ -177,6 +179,7 @@ impl Rows {
     /// Takes over what the row says.
     fn learn(&self, _turn: &Turn<'_, Option<Client>>, account: &str, row: &Row) {
         let mut known = self.known();
+        self.answers(&mut known);
         known.sum = None;
         if row.tokens.is_none() && row.person.is_none() {
             known.accounts.remove(account);
