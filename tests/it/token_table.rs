@@ -335,6 +335,7 @@ async fn the_way_there_is_encrypted_and_whose_certificate_it_is_is_verified() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = store(&signed_by(&trusted), &directory);
     assert_eq!(store.accounts().expect("a look"), Vec::<String>::new());
+    assert!(!format!("{store:?}").contains(PASSWORD), "{store:?}");
     assert_eq!(postgres::ask(&by_name, encrypted), "t");
     for (url, cause) in [
         (signed_by(&other), "over TLS (invalid peer certificate: UnknownIssuer"),
@@ -450,9 +451,13 @@ async fn people_come_and_go_by_commands_and_running_exporters_notice() {
     let rows = postgres::ask(&study.url, rows);
     let rows: BTreeMap<_, _> = rows.lines().filter_map(|row| row.split_once('|')).collect();
     assert_eq!(rows, BTreeMap::from([(ANNA, "t|t"), ("ben", "f|f")]), "nothing is left of anna");
-    let [one, other] = study.programs;
-    for program in [one, other] {
+    for program in study.programs {
         let (code, log) = program.terminate().await;
         assert!(code == Some(0) && !log.contains(PASSWORD) && !log.contains("access-9"), "{log}");
     }
+    let rename = ["accounts", "rename", "ben", "benno"];
+    let renamed = run(on_the_table(&study.scene, &study.url).args(rename)).await;
+    assert_eq!(renamed.0, Some(0), "{}", renamed.1);
+    let (_, said) = run(on_the_table(&study.scene, &study.url).arg("accounts")).await;
+    assert!(said.contains("benno ") && !said.contains("ben "), "{said}");
 }

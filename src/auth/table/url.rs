@@ -59,8 +59,11 @@ impl Address {
             [Host::Tcp(host)] if !host.is_empty() => host.clone(),
             _ => return Err(format!("the URL does not name one host; {FORM}")),
         };
-        let database = config.get_dbname().ok_or_else(|| format!("the URL names no database; {FORM}"))?;
-        if config.get_user().is_none() {
+        let database = config
+            .get_dbname()
+            .filter(|name| !name.is_empty())
+            .ok_or_else(|| format!("the URL names no database; {FORM}"))?;
+        if config.get_user().is_none_or(str::is_empty) {
             return Err(format!("the URL names no user; {FORM}"));
         }
         let port = config.get_ports().first().copied().unwrap_or(5432);
@@ -167,6 +170,8 @@ mod tests {
             ("mysql://oura:hush@h/d", "begins with postgres://"),
             ("hush", "begins with postgres://"),
             ("postgres://oura:hush@h", "names no database"),
+            ("postgres://oura:hush@h/", "names no database"),
+            ("postgres://h/d", "names no user"),
             ("postgres:///d", "does not name one host"),
             ("postgres://:hush@h/d", "names no user"),
             ("postgres://oura:hush@h,i/d", "does not name one host"),

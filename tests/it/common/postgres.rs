@@ -162,7 +162,8 @@ impl Postgres {
             .arg(programs().expect("PostgreSQL").join("postgres"));
         command.args(["-D", "data", "-h", host, "-p", port, "-k", directory]);
         command.args(settings.split(' ').flat_map(|setting| ["-c", setting]));
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        // What ends the tests from a terminal must not end the one that cleans up after them.
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         self.process = Some(command.spawn().expect("it starts"));
         let answers = async || {
             let mut ready = Command::new("pg_isready");
