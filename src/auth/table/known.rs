@@ -1,6 +1,6 @@
 //! What is known of the table: its rows as they were last seen, read once for all who ask.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, mem, path::PathBuf};
 
 use super::database::{Row, Sum};
 use crate::auth::{
@@ -57,6 +57,15 @@ impl Kept {
 }
 
 impl Known {
+    /// Whether it is news after a first look that the table is in that trouble.
+    pub(super) fn is_news(&self, error: &TableError) -> bool {
+        match &self.looked {
+            Looked::NotYet => false,
+            Looked::Well => true,
+            Looked::Trouble(before) => mem::discriminant(&before.trouble) != mem::discriminant(&error.trouble),
+        }
+    }
+
     /// The accounts, each with the place that tells it from others.
     pub(super) fn listing(&self, path: impl Fn(&str) -> PathBuf) -> Listing {
         let (mut listing, mut candidates) = (Listing::default(), vec![]);

@@ -185,7 +185,11 @@ impl Backend for Table {
     }
 
     fn lock_all(&self) -> Result<Lock, StoreError> {
-        self.lock_row(ALL)
+        let lock = self.lock_row(ALL)?;
+        // Somebody on another machine may have added an account a moment ago.
+        let rows = Arc::clone(&self.rows);
+        self.wait(async move { rows.look().await })?;
+        Ok(lock)
     }
 
     fn write(&self, account: &str, tokens: &Tokens) -> Result<(), StoreError> {

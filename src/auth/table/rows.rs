@@ -119,7 +119,7 @@ impl Rows {
         match &looked {
             Ok(()) => self.answers(&mut known),
             Err(error) => {
-                if matches!(known.looked, Looked::Well) {
+                if known.is_news(error) {
                     warn!("{error}; until then the known sign-ins are used, and none is renewed");
                 }
                 known.looked = Looked::Trouble(error.clone());
