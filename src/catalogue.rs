@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
+    auth::TOKEN_STORE,
     documents::KINDS,
     metric::{Definition, Metric, SelfMetric},
     page::{ACCOUNT_METRICS, EXPORTER_METRICS},
@@ -49,13 +50,13 @@ pub fn markdown() -> String {
     text.push_str("\n## The exporter\n");
     table(&mut text, &EXPORTER_METRICS.iter().map(Metric::definition).collect::<Vec<_>>());
     OWN.iter().for_each(|own| one_own(&mut text, own));
-    LIVE.iter().chain(WEBHOOKS).chain(RECORD).for_each(|own| one_own(&mut text, own));
+    LIVE.iter().chain(WEBHOOKS).chain(TOKEN_STORE).chain(RECORD).for_each(|own| one_own(&mut text, own));
     let reasons: Vec<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();
     let _ = write!(
         text,
         "| `process_*` | | The exporter's process: CPU, memory, file descriptors, start time (Linux). |\n\n\
          `reason` is one of: {}. `oura_remote_write_*` are there only with `OURA_REMOTE_WRITE_URL`, \
-         `oura_webhook_*` only with `OURA_WEBHOOK_URL`.\n",
+         `oura_webhook_*` only with `OURA_WEBHOOK_URL`, `oura_token_store_up` only with `OURA_TOKEN_STORE`.\n",
         reasons.join(", ")
     );
     text

@@ -13,7 +13,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 use tracing::{debug, info, warn};
 
 use crate::{
-    auth::{Announced, OAuthClient, Running, Store, StoreHealth, TokenFile, TokenManager, TokenSource},
+    auth::{Announced, OAuthClient, Running, Store, StoreHealth, StoreStats, TokenFile, TokenManager, TokenSource},
     clock::Clock,
     config::{self, AccountConfig, Config},
     hosts::Hosts,
@@ -70,6 +70,9 @@ impl Exporter {
         let (interval, stale_after) = (config.poll_interval, config.stale_after);
         let (samples, live, mut others) = record(&config, &clock)?;
         let webhooks = webhooks(&config, &clock, &mut others)?;
+        if let Some(store) = config.sign_in.store.clone().filter(Store::is_shared) {
+            others.collectors.push(Box::new(StoreStats::of(store)?));
+        }
         let inbox = webhooks.as_ref().map(|webhooks| Arc::clone(&webhooks.inbox));
         let served = samples.clone().filter(|_| config.samples.served);
         let hosts = Hosts::new(address, &config.listen_address, config.allowed_hosts.clone());
@@ -246,8 +249,9 @@ fn record(config: &Config, clock: &Clock) -> anyhow::Result<Kept> {
     if !wanted.served && wanted.remote_write_url.is_none() {
         return Ok((None, None, Others::default()));
     }
-    let state = config.sign_in.store.as_ref().map(|store| store.directory().to_owned());
-    let journals = if wanted.is_made_up { JournalIn::Nowhere } else { JournalIn::State(state.clone()) };
+    let store = config.sign_in.store.clone();
+    let state = store.as_ref().map(|store| store.directory().to_owned());
+    let journals = if wanted.is_made_up { JournalIn::Nowhere } else { JournalIn::State(store) };
     let stats = SampleStats::new()?;
     let samples = Arc::new(Samples::new(journals, stats.clone()));
     let mut others = Others { by_account: stats.by_account(), ..Others::default() };

@@ -131,8 +131,8 @@ impl Reason {
             }
             Self::Defect => "a defect in this program; the log names its place; the other collections go on",
             Self::State => {
-                "the token file cannot be read or stored, or another process holds its lock: the disk, the permissions, or a process that \
-                 was stopped; the log names the file"
+                "the tokens cannot be read or stored, or another process holds their lock: the disk, the permissions, the database of \
+                 OURA_TOKEN_STORE, or a process that was stopped; the log names the place"
             }
         }
     }
@@ -179,7 +179,9 @@ impl Reason {
             Self::Token | Self::Scope | Self::Refused | Self::Server | Self::Timeout => {
                 "nothing to do, it is tried again at the next poll"
             }
-            Self::State => "fix that in OURA_STATE_DIR; it is tried again by itself",
+            Self::State => {
+                "fix that in OURA_STATE_DIR, or at the database of OURA_TOKEN_STORE; it is tried again by itself"
+            }
         }
     }
 

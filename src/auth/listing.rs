@@ -11,7 +11,8 @@ use std::{
 use super::{
     account,
     discreet::harmless_name,
-    store::{EXTENSION, FileVersion, Glance, Store},
+    files::{EXTENSION, FileVersion, Files},
+    store::{Glance, Version},
     store_error::StoreError,
     tokens::{Fingerprint, Unfit},
 };
@@ -19,7 +20,8 @@ use super::{
 /// The rights of anybody but the owner.
 const OTHERS: u32 = 0o077;
 const MODE: u32 = 0o7777;
-const ELSEWHERE: &str = "move it elsewhere";
+pub(super) const NO_NAME: &str = "an account's name may have only letters, digits, dots, dashes and underscores";
+pub(super) const ELSEWHERE: &str = "move it elsewhere";
 
 /// The accounts of a store.
 #[derive(Debug, Default)]
@@ -33,35 +35,35 @@ pub struct Listing {
 }
 
 impl Listing {
-    fn refuse(&mut self, path: PathBuf, warning: String) {
+    pub(super) fn refuse(&mut self, path: PathBuf, warning: String) {
         self.warnings.push(warning.clone());
         self.refused.insert(path, warning);
     }
-}
 
-/// A file of which the name is one of an account's.
-struct Candidate {
-    name: String,
-    path: PathBuf,
-    fingerprint: Option<Fingerprint>,
-    /// Why it is none; where it is another account's, it still holds tokens.
-    refused: Option<String>,
-}
-
-impl Store {
-    /// The names of the accounts that have a file, in order.
-    ///
-    /// # Errors
-    /// Where the directory cannot be read; one that is not there has no accounts.
-    pub fn accounts(&self) -> Result<Vec<String>, StoreError> {
-        Ok(self.list()?.accounts)
+    /// Adds those that are accounts: a refresh token works once, and has one of them.
+    pub(super) fn admit(&mut self, mut candidates: Vec<Candidate>) {
+        refuse_second_holders(&mut candidates);
+        for candidate in candidates {
+            match candidate.refused {
+                Some(warning) => self.refuse(candidate.path, warning),
+                None => self.accounts.push(candidate.name),
+            }
+        }
     }
+}
 
-    /// The accounts that have a file, and what else is to be said of the directory.
-    ///
-    /// # Errors
-    /// Where the directory cannot be read; one that is not there has no accounts.
-    pub fn list(&self) -> Result<Listing, StoreError> {
+/// What is kept under a name that an account may have.
+pub(super) struct Candidate {
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+    pub(super) fingerprint: Option<Fingerprint>,
+    /// Why it is none; where it is another account's, it still holds tokens.
+    pub(super) refused: Option<String>,
+}
+
+impl Files {
+    /// See [`super::Store::list`].
+    pub(super) fn listing(&self) -> Result<Listing, StoreError> {
         let paths = self.candidates()?;
         let mut listing = Listing::default();
         let mut candidates = Vec::new();
@@ -71,26 +73,17 @@ impl Store {
                 Err(warning) => listing.refuse(path, warning),
             }
         }
-        refuse_second_holders(&mut candidates);
-        for candidate in candidates {
-            match candidate.refused {
-                Some(warning) => listing.refuse(candidate.path, warning),
-                None => listing.accounts.push(candidate.name),
-            }
-        }
+        listing.admit(candidates);
         Ok(listing)
     }
 
-    /// Which files look like accounts', without a look into them.
-    ///
-    /// # Errors
-    /// Those of [`Self::list`].
-    pub fn glance(&self) -> Result<Glance, StoreError> {
-        let file_version = |path: PathBuf| {
-            let file_version = FileVersion::of(&path);
-            (path, file_version)
+    /// See [`super::Store::glance`].
+    pub(super) fn look(&self) -> Result<Glance, StoreError> {
+        let seen = |path: PathBuf| {
+            let version = FileVersion::of(&path).map(Version::File);
+            (path, version)
         };
-        Ok(Glance(self.candidates()?.into_iter().map(file_version).collect()))
+        Ok(Glance(self.candidates()?.into_iter().map(seen).collect()))
     }
 
     /// The paths that look like accounts' files, in order.
@@ -105,21 +98,11 @@ impl Store {
         Ok(paths)
     }
 
-    /// Whether both accounts hold one and the same pair, as a rename that was interrupted leaves it.
-    pub fn is_copy(&self, one: &str, other: &str) -> bool {
-        let fingerprint = |account: &str| self.read(account).ok().flatten().and_then(|tokens| tokens.fingerprint());
-        fingerprint(one).is_some_and(|one| fingerprint(other) == Some(one))
-    }
-
     /// What the file at `path` is, unless it has nothing to do with tokens.
     fn candidate(&self, path: PathBuf, warnings: &mut Vec<String>) -> Result<Candidate, String> {
         let name = path.file_stem().and_then(|name| name.to_str()).filter(|name| account::is_name(name));
         let Some(name) = name.map(str::to_owned) else {
-            return Err(no_account(
-                &path,
-                "an account's name may have only letters, digits, dots, dashes and underscores",
-                ELSEWHERE,
-            ));
+            return Err(no_account(&path, NO_NAME, ELSEWHERE));
         };
         let metadata = fs::metadata(&path);
         if metadata.as_ref().is_ok_and(|metadata| !metadata.is_file()) {
@@ -172,7 +155,7 @@ fn refuse_second_holders(candidates: &mut [Candidate]) {
     }
 }
 
-fn of_other(path: &Path, name: &str, inner: String) -> String {
+pub(super) fn of_other(path: &Path, name: &str, inner: String) -> String {
     let whose = match Unfit::of_other_account(inner) {
         Unfit::OtherAccount(Some(inner)) => format!("it holds the sign-in of account {inner}"),
         _ => "it holds the sign-in of another account".to_owned(),
@@ -180,7 +163,7 @@ fn of_other(path: &Path, name: &str, inner: String) -> String {
     no_account(path, &whose, &format!("remove it, or sign in again: oura-exporter login --account {name}"))
 }
 
-fn no_account(path: &Path, why: &str, todo: &str) -> String {
+pub(super) fn no_account(path: &Path, why: &str, todo: &str) -> String {
     format!("{} is not an account: {why}; {todo}", shown(path))
 }
 

@@ -14,7 +14,11 @@ use rustix::{fs::OFlags, io::Errno};
 use tokio::task;
 use tracing::warn;
 
-use super::{store::Store, store_error::StoreError};
+use super::{
+    files::Files,
+    store::{Lock, Store},
+    store_error::StoreError,
+};
 
 /// Only the owner reads the lock files.
 const FILE_MODE: u32 = 0o600;
@@ -24,27 +28,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How long it is between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The right to change an account's file, until it is dropped; without a file where the file system has no locks.
-#[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "closing the file is what releases the lock")] Option<File>);
-
-impl Store {
-    /// Waits for the right to change the account's file, for five seconds at most.
-    ///
-    /// # Errors
-    /// Where the lock file cannot be made, or another process does not let go of the lock.
-    pub fn lock(&self, account: &str) -> Result<Lock, StoreError> {
+impl Files {
+    /// See [`Store::lock`].
+    pub(super) fn lock_file(&self, account: &str) -> Result<Lock, StoreError> {
         self.create()?;
         let path = self.directory().join(format!(".{account}.lock"));
         let file = opened(&path).map_err(|error| StoreError::of_system("lock", &path, &error))?;
         wait_for(file, path)
     }
 
-    /// Waits for the right to add an account, for five seconds at most: of two who are judged at once, the second one is judged
-    /// with the first one in the directory. The lock is on the directory itself, so that no file is left.
-    ///
-    /// # Errors
-    /// Where the directory cannot be made or opened, or another process does not let go of the lock.
+    /// See [`Store::lock_all`]. The lock is on the directory itself, so that no file is left.
     pub(super) fn lock_directory(&self) -> Result<Lock, StoreError> {
         self.create()?;
         let path = self.directory().to_owned();
@@ -57,7 +50,7 @@ fn wait_for(file: File, path: PathBuf) -> Result<Lock, StoreError> {
     let deadline = Instant::now() + LONGEST_WAIT;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(Lock(Some(file))),
+            Ok(()) => return Ok(Lock::held_by(file)),
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOOK),
             Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { path, waited: LONGEST_WAIT }),
             Err(TryLockError::Error(error)) => return unlocked(path, &error),
@@ -113,7 +106,7 @@ fn unlocked(path: PathBuf, error: &io::Error) -> Result<Lock, StoreError> {
         let path = path.display();
         warn!("{path}: its file system has no locks ({error}); let only one process use OURA_STATE_DIR");
     }
-    Ok(Lock(None))
+    Ok(Lock::of_nothing())
 }
 
 #[cfg(test)]

@@ -252,7 +252,7 @@ async fn stored(
     let kept = task::spawn_blocking(move || {
         // Who is refused leaves no lock file behind.
         store.judge(&account, id.as_deref(), replaces)?;
-        let _directory = store.lock_directory()?;
+        let _directory = store.lock_all()?;
         let _lock = store.lock(&account)?;
         tokens.person = store.judge(&account, id.as_deref(), replaces)?;
         let before = store.read(&account).ok().flatten().map(|before| before.signed_in());

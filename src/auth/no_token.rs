@@ -1,12 +1,13 @@
 //! Why there is no good access token, as data, and which of these causes a person has been told of.
 
-use std::{collections::HashSet, io};
+use std::{collections::HashSet, io, mem};
 
 use chrono::{DateTime, Utc};
 
 use super::{
     oauth_error::{ErrorCode, OAuthError, Refusal},
     store_error::StoreError,
+    table_error::TableTrouble,
 };
 
 /// Why there is no good access token.
@@ -82,6 +83,7 @@ pub(super) enum Cause {
     Locked,
     System(io::ErrorKind),
     Unfit,
+    Table(mem::Discriminant<TableTrouble>),
     Defect,
 }
 
@@ -110,6 +112,7 @@ impl From<&StoreError> for Cause {
             StoreError::Gone { .. } => Self::Gone,
             StoreError::Locked { .. } => Self::Locked,
             StoreError::Unfit { .. } => Self::Unfit,
+            StoreError::Table(error) => Self::Table(mem::discriminant(&error.trouble)),
         }
     }
 }

@@ -245,7 +245,7 @@ impl Store {
     /// # Errors
     /// Where they may not, by name.
     pub fn judge(&self, account: &str, id: Option<&str>, replaces: Replaces) -> anyhow::Result<Option<Person>> {
-        if let Err(error @ StoreError::System { .. }) = self.read(account) {
+        if let Some(error) = self.read(account).err().filter(StoreError::may_pass) {
             // It may be whole: whoever signs in now must not write over it.
             return Err(error.into());
         }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use super::Store;
+use crate::durable;
 
 /// What the names of these files begin with; the tilde is in no account's name.
 const PREFIX: &str = ".exporter~";
@@ -35,7 +36,7 @@ impl Store {
     /// # Errors
     /// Where no file can be made or locked there.
     pub fn announce(&self, running: &Running) -> io::Result<Announced> {
-        self.create().map_err(io::Error::other)?;
+        durable::create(self.directory())?;
         for path in self.announcements() {
             if read(&path).is_some_and(|(_, is_held)| !is_held) {
                 // Left by a process that was killed. One that cannot be removed does no harm.

@@ -1,260 +1,245 @@
-//! The token store: one file an account, never half written, never open to others, one writer at a time.
+//! The token store: where the tokens of all accounts are kept, whichever way, and what is promised of each way.
 
 use std::{
-    fs, io,
-    os::unix::fs::MetadataExt as _,
+    any::Any,
+    fmt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use super::{
+    files::{FileVersion, Files},
+    listing::Listing,
     person::Person,
-    store_error::{REPLACE, StoreError},
-    tokens::{Tokens, Unfit},
+    store_error::StoreError,
+    tokens::Tokens,
 };
-use crate::durable;
 
-pub(super) const EXTENSION: &str = "json";
-/// More than a file takes, in bytes.
-const ROOM: usize = 8192;
-/// A longer file is none of ours, in bytes.
-const LONGEST: u64 = 1_048_576;
-
-/// A directory of token files.
+/// Where tokens are kept, and the state directory of this machine beside it.
 #[derive(Clone, Debug)]
 pub struct Store {
     directory: PathBuf,
-    /// Which directory it was when accounts of it were seen there: another one in its place, as an unmounted volume leaves it,
-    /// has signed nobody out.
-    seen: Arc<Mutex<Option<Seen>>>,
+    backend: Arc<dyn Backend>,
 }
 
-/// A directory in which there were accounts.
-#[derive(Debug)]
-struct Seen {
-    /// Its device and inode.
-    place: (u64, u64),
-    accounts: Vec<String>,
-}
-
-/// Which writing of a file this is: it changes whenever the file is replaced.
+/// Which writing of an account's tokens this is: it changes whenever they are replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileVersion {
-    inode: u64,
-    changed: (i64, i64),
+pub enum Version {
+    /// That of a file.
+    File(FileVersion),
+    /// That of a row of a table.
+    Row(i64),
 }
 
-impl FileVersion {
-    /// That of the file at `path`; none if there is no such file.
-    pub(super) fn of(path: &Path) -> Option<Self> {
-        let metadata = fs::metadata(path).ok()?;
-        Some(Self { inode: metadata.ino(), changed: (metadata.ctime(), metadata.ctime_nsec()) })
-    }
-}
-
-/// Which files look like accounts', and which writing of each is there: it changes whenever one comes, goes or is replaced.
+/// What looks like accounts', and which writing of each is there: it changes whenever one comes, goes or is replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Glance(pub(super) Vec<(PathBuf, Option<FileVersion>)>);
+pub struct Glance(pub(super) Vec<(PathBuf, Option<Version>)>);
 
 impl Glance {
-    /// Which writing of the file at `path` it saw; none if there was none.
-    pub fn file_version(&self, path: &Path) -> Option<FileVersion> {
-        self.0.iter().find(|(seen, _)| seen == path).and_then(|(_, file_version)| *file_version)
+    /// Which writing of what is kept at `path` it saw; none if there was none.
+    pub fn version(&self, path: &Path) -> Option<Version> {
+        self.0.iter().find(|(seen, _)| seen == path).and_then(|(_, version)| *version)
     }
+}
+
+/// The right to change an account's tokens, until it is dropped; without anything to hold where a file system has no locks.
+#[derive(Debug)]
+pub struct Lock(
+    #[expect(dead_code, reason = "dropping it is what releases the lock")] Option<Box<dyn Any + Send + Sync>>,
+);
+
+impl Lock {
+    pub(super) fn held_by(held: impl Any + Send + Sync) -> Self {
+        Self(Some(Box::new(held)))
+    }
+
+    pub(super) const fn of_nothing() -> Self {
+        Self(None)
+    }
+}
+
+/// A way of keeping tokens. What is written is safe before the call returns, and is as it was where the call fails; a lock
+/// holds against all other processes.
+pub(super) trait Backend: fmt::Debug + Send + Sync {
+    /// See [`Store::read`].
+    fn read(&self, account: &str) -> Result<Option<Tokens>, StoreError>;
+    /// See [`Store::has`].
+    fn has(&self, account: &str) -> bool;
+    /// See [`Store::remembered`].
+    fn remembered(&self, account: &str) -> Option<Person>;
+    /// See [`Store::version`].
+    fn version(&self, account: &str) -> Option<Version>;
+    /// See [`Store::list`].
+    fn list(&self) -> Result<Listing, StoreError>;
+    /// See [`Store::glance`].
+    fn glance(&self) -> Result<Glance, StoreError>;
+    /// See [`Store::still_there`].
+    fn still_there(&self) -> Result<(), StoreError>;
+    /// See [`Store::note_place`].
+    fn note_place(&self, accounts: Vec<String>);
+    /// See [`Store::lock`].
+    fn lock(&self, account: &str) -> Result<Lock, StoreError>;
+    /// See [`Store::lock_all`].
+    fn lock_all(&self) -> Result<Lock, StoreError>;
+    /// See [`Store::write`].
+    fn write(&self, account: &str, tokens: &Tokens) -> Result<(), StoreError>;
+    /// See [`Store::remove`].
+    fn remove(&self, account: &str) -> Result<(), StoreError>;
+    /// See [`Store::check`].
+    fn check(&self) -> Result<(), StoreError>;
+    /// See [`Store::check_replacing`].
+    fn check_replacing(&self, account: &str) -> Result<(), StoreError>;
+    /// See [`Store::path`].
+    fn path(&self, account: &str) -> PathBuf;
+    /// See [`Store::place`].
+    fn place(&self) -> String;
+    /// See [`Store::is_shared`].
+    fn is_shared(&self) -> bool;
 }
 
 impl Store {
-    /// The store in `directory`, which need not exist yet.
+    /// The store in `directory`, a file an account; it need not exist yet.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), seen: Arc::default() }
+        let directory = directory.into();
+        Self::over(directory.clone(), Arc::new(Files::new(directory)))
     }
 
-    /// The tokens of an account; none if it has no file.
+    pub(super) fn over(directory: PathBuf, backend: Arc<dyn Backend>) -> Self {
+        Self { directory, backend }
+    }
+
+    /// The tokens of an account; none if it has none.
     ///
     /// # Errors
-    /// Where the file cannot be read or used, or says that it is another account's; it stays as it is.
+    /// Where they cannot be read or used, or say that they are another account's; they stay as they are.
     pub fn read(&self, account: &str) -> Result<Option<Tokens>, StoreError> {
-        let path = self.path(account);
-        let Some((name, tokens)) = self.read_any(&path)? else { return Ok(None) };
-        if name == account {
-            Ok(Some(tokens))
-        } else {
-            Err(StoreError::Unfit { path, cause: Unfit::of_other_account(name) })
-        }
+        self.backend.read(account)
     }
 
-    /// Whose tokens the file says it holds, and the tokens; none if there is no such file.
-    pub(super) fn read_any(&self, path: &Path) -> Result<Option<(String, Tokens)>, StoreError> {
-        let unfit = |cause| StoreError::Unfit { path: path.to_owned(), cause };
-        let text = fs::metadata(path).and_then(|metadata| match metadata.len() {
-            0..=LONGEST if metadata.is_file() => fs::read(path).map(Some),
-            _ => Ok(None),
-        });
-        let text = match text {
-            Ok(text) => text.ok_or_else(|| unfit(Unfit::NoTokens))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(StoreError::of_system("read", path, &error)),
-        };
-        let text = String::from_utf8(text).map_err(|_| unfit(Unfit::Damaged))?;
-        Tokens::from_json(&text).map(Some).map_err(unfit)
-    }
-
-    /// Whether the account has a file. One that cannot be looked at counts as there: only its end is an end.
+    /// Whether the account has tokens. Those that cannot be looked at count as there: only their end is an end.
     pub fn has(&self, account: &str) -> bool {
-        let looked = fs::symlink_metadata(self.path(account));
-        !looked.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        self.backend.has(account)
     }
 
-    /// That the directory is where it was while accounts of it are followed, or a copy of it that has them all.
-    ///
-    /// # Errors
-    /// Where it is not: who has moved it has signed nobody out.
-    pub fn still_there(&self) -> Result<(), StoreError> {
-        let mut known = self.seen();
-        let Some(seen) = &mut *known else { return Ok(()) };
-        let is_there = match self.place() {
-            Ok(place) if place == seen.place => true,
-            Ok(place) => {
-                let is_copy = seen.accounts.iter().all(|account| self.path(account).is_file());
-                if is_copy {
-                    seen.place = place;
-                }
-                is_copy
-            }
-            Err(error) => error.kind() != io::ErrorKind::NotFound,
-        };
-        if is_there { Ok(()) } else { Err(StoreError::Gone { path: self.directory.clone() }) }
-    }
-
-    /// Takes note of the directory in which there are these accounts.
-    pub fn note_place(&self, accounts: impl IntoIterator<Item = String>) {
-        let accounts: Vec<_> = accounts.into_iter().collect();
-        let place = self.place().ok().filter(|_| !accounts.is_empty());
-        *self.seen() = place.map(|place| Seen { place, accounts });
-    }
-
-    fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn place(&self) -> io::Result<(u64, u64)> {
-        fs::metadata(&self.directory).map(|metadata| (metadata.dev(), metadata.ino()))
-    }
-
-    /// Which writing of the account's file is there; none if it has none.
-    pub fn file_version(&self, account: &str) -> Option<FileVersion> {
-        FileVersion::of(&self.path(account))
-    }
-
-    /// Replaces the account's tokens: written beside, synced, renamed, and the directory synced. When this returns they
-    /// are safe; if it fails, the file before is whole.
-    ///
-    /// # Errors
-    /// Where one of the steps fails; the error names the path.
-    pub fn write(&self, account: &str, tokens: &Tokens) -> Result<(), StoreError> {
-        self.create()?;
-        self.sweep(account);
-        let path = self.path(account);
-        let text = tokens.to_json(account).map_err(|error| StoreError::of_system("write", &path, &error.into()))?;
-        let name = format!("{account}.{EXTENSION}");
-        let written = durable::replace(&self.directory, &name, &beside(account), text.as_bytes());
-        written.map_err(|error| StoreError::of_system("write", &path, &error))?;
-        self.remember(account, tokens.person.as_ref());
-        Ok(())
-    }
-
-    /// Whose account of that name was last, as far as Oura said it: known also where the token file is lost or damaged.
+    /// Whose account of that name was last, as far as Oura said it: known also where the tokens are lost or damaged.
     pub(super) fn remembered(&self, account: &str) -> Option<Person> {
-        let path = self.directory.join(memory(account));
-        let is_small = fs::metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() < LONGEST);
-        fs::read_to_string(path).ok().filter(|_| is_small)?.trim().parse().ok()
+        self.backend.remembered(account)
     }
 
-    /// Keeps beside the tokens whose they are. Where that cannot be written the tokens themselves still say it.
-    fn remember(&self, account: &str, person: Option<&Person>) {
-        let name = memory(account);
-        let _told_by_the_tokens = match person {
-            Some(person) if self.remembered(account).as_ref() == Some(person) => Ok(()),
-            Some(person) => {
-                durable::replace(&self.directory, &name, &beside(account), format!("{person}\n").as_bytes())
-            }
-            None => fs::remove_file(self.directory.join(name)),
-        };
+    /// Which writing of the account's tokens is there; none if it has none.
+    pub fn version(&self, account: &str) -> Option<Version> {
+        self.backend.version(account)
+    }
+
+    /// The names of the accounts that have tokens, in order.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn accounts(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.list()?.accounts)
+    }
+
+    /// The accounts that have tokens, and what else is to be said of the store.
+    ///
+    /// # Errors
+    /// Where it cannot be read; a directory that is not there has no accounts.
+    pub fn list(&self) -> Result<Listing, StoreError> {
+        self.backend.list()
+    }
+
+    /// What looks like accounts', without a look into it.
+    ///
+    /// # Errors
+    /// Those of [`Self::list`].
+    pub fn glance(&self) -> Result<Glance, StoreError> {
+        self.backend.glance()
+    }
+
+    /// Whether both accounts hold one and the same pair, as a rename that was interrupted leaves it.
+    pub fn is_copy(&self, one: &str, other: &str) -> bool {
+        let fingerprint = |account: &str| self.read(account).ok().flatten().and_then(|tokens| tokens.fingerprint());
+        fingerprint(one).is_some_and(|one| fingerprint(other) == Some(one))
+    }
+
+    /// That the store is where it was while accounts of it are followed.
+    ///
+    /// # Errors
+    /// Where it is not: who has moved it, or stopped it, has signed nobody out.
+    pub fn still_there(&self) -> Result<(), StoreError> {
+        self.backend.still_there()
+    }
+
+    /// Takes note of the place in which there are these accounts.
+    pub fn note_place(&self, accounts: impl IntoIterator<Item = String>) {
+        self.backend.note_place(accounts.into_iter().collect());
+    }
+
+    /// Waits for the right to change the account's tokens, for five seconds at most.
+    ///
+    /// # Errors
+    /// Where there is no such lock to be had, or another process does not let go of it.
+    pub fn lock(&self, account: &str) -> Result<Lock, StoreError> {
+        self.backend.lock(account)
+    }
+
+    /// Waits for the right to add an account, for five seconds at most: of two who are judged at once, the second one is judged
+    /// with the first one in the store.
+    ///
+    /// # Errors
+    /// Those of [`Self::lock`].
+    pub(super) fn lock_all(&self) -> Result<Lock, StoreError> {
+        self.backend.lock_all()
+    }
+
+    /// Replaces the account's tokens. When this returns they are safe; if it fails, those before are whole.
+    ///
+    /// # Errors
+    /// Where they cannot be stored; the error names the place.
+    pub fn write(&self, account: &str, tokens: &Tokens) -> Result<(), StoreError> {
+        self.backend.write(account, tokens)
     }
 
     /// Forgets the account.
     ///
     /// # Errors
-    /// Where the file cannot be removed.
+    /// Where its tokens cannot be removed.
     pub fn remove(&self, account: &str) -> Result<(), StoreError> {
-        self.sweep(account);
-        self.remember(account, None);
-        let path = self.path(account);
-        fs::remove_file(&path).map_err(|error| StoreError::of_system("remove", &path, &error))
-    }
-
-    /// Removes what a process that was killed in the midst of writing has left: it may hold tokens that still work.
-    /// Whoever writes holds the lock, so nobody else is at it.
-    fn sweep(&self, account: &str) {
-        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
-        let left = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&beside(account)));
-        for entry in left {
-            // One that cannot be removed is readable by its owner only, like the tokens themselves.
-            let _kept = fs::remove_file(entry.path());
-        }
+        self.backend.remove(account)
     }
 
     /// Whether tokens can be kept here, found out before Oura is asked for any.
     ///
     /// # Errors
-    /// Where a file cannot be made, or there is no room for it.
+    /// Where nothing can be written.
     pub fn check(&self) -> Result<(), StoreError> {
-        self.create()?;
-        let tried = durable::try_out(&self.directory, ".new-", ROOM);
-        tried.map_err(|error| StoreError::of_system("write to", &self.directory, &error))
+        self.backend.check()
     }
 
-    /// The same for the account's own file: tried by putting a copy in its place, as some file can be written beside, and not
-    /// replaced, one that is mounted by itself above all. Whoever asks holds the lock.
+    /// The same for the account's own tokens: tried by putting a copy in their place. Whoever asks holds the lock.
     ///
     /// # Errors
-    /// Those of [`Store::check`], and where the file cannot be replaced; it is as it was.
+    /// Those of [`Store::check`], and where they cannot be replaced; they are as they were.
     pub(super) fn check_replacing(&self, account: &str) -> Result<(), StoreError> {
-        self.check()?;
-        let path = self.path(account);
-        let failed = |error| StoreError::of_system(REPLACE, &path, &error);
-        match fs::read(&path) {
-            Ok(text) => {
-                let name = format!("{account}.{EXTENSION}");
-                durable::replace(&self.directory, &name, &beside(account), &text).map_err(failed)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(StoreError::of_system("read", &path, &error)),
-        }
+        self.backend.check_replacing(account)
     }
 
-    /// The directory.
+    /// The state directory of this machine: the record's journals are in it, and the tokens where no database keeps them.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    pub(super) fn create(&self) -> Result<(), StoreError> {
-        self.still_there()?;
-        durable::create(&self.directory).map_err(|error| StoreError::of_system("create", &self.directory, &error))
-    }
-
-    /// The account's file, whether it is there or not.
+    /// The account's file, or what tells its row from others, whether it is there or not.
     pub fn path(&self, account: &str) -> PathBuf {
-        self.directory.join(format!("{account}.{EXTENSION}"))
+        self.backend.path(account)
     }
-}
 
-/// The file that remembers whose an account is.
-fn memory(account: &str) -> String {
-    format!(".{account}~person")
-}
+    /// Whether it is a database, which many machines share.
+    pub fn is_shared(&self) -> bool {
+        self.backend.is_shared()
+    }
 
-/// What the files beside an account's begin with; the tilde is in no account's name.
-fn beside(account: &str) -> String {
-    format!(".{account}~new-")
+    /// Where tokens are kept, as a person is told.
+    pub fn place(&self) -> String {
+        self.backend.place()
+    }
 }

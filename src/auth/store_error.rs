@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::tokens::Unfit;
+use super::{
+    table_error::{TableError, TableTrouble},
+    tokens::Unfit,
+};
 
 /// What is tried where a file is replaced by its own copy.
 pub(super) const REPLACE: &str = "replace";
@@ -54,12 +57,39 @@ pub enum StoreError {
         /// Why, and what to do.
         cause: Unfit,
     },
+    /// The database refuses, or is not there.
+    #[error(transparent)]
+    Table(#[from] TableError),
 }
 
 impl StoreError {
-    /// Whether a file is where a directory belongs, which no waiting and no restart mends.
-    pub fn is_of_a_file_in_the_way(&self) -> bool {
-        matches!(self, Self::System { kind: io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists, .. })
+    /// Whether no waiting mends it: a file is where a directory belongs, or a database is not the one that is meant.
+    pub fn is_a_mistake(&self) -> bool {
+        match self {
+            Self::System { kind, .. } => {
+                matches!(kind, io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists)
+            }
+            Self::Table(error) => error.is_a_mistake(),
+            _ => false,
+        }
+    }
+
+    /// Whether it is about the whole store, and not about one account.
+    pub(super) fn is_of_the_whole(&self) -> bool {
+        match self {
+            Self::Gone { .. } => true,
+            Self::Table(error) => !matches!(error.trouble, TableTrouble::Unfit { .. }),
+            _ => false,
+        }
+    }
+
+    /// Whether what is stored may be whole all the same.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::System { .. } => true,
+            Self::Table(error) => !matches!(error.trouble, TableTrouble::Unfit { .. }),
+            _ => false,
+        }
     }
 
     pub(super) fn of_system(what: &'static str, path: &Path, error: &io::Error) -> Self {

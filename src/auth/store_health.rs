@@ -42,7 +42,7 @@ impl StoreHealth {
         if known.trouble.is_some() || known.looked.elapsed() >= LOOK {
             let before = std::mem::replace(&mut *known, Found { trouble: found(&self.store), looked: Instant::now() });
             match (&before.trouble, &known.trouble) {
-                (Some(_), None) => info!("sign-ins can now be stored in {}", self.store.directory().display()),
+                (Some(_), None) => info!("sign-ins can now be stored in {}", self.store.place()),
                 (None, Some(trouble)) => warn!("sign-ins cannot be stored: {trouble}"),
                 _ => {}
             }

@@ -8,7 +8,7 @@ use std::{
 use secrecy::SecretString;
 use tracing::{info, warn};
 
-use super::{source::is_same, store::FileVersion};
+use super::{files::FileVersion, source::is_same};
 
 /// Reads the token out of the file.
 type Read = fn(&Path) -> Result<SecretString, String>;

@@ -15,14 +15,14 @@ use tokio::{sync::Mutex, task};
 use tracing::{debug, info, warn};
 
 use super::{
-    lock::{Lock, lock},
+    lock::lock,
     no_token::{Cause, NoToken, SignInNeeded, ToldCauses, time},
     oauth_client::OAuthClient,
     oauth_error::OAuthError,
     person::one_person,
     retry::{AFTER_DISK_TROUBLE, Renewals, Replacements},
     source::{Grant, is_same},
-    store::{FileVersion, Store},
+    store::{Lock, Store, Version},
     store_error::StoreError,
     tokens::{Fingerprint, Tokens},
     under_way::UnderWay,
@@ -56,7 +56,7 @@ struct Inner {
 #[derive(Default)]
 struct State {
     tokens: Option<Tokens>,
-    file_version: Option<FileVersion>,
+    version: Option<Version>,
     /// The pair could not be stored and is only here.
     is_unsaved: bool,
     /// The refresh tokens that this process has spent.
@@ -270,14 +270,14 @@ impl Inner {
 
     /// Takes the tokens from their file, if that is another one than before.
     fn reread(&self, state: &mut State) -> Result<(), StoreError> {
-        let file_version = self.store.file_version(&self.account);
-        if file_version == state.file_version && state.tokens.is_some() {
+        let version = self.store.version(&self.account);
+        if version == state.version && state.tokens.is_some() {
             return Ok(());
         }
         match self.store.still_there().and_then(|()| self.store.read(&self.account)) {
             Ok(tokens) => {
                 if state.unread.end() && tokens.is_some() {
-                    info!(account = self.account, "the token file can be read again");
+                    info!(account = self.account, "its tokens can be read again");
                 }
                 if tokens.as_ref().and_then(Tokens::fingerprint).is_some_and(|token| state.spent.contains(&token)) {
                     // A copy from before a renewal: the pair at hand is the good one, and is stored in its place.
@@ -286,13 +286,13 @@ impl Inner {
                 } else {
                     self.adopt(state, tokens);
                 }
-                state.file_version = file_version;
+                state.version = version;
                 Ok(())
             }
             Err(error) => {
                 let is_news = state.unread.is_news(Cause::from(&error), false);
-                // That the whole directory is gone is told once, and not of each account.
-                if is_news && !matches!(error, StoreError::Gone { .. }) {
+                // That the whole store is gone is told once, and not of each account.
+                if is_news && !error.is_of_the_whole() {
                     warn!(account = self.account, "{error}");
                 }
                 Err(error)
@@ -368,7 +368,7 @@ impl Inner {
         let (store, account) = (self.store.clone(), self.account.clone());
         let tried = task::spawn_blocking(move || store.check_replacing(&account)).await;
         tried.map_err(|error| NoToken::Defect(error.to_string()))?.map_err(NoToken::State)?;
-        state.file_version = self.store.file_version(&self.account);
+        state.version = self.store.version(&self.account);
         Ok((lock, stored))
     }
 
@@ -396,7 +396,7 @@ impl Inner {
         let (store, account, tokens) = (self.store.clone(), self.account.clone(), new.clone());
         let written = task::spawn_blocking(move || store.write(&account, &tokens)).await;
         state.tokens = Some(new);
-        state.file_version = self.store.file_version(&self.account);
+        state.version = self.store.version(&self.account);
         match written {
             Ok(Ok(())) => drop(state.unstored.end()),
             Ok(Err(ref error)) => self.tell_unstored(state, error),

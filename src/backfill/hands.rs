@@ -1,12 +1,10 @@
 //! Whose an account is while it is backfilled: a run ends where the account becomes another person's under way.
 
-use std::path::Path;
-
 use anyhow::Context as _;
 use secrecy::SecretString;
 
 use crate::{
-    auth::{Person, SignedIn, is_same},
+    auth::{Person, SignedIn, Store, is_same},
     poll::Account,
     samples::{Whose, written_owner},
 };
@@ -30,14 +28,14 @@ pub(super) struct Wearer {
 pub(super) struct ChangedHands(String);
 
 impl Wearer {
-    /// Whose `account` is now, with its tokens in `state`.
+    /// Whose `account` is now, with its tokens in `store`.
     ///
     /// # Errors
     /// Where it has signed out, or its sign-in cannot be read.
-    pub(super) async fn of(account: &Account, state: Option<&Path>) -> anyhow::Result<Self> {
-        let whose = state.map_or(Ok(Whose::ByHand), |state| Whose::of(state, account.access()));
+    pub(super) async fn of(account: &Account, store: Option<&Store>) -> anyhow::Result<Self> {
+        let whose = store.map_or(Ok(Whose::ByHand), |store| Whose::of(store, account.access()));
         let whose = whose.with_context(|| format!("account {}", account.name))?;
-        let owner = state.and_then(|state| written_owner(state, &account.name));
+        let owner = store.and_then(|store| written_owner(store.directory(), &account.name));
         Ok(Self { whose, token: token_by_hand(account).await, owner })
     }
 

@@ -1,9 +1,6 @@
 //! A backfill from its first day to its last: month by month from Oura into a destination.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    path::PathBuf,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures_util::{StreamExt as _, stream};
@@ -22,6 +19,7 @@ use super::{
     size,
 };
 use crate::{
+    auth::Store,
     clock::Clock,
     documents::{Kind, Unreadable},
     observation::{DateRange, Known},
@@ -54,8 +52,8 @@ pub struct Backfill {
     pub target: Target,
     /// Who may read the files besides their owner.
     pub readers: Readers,
-    /// The state directory, which keeps the place of a remote write that was cut off.
-    pub state: Option<PathBuf>,
+    /// Who is signed in, and in whose state directory the place of a remote write is kept that was cut off.
+    pub store: Option<Store>,
     /// Whether a remote write that was cut off begins again at the first day.
     pub restart: bool,
     /// What time it is.
@@ -210,7 +208,7 @@ impl Backfill {
     /// What is known of these accounts before the first month: what was told of each before.
     fn together<'a>(&self, accounts: &'a [Account], run: &Run) -> Together<'a> {
         let told =
-            |account: &Account| Told::open(self.state.as_deref(), &account.name, account.access(), run.last, run.now);
+            |account: &Account| Told::open(self.store.as_ref(), &account.name, account.access(), run.last, run.now);
         let told = accounts.iter().map(|account| (account.name.clone(), told(account))).collect();
         Together { accounts, known: HashMap::new(), told, counted: HashSet::new(), counting: HashSet::new() }
     }
@@ -219,7 +217,7 @@ impl Backfill {
     async fn wearers(&self) -> anyhow::Result<HashMap<String, Wearer>> {
         let mut wearers = HashMap::new();
         for account in &self.accounts {
-            wearers.insert(account.name.clone(), Wearer::of(account, self.state.as_deref()).await?);
+            wearers.insert(account.name.clone(), Wearer::of(account, self.store.as_ref()).await?);
         }
         Ok(wearers)
     }
@@ -291,7 +289,7 @@ impl Backfill {
         let Target { job, instance } = self.target.clone();
         let own = [url.to_owned(), job, instance, self.from.to_string(), format!("{:?}", self.to)];
         let parts: Vec<_> = own.into_iter().chain(whose).chain(kinds).collect();
-        Checkpoint::open(self.state.as_deref(), &parts, names, self.restart)
+        Checkpoint::open(self.store.as_ref().map(Store::directory), &parts, names, self.restart)
     }
 }
 

@@ -123,7 +123,7 @@ impl Arguments {
         };
         let kinds = config.collections.iter().copied().filter(|kind| kind.is_recorded()).collect();
         let clock = Clock::system();
-        let state = config.sign_in.store.as_ref().map(|store| store.directory().to_owned());
+        let store = config.sign_in.store.clone();
         let shard = config.shard;
         if let Some(name) = self.account.as_ref().filter(|name| !shard.has(name)) {
             let own = shard.of(name);
@@ -140,6 +140,6 @@ impl Arguments {
         let Self { from, to, restart, group, .. } = self;
         let readers = group.map_or(Readers::Owner, Readers::Group);
         let persistence = RetryPolicy::default();
-        Ok(Backfill { accounts, kinds, from, to, target, readers, state, restart, clock, persistence })
+        Ok(Backfill { accounts, kinds, from, to, target, readers, store, restart, clock, persistence })
     }
 }

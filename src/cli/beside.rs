@@ -57,17 +57,17 @@ pub(super) async fn way(store: &Store, account: &str, redirect_uri: &str) -> any
              its page: {why} (it takes the pasted address at which the browser ended)"
         );
     }
-    let directory = store.directory().display();
+    let place = store.place();
     if let Some(page) = exporter_at(&redirect).await {
         bail!(
-            "the exporter that answers at {page} does not keep its tokens in {directory}: sign in on its page; or set \
-             OURA_STATE_DIR to that exporter's, and run this as its user; or, for a sign-in in {directory}, use \
+            "the exporter that answers at {page} does not keep its tokens in {place}: sign in on its page; or set \
+             OURA_STATE_DIR to that exporter's, and run this as its user; or, for a sign-in in {place}, use \
              --no-browser"
         );
     }
     bail!(
         "cannot listen on {}, where the browser will be sent: a program listens there that is not an exporter with its \
-         tokens in {directory}. Stop it, or use --no-browser; if it is an exporter, sign in on its page, or set \
+         tokens in {place}. Stop it, or use --no-browser; if it is an exporter, sign in on its page, or set \
          OURA_STATE_DIR to that exporter's",
         redirect.authority()
     );

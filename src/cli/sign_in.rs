@@ -90,7 +90,7 @@ impl Login {
             Way::Browser => self.sign_in(store, &name, &oauth_client, &transport, true).await?,
             Way::Paste => self.sign_in(store, &name, &oauth_client, &transport, false).await?,
         };
-        println!("\nSigned in as account {name}. Tokens are in {}.", store.directory().display());
+        println!("\nSigned in as account {name}. Tokens are in {}.", store.place());
         if config.shard.is_one_of_several() {
             println!("Shard {} shows it (OURA_SHARD).", config.shard.of(&name));
         }

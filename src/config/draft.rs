@@ -22,6 +22,7 @@ pub(super) struct Draft {
     pub(super) redirect_uri: String,
     pub(super) scopes: Vec<String>,
     pub(super) state_dir: Option<PathBuf>,
+    pub(super) token_store: Secret,
     pub(super) shard: Shard,
     pub(super) access_token: Secret,
     pub(super) account: String,
@@ -84,6 +85,11 @@ impl Secret {
 
     pub(super) fn file(&self) -> Option<PathBuf> {
         self.file.clone()
+    }
+
+    /// The setting that gives it.
+    pub(super) fn given_by(&self) -> &'static str {
+        self.given_by.unwrap_or_default()
     }
 
     pub(super) fn is_set(&self) -> bool {

@@ -267,11 +267,9 @@ impl Config {
                 self.signed_in = listing.accounts;
                 reader.warnings.extend(listing.warnings);
             }
-            // The exporter says it, on its page too, and goes on when it is mended. A file in the way is a mistake unless a
-            // token of the environment does without the directory.
-            Err(error)
-                if accounts == Accounts::MayCome && (!self.accounts.is_empty() || !error.is_of_a_file_in_the_way()) => {
-            }
+            // The exporter says it, on its page too, and goes on when it is mended. What no waiting mends is a mistake unless a
+            // token of the environment does without the store.
+            Err(error) if accounts == Accounts::MayCome && (!self.accounts.is_empty() || !error.is_a_mistake()) => {}
             Err(error) => reader.mistakes.push(error.to_string()),
         }
         let same = self.accounts.iter().find(|account| self.signed_in.contains(&account.name));

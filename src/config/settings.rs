@@ -93,9 +93,19 @@ pub const VARIABLES: &[Variable] = &[
         |draft, text| text.directory().map(|directory| draft.state_dir = Some(directory)),
     ),
     variable(
+        "OURA_TOKEN_STORE",
+        Words("OURA_STATE_DIR"),
+        "PostgreSQL database that keeps the tokens of many machines, as postgres://USER:PASSWORD@HOST/DATABASE (or \
+         OURA_TOKEN_STORE_FILE)",
+        |draft, text| draft.token_store.take(text, Setting::secret),
+    ),
+    variable("OURA_TOKEN_STORE_FILE", Nothing, "file that holds it instead", |draft, text| {
+        draft.token_store.take(text, Setting::secret_file)
+    }),
+    variable(
         "OURA_SHARD",
         Words("all accounts"),
-        "which of several exporters this is, from 0, and how many there are: 0/3, 1/3 and 2/3 share the accounts of one OURA_STATE_DIR",
+        "which of several exporters this is, from 0, and how many there are: 0/3, 1/3 and 2/3 share the accounts of one OURA_STATE_DIR or OURA_TOKEN_STORE",
         |draft, text| text.shard().map(|shard| draft.shard = shard),
     ),
     variable(

@@ -2,7 +2,11 @@
 
 use std::{mem::take, path::PathBuf};
 
+use secrecy::SecretString;
+
 use super::{Reader, draft::Draft, environment::Places};
+#[cfg(feature = "postgres")]
+use crate::auth::Table;
 use crate::auth::{Application, Endpoints, Store};
 
 /// The directory below the platform's for state.
@@ -11,7 +15,7 @@ const OWN_DIRECTORY: &str = "oura-exporter";
 /// What a sign-in needs.
 #[derive(Debug)]
 pub struct SignIn {
-    /// Where tokens are kept (`OURA_STATE_DIR`); none where the system names no place for it.
+    /// Where tokens are kept (`OURA_STATE_DIR`, `OURA_TOKEN_STORE`); none where the system names no place for it.
     pub store: Option<Store>,
     /// The OAuth application (`OURA_CLIENT_ID`, `OURA_CLIENT_SECRET`); none if it is not set.
     pub application: Option<Application>,
@@ -47,9 +51,46 @@ impl SignIn {
             redirect_uri: redirect_uri.clone(),
             scopes: take(&mut draft.scopes),
         });
-        let directory = draft.state_dir.take().or_else(|| places.state());
+        let store = store(draft, places, reader);
         let (legacy, new) = (take(&mut draft.legacy), take(&mut draft.new));
         let on_the_page = draft.web_sign_in;
-        Self { store: directory.map(Store::new), application, redirect_uri, on_the_page, legacy, new }
+        Self { store, application, redirect_uri, on_the_page, legacy, new }
     }
+}
+
+/// Where tokens are kept: in a database if one is named, else in the state directory.
+fn store(draft: &mut Draft, places: &Places, reader: &mut Reader) -> Option<Store> {
+    let directory = draft.state_dir.take().or_else(|| places.state());
+    let name = draft.token_store.given_by();
+    let Some(url) = take(&mut draft.token_store).into_value() else { return directory.map(Store::new) };
+    let Some(directory) = directory else {
+        let mistake = "the record of this machine needs a directory besides; set OURA_STATE_DIR to one";
+        reader.mistakes.push(format!("{name}: {mistake}"));
+        return None;
+    };
+    in_table(directory, &url, name, reader)
+}
+
+#[cfg(feature = "postgres")]
+fn in_table(directory: PathBuf, url: &SecretString, name: &str, reader: &mut Reader) -> Option<Store> {
+    match Table::of(url) {
+        Ok(table) => {
+            if table.is_open() {
+                let warning = "sslmode=disable: anyone who listens on the network can read the tokens of all accounts";
+                reader.warnings.push(format!("{name}: {warning}"));
+            }
+            Some(Store::in_table(directory, table))
+        }
+        Err(mistake) => {
+            reader.mistakes.push(format!("{name}: {mistake}"));
+            None
+        }
+    }
+}
+
+#[cfg(not(feature = "postgres"))]
+fn in_table(_directory: PathBuf, _url: &SecretString, name: &str, reader: &mut Reader) -> Option<Store> {
+    let mistake = "this oura-exporter was built without PostgreSQL; build it with the feature postgres, or unset it";
+    reader.mistakes.push(format!("{name}: {mistake}"));
+    None
 }

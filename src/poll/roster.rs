@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::Account;
 use crate::{
-    auth::{FileVersion, Glance, Listing, OAuthClient, SignedIn, Store, StoreError, TokenManager, TokenSource},
+    auth::{Glance, Listing, OAuthClient, SignedIn, Store, StoreError, TokenManager, TokenSource, Version},
     clock::Clock,
     oura::{Client, Transport},
     shard::Shard,
@@ -56,7 +56,7 @@ pub struct Directory {
     pub seen: Option<Glance>,
     /// The files that were no accounts when they were last written. A copy of a token file stays one when the tokens that it
     /// is a copy of are renewed: to use what it holds would spend a refresh token twice.
-    pub refused: BTreeMap<PathBuf, Option<FileVersion>>,
+    pub refused: BTreeMap<PathBuf, Option<Version>>,
 }
 
 impl From<Vec<Account>> for Roster {
@@ -122,6 +122,8 @@ impl Roster {
                 directory.seen = Some(glance);
                 present
             }
+            // A table tells that itself, each time that it goes away.
+            Err(StoreError::Table(_)) => None,
             Err(error) => {
                 directory.tell([error.to_string()]);
                 None
@@ -192,14 +194,13 @@ impl Directory {
     /// Who is there: whoever the environment names, those with a good file, and those whose file was good when they came.
     fn judge(&mut self, glance: &Glance, listing: Listing, remaining: Vec<String>) -> Vec<String> {
         let Listing { accounts, mut warnings, refused } = listing;
-        let is_as_refused = |path: &PathBuf| {
-            self.refused.get(path).is_some_and(|file_version| glance.file_version(path) == *file_version)
-        };
+        let is_as_refused =
+            |path: &PathBuf| self.refused.get(path).is_some_and(|version| glance.version(path) == *version);
         warnings.retain(|warning| !refused.iter().any(|(path, said)| said == warning && is_as_refused(path)));
         let accounts = accounts.into_iter().filter(|name| !is_as_refused(&self.store.path(name)));
         let (taken, mut present): (Vec<_>, Vec<_>) = accounts.partition(|name| self.taken.contains(name));
-        self.refused.retain(|path, file_version| glance.file_version(path) == *file_version);
-        self.refused.extend(refused.into_keys().map(|path| (path.clone(), glance.file_version(&path))));
+        self.refused.retain(|path, version| glance.version(path) == *version);
+        self.refused.extend(refused.into_keys().map(|path| (path.clone(), glance.version(&path))));
         warnings.extend(taken.iter().map(|name| {
             format!(
                 "the token file of account {name} is ignored, because OURA_ACCESS_TOKEN provides an account of that \

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{BufWriter, IntoInnerError, Write},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -20,7 +20,7 @@ use super::{
     journal::{self, Journal, forget_journals, is_in_use},
 };
 use crate::{
-    auth::Person,
+    auth::{Person, Store},
     documents::{Kind, Reading},
     http,
     observation::{DateRange, Run},
@@ -41,8 +41,8 @@ const IN_MEMORY: &str = "the record is kept in memory only, and sent again after
 /// Where journals are.
 #[derive(Clone, Debug)]
 pub enum JournalIn {
-    /// Below the state directory, if there is one.
-    State(Option<PathBuf>),
+    /// Below the state directory of the store, if there is one.
+    State(Option<Store>),
     /// There are none, on purpose.
     Nowhere,
 }
@@ -148,14 +148,14 @@ impl Samples {
     }
 
     fn opened(&self, account: &str, origin: TokenOrigin<'_>, now: DateTime<Utc>) -> Kept {
-        let JournalIn::State(state) = &self.journals else { return Kept::in_memory(account, now) };
-        let Some(state) = state else {
+        let JournalIn::State(store) = &self.journals else { return Kept::in_memory(account, now) };
+        let Some(store) = store else {
             if !self.is_told.swap(true, Ordering::Relaxed) {
                 warn!("{IN_MEMORY}: there is no state directory; set OURA_STATE_DIR to a writable one");
             }
             return Kept::in_memory(account, now);
         };
-        match Journal::open(state, account, origin, now) {
+        match Journal::open(store, account, origin, now) {
             Ok((journal, record)) => {
                 let id = journal.id().to_owned();
                 Kept { number: 0, id, record, journal: Some(journal), is_told_full: false }
@@ -169,8 +169,8 @@ impl Samples {
 
     /// The directory below which it is written down.
     pub(super) fn state(&self) -> Option<&Path> {
-        let JournalIn::State(state) = &self.journals else { return None };
-        state.as_deref()
+        let JournalIn::State(store) = &self.journals else { return None };
+        store.as_ref().map(Store::directory)
     }
 
     pub(super) fn owners(&self) -> MutexGuard<'_, BTreeMap<String, Person>> {
@@ -185,7 +185,7 @@ impl Samples {
         self.owners().remove(account);
         self.stats.forget(account);
         self.version.fetch_add(1, Ordering::Relaxed);
-        let JournalIn::State(Some(state)) = &self.journals else { return true };
+        let Some(state) = self.state() else { return true };
         if is_in_use(state, account) {
             return false;
         }

@@ -33,8 +33,8 @@ fn what_was_asked_for_one_person_is_not_told_of_the_next_one_however_long_it_tak
     let state = tempfile::tempdir().unwrap();
     for (journals, hands) in [
         (JournalIn::Nowhere, 1),
-        (JournalIn::State(Some(state.path().to_owned())), 1),
-        (JournalIn::State(Some(state.path().to_owned())), 2),
+        (JournalIn::State(Some(Store::new(state.path()))), 1),
+        (JournalIn::State(Some(Store::new(state.path()))), 2),
     ] {
         let samples = samples(journals);
         let alices = samples.keep("anna", TokenOrigin::ByHand, morning());
@@ -60,8 +60,8 @@ const SIGN_IN: TokenOrigin<'_> = TokenOrigin::SignIn("anna");
 /// The journals that there can be of anna's.
 type Open = fn(&Path) -> (Journal, Record);
 const OPEN: [(&str, Open); 2] = [
-    ("anna.journal", |state| Journal::open(state, "anna", SIGN_IN, morning()).unwrap()),
-    ("anna.backfill", |state| Journal::open_of_backfills(state, "anna", SIGN_IN, morning()).unwrap()),
+    ("anna.journal", |state| Journal::open(&Store::new(state), "anna", SIGN_IN, morning()).unwrap()),
+    ("anna.backfill", |state| Journal::open_of_backfills(&Store::new(state), "anna", SIGN_IN, morning()).unwrap()),
 ];
 
 /// Signs a person in as anna at that time; none: Oura does not say who it is.
@@ -181,7 +181,7 @@ fn of_two_exporters_on_one_directory_one_keeps_the_journal_of_the_next_person() 
     for (first, is_removed) in [(0, false), (1, false), (0, true)] {
         let state = tempfile::tempdir().unwrap();
         sign_in(state.path(), "2026-11-20T06:00:00Z", Some("alice"));
-        let both = [(); 2].map(|()| samples(JournalIn::State(Some(state.path().to_owned()))));
+        let both = [(); 2].map(|()| samples(JournalIn::State(Some(Store::new(state.path())))));
         for samples in &both {
             samples.keep("anna", SIGN_IN, morning());
         }
@@ -212,7 +212,7 @@ fn of_two_exporters_on_one_directory_one_keeps_the_journal_of_the_next_person() 
 fn a_token_by_hand_of_another_person_has_a_record_in_memory_where_the_one_before_stays() {
     for others in [0, 1, 2] {
         let state = tempfile::tempdir().unwrap();
-        let samples = samples(JournalIn::State(Some(state.path().to_owned())));
+        let samples = samples(JournalIn::State(Some(Store::new(state.path()))));
         samples.keep("anna", TokenOrigin::ByHand, morning());
         assert!(!samples.is_anothers("anna", "alice"), "it is hers from now on");
         let owner = fs::read_to_string(state.path().join("samples/anna.owner")).unwrap();
@@ -241,13 +241,13 @@ fn a_token_by_hand_of_another_person_has_a_record_in_memory_where_the_one_before
 #[test]
 fn what_a_process_that_was_killed_has_left_goes_with_the_journal_and_nobody_elses_does() {
     let looks: [fn(&Path); 3] = [
-        |state| drop(Journal::open(state, "anna", TokenOrigin::ByHand, morning()).unwrap()),
+        |state| drop(Journal::open(&Store::new(state), "anna", TokenOrigin::ByHand, morning()).unwrap()),
         |state| rename_journals(state, "anna", "anne").unwrap(),
         |state| forget_journals(state, "anna").unwrap(),
     ];
     for look in looks {
         let state = tempfile::tempdir().unwrap();
-        drop(Journal::open(state.path(), "anna", TokenOrigin::ByHand, morning()).unwrap());
+        drop(Journal::open(&Store::new(state.path()), "anna", TokenOrigin::ByHand, morning()).unwrap());
         let left = |name: &str| state.path().join("samples").join(name);
         for name in [".anna.journal~new-Ab12Cd", ".anna-2.journal~new-Ab12Cd", ".ann.journal~new-Ab12Cd"] {
             fs::write(left(name), "half a journal").unwrap();

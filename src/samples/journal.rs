@@ -17,7 +17,7 @@ use super::{
     journal_text::{self, Recalled, recalled},
     whose::Whose,
 };
-use crate::{durable, problem::TokenOrigin, state_file};
+use crate::{auth::Store, durable, problem::TokenOrigin, state_file};
 
 /// The directory below that of the tokens.
 pub(super) const DIRECTORY: &str = "samples";
@@ -146,18 +146,18 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Opens the exporter's journal of `account` below the `state` directory, and recalls from it what was told. One that
+    /// Opens the exporter's journal of `account` in the state directory of `store`, and recalls from it what was told. One that
     /// cannot be used is set aside, with a warning; what can be read of it counts.
     ///
     /// # Errors
     /// Where there can be none: the directory cannot be written, or another process has it.
     pub(super) fn open(
-        state: &Path,
+        store: &Store,
         account: &str,
         origin: TokenOrigin<'_>,
         now: DateTime<Utc>,
     ) -> Result<(Self, Record), Unusable> {
-        Self::open_named(state, OF_THE_EXPORTER, account, origin, now)
+        Self::open_named(store, OF_THE_EXPORTER, account, origin, now)
     }
 
     /// Opens the journal that backfills keep of `account`, in the same way.
@@ -165,26 +165,26 @@ impl Journal {
     /// # Errors
     /// Likewise.
     pub(super) fn open_of_backfills(
-        state: &Path,
+        store: &Store,
         account: &str,
         origin: TokenOrigin<'_>,
         now: DateTime<Utc>,
     ) -> Result<(Self, Record), Unusable> {
-        Self::open_named(state, OF_BACKFILLS, account, origin, now)
+        Self::open_named(store, OF_BACKFILLS, account, origin, now)
     }
 
     fn open_named(
-        state: &Path,
+        store: &Store,
         ending: &str,
         account: &str,
         origin: TokenOrigin<'_>,
         now: DateTime<Utc>,
     ) -> Result<(Self, Record), Unusable> {
-        let directory = state.join(DIRECTORY);
+        let directory = store.directory().join(DIRECTORY);
         durable::create(&directory).map_err(Unusable::of(&directory))?;
         let name = format!("{account}.{ending}");
         let path = directory.join(&name);
-        let mut whose = Whose::of(state, origin).map_err(Unusable::of(&path))?;
+        let mut whose = Whose::of(store, origin).map_err(Unusable::of(&path))?;
         remove_anothers(&directory, &name, account, &whose).map_err(Unusable::of(&path))?;
         let was_there = fs::symlink_metadata(&path).is_ok();
         let file = opened(&path).map_err(Unusable::of(&path))?;
@@ -242,9 +242,9 @@ impl Journal {
     }
 
     /// What the exporter has told of `account`, as far as it can be read now; it may be writing a line at this moment.
-    pub(super) fn glance(state: &Path, account: &str, origin: TokenOrigin<'_>, now: DateTime<Utc>) -> Record {
-        let path = state.join(DIRECTORY).join(format!("{account}.{OF_THE_EXPORTER}"));
-        let told = Whose::of(state, origin).and_then(|whose| {
+    pub(super) fn glance(store: &Store, account: &str, origin: TokenOrigin<'_>, now: DateTime<Utc>) -> Record {
+        let path = store.directory().join(DIRECTORY).join(format!("{account}.{OF_THE_EXPORTER}"));
+        let told = Whose::of(store, origin).and_then(|whose| {
             let file = opened_by(OpenOptions::new().read(true), &path)?;
             if is_of_another(&file, &whose)? {
                 Ok(Recalled::nothing(account, now, None))

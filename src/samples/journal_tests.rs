@@ -8,7 +8,7 @@ use super::{
     JournalIn, Record, SampleStats, Samples, Told,
     tests::{around, at, day, kept, minutes, morning, opened, run, score},
 };
-use crate::{documents::kind, problem::TokenOrigin};
+use crate::{auth::Store, documents::kind, problem::TokenOrigin};
 
 const JOURNAL: &str = "samples/anna.journal";
 const ASIDE: &str = "samples/anna.journal.damaged";
@@ -95,7 +95,7 @@ fn where_a_line_is_lost_the_journal_is_another_one_and_all_of_it_is_read_again()
 #[test]
 fn who_has_read_further_than_the_journal_goes_has_read_another_one() {
     let state = tempfile::tempdir().unwrap();
-    let samples = Samples::new(JournalIn::State(Some(state.path().to_owned())), SampleStats::new().unwrap());
+    let samples = Samples::new(JournalIn::State(Some(Store::new(state.path()))), SampleStats::new().unwrap());
     let record = samples.keep("anna", TokenOrigin::ByHand, morning());
     let rows = run(&[("2026-11-22T05:00:00Z", 1.1), ("2026-11-22T05:01:00Z", 0.9)]);
     samples.learn_dense(&record, kind("daily_activity").unwrap(), |take| take(rows), morning());
@@ -173,9 +173,10 @@ fn what_is_no_file_is_not_waited_for() {
         for name in ["anna.journal", "anna.backfill"] {
             make(&state.path().join("samples").join(name));
         }
-        drop(Told::open(Some(state.path()), "anna", TokenOrigin::ByHand, day("2026-11-22"), morning()));
-        let failure =
-            super::journal::Journal::open(state.path(), "anna", TokenOrigin::ByHand, morning()).map(drop).unwrap_err();
+        drop(Told::open(Some(&Store::new(state.path())), "anna", TokenOrigin::ByHand, day("2026-11-22"), morning()));
+        let failure = super::journal::Journal::open(&Store::new(state.path()), "anna", TokenOrigin::ByHand, morning())
+            .map(drop)
+            .unwrap_err();
         assert!(failure.to_string().contains("samples/anna.journal: "), "{failure}");
         assert_eq!(failure.advice(), "move what is there elsewhere");
     }
@@ -211,7 +212,7 @@ fn what_could_not_be_written_is_written_at_the_next_look_or_at_the_stop() {
     for at_the_stop in [false, true] {
         let state = tempfile::tempdir().unwrap();
         let directory = state.path().join("samples");
-        let samples = Samples::new(JournalIn::State(Some(state.path().to_owned())), SampleStats::new().unwrap());
+        let samples = Samples::new(JournalIn::State(Some(Store::new(state.path()))), SampleStats::new().unwrap());
         let record = samples.keep("anna", TokenOrigin::ByHand, morning());
         fs::remove_dir_all(&directory).unwrap();
         fs::write(&directory, "no directory").unwrap();

@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::{Place, Record, Series, Telling, Told, journal::Journal};
 use crate::{
+    auth::Store,
     documents::DayFacts,
     observation::{DateRange, LabelValue, Observation, Run},
     problem::TokenOrigin,
@@ -188,7 +189,7 @@ fn of_several_samples_of_one_second_the_last_counts_and_none_is_told_again() {
 }
 
 pub(super) fn opened(state: &Path, now: DateTime<Utc>) -> (Journal, Record) {
-    Journal::open(state, "anna", TokenOrigin::ByHand, now).unwrap()
+    Journal::open(&Store::new(state), "anna", TokenOrigin::ByHand, now).unwrap()
 }
 
 pub(super) fn kept(state: &Path, facts: &[DayFacts], now: DateTime<Utc>) -> Vec<Telling> {
@@ -254,7 +255,8 @@ fn a_backfill_by_a_clock_set_back_puts_what_has_changed_after_what_was_told() {
     for back in [minutes(0), minutes(30), TimeDelta::days(2)] {
         let state = tempfile::tempdir().unwrap();
         let told = |value: f64, now: DateTime<Utc>| {
-            let mut told = Told::open(Some(state.path()), "anna", TokenOrigin::ByHand, day("2026-11-22"), now);
+            let mut told =
+                Told::open(Some(&Store::new(state.path())), "anna", TokenOrigin::ByHand, day("2026-11-22"), now);
             let seen = score("2026-11-20", value).observations;
             let values = seen.iter().map(|seen| (Arc::new(Series::of_observation("anna", seen)), seen.value));
             let seen = BTreeMap::from([(Place::Day(day("2026-11-20")), values.collect())]);
@@ -318,7 +320,8 @@ fn a_journal_of_another_version_or_none_at_all_is_set_aside_and_everything_is_to
 fn a_second_process_does_not_write_into_the_same_journal() {
     let state = tempfile::tempdir().unwrap();
     let _first = opened(state.path(), morning());
-    let second = Journal::open(state.path(), "anna", TokenOrigin::ByHand, morning()).map(|_| ()).unwrap_err();
+    let second =
+        Journal::open(&Store::new(state.path()), "anna", TokenOrigin::ByHand, morning()).map(|_| ()).unwrap_err();
     assert!(second.to_string().contains("another process"), "{second}");
 }
 

@@ -1,7 +1,7 @@
 //! What was told of an account before, by the exporter and by backfills: who tells a stretch again puts what has changed
 //! after what stands there.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use tracing::warn;
@@ -12,7 +12,7 @@ use super::{
     journal::Journal,
     record::{REMEMBERED, Values, ended},
 };
-use crate::{observation::DateRange, problem::TokenOrigin};
+use crate::{auth::Store, observation::DateRange, problem::TokenOrigin};
 
 /// What there is to tell of documents: when, and the values.
 type Again = Vec<(i64, Values)>;
@@ -36,10 +36,10 @@ pub struct Told {
 }
 
 impl Told {
-    /// What is known of `account` below the `state` directory. What is told from now on is noted there, unless the days up
+    /// What is known of `account` in the state directory of `store`. What is told from now on is noted there, unless the days up
     /// to `last` are too long ago for that; where it cannot be, that is said.
     pub fn open(
-        state: Option<&Path>,
+        store: Option<&Store>,
         account: &str,
         origin: TokenOrigin<'_>,
         last: NaiveDate,
@@ -47,9 +47,9 @@ impl Told {
     ) -> Self {
         let nothing = || Record::new(account, now);
         let mut told = Self { now, by_the_exporter: nothing(), by_backfills: nothing(), journal: None };
-        let Some(state) = state.filter(|_| last >= told.oldest().date_naive()) else { return told };
-        told.by_the_exporter = Journal::glance(state, account, origin, now);
-        match Journal::open_of_backfills(state, account, origin, now) {
+        let Some(store) = store.filter(|_| last >= told.oldest().date_naive()) else { return told };
+        told.by_the_exporter = Journal::glance(store, account, origin, now);
+        match Journal::open_of_backfills(store, account, origin, now) {
             Ok((journal, record)) => (told.journal, told.by_backfills) = (Some(journal), record),
             Err(unusable) => warn!(
                 account,

@@ -1,7 +1,7 @@
 //! Whose a journal is: it is written only as long as the account's sign-in is the one with which it was begun, or a later one
 //! of the same person.
 
-use std::{io, path::Path};
+use std::io;
 
 use crate::{
     auth::{SignedIn, Store},
@@ -28,9 +28,9 @@ impl Whose {
     ///
     /// # Errors
     /// Where the sign-in is gone.
-    pub(crate) fn of(state: &Path, origin: TokenOrigin<'_>) -> io::Result<Self> {
+    pub(crate) fn of(store: &Store, origin: TokenOrigin<'_>) -> io::Result<Self> {
         let TokenOrigin::SignIn(account) = origin else { return Ok(Self::ByHand) };
-        let store = Store::new(state);
+        let store = store.clone();
         let seen = match store.read(account) {
             Ok(None) => return Err(signed_out()),
             tokens => tokens.ok().flatten().map(|tokens| tokens.signed_in()),

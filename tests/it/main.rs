@@ -52,6 +52,8 @@ mod sign_in_failures;
 mod strangers;
 mod surface;
 mod targets;
+#[cfg(feature = "postgres")]
+mod token_table;
 mod tokens_files;
 mod tokens_last;
 mod tokens_renewed;

@@ -180,7 +180,7 @@ async fn a_file_that_cannot_be_used_at_the_start_is_one_line_and_the_state_direc
         eventually("it works again", up).await;
         let (_, log) = program.terminate().await;
         assert_eq!(lines(&log, "cannot use").len(), 1, "{log}");
-        assert_eq!(lines(&log, "the token file can be read again").len(), 1, "{log}");
+        assert_eq!(lines(&log, "its tokens can be read again").len(), 1, "{log}");
         assert_eq!(warnings(&log).len(), 1, "{log}");
         assert!(!log.contains("all collections work again"), "the end is one line, too: {log}");
     }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use oura_exporter::{
+    auth::Store,
     backfill::{Backfill, Destination, Interrupted, Readers, RetryPolicy},
     clock::Clock,
     config::AccountConfig,
@@ -44,7 +45,7 @@ fn backfill(office: &Office, state: &Path) -> Backfill {
         to: Some(day("2026-11-07")),
         target: Target { job: "oura".to_owned(), instance: "localhost:10058".to_owned() },
         readers: Readers::Owner,
-        state: Some(state.to_owned()),
+        store: Some(Store::new(state)),
         restart: false,
         clock,
         persistence: RetryPolicy { wait: Duration::from_millis(5), times: 3 },

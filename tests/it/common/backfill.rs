@@ -9,6 +9,7 @@ use std::{
 
 use chrono::NaiveDate;
 use oura_exporter::{
+    auth::Store,
     backfill::{Backfill, Destination, Readers, RetryPolicy},
     clock::Clock,
     config::{AccountConfig, Accounts, Config, Flags},
@@ -95,7 +96,7 @@ impl Run {
             to: Some(self.days.1),
             target: Target { job: "oura".to_owned(), instance: instance.to_owned() },
             readers: Readers::Owner,
-            state: self.state,
+            store: self.state.map(Store::new),
             restart: false,
             clock: self.clock,
             persistence: RetryPolicy::default(),

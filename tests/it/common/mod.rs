@@ -5,6 +5,8 @@ pub(crate) mod browser;
 pub(crate) mod certificates;
 pub(crate) mod door;
 pub(crate) mod needs;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod samples;
 pub(crate) mod scene;

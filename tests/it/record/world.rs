@@ -160,7 +160,7 @@ impl World {
             to: days.last().copied(),
             target: Target { job: "oura".to_owned(), instance: self.listen.clone() },
             readers: Readers::Owner,
-            state: None,
+            store: None,
             restart: false,
             clock: self.clock.clone(),
             persistence: RetryPolicy::default(),
