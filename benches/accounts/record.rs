@@ -50,11 +50,7 @@ pub(super) fn measure(count: usize) -> String {
         let options = ClientOptions { stagger: Duration::ZERO, ..ClientOptions::default() };
         let transport = Transport::new(&simulator.url(), false, options, clock.clone(), stats.clone());
         let transport = Arc::new(transport.expect("a transport"));
-        let token = simulator.people()[0].token.clone();
-        let account = |number: usize| {
-            let client = Client::new(Arc::clone(&transport), TokenSource::Fixed(token.clone().into()));
-            Account { name: format!("subject-{number:05}"), client: Arc::new(client) }
-        };
+        let accounts = accounts(count, &transport, &simulator.people()[0].token);
         let state = tempfile::tempdir().expect("a directory");
         let journals = JournalIn::State(Some(state.path().to_owned()));
         let samples = Samples::new(journals, SampleStats::new().expect("good names"));
@@ -68,7 +64,7 @@ pub(super) fn measure(count: usize) -> String {
             samples: Some(Arc::new(samples)),
             inbox: None,
         };
-        let mut followers = poller.by_hand((0..count).map(account).collect::<Vec<_>>());
+        let mut followers = poller.by_hand(accounts);
         while clock.now() < start + TimeDelta::days(DAYS) {
             followers.catch_up().await;
             simulator.forget_requests();
@@ -76,4 +72,13 @@ pub(super) fn measure(count: usize) -> String {
         }
         format!("{} {}", resident("self"), size(state.path()))
     })
+}
+
+/// So many accounts that one token opens.
+fn accounts(count: usize, transport: &Arc<Transport>, token: &str) -> Vec<Account> {
+    let account = |number: usize| {
+        let client = Client::new(Arc::clone(transport), TokenSource::Fixed(token.to_owned().into()));
+        Account { name: format!("subject-{number:05}"), client: Arc::new(client) }
+    };
+    (0..count).map(account).collect()
 }
