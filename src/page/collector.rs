@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -57,11 +57,10 @@ impl Described {
         account: Option<&str>,
         all: impl Iterator<Item = Cow<'a, Observation>>,
     ) -> Vec<MetricFamily> {
-        let mut families = BTreeMap::<&'static str, Vec<Metric>>::new();
-        for observation in all {
-            families.entry(observation.name).or_default().push(series(account, &observation));
-        }
-        families.into_iter().map(|(name, metrics)| self.family(name, metrics)).collect()
+        let all: Vec<_> = all.collect();
+        // A name that comes again later makes a second family, which the registry joins to the first.
+        let families = all.chunk_by(|one, next| one.name == next.name);
+        families.map(|all| self.family(all[0].name, all.iter().map(|one| series(account, one)).collect())).collect()
     }
 
     fn family(&self, name: &'static str, metrics: Vec<Metric>) -> MetricFamily {

@@ -12,7 +12,11 @@ mod told;
 mod urgency;
 mod whole;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::{oneshot, watch},
@@ -155,6 +159,7 @@ impl Followed {
                 self.begin(account);
             }
         }
+        let names: HashSet<_> = names.iter().collect();
         let gone = self.stops.iter_mut().filter(|(name, _)| !names.contains(name));
         for stop in gone.filter_map(|(_, stop)| stop.take()) {
             // Where nobody listens, the task has ended already.

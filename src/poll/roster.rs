@@ -167,6 +167,7 @@ fn look(
     listing.accounts.retain(|name| shard.has(name));
     let (mut signed_in, mut replaced) = (BTreeMap::new(), vec![]);
     let remaining: Vec<_> = followed.iter().filter(|name| store.has(name)).cloned().collect();
+    let followed: HashSet<_> = followed.iter().collect();
     for name in listing.accounts.iter().chain(&remaining) {
         // What cannot be read says nothing of a change.
         let Ok(Some(tokens)) = store.read(name) else {

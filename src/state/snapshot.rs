@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -17,7 +17,8 @@ use crate::clock::Clock;
 /// So many accounts that are waited for are named; of ten thousand nobody would read on.
 const MOST_NAMED: usize = 10;
 
-/// A place for each account, by its name. The map changes when somebody comes or goes; a new state changes its place alone.
+/// A place for each account, by its name. The map changes when somebody comes or goes, by one place: ten thousand come at a
+/// start. A new state changes its place alone.
 type Places = BTreeMap<Arc<str>, Arc<ArcSwap<Posted>>>;
 
 /// A state of an account as it was put up.
@@ -30,7 +31,7 @@ pub struct Posted {
 
 /// The newest state of every account; none of one that is signed out.
 pub struct Snapshot {
-    places: ArcSwap<Places>,
+    places: RwLock<Places>,
     /// How many states were put up.
     posted: AtomicU64,
     version: AtomicU64,
@@ -45,47 +46,43 @@ impl Snapshot {
         let place =
             |state: AccountState| (state.name.as_str().into(), Arc::new(ArcSwap::new(numbered(&posted, state))));
         let places: Places = accounts.into_iter().map(place).collect();
-        Self { places: ArcSwap::from_pointee(places), posted, version: AtomicU64::new(0), clock, stale_after }
+        Self { places: RwLock::new(places), posted, version: AtomicU64::new(0), clock, stale_after }
     }
 
     /// Puts up the new state of an account, which may be new itself.
     pub fn post(&self, state: AccountState) {
         let posted = numbered(&self.posted, state);
         let name = posted.state.name.as_str();
-        let place = self.places.load().get(name).cloned();
+        let place = self.places().get(name).cloned();
         match place {
             Some(place) => place.store(posted),
-            None => self.change(|places| {
-                places.insert(name.into(), Arc::new(ArcSwap::new(Arc::clone(&posted))));
-            }),
+            None => self.change(|places| places.insert(name.into(), Arc::new(ArcSwap::new(Arc::clone(&posted))))),
         }
         self.version.fetch_add(1, Ordering::Release);
     }
 
     /// Takes an account down, until there is a state of it again.
     pub fn take_down(&self, account: &str) {
-        self.change(|places| {
-            places.remove(account);
-        });
+        self.change(|places| places.remove(account));
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    fn change(&self, change: impl Fn(&mut Places)) {
-        self.places.rcu(|places| {
-            let mut places = Places::clone(places);
-            change(&mut places);
-            places
-        });
+    fn change<T>(&self, change: impl FnOnce(&mut Places) -> T) {
+        change(&mut self.places.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn places(&self) -> RwLockReadGuard<'_, Places> {
+        self.places.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there is nobody on it.
     pub fn is_empty(&self) -> bool {
-        self.places.load().is_empty()
+        self.places().is_empty()
     }
 
     /// How many accounts there are.
     pub fn len(&self) -> usize {
-        self.places.load().len()
+        self.places().len()
     }
 
     /// A number that changes with every post.
@@ -105,22 +102,22 @@ impl Snapshot {
 
     /// The names of the accounts, in order.
     pub fn names(&self) -> Vec<Arc<str>> {
-        self.places.load().keys().cloned().collect()
+        self.places().keys().cloned().collect()
     }
 
     /// The newest state of every account as it was put up, by name.
     pub fn posted(&self) -> Vec<Arc<Posted>> {
-        self.places.load().values().map(|place| place.load_full()).collect()
+        self.places().values().map(|place| place.load_full()).collect()
     }
 
     /// The newest state of that account as it was put up.
     pub fn posted_of(&self, account: &str) -> Option<Arc<Posted>> {
-        self.places.load().get(account).map(|place| place.load_full())
+        self.places().get(account).map(|place| place.load_full())
     }
 
     /// Whether that account is there.
     pub fn has(&self, account: &str) -> bool {
-        self.places.load().contains_key(account)
+        self.places().contains_key(account)
     }
 
     /// The accounts, without the values that are too old to be shown now.

@@ -1,25 +1,21 @@
 //! What an account costs, from one to ten thousand: memory, the first page, a scrape after one changed; and how little of it
-//! is made anew. `cargo bench --bench accounts -- program 1000 [true]` looks at the program itself, which asks a simulator
-//! for so many accounts (with `true`: the record as well).
+//! is made anew. `cargo bench --bench accounts -- program [1000 [true]]` looks at the program itself, which asks a simulator
+//! for so many accounts (with `true`: the record as well), and `-- record` at the record of an account after three weeks.
 
-use std::{
-    env, fs,
-    io::{BufRead as _, BufReader},
-    process::{Child, Command, Stdio},
-    sync::Arc,
-    thread::sleep,
-    time::{Duration, Instant},
-};
+mod program;
+mod record;
+
+use std::{env, fs, process::Command, sync::Arc, time::Duration};
 
 use chrono::{TimeDelta, Utc};
 use oura_exporter::{
-    auth::{self, Store, TokenSource, Tokens},
+    auth::TokenSource,
     clock::Clock,
     documents::KINDS,
     oura::{Client, ClientOptions, Transport},
     page::{Others, Page},
     poll::{Account, Poller},
-    simulator::{Portal, Settings, Simulator, Wearer},
+    simulator::{Settings, Simulator, Wearer},
     state::{AccountState, Snapshot},
     status::ApiStats,
     tls,
@@ -43,7 +39,13 @@ fn main() {
     let arguments: Vec<_> = env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["measure", count] => println!("{}", measure(count.parse().expect("a number"))),
-        ["program", count, rest @ ..] => program(count.parse().expect("a number"), rest.first() == Some(&"true")),
+        ["record"] => record::print(),
+        ["record", count] => println!("{}", record::measure(count.parse().expect("a number"))),
+        ["program"] => program::table(&SIZES, false),
+        ["program", count] => program::table(&[count.parse().expect("a number")], false),
+        ["program", count, record] => {
+            program::table(&[count.parse().expect("a number")], record.parse().expect("true or false"));
+        }
         _ => table(),
     }
 }
@@ -66,7 +68,7 @@ fn table() {
         "| accounts | their states | with their page | first page | one part | scrape after one changed | page | gzipped |"
     );
     println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
-    let costs = SIZES.map(of_a_child);
+    let costs = SIZES.map(cost_of);
     for cost in &costs {
         let Cost { count, accounts, with_page, first, part, scrape, plain, gzipped } = cost;
         println!(
@@ -99,14 +101,17 @@ fn table() {
     assert!(all.scrape < MOST_OF_ALL, "a scrape of ten thousand takes {} s", all.scrape);
 }
 
-fn of_a_child(count: usize) -> Cost {
-    let child = Command::new(env::current_exe().expect("this program")).args(["measure", &count.to_string()]).output();
-    let output = child.expect("it runs");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let figures: Vec<f64> = said.split_whitespace().filter_map(|figure| figure.parse().ok()).collect();
-    let [accounts, with_page, first, part, scrape, plain, gzipped] = figures[..] else {
-        panic!("{said}{}", String::from_utf8_lossy(&output.stderr))
-    };
+/// What this program, started with these arguments, prints.
+fn of_a_child(arguments: &[&str]) -> Vec<f64> {
+    let child = Command::new(env::current_exe().expect("this program")).args(arguments).output().expect("it runs");
+    let said = String::from_utf8_lossy(&child.stdout).into_owned();
+    assert!(child.status.success(), "{said}{}", String::from_utf8_lossy(&child.stderr));
+    said.split_whitespace().filter_map(|figure| figure.parse().ok()).collect()
+}
+
+fn cost_of(count: usize) -> Cost {
+    let figures = of_a_child(&["measure", &count.to_string()]);
+    let [accounts, with_page, first, part, scrape, plain, gzipped] = figures[..] else { panic!("{figures:?}") };
     Cost { count: count as f64, accounts, with_page, first, part, scrape, plain, gzipped }
 }
 
@@ -214,76 +219,4 @@ fn resident(process: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells the memory");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a figure");
     line.trim().trim_end_matches(" kB").parse::<f64>().expect("kilobytes") * 1024.0
-}
-
-/// Has the program follow so many accounts of a simulator in this process, and says what it takes.
-fn program(count: usize, has_record: bool) {
-    tls::choose_provider();
-    let runtime = Runtime::new().expect("a runtime");
-    let simulator = runtime.block_on(Simulator::start(Settings::default())).expect("a free port");
-    let state = tempfile::tempdir().expect("a directory");
-    sign_in(&simulator, &Store::new(state.path()), count);
-    let application = simulator.applications().into_iter().find(|application| application.portal == Portal::New);
-    let application = application.expect("one of each portal");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_oura-exporter"));
-    command.env_clear().env("OURA_API_URL", simulator.url()).env("OURA_STATE_DIR", state.path());
-    command.env("OURA_CLIENT_ID", application.client_id).env("OURA_CLIENT_SECRET", application.client_secret);
-    command.env("OURA_SAMPLES", has_record.to_string());
-    command.env("OURA_REQUEST_BUDGET", "100000000").env("OURA_POLL_INTERVAL", "6h");
-    command.args(["--web.listen-address", "127.0.0.1:0"]).stderr(Stdio::piped());
-    let started = Instant::now();
-    let mut child = command.spawn().expect("it starts");
-    let url = address(&mut child);
-    let http = reqwest::Client::builder().build().expect("a client");
-    let status = |path: &str| {
-        let asked = http.get(format!("{url}{path}")).timeout(Duration::from_secs(60)).send();
-        runtime.block_on(asked).map_or(0, |answer| answer.status().as_u16())
-    };
-    while status("/-/ready") != 200 {
-        sleep(Duration::from_secs(1));
-        simulator.forget_requests();
-    }
-    let pid = child.id().to_string();
-    println!("{count} accounts, record: {has_record}: all read after {:.0} s", started.elapsed().as_secs_f64());
-    println!("resident: {:.1} MB", resident(&pid) / 1e6);
-    let asked = Instant::now();
-    let page = runtime.block_on(async {
-        let answer = http.get(format!("{url}/metrics")).header("Accept-Encoding", "gzip").send().await;
-        answer.expect("an answer").bytes().await.expect("a page").len()
-    });
-    println!(
-        "a page of {:.2} MB gzipped after {:.2} s; resident: {:.1} MB",
-        page as f64 / 1e6,
-        asked.elapsed().as_secs_f64(),
-        resident(&pid) / 1e6
-    );
-    child.kill().expect("it runs");
-}
-
-/// Token files of so many accounts.
-fn sign_in(simulator: &Simulator, store: &Store, count: usize) {
-    let now = Utc::now();
-    for number in 0..count {
-        let granted = simulator.authorizations().grant(Portal::New, "alice", &[]);
-        let tokens = Tokens {
-            access: granted.access_token.into(),
-            refresh: Some(granted.refresh_token.into()),
-            issued_at: now,
-            expires_at: Some(now + TimeDelta::hours(20)),
-            scopes: None,
-            portal: auth::Portal::New,
-            signed_in_at: now,
-            person: None,
-        };
-        store.write(&format!("subject-{number:05}"), &tokens).expect("it is stored");
-    }
-}
-
-/// Where the program says that it serves; the rest of its log goes nowhere.
-fn address(child: &mut Child) -> String {
-    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
-    let line = lines.find(|line| line.contains("serving http://")).expect("it serves");
-    std::thread::spawn(move || lines.for_each(drop));
-    let (_, url) = line.split_once("serving ").expect("an address");
-    url.trim_end_matches("/metrics").to_owned()
 }
