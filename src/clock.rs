@@ -1,6 +1,7 @@
 //! What time it is: the machine's own, or a moment that tests and the simulator choose.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -8,7 +9,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep},
+    time::{Instant, sleep, sleep_until},
 };
 
 /// A source of "now" that everything which judges age or day asks.
@@ -27,8 +28,9 @@ enum Source {
 /// What a clock shows that is driven by hand, and who waits for it to move.
 #[derive(Debug)]
 struct Hand {
+    /// When it began to be driven, where nothing passes but by the hand.
+    alone_since: Option<Instant>,
     shown: Mutex<Shown>,
-    moved: Notify,
 }
 
 /// What it shows, and how far it was moved on, whatever it was set to.
@@ -36,11 +38,76 @@ struct Hand {
 struct Shown {
     now: DateTime<Utc>,
     passed: TimeDelta,
+    /// Who waits until then, in the order of time, then of their coming.
+    sleepers: BTreeMap<(Instant, u64), Arc<Notify>>,
+    /// How many have ever waited.
+    slept: u64,
+}
+
+/// Somebody who waits, until they wait no more.
+struct Sleeper<'a> {
+    hand: &'a Hand,
+    place: (Instant, u64),
+    woken: Arc<Notify>,
 }
 
 impl Hand {
     fn shown(&self) -> MutexGuard<'_, Shown> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn instant(&self, shown: &Shown) -> Instant {
+        self.alone_since.unwrap_or_else(Instant::now) + shown.passed.to_std().unwrap_or_default()
+    }
+
+    fn advance(&self, by: TimeDelta) {
+        let mut shown = self.shown();
+        shown.now += by;
+        shown.passed += by;
+        let waiting = std::mem::take(&mut shown.sleepers);
+        let woken = if self.alone_since.is_some() {
+            let mut due = waiting;
+            // Thousands wait, of whom a move wakes a few.
+            shown.sleepers = due.split_off(&(self.instant(&shown), u64::MAX));
+            due
+        } else {
+            // Whoever is not due yet has less to wait by itself.
+            waiting
+        };
+        drop(shown);
+        woken.values().for_each(|sleeper| sleeper.notify_one());
+    }
+
+    /// Somebody who waits until then; none where that has come.
+    fn sleeper(&self, end: Instant) -> Option<(Sleeper<'_>, Duration)> {
+        let mut shown = self.shown();
+        let left = end.saturating_duration_since(self.instant(&shown));
+        if left.is_zero() {
+            return None;
+        }
+        shown.slept += 1;
+        let (place, woken) = ((end, shown.slept), Arc::new(Notify::new()));
+        shown.sleepers.insert(place, Arc::clone(&woken));
+        Some((Sleeper { hand: self, place, woken }, left))
+    }
+
+    async fn sleep_until(&self, end: Instant) {
+        while let Some((sleeper, left)) = self.sleeper(end) {
+            if self.alone_since.is_some() {
+                sleeper.woken.notified().await;
+            } else {
+                tokio::select! {
+                    () = sleep(left) => {}
+                    () = sleeper.woken.notified() => {}
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Sleeper<'_> {
+    fn drop(&mut self) {
+        self.hand.shown().sleepers.remove(&self.place);
     }
 }
 
@@ -51,16 +118,24 @@ pub struct ManualClock(Arc<Hand>);
 impl ManualClock {
     /// Moves the clock on.
     pub fn advance(&self, by: TimeDelta) {
-        let mut shown = self.0.shown();
-        shown.now += by;
-        shown.passed += by;
-        drop(shown);
-        self.0.moved.notify_waiters();
+        self.0.advance(by);
     }
 
     /// Sets the clock back, as whoever puts right one that was ahead; no time passes.
     pub fn set_back(&self, by: TimeDelta) {
         self.0.shown().now -= by;
+    }
+
+    /// How far it has to be moved for the first of those who wait by it; none where nobody does.
+    pub fn next(&self) -> Option<TimeDelta> {
+        let shown = self.0.shown();
+        let ((end, _), _) = shown.sleepers.first_key_value()?;
+        TimeDelta::from_std(end.saturating_duration_since(self.0.instant(&shown))).ok()
+    }
+
+    /// How many have ever waited by it: where that stands still, nothing goes on.
+    pub fn slept(&self) -> u64 {
+        self.0.shown().slept
     }
 }
 
@@ -80,39 +155,35 @@ impl Clock {
         Self(Source::Still(moment))
     }
 
-    /// A clock that shows `moment` until its hand is moved.
+    /// A clock that shows `moment` until its hand is moved; waits end by themselves as well.
     pub fn driven_from(moment: DateTime<Utc>) -> (Self, ManualClock) {
-        let shown = Mutex::new(Shown { now: moment, passed: TimeDelta::zero() });
-        let hand = Arc::new(Hand { shown, moved: Notify::new() });
+        Self::driven(moment, None)
+    }
+
+    /// A clock that shows `moment` until its hand is moved, and by which no wait ends before.
+    pub fn driven_alone_from(moment: DateTime<Utc>) -> (Self, ManualClock) {
+        Self::driven(moment, Some(Instant::now()))
+    }
+
+    fn driven(now: DateTime<Utc>, alone_since: Option<Instant>) -> (Self, ManualClock) {
+        let shown = Shown { now, passed: TimeDelta::zero(), sleepers: BTreeMap::new(), slept: 0 };
+        let hand = Arc::new(Hand { alone_since, shown: Mutex::new(shown) });
         (Self(Source::Driven(Arc::clone(&hand))), ManualClock(hand))
     }
 
     /// The instant by which waits are measured: it goes on whatever a clock is set to, and a hand moves it on as well.
     pub fn instant(&self) -> Instant {
-        let moved = match &self.0 {
-            Source::Driven(hand) => hand.shown().passed.to_std().unwrap_or_default(),
-            _ => Duration::ZERO,
-        };
-        Instant::now() + moved
+        match &self.0 {
+            Source::Driven(hand) => hand.instant(&hand.shown()),
+            _ => Instant::now(),
+        }
     }
 
     /// Waits until [`Self::instant`] has come, by itself or because a hand has moved on.
     pub async fn sleep_until(&self, end: Instant) {
-        loop {
-            // Before the look at the time: a hand that moves after it is noticed.
-            let moved = match &self.0 {
-                Source::Driven(hand) => Some(hand.moved.notified()),
-                _ => None,
-            };
-            let left = end.saturating_duration_since(self.instant());
-            match moved {
-                _ if left.is_zero() => return,
-                None => return sleep(left).await,
-                Some(moved) => tokio::select! {
-                    () = sleep(left) => {}
-                    () = moved => {}
-                },
-            }
+        match &self.0 {
+            Source::Driven(hand) => hand.sleep_until(end).await,
+            _ => sleep_until(end).await,
         }
     }
 
@@ -172,5 +243,37 @@ mod tests {
         assert_eq!(begun.elapsed(), Duration::ZERO);
         clock.sleep_until(clock.instant() + Duration::from_secs(5)).await;
         assert_eq!(begun.elapsed().as_secs(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn by_a_hand_alone_each_wait_ends_when_the_hand_has_come_there_and_not_before() {
+        let (clock, hand) = Clock::driven_alone_from("2026-11-22T12:00:00Z".parse().unwrap());
+        let begin = clock.instant();
+        let wait = |seconds| {
+            let (clock, end) = (clock.clone(), begin + Duration::from_secs(seconds));
+            tokio::spawn(async move { clock.sleep_until(end).await })
+        };
+        let waiting = [5, 3, 60].map(wait);
+        let cancelled = wait(1);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!((clock.instant(), hand.next()), (begin, Some(TimeDelta::seconds(1))), "an hour is nothing here");
+        cancelled.abort();
+        let finished = async || {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            waiting.iter().map(|one| one.is_finished()).collect::<Vec<_>>()
+        };
+        assert_eq!(finished().await, [false; 3]);
+        for (seconds, expected, next) in [
+            (2, [false; 3], Some(1)),
+            (1, [false, true, false], Some(2)),
+            (2, [true, true, false], Some(55)),
+            (600, [true; 3], None),
+        ] {
+            hand.advance(TimeDelta::seconds(seconds));
+            assert_eq!(finished().await, expected, "{seconds}");
+            assert_eq!(hand.next(), next.map(TimeDelta::seconds), "{seconds}");
+        }
+        clock.sleep_until(begin).await;
+        assert_eq!(hand.slept(), 4, "what has passed is not waited for");
     }
 }

@@ -255,6 +255,9 @@ impl Need {
     /// The account needs so many requests in five minutes at its own intervals.
     pub fn set(&mut self, fresh: f64, usual: f64) {
         let needs = [fresh, usual].map(|need| (need * MILLIONTHS) as u64);
+        if needs == self.needs {
+            return;
+        }
         self.budget.replace(std::mem::replace(&mut self.needs, needs), needs);
     }
 

@@ -2,7 +2,9 @@
 
 use std::{
     borrow::Cow,
+    collections::BTreeSet,
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
     time::Duration,
 };
 
@@ -166,17 +168,25 @@ impl Follower {
 
     /// How long it is between two polls of the collection in `place`, if nothing goes wrong.
     pub(super) fn pace(&self, place: usize) -> Duration {
+        self.pace_where(place, self.told_collections().as_deref())
+    }
+
+    /// The collections of which events tell every change now; none where no events come.
+    pub(super) fn told_collections(&self) -> Option<Arc<BTreeSet<&'static str>>> {
+        self.mailbox.as_ref()?.told()
+    }
+
+    /// The same, where events tell of the collections in `told`.
+    pub(super) fn pace_where(&self, place: usize, told: Option<&BTreeSet<&'static str>>) -> Duration {
         let kind = self.poller.kinds[place];
         let usual = every(kind.pace, self.poller.interval);
-        let is_told = self.mailbox.as_ref().is_some_and(|mailbox| mailbox.tells_of(kind.name));
+        let is_told = told.is_some_and(|told| told.contains(kind.name));
         if is_told && self.told[place].awaited.is_empty() { usual.max(WHILE_TOLD) } else { usual }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn documents(all: &[(&str, u32)]) -> Vec<Box<RawValue>> {

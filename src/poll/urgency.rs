@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::Timelike as _;
 
 use super::follower::Follower;
-use crate::state::CollectionState;
+use crate::{oura::Stretch, state::CollectionState};
 
 /// How long what was read before lets others go first. Beyond, it goes before them: nobody is starved.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -56,11 +56,13 @@ impl Follower {
 
     /// Whether it is morning where the wearer is, and the collection does not tell of this night yet.
     fn lacks_this_night(&self, collection: &CollectionState) -> bool {
+        if !OF_THE_NIGHT.contains(&collection.kind.name) {
+            return false;
+        }
         let zone = self.state.zone();
         let local = self.poller.clock.now().with_timezone(&zone);
         let day = collection.shown.as_ref().and_then(|shown| shown.date.day(zone));
-        OF_THE_NIGHT.contains(&collection.kind.name)
-            && MORNING.contains(&local.hour())
+        MORNING.contains(&local.hour())
             && day.is_some_and(|day| (1..=WORN_LATELY).contains(&(local.date_naive() - day).num_days()))
     }
 
@@ -71,9 +73,7 @@ impl Follower {
 
     /// `usual`, as much longer as the budget makes intervals like that of the collection in `place`.
     pub(super) fn stretched(&self, place: usize, usual: Duration) -> Duration {
-        let stretch = self.need.stretch();
-        let by = if self.urgency(place) == Urgency::Repeat { stretch.usual } else { stretch.fresh };
-        if by > 1.0 { usual.mul_f64(by) } else { usual }
+        stretched_by(self.need.stretch(), self.urgency(place), usual)
     }
 
     /// Takes note of what a turn of the collection in `place` has cost.
@@ -86,20 +86,29 @@ impl Follower {
     /// Says what the account needs of the budget, and has its collections be due, and overdue, by what that makes of their
     /// intervals.
     pub(super) fn note_need(&mut self) {
-        let (mut fresh, mut usual) = (0.0, 0.0);
-        for (place, kept) in self.kept.iter().enumerate() {
-            let often = WINDOW.as_secs_f64() / self.pace(place).as_secs_f64();
+        let (mut fresh, mut usual, told) = (0.0, 0.0, self.told_collections());
+        // Each is looked up once: of thousands of accounts this happens hundreds of times a second.
+        let places: Vec<_> =
+            (0..self.kept.len()).map(|place| (self.urgency(place), self.pace_where(place, told.as_deref()))).collect();
+        for (place, (urgency, pace)) in places.iter().enumerate() {
+            let often = WINDOW.as_secs_f64() / pace.as_secs_f64();
             // What may not be read is hardly ever asked for.
             let is_shut = self.state.collections[place].permitted == Some(false);
-            let need = if is_shut { 0.0 } else { kept.cost * often };
-            *(if self.urgency(place) == Urgency::Repeat { &mut usual } else { &mut fresh }) += need;
+            let need = if is_shut { 0.0 } else { self.kept[place].cost * often };
+            *(if *urgency == Urgency::Repeat { &mut usual } else { &mut fresh }) += need;
         }
         self.need.set(fresh, usual);
-        for place in 0..self.kept.len() {
-            let interval = self.interval(place);
-            if let Some(watch) = &mut self.state.collections[place].watch {
-                watch.interval = interval;
+        let stretch = self.need.stretch();
+        for (collection, (urgency, pace)) in self.state.collections.iter_mut().zip(places) {
+            if let Some(watch) = &mut collection.watch {
+                watch.interval = stretched_by(stretch, urgency, pace);
             }
         }
     }
+}
+
+/// `usual`, as much longer as `stretch` makes intervals of what is so urgent.
+fn stretched_by(stretch: Stretch, urgency: Urgency, usual: Duration) -> Duration {
+    let by = if urgency == Urgency::Repeat { stretch.usual } else { stretch.fresh };
+    if by > 1.0 { usual.mul_f64(by) } else { usual }
 }

@@ -37,7 +37,7 @@ struct State {
     accounts: BTreeMap<String, Waiting>,
     owners: Owners,
     /// The collections of which events surely come.
-    subscribed: BTreeSet<&'static str>,
+    subscribed: Arc<BTreeSet<&'static str>>,
     remembered: Remembered,
 }
 
@@ -141,7 +141,8 @@ impl Inbox {
     /// Has only the collections of these data types count as told of.
     pub(super) fn subscribed(&self, data_types: &BTreeSet<&str>) {
         let is_told = |(data_type, _): &(&&str, &&str)| data_types.contains(**data_type);
-        self.state().subscribed = self.collections.iter().filter(is_told).map(|(_, name)| *name).collect();
+        let subscribed: BTreeSet<_> = self.collections.iter().filter(is_told).map(|(_, name)| *name).collect();
+        self.state().subscribed = subscribed.into();
     }
 
     /// The mailbox of an account that is followed from now on, until it is dropped.
@@ -235,12 +236,12 @@ impl Mailbox {
         self.inbox.state().owners.is_of(&self.account, id);
     }
 
-    /// Whether events tell of every change of the collection, so that polls may be few.
-    pub fn tells_of(&self, collection: &str) -> bool {
+    /// The collections of which events tell every change, so that polls may be few; none where no events come.
+    pub fn told(&self) -> Option<Arc<BTreeSet<&'static str>>> {
         let now = self.inbox.clock.now();
         let state = self.inbox.state();
         let flows = state.accounts.get(&self.account).is_some_and(|waiting| waiting.flow.is_on(now));
-        flows && state.subscribed.contains(collection)
+        flows.then(|| Arc::clone(&state.subscribed))
     }
 }
 

@@ -42,8 +42,13 @@ pub(super) struct Owners {
 impl Owners {
     /// Takes note that the account is of the person with this id, and of nobody else.
     pub(super) fn is_of(&mut self, account: &str, id: &str) {
-        self.forget(account);
         self.unknown.remove(id);
+        self.stored.retain(|(name, _)| name != account);
+        // It is said again and again, of thousands.
+        if self.told.get(id).is_some_and(|accounts| accounts.contains(account)) {
+            return;
+        }
+        self.forget(account);
         self.told.entry(id.to_owned()).or_default().insert(account.to_owned());
     }
 

@@ -30,8 +30,13 @@ impl ApplicationLimit {
         let Some(most) = self.most else { return Ok(()) };
         let window = TimeDelta::seconds(RATE_WINDOW_SECONDS.into());
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        while taken.front().is_some_and(|at| now - *at >= window) {
+            taken.pop_front();
+        }
         // What is of the future was taken before the clock was set back.
-        taken.retain(|at| *at <= now && now - *at < window);
+        while taken.back().is_some_and(|at| *at > now) {
+            taken.pop_back();
+        }
         if taken.len() < most as usize {
             taken.push_back(now);
             return Ok(());

@@ -1,7 +1,7 @@
 //! One request, from its headers to its answer: who asks, for what, what is to go wrong, and the record of it.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     future::pending,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -19,6 +19,7 @@ use tokio::time::sleep;
 
 use super::{
     APPLICATION_LIMIT, Recorded, Settings,
+    answers::{self, Answers},
     application_limit::ApplicationLimit,
     collections::{Collection, Kind},
     control,
@@ -26,7 +27,7 @@ use super::{
     faults::{Fault, Faults},
     noise::Noise,
     oauth::{Asked, Authorizations},
-    people::{PEOPLE, TRAVELLER},
+    people::{CROWD, PEOPLE, TRAVELLER},
     person_timeline::{Life, View},
     query::{Parameters, parameters},
     replies::{Reply, Tier},
@@ -61,6 +62,9 @@ pub(super) struct Cloud {
     pub(super) lives: Vec<Life>,
     pub(super) collections: Vec<Collection>,
     seed: u64,
+    /// The lives that a token opens by itself.
+    by_token: HashMap<String, Life>,
+    answers: Answers,
     has_control: bool,
     limit: ApplicationLimit,
     records: Mutex<Records>,
@@ -69,6 +73,7 @@ pub(super) struct Cloud {
 #[derive(Debug, Default)]
 struct Records {
     next: u64,
+    answered: u64,
     kept: VecDeque<(u64, Recorded)>,
 }
 
@@ -77,8 +82,11 @@ impl Cloud {
     pub(super) fn new(settings: Settings) -> Self {
         let start = settings.clock.now();
         let people = PEOPLE.iter().chain(settings.has_traveller.then_some(&TRAVELLER));
-        let lives = (0..).zip(people).map(|(number, person)| Life::new(number, person, start, &settings)).collect();
+        let people = people.chain(CROWD.iter().take(settings.crowd.into()));
+        let lives: Vec<_> =
+            (0..).zip(people).map(|(number, person)| Life::new(number, person, start, &settings)).collect();
         let authorizations = Authorizations::new(settings.seed, settings.clock.clone());
+        let by_token = tokens(settings.seed, &lives).map(|(life, token)| (token, *life)).collect();
         Self {
             faults: Faults::default(),
             webhooks: Webhooks::new(settings.seed, settings.clock.clone(), authorizations.applications()),
@@ -87,6 +95,8 @@ impl Cloud {
             lives,
             collections: with_examples(&settings.examples),
             seed: settings.seed,
+            by_token,
+            answers: Answers::default(),
             has_control: settings.has_control,
             limit: ApplicationLimit::new(settings.application_limit),
             records: Mutex::default(),
@@ -95,11 +105,7 @@ impl Cloud {
 
     /// The bearer token of each person.
     pub(super) fn tokens(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let noise = Noise::new(self.seed).of("tokens");
-        self.lives.iter().map(move |life| {
-            let noise = noise.of(life.person.name);
-            (life.person.name, format!("_0XBPWQQ_{:016x}-{:016x}", noise.bits(), noise.of("more").bits()))
-        })
+        tokens(self.seed, &self.lives).map(|(life, token)| (life.person.name, token))
     }
 
     /// Answers a request that came over the connection with this number, and records it.
@@ -116,7 +122,9 @@ impl Cloud {
         let status = reply.status;
         let trace = Noise::new(self.seed).of("trace").at(number.cast_signed()).bits();
         let (answer, body_bytes) = reply.encode(&head.headers, trace);
-        if let Some((_, record)) = self.records().kept.iter_mut().rfind(|(other, _)| *other == number) {
+        let mut records = self.records();
+        records.answered += 1;
+        if let Some((_, record)) = records.kept.iter_mut().rfind(|(other, _)| *other == number) {
             (record.status, record.body_bytes) = (status, body_bytes);
         }
         Ok(answer)
@@ -144,6 +152,11 @@ impl Cloud {
     /// How many there were.
     pub(super) fn request_count(&self) -> u64 {
         self.records().next
+    }
+
+    /// How many were answered.
+    pub(super) fn answer_count(&self) -> u64 {
+        self.records().answered
     }
 
     /// Forgets the requests so far.
@@ -218,8 +231,7 @@ impl Cloud {
         let fault = fault.filter(|fault| *fault != Fault::ScopeMissing || data.collection.kind != Kind::Single);
         let visitor = admitted(if data.is_sandbox { self.lives.first().map(anybody) } else { known }, data);
         let sound = |query: &Parameters| {
-            let answer = visitor.clone().and_then(|visitor| self.documents(&visitor, data, query));
-            answer.map_or_else(|reply| reply, |value| Reply::json(200, &value))
+            visitor.clone().and_then(|visitor| self.sound(&visitor, data, query)).unwrap_or_else(|reply| reply)
         };
         match fault {
             None => Ok(sound(query)),
@@ -241,8 +253,27 @@ impl Cloud {
         }
     }
 
+    /// The answer where nothing goes wrong, which may have been made before.
+    fn sound(&self, visitor: &Visitor, data: &Data, query: &Parameters) -> Result<Reply, Reply> {
+        let view = self.answers.view(visitor.life, self.clock.now());
+        let may_be_kept = !data.is_sandbox && self.faults.are_none();
+        let asked = may_be_kept.then(|| answers::asked(&view, data.collection, data.id, query)).flatten();
+        let Some(asked) = asked else { return Ok(Reply::json(200, &self.documents(visitor, data, query)?)) };
+        if let Some(reply) = self.answers.get(&view, &asked) {
+            return Ok(reply);
+        }
+        let answer = self.documents(visitor, data, query)?;
+        let reply = Reply::json(200, &answer);
+        if !answers::stays(&view, data.collection, query, &answer) {
+            return Ok(reply);
+        }
+        let reply = reply.compressed();
+        self.answers.keep(&view, asked, reply.clone());
+        Ok(reply)
+    }
+
     fn documents(&self, visitor: &Visitor, data: &Data, query: &Parameters) -> Result<Value, Reply> {
-        let view = View::at(visitor.life, self.clock.now());
+        let view = self.answers.view(visitor.life, self.clock.now());
         let shelf = Query { view, collection: data.collection, faults: &self.faults };
         let answer = match (data.is_sandbox, data.id) {
             (false, None) => shelf.list(query),
@@ -288,13 +319,21 @@ impl Cloud {
     /// Whose token the request bears, and what it opens.
     fn visitor(&self, headers: &HeaderMap) -> Option<Visitor> {
         let bearer = bearer(headers)?;
-        let known = self.tokens().zip(&self.lives).find(|((_, token), _)| token == bearer);
-        known.map(|(_, life)| anybody(life)).or_else(|| {
+        self.by_token.get(bearer).map(anybody).or_else(|| {
             let pass = self.authorizations.pass(bearer)?;
             let life = self.lives.iter().find(|life| life.person.name == pass.person)?;
             Some(Visitor { life: *life, scopes: Some(pass.scopes) })
         })
     }
+}
+
+/// The bearer token of each life.
+fn tokens(seed: u64, lives: &[Life]) -> impl Iterator<Item = (&Life, String)> {
+    let noise = Noise::new(seed).of("tokens");
+    lives.iter().map(move |life| {
+        let noise = noise.of(life.person.name);
+        (life, format!("_0XBPWQQ_{:016x}-{:016x}", noise.bits(), noise.of("more").bits()))
+    })
 }
 
 /// The fault that the page before began, if a page is asked for that such a fault made up.

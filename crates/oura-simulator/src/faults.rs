@@ -133,6 +133,12 @@ impl Faults {
         self.switches().edits.push((scope, Arc::new(edit)));
     }
 
+    /// Whether nothing goes wrong, and nothing is edited.
+    pub(super) fn are_none(&self) -> bool {
+        let switches = self.switches();
+        switches.random.is_none() && switches.faults.is_empty() && switches.edits.is_empty()
+    }
+
     /// The fault that meets this request, counted as met.
     pub(super) fn strike(&self, person: Option<&str>, collection: &str) -> Option<Fault> {
         let mut switches = self.switches();

@@ -3,7 +3,7 @@
 //! A request goes through `server` (connections), `cloud` (who asks, and what is to go wrong), `routes`, `query` and
 //! `window` (which documents, in which page). Documents are made when they are asked for: `people` and `life` say who
 //! somebody is and what happens to them, `night` and `schedule` what they do on a day, `syncs` when their phone tells the
-//! service, `analysis` what it makes of their sleep, and `sleep` (with `stages`), `scores`, `activity`, `heart`,
+//! service, `answers` what was said since, `analysis` what it makes of their sleep, and `sleep` (with `stages`), `scores`, `activity`, `heart`,
 //! `battery`, `wellbeing` and `events` how it tells of them. All of it follows from a seed, so any day can be asked for at
 //! any time; and as documents change only at syncs, `versions` can list all that a document ever was. Collections
 //! that have no model here follow an `example`. The authorization server is `oauth`; `visitor` is what a token of it opens. `webhooks` has
@@ -11,6 +11,7 @@
 
 mod activity;
 mod analysis;
+mod answers;
 mod application_limit;
 mod at_random;
 mod battery;
@@ -93,6 +94,9 @@ pub struct Settings {
     pub full_days: Option<u32>,
     /// Whether there is carol of Los Angeles besides, who flies twice a year; she has a token, but cannot sign in.
     pub has_traveller: bool,
+    /// How many people there are besides, 200 at most, `wearer000` and on, who live in four zones and go to bed at all hours of the evening; like
+    /// carol, they have tokens and cannot sign in.
+    pub crowd: u8,
     /// Whether faults can be switched over HTTP as well, at `/simulator/faults`, by whoever can reach it.
     pub has_control: bool,
     /// How many requests all accounts together may make in any five minutes, by the simulator's clock; beyond, a 429 speaks for
@@ -110,6 +114,7 @@ impl Default for Settings {
             years: 5,
             full_days: None,
             has_traveller: false,
+            crowd: 0,
             has_control: false,
             application_limit: Some(APPLICATION_LIMIT),
             examples: Vec::new(),
@@ -229,6 +234,11 @@ impl Simulator {
             event_time: self.cloud.now().to_rfc3339_opts(SecondsFormat::Millis, true),
             user_id: self.user_id(person).unwrap_or_default(),
         }
+    }
+
+    /// How many requests were answered so far.
+    pub fn answer_count(&self) -> u64 {
+        self.cloud.answer_count()
     }
 
     /// Every request so far, in order; after 20,000 of them the oldest are forgotten.

@@ -1,5 +1,7 @@
 //! Who wears a ring in the simulator: their bodies, habits, rings and journeys.
 
+use std::sync::LazyLock;
+
 use super::zone::Zone;
 
 /// What is particular about a person.
@@ -159,3 +161,22 @@ pub(super) static TRAVELLER: Person = Person {
         set_up_at: Some("2026-01-15T02:11:40Z"),
     }],
 };
+
+/// As many people as a number has room for, beside the others; nobody of them travels. What they are called is never given
+/// back: it is made once in a program.
+pub(super) static CROWD: LazyLock<Vec<Person>> = LazyLock::new(|| (0..200).map(one_of_many).collect());
+
+fn one_of_many(number: u8) -> Person {
+    const HOMES: [Zone; 4] = [Zone::Helsinki, Zone::NewYork, Zone::LosAngeles, Zone::Tokyo];
+    let named = |end: &str| -> &'static str { Box::leak(format!("wearer{number:03}{end}").into_boxed_str()) };
+    // From three hours before midnight to one after it, no two neighbours alike.
+    let bedtime = f64::from(u16::from(number) * 37 % 240) - 180.0;
+    Person {
+        name: named(""),
+        email: named("@example.com"),
+        home: HOMES[usize::from(number) % HOMES.len()],
+        journeys: &[],
+        bedtime_minutes: bedtime,
+        ..PEOPLE[usize::from(number / 4) % PEOPLE.len()]
+    }
+}

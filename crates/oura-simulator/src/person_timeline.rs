@@ -22,7 +22,8 @@ pub(super) struct Life {
     real_from: Option<NaiveDate>,
     /// The first day of which anything is known.
     pub(super) first: NaiveDate,
-    number: u8,
+    /// Which of all people it is.
+    pub(super) number: u8,
     seed: u64,
 }
 

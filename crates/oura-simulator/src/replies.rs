@@ -35,14 +35,17 @@ pub(super) struct Reply {
     pub(super) status: u16,
     content_type: &'static str,
     headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
+    body: Bytes,
+    /// The body as it is when compressed, where that was made before.
+    gzipped: Option<Bytes>,
     /// Only the first half of the compressed body is sent.
     cut_when_compressed: bool,
 }
 
 impl Reply {
     fn of(status: u16, content_type: &'static str, body: Vec<u8>) -> Self {
-        Self { status, content_type, headers: Vec::new(), body, cut_when_compressed: false }
+        let body = body.into();
+        Self { status, content_type, headers: Vec::new(), body, gzipped: None, cut_when_compressed: false }
     }
 
     /// An answer of JSON.
@@ -117,9 +120,15 @@ impl Reply {
         self
     }
 
+    /// The same, compressed already for all who ask again.
+    pub(super) fn compressed(self) -> Self {
+        Self { gzipped: Some(gzip(&self.body)), ..self }
+    }
+
     /// The same with only the first half of its body.
     pub(super) fn cut(mut self) -> Self {
         self.body.truncate(self.body.len() / 2);
+        self.gzipped = None;
         self
     }
 
@@ -131,7 +140,8 @@ impl Reply {
     /// The answer as it goes out to a client that sent `asked`, and how long its body is then, in bytes.
     pub(super) fn encode(self, asked: &HeaderMap, trace: u64) -> (Answer, usize) {
         let compressed = accepts_gzip(asked) && !self.body.is_empty();
-        let mut body = if compressed { gzip(&self.body) } else { self.body.into() };
+        let gzipped = || self.gzipped.unwrap_or_else(|| gzip(&self.body));
+        let mut body = if compressed { gzipped() } else { self.body };
         if self.cut_when_compressed {
             body.truncate(body.len() / 2);
         }
@@ -147,7 +157,7 @@ impl Reply {
         for (name, value) in self.headers {
             answer = answer.header(name, value);
         }
-        let answer = answer.body(body.into()).expect("names and values of our own are valid");
+        let answer = answer.body(Full::new(body)).expect("names and values of our own are valid");
         (answer, length)
     }
 }

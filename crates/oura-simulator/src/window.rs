@@ -132,12 +132,25 @@ impl Query<'_> {
 
     /// The rows from one moment to another, both included.
     fn rows(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Box<dyn Iterator<Item = Value> + '_> {
+        let days = self.days(from, until);
         let rows = self.near(from.date_naive(), until.date_naive());
         let is_edited = !self.faults.edits(Some(self.view.life.person.name), self.collection.name).is_empty();
-        let rows: Box<dyn Iterator<Item = Value>> =
-            if is_edited { Box::new(self.edited(rows.collect()).into_iter()) } else { Box::new(rows) };
+        let rows: Box<dyn Iterator<Item = Value>> = if is_edited {
+            Box::new(self.edited(rows.collect()).into_iter())
+        } else {
+            Box::new(days.into_iter().flat_map(|day| self.collection.documents(&self.view, day)))
+        };
         let (from, until) = (Bound::Moment(from), Bound::Moment(until));
         Box::new(rows.filter(move |row| self.is_within(row, from, until)))
+    }
+
+    /// The person's days that have a part of that time: what is made of others would be cut off.
+    fn days(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<NaiveDate> {
+        let life = &self.view.life;
+        let (first, last) = (shifted(from.date_naive(), -1).max(life.first), shifted(until.date_naive(), 1));
+        let is_part = |day: &NaiveDate| life.midnight(shifted(*day, 1)) >= from && life.midnight(*day) <= until;
+        let today = shifted(self.view.today(), 1);
+        first.iter_days().take_while(|day| *day <= last.min(today)).filter(is_part).collect()
     }
 
     /// The newest row of the last days, without the field that such an answer lacks.

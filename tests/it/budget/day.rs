@@ -1,118 +1,188 @@
-//! A day of a thousand accounts within Oura's limit.
+//! Days of many accounts within Oura's limit.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use oura_exporter::simulator::{APPLICATION_LIMIT, Settings};
+use oura_exporter::{config::Accounts, simulator::APPLICATION_LIMIT};
 
-use super::{Office, WINDOW, most_within, tell};
-use crate::common::day_seconds;
+use super::{study::Study, tell};
 
-/// The day, on which nobody travels, and its first moment by UTC.
-const DAY: &str = "2026-08-19";
+/// A day on which nobody travels and no clock is changed begins by UTC.
 const MIDNIGHT: &str = "2026-08-19T00:00:00Z";
-/// How far the clock is moved at a time.
-const STEP: TimeDelta = TimeDelta::seconds(2);
+const HOUR: TimeDelta = TimeDelta::hours(1);
 
-/// What a day came to.
-#[derive(Default)]
-struct Lived {
-    requests: usize,
-    refused: usize,
-    /// The most requests in any five minutes.
-    busiest: usize,
-    /// How many requests each account's token made.
-    of_accounts: BTreeMap<String, usize>,
-    /// The minute at which each account's night of the day was on the page.
-    nights: BTreeMap<String, i64>,
-    /// The budget ratio, every five minutes.
-    ratios: Vec<f64>,
+/// Lives a day of so many people with so many accounts each and a part of Oura's limit.
+async fn a_day_of((people, each): (u8, usize), part: u32, hours: i32, latest: TimeDelta) -> Study {
+    let mut study = Study::new(MIDNIGHT, (people, each), APPLICATION_LIMIT / part).await;
+    study.office.open(&[("OURA_REQUEST_BUDGET", &(4000 / part).to_string())]);
+    let took = study.until_ready(HOUR * 6).await;
+    study.expect_nights(study.office.clock.now() + HOUR * hours);
+    study.live(HOUR * hours).await;
+    study.conclude(&format!("read once in {} min, then", took.num_minutes()), latest);
+    study
 }
 
-impl Lived {
-    /// Takes in what went by since the last time.
-    async fn look(&mut self, office: &Office, minute: i64) {
-        let recorded = office.simulator.requests();
-        office.simulator.forget_requests();
-        self.requests += recorded.len();
-        self.refused += recorded.iter().filter(|request| request.status == 429).count();
-        self.busiest = self.busiest.max(most_within(&recorded, WINDOW));
-        for request in recorded {
-            *self.of_accounts.entry(request.token.expect("a token")).or_default() += 1;
+#[tokio::test]
+#[ignore = "a minute: cargo test --workspace --test it -- --ignored --nocapture budget::day::a_hundred"]
+async fn a_hundred_accounts_live_a_day_within_a_tenth_of_the_limit() {
+    a_day_of((50, 2), 10, 24, TimeDelta::minutes(30)).await;
+}
+
+#[tokio::test]
+#[ignore = "ten minutes: cargo test --workspace --test it -- --ignored --nocapture budget::day::a_thousand"]
+async fn a_thousand_accounts_live_a_day_within_the_limit() {
+    a_day_of((50, 20), 1, 24, TimeDelta::minutes(30)).await;
+}
+
+#[tokio::test]
+#[ignore = "some minutes: cargo test --workspace --test it -- --ignored --nocapture budget::day::a_thousand"]
+async fn a_thousand_accounts_live_a_day_within_a_tenth_of_the_limit() {
+    a_day_of((50, 20), 10, 24, HOUR).await;
+}
+
+/// Lives a day of so many people with so many accounts each, of whom Oura tells by itself.
+async fn a_day_of_events((people, each): (u8, usize), part: u32, hours: i32, latest: TimeDelta) -> Study {
+    let mut study = Study::new(MIDNIGHT, (people, each), APPLICATION_LIMIT / part).await;
+    study.open_with_webhooks(&[("OURA_REQUEST_BUDGET", &(4000 / part).to_string())]).await;
+    let took = study.until_ready(HOUR * 12).await;
+    study.expect_nights(study.office.clock.now() + HOUR * hours);
+    study.expect_events(study.office.clock.now() + HOUR * hours);
+    study.live(HOUR * hours).await;
+    study.conclude(&format!("with webhooks, read once in {} min, then", took.num_minutes()), latest);
+    study
+}
+
+#[tokio::test]
+#[ignore = "a minute: cargo test --workspace --test it -- --ignored --nocapture budget::day::a_hundred"]
+async fn a_hundred_accounts_with_webhooks_live_a_day_within_a_fortieth_of_the_limit() {
+    // As many requests are there for each as for one of ten thousand.
+    a_day_of_events((60, 3), 40, 24, HOUR).await;
+}
+
+#[tokio::test]
+#[ignore = "twenty minutes: cargo test --workspace --test it -- --ignored --nocapture budget::day::ten_thousand"]
+async fn ten_thousand_accounts_with_webhooks_live_a_day_within_the_limit() {
+    a_day_of_events((100, 100), 1, 24, HOUR).await;
+}
+
+/// Two days without events between a day and half a day with them, of so many people with so many accounts each.
+async fn an_outage_of_events((people, each): (u8, usize), part: u32) {
+    let mut study = Study::new(MIDNIGHT, (people, each), APPLICATION_LIMIT / part).await;
+    study.open_with_webhooks(&[("OURA_REQUEST_BUDGET", &(4000 / part).to_string())]).await;
+    study.until_ready(HOUR * 12).await;
+    let begin = study.office.clock.now();
+    let (outage, end, finish) = (begin + HOUR * 24, begin + HOUR * 72, begin + HOUR * 84);
+    study.expect_nights(finish);
+    study.expect_events(finish);
+    study.lose_events(outage, end);
+    let told_again = study.told_of(end, finish);
+    study.live(HOUR * 24).await;
+    let [silent, flowing] = study.silent().await;
+    tell(&format!("before the outage {} accounts are silent, {} are not", silent.len(), flowing.len()));
+    without_events(&mut study).await;
+    study.live(HOUR * 12).await;
+    let [silent, flowing] = study.silent().await;
+    tell(&format!("12 h after events are back {} accounts are silent, {} are not", silent.len(), flowing.len()));
+    let is_told = |name: &String| told_again.iter().any(|person| name.starts_with(person.as_str()));
+    assert!(!flowing.is_empty() && flowing.iter().all(is_told), "whose events are back, and nobody else's");
+    assert!(!silent.iter().any(is_told), "{silent:?}");
+    study.conclude("an outage of 48 h", HOUR * 2);
+}
+
+/// Two days in which nothing is told: in the end everybody is polled as without webhooks, and the page says why.
+async fn without_events(study: &mut Study) {
+    let asked = |study: &Study| study.asked.get("daily_activity").copied().unwrap_or_default();
+    let mut before = asked(study);
+    for hours in (6..=48).step_by(6) {
+        study.live(HOUR * 6).await;
+        let ([silent, _], count) = (study.silent().await, asked(study));
+        let often = (count - before) as f64 / 6.0 / study.courses.len() as f64;
+        let ratio = study.windows.last().expect("one").ratio;
+        tell(&format!(
+            "{hours} h after the last event: {} accounts are silent; daily_activity {often:.1} times an hour; ratio \
+             {ratio:.2}",
+            silent.len()
+        ));
+        before = count;
+        if hours > 36 + 6 {
+            assert_eq!(silent.len(), study.courses.len(), "nobody is told of any more");
+            assert!(often > 0.85 * 12.0 / ratio.max(1.0), "polls are back: {often} an hour");
         }
-        let page = office.page(0).await;
-        self.ratios.push(page.get("oura_api_budget_ratio").expect("a ratio"));
-        for (name, _) in &office.accounts {
-            let series = format!("oura_document_day_timestamp_seconds{{account=\"{name}\",collection=\"sleep\"}}");
-            if page.get(&series) == day_seconds(DAY) {
-                self.nights.entry(name.clone()).or_insert(minute);
+    }
+}
+
+#[tokio::test]
+#[ignore = "some minutes: cargo test --workspace --test it -- --ignored --nocapture two_days_without_events"]
+async fn a_hundred_accounts_survive_two_days_without_events() {
+    an_outage_of_events((50, 2), 10).await;
+}
+
+#[tokio::test]
+#[ignore = "half an hour: cargo test --workspace --test it -- --ignored --nocapture two_days_without_events"]
+async fn a_thousand_accounts_survive_two_days_without_events() {
+    an_outage_of_events((50, 20), 1).await;
+}
+
+/// One of three shards, with its part of the budget.
+fn shard(study: &Study, index: usize, budget: u32) -> super::Running {
+    let own = study.application();
+    let (shard, budget) = (format!("{index}/3"), (budget / 3).to_string());
+    let variables = own.iter().map(|(name, value)| (*name, value.as_str()));
+    let variables: Vec<_> =
+        variables.chain([("OURA_SHARD", shard.as_str()), ("OURA_REQUEST_BUDGET", budget.as_str())]).collect();
+    study.office.started(study.office.config(&variables, Accounts::MayCome)).0
+}
+
+/// A day of three shards, of which each hour one is killed in the midst of requests and started again three minutes later.
+async fn a_shard_killed_each_hour((people, each): (u8, usize), part: u32) {
+    let mut study = Study::new(MIDNIGHT, (people, each), APPLICATION_LIMIT / part).await;
+    study.sign_in(TimeDelta::days(3));
+    for index in 0..3 {
+        let running = shard(&study, index, 4000 / part);
+        study.office.running.push(running);
+    }
+    study.until_ready(HOUR * 6).await;
+    study.expect_nights(study.office.clock.now() + HOUR * 24);
+    kill_each_hour(&mut study, 4000 / part).await;
+    everybody_is_shown_once(&study).await;
+    study.conclude("three shards, one killed each hour", HOUR);
+}
+
+/// A day in which each hour a shard is killed while a request of it has no answer yet, and started again.
+async fn kill_each_hour(study: &mut Study, budget: u32) {
+    for hour in 0..24 {
+        study.until_asked_by(format!("{}/3", hour % 3).parse().expect("a shard")).await;
+        let killed = study.office.running.remove(0);
+        killed.kill().await;
+        study.live(TimeDelta::minutes(3)).await;
+        let running = shard(study, hour % 3, budget);
+        study.office.running.push(running);
+        study.live(TimeDelta::minutes(57)).await;
+    }
+}
+
+async fn everybody_is_shown_once(study: &Study) {
+    let mut shown = BTreeMap::<String, usize>::new();
+    for exporter in 0..3 {
+        let page = study.office.page(exporter).await;
+        for (name, _) in &study.office.accounts {
+            if page.get(&format!("oura_up{{account=\"{name}\"}}")) == Some(1.0) {
+                *shown.entry(name.clone()).or_default() += 1;
             }
         }
     }
-
-    /// The fewest and the most requests of an account.
-    fn of_one(&self) -> (usize, usize) {
-        let counts = || self.of_accounts.values().copied();
-        (counts().min().expect("one"), counts().max().expect("one"))
-    }
-
-    fn tell(&self, accounts: usize, limit: u32) {
-        let (fewest, most) = self.of_one();
-        let ratio = self.ratios.iter().copied().fold(0.0, f64::max);
-        tell(&format!(
-            "{accounts} accounts, 24 h, limit {limit}: {} requests, {} refused, at most {} in five minutes; an account and \
-             day {fewest} to {most}; nights {} of {accounts}; ratio {:.2} at the end, at most {ratio:.2}",
-            self.requests,
-            self.refused,
-            self.busiest,
-            self.nights.len(),
-            self.ratios.last().expect("one"),
-        ));
-        for person in ["alice", "bob"] {
-            let of_person = self.nights.iter().filter(|(name, _)| name.starts_with(person));
-            let mut minutes: Vec<_> = of_person.map(|(_, minute)| *minute).collect();
-            minutes.sort_unstable();
-            let [first, half, last] = [0, 50, 100].map(|share| minutes[(minutes.len() - 1) * share / 100]);
-            tell(&format!("{person}'s nights are on the page from minute {first} on, half by {half}, all by {last}"));
-        }
-    }
-}
-
-/// Lives a day with so many accounts and a part of Oura's limit.
-async fn a_day_of(accounts: usize, part: u32) {
-    let limit = APPLICATION_LIMIT / part;
-    let settings = Settings { application_limit: Some(limit), ..Settings::default() };
-    let mut office =
-        Office::new(MIDNIGHT, &[("alice", accounts / 2), ("bob", accounts - accounts / 2)], settings).await;
-    office.open(&[("OURA_REQUEST_BUDGET", &(4000 / part).to_string())]);
-    let (begun, begin, mut lived) = (Instant::now(), office.clock.now(), Lived::default());
-    while office.clock.now() < begin + TimeDelta::hours(24) {
-        office.live(WINDOW, STEP).await;
-        lived.look(&office, (office.clock.now() - begin).num_minutes()).await;
-    }
-    lived.tell(accounts, limit);
-    tell(&format!("it took {:.0} s", begun.elapsed().as_secs_f64()));
-    assert_eq!(lived.refused, 0, "429");
-    assert_eq!(lived.nights.len(), accounts, "no night is lost");
-    let (fewest, most) = lived.of_one();
-    assert_eq!(lived.of_accounts.len(), accounts);
-    assert!(most <= 2 * fewest, "{fewest} to {most} requests");
+    assert_eq!(shown.len(), study.courses.len(), "nobody is lost");
+    assert!(shown.values().all(|times| *times == 1), "everybody is on one page");
 }
 
 #[tokio::test]
-#[ignore = "takes minutes: a hundred accounts with a tenth of Oura's limit for a day; cargo test --test it -- --ignored budget::day::a_hundred"]
-async fn a_hundred_accounts_live_a_day_within_a_tenth_of_the_limit() {
-    a_day_of(100, 10).await;
+#[ignore = "two minutes: cargo test --workspace --test it -- --ignored --nocapture budget::day::a_hundred"]
+async fn a_hundred_accounts_of_three_shards_live_through_a_kill_each_hour() {
+    a_shard_killed_each_hour((33, 3), 10).await;
 }
 
 #[tokio::test]
-#[ignore = "takes half an hour: a thousand with a tenth of it; cargo test --test it -- --ignored budget::day::a_thousand_accounts_live_a_day_within_a_tenth"]
-async fn a_thousand_accounts_live_a_day_within_a_tenth_of_the_limit() {
-    a_day_of(1000, 10).await;
-}
-
-#[tokio::test]
-#[ignore = "takes hours: cargo test --test it -- --ignored budget::day::a_thousand_accounts_live_a_day_within_the"]
-async fn a_thousand_accounts_live_a_day_within_the_limit() {
-    a_day_of(1000, 1).await;
+#[ignore = "ten minutes: cargo test --workspace --test it -- --ignored --nocapture budget::day::a_thousand"]
+async fn a_thousand_accounts_of_three_shards_live_through_a_kill_each_hour() {
+    a_shard_killed_each_hour((37, 27), 1).await;
 }

@@ -5,8 +5,9 @@ mod day;
 mod pauses;
 mod start;
 mod stretch;
+mod study;
 
-use std::{ffi::OsString, io::Write as _, sync::Arc, time::Duration};
+use std::{ffi::OsString, io::Write as _, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http_body_util::BodyExt as _;
@@ -19,13 +20,18 @@ use oura_exporter::{
     server::Server,
     simulator::{Portal, Recorded, Settings, Simulator},
     tls,
+    webhooks::Webhooks,
 };
-use tokio::{task::JoinHandle, time::sleep};
+use tokio::task::{JoinHandle, yield_now};
 
 use crate::common::{Page, moment};
 
 /// The window in which Oura counts, and in which a budget is given.
 const WINDOW: TimeDelta = TimeDelta::minutes(5);
+
+/// So often the runtime comes round without anything new before all is taken for settled. From a request to what follows from
+/// its answer it comes round four times.
+const ROUNDS: u32 = 8;
 
 /// Tells what a test found, past the test runner.
 fn tell(text: &str) {
@@ -47,6 +53,14 @@ struct Running {
     polling: JoinHandle<()>,
 }
 
+impl Running {
+    /// Ends it in the midst of what it does, as a power cut would.
+    async fn kill(mut self) {
+        self.polling.abort();
+        let _aborted = (&mut self.polling).await;
+    }
+}
+
 impl Drop for Office {
     fn drop(&mut self) {
         self.running.iter().for_each(|running| running.polling.abort());
@@ -57,9 +71,12 @@ impl Office {
     /// A service at `now`, where so many sign-ins of each person are.
     async fn new(now: &str, people: &[(&str, usize)], settings: Settings) -> Self {
         tls::choose_provider();
-        let (clock, hand) = Clock::driven_from(moment(now));
+        // Nothing passes by itself, or a slow machine would have more requests in five minutes than a fast one.
+        let (clock, hand) = Clock::driven_alone_from(moment(now));
         let settings = Settings { clock: clock.clone().into(), ..settings };
         let simulator = Simulator::start(settings).await.expect("a free port");
+        // Nobody renews tokens by hand, and days go by.
+        simulator.authorizations().set_token_lifetime(30 * 24 * 3600);
         let grant = |person: &str, number| {
             let token = simulator.authorizations().grant(Portal::New, person, &[]).access_token;
             (format!("{person}{number:04}"), token)
@@ -77,32 +94,50 @@ impl Office {
 
     /// Starts an exporter of some accounts, by their places.
     fn open_for(&mut self, accounts: &[usize], variables: &[(&str, &str)]) {
-        let url = self.simulator.url();
-        let variables = variables.iter().copied().chain([("OURA_API_URL", url.as_str()), ("OURA_SAMPLES", "false")]);
-        let variables = variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        let mut config =
-            Config::from_environment(variables, Flags::default(), Accounts::NotNeeded).expect("a good configuration");
+        let mut config = self.config(variables, Accounts::NotNeeded);
         let account = |place: &usize| {
             let (name, token) = self.accounts[*place].clone();
             AccountConfig { name, token: token.into() }
         };
         config.accounts = accounts.iter().map(account).collect();
+        let running = self.started(config).0;
+        self.running.push(running);
+    }
+
+    /// The configuration of an exporter that is told this.
+    fn config(&self, variables: &[(&str, &str)], accounts: Accounts) -> Config {
+        let url = self.simulator.url();
+        let variables = variables.iter().copied().chain([("OURA_API_URL", url.as_str()), ("OURA_SAMPLES", "false")]);
+        let variables = variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        Config::from_environment(variables, Flags::default(), accounts).expect("a good configuration")
+    }
+
+    /// An exporter that polls, and what Oura tells it by itself, where it does.
+    fn started(&self, config: Config) -> (Running, Option<Webhooks>) {
         let address = "127.0.0.1:1".parse().expect("an address");
-        let Exporter { server, poller, accounts, .. } =
+        let Exporter { server, poller, accounts, webhooks, .. } =
             Exporter::new(config, address, self.clock.clone(), ClientOptions::default()).expect("an exporter");
         let polling = tokio::spawn(async move { poller.run(accounts).await.expect("no defect") });
-        self.running.push(Running { server, polling });
+        (Running { server, polling }, webhooks)
     }
 
     /// Lets all go on that can go on at this moment.
     async fn settle(&self) {
-        let (mut before, mut quiet) = (self.simulator.request_count(), 0);
-        while quiet < 3 {
-            sleep(Duration::from_millis(1)).await;
-            let count = self.simulator.request_count();
-            quiet = if count == before { quiet + 1 } else { 0 };
-            before = count;
+        let seen = || (self.simulator.request_count(), self.simulator.answer_count(), self.hand.slept());
+        let (mut before, mut quiet) = (seen(), 0);
+        while quiet < ROUNDS {
+            yield_now().await;
+            let now = seen();
+            quiet = if now == before { quiet + 1 } else { 0 };
+            before = now;
         }
+    }
+
+    /// Lets time go by until the next wait ends, but neither less nor more than this.
+    async fn step(&self, least: TimeDelta, most: TimeDelta) {
+        let next = self.hand.next().unwrap_or(most);
+        self.hand.advance(next.max(least).min(most));
+        self.settle().await;
     }
 
     /// Lets so much time go by in steps of that length.
@@ -157,10 +192,14 @@ async fn get(running: &Running, path: &str) -> String {
     String::from_utf8(body.into()).expect("UTF-8")
 }
 
-/// The most requests that began within any stretch of that length.
+/// The most requests that began within any stretch of that length; they are in order.
 pub(crate) fn most_within(requests: &[Recorded], length: TimeDelta) -> usize {
-    let within = |(first, request): (usize, &Recorded)| {
-        requests[first..].iter().take_while(|other| other.at - request.at < length).count()
-    };
-    requests.iter().enumerate().map(within).max().unwrap_or_default()
+    let (mut first, mut most) = (0, 0);
+    for (last, request) in requests.iter().enumerate() {
+        while request.at - requests[first].at >= length {
+            first += 1;
+        }
+        most = most.max(last + 1 - first);
+    }
+    most
 }

@@ -14,20 +14,26 @@ use serde_json::Value;
 use super::by_hand::ByHand;
 use crate::common::{NOON, Page, moment};
 
-/// What Oura tells of alice in that time, each at the moment at which her documents change.
-fn told(simulator: &Simulator, from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<(DateTime<Utc>, Event)> {
+/// What Oura tells of a person in that time, each at the moment at which their documents change.
+pub(crate) fn told(
+    simulator: &Simulator,
+    person: &str,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Vec<(DateTime<Utc>, Event)> {
+    let last = (until + TimeDelta::days(2)).date_naive();
     let by_id = |documents: &[Value]| -> BTreeMap<String, Value> {
         documents.iter().filter_map(|one| Some((one["id"].as_str()?.to_owned(), one.clone()))).collect()
     };
     let mut events = vec![];
     for (data_type, collection) in KINDS.iter().filter_map(|kind| Some((webhooks::data_type(kind)?, kind.name))) {
-        for day in (from - TimeDelta::days(8)).date_naive().iter_days().take(10) {
+        for day in (from - TimeDelta::days(8)).date_naive().iter_days().take_while(|day| *day < last) {
             let mut before = BTreeMap::<String, Value>::new();
-            for version in simulator.versions("alice", collection, day) {
+            for version in simulator.versions(person, collection, day) {
                 let now = by_id(&version.documents);
                 let at = version.readable_from;
                 let event = |kind: &str, id: &str| {
-                    let event = simulator.event("alice", kind, data_type, id);
+                    let event = simulator.event(person, kind, data_type, id);
                     (at, Event { event_time: at.to_rfc3339(), ..event })
                 };
                 if at > from && at <= until {
@@ -57,7 +63,7 @@ async fn day(has_webhooks: bool) -> (usize, usize, [Vec<String>; 2]) {
     let mut by_hand = ByHand::with(NOON, &[], has_webhooks).await;
     by_hand.look().await;
     let (from, until) = (moment(NOON), moment(NOON) + TimeDelta::days(1));
-    let mut events = if has_webhooks { told(&by_hand.scene.simulator, from, until) } else { vec![] };
+    let mut events = if has_webhooks { told(&by_hand.scene.simulator, "alice", from, until) } else { vec![] };
     let (count, mut asked) = (events.len(), 0);
     by_hand.scene.simulator.forget_requests();
     for _ in 0..24 * 60 {

@@ -2,7 +2,7 @@
 
 mod bad;
 mod by_hand;
-mod day;
+pub(crate) mod day;
 mod load;
 mod polls;
 mod scene;

@@ -1,5 +1,6 @@
 //! The simulator as its clients see it, over HTTP.
 
+mod answers;
 mod auth;
 mod control;
 mod data;
