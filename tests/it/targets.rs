@@ -211,8 +211,8 @@ fn the_scrape_blocks_of_many_accounts_are_good() {
 fn each_shard_is_asked_for_its_list_and_relabelled_as_by_the_agent() {
     let several: Vec<_> = blocks().into_iter().filter(|block| block.contains("oura-exporter-2.")).collect();
     let [agent, lists] = &several[..] else { panic!("{several:?}") };
-    let [agent, lists] = [agent, lists].map(|block| serde_saphyr::from_str::<serde_json::Value>(block).expect("YAML"));
-    let job = |config: &serde_json::Value| config["scrape_configs"][0].clone();
+    let [agent, lists] = [agent, lists].map(|block| serde_saphyr::from_str::<Value>(block).expect("YAML"));
+    let job = |config: &Value| config["scrape_configs"][0].clone();
     let read = job(&agent)["static_configs"][0]["targets"].as_array().expect("targets").clone();
     let asked = job(&lists)["http_sd_configs"].as_array().expect("lists").clone();
     let expected = read.iter().map(|target| format!("http://{}/sd", target.as_str().expect("an address")));

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 /// Which tests look at the rules of a file, the quickest first.
 const TESTS: [(&str, &[&str]); 4] = [
-    ("exporter", &["sign_in", "data", "weeks", "exporter"]),
+    ("exporter", &["scale", "sign_in", "data", "weeks", "exporter"]),
     ("usual", &["usual", "before"]),
     ("values", &["values"]),
     ("wearer", &["thresholds", "today"]),
@@ -89,7 +89,7 @@ impl Round {
         format!("{original}\n  - name: changed\n    rules:\n{changed}")
     }
 
-    /// What the tests say of the rules, of each changed one instead; a test that says nothing of them is left out. a test that says nothing of them is left out.
+    /// What the tests say of the rules, of each changed one instead; a test that says nothing of them is left out.
     fn tests(&self, mut tests: Value) -> Value {
         tests["rule_files"] = json!(["changed.rules.yml"]);
         tests["group_eval_order"] = json!(["oura-days", "changed"]);
