@@ -333,10 +333,14 @@ fn each_pod_of_the_stateful_set_is_another_shard_and_the_agent_reads_them_all() 
     }
     assert_eq!(set["spec"]["serviceName"], service["metadata"]["name"]);
     assert_eq!(service["spec"]["clusterIP"], "None", "each pod has a name of its own");
+    let to = named("OURA_REMOTE_WRITE_URL")["value"].as_str().expect("an address");
+    assert!(page.contains(&format!("OURA_REMOTE_WRITE_URL={to}`")), "docs/scale.md names another agent than {to}");
+    let guarded = &sharded["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"];
+    assert_eq!(*guarded, set["spec"]["template"]["metadata"]["labels"], "the policy guards other pods");
     // All else is as in the file for one exporter, but what it takes.
     let mut alone = documents("deploy/kubernetes.yaml")["Deployment"]["spec"]["template"]["spec"].clone();
     let mut pod = set["spec"]["template"]["spec"].clone();
-    let own = |one: &Value| matches!(one["name"].as_str(), Some("POD_INDEX" | "OURA_SHARD"));
+    let own = |one: &Value| matches!(one["name"].as_str(), Some("POD_INDEX" | "OURA_SHARD" | "OURA_REMOTE_WRITE_URL"));
     container["env"] = variables.iter().filter(|one| !own(one)).cloned().collect();
     container["resources"].take();
     pod["containers"][0] = container;

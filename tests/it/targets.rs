@@ -181,24 +181,45 @@ async fn targets_are_where_prometheus_came_to_directly_and_by_a_proxy() {
     exporter.stop().await;
 }
 
-/// The scrape configuration that docs/scale.md shows.
-fn shown() -> String {
+/// The scrape configurations that docs/scale.md shows.
+fn blocks() -> Vec<String> {
     let document = fs::read_to_string(file("docs/scale.md")).expect("docs/scale.md");
-    let mut blocks = document.split("```yaml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
-    let block = blocks.find(|block| block.starts_with("scrape_configs:") && block.contains("http_sd_configs"));
-    block.expect("a scrape block with service discovery").to_owned()
+    let blocks = document.split("```yaml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
+    blocks.filter(|block| block.starts_with("scrape_configs:")).map(str::to_owned).collect()
+}
+
+/// The one for a single exporter with service discovery.
+fn shown() -> String {
+    blocks().into_iter().find(|block| block.contains("http_sd_configs")).expect("a block with service discovery")
 }
 
 #[test]
-fn the_scrape_block_of_many_accounts_is_good() {
-    if !there_are(&["promtool"], "the_scrape_block_of_many_accounts_is_good") {
+fn the_scrape_blocks_of_many_accounts_are_good() {
+    if !there_are(&["promtool"], "the_scrape_blocks_of_many_accounts_are_good") {
         return;
     }
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("prometheus.yml");
-    fs::write(&path, shown()).expect("a file");
-    let (is_good, said) = promtool(&["check", "config", text(&path)], "");
-    assert!(is_good && said.contains("SUCCESS") && !said.contains("FAILED"), "{said}");
+    for block in blocks() {
+        fs::write(&path, &block).expect("a file");
+        let (is_good, said) = promtool(&["check", "config", text(&path)], "");
+        assert!(is_good && said.contains("SUCCESS") && !said.contains("FAILED"), "{said}\n{block}");
+    }
+}
+
+#[test]
+fn each_shard_is_asked_for_its_list_and_relabelled_as_by_the_agent() {
+    let several: Vec<_> = blocks().into_iter().filter(|block| block.contains("oura-exporter-2.")).collect();
+    let [agent, lists] = &several[..] else { panic!("{several:?}") };
+    let [agent, lists] = [agent, lists].map(|block| serde_saphyr::from_str::<Value>(block).expect("YAML"));
+    let job = |config: &Value| config["scrape_configs"][0].clone();
+    let read = job(&agent)["static_configs"][0]["targets"].as_array().expect("targets").clone();
+    let asked = job(&lists)["http_sd_configs"].as_array().expect("lists").clone();
+    let expected = read.iter().map(|target| format!("http://{}/sd", target.as_str().expect("an address")));
+    let asked: Vec<_> = asked.iter().map(|list| list["url"].as_str().expect("a URL").to_owned()).collect();
+    assert_eq!(asked, expected.collect::<Vec<_>>());
+    assert_eq!(job(&lists)["metric_relabel_configs"], job(&agent)["metric_relabel_configs"]);
+    assert_eq!(job(&lists)["honor_labels"], true, "the label account of a target is that of its series");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 /// Which tests look at the rules of a file, the quickest first.
 const TESTS: [(&str, &[&str]); 4] = [
-    ("exporter", &["sign_in", "data", "weeks", "exporter"]),
+    ("exporter", &["scale", "sign_in", "data", "weeks", "exporter"]),
     ("usual", &["usual", "before"]),
     ("values", &["values"]),
     ("wearer", &["thresholds", "today"]),

@@ -39,6 +39,8 @@ const NO_ERROR: &str = "the series begins with the first failure";
 const NO_LIMIT: &str = "the series begins with the first 429";
 const NO_EXPIRY: &str = "a token from the environment, or of the demo, has no known end";
 const NO_REMOTE_WRITE: &str = "only where OURA_REMOTE_WRITE_URL is set";
+const NO_SHARD: &str = "only where OURA_SHARD is set";
+const NO_WEBHOOK: &str = "only where OURA_WEBHOOK_URL is set";
 const NO_ADVICE: &str = "Oura names a best bedtime only when it has found one";
 const NO_DISTANCE: &str = "not every kind of workout has a distance";
 const FEW_DAYS: &str = "needs five days with and without, or ten of both";
@@ -90,6 +92,10 @@ pub(crate) const MAY_BE_EMPTY: &[MayBeEmpty] = &[
     row("oura-exporter", "Waiting samples", &[], When::Always, NO_REMOTE_WRITE),
     row("oura-exporter", "Refused samples", &[], When::Always, NO_REMOTE_WRITE),
     row("oura-exporter", "Samples written", &[], When::Always, NO_REMOTE_WRITE),
+    row("oura-exporter", "Shards", &[], When::Always, NO_SHARD),
+    row("oura-exporter", "Webhooks", &[], When::Always, NO_WEBHOOK),
+    row("oura-exporter", "Accounts without events", &[], When::Always, NO_WEBHOOK),
+    row("oura-exporter", "Events", &[], When::Always, NO_WEBHOOK),
 ];
 
 /// Why this target may have no answer now, if it may.

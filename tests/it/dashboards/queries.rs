@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use oura_exporter::{catalogue, remote_write::LIVE, samples::RECORD, status::OWN};
+use oura_exporter::{catalogue, remote_write::LIVE, samples::RECORD, status::OWN, webhooks::WEBHOOKS};
 use serde_json::Value;
 
 use super::board::{Dashboard, assert_none, expressions, readers};
@@ -20,6 +20,7 @@ fn own_names() -> impl Iterator<Item = (String, bool)> {
     OWN.iter()
         .chain(LIVE)
         .chain(RECORD)
+        .chain(WEBHOOKS)
         .flat_map(move |own| parts.map(|part| (format!("{}{part}", own.name), by_account(own.labels))))
 }
 

@@ -15,7 +15,7 @@ const PER_HOUR: &str = "suffix:per h";
 const OK: &[(i64, &str, Option<&'static str>)] = &[(0, "failed", Some("red")), (1, "ok", Some("green"))];
 
 pub(super) fn board() -> Dashboard {
-    let about = "Whether the exporter polls, what fails and why, what Oura revises and how late, the sign-in, and remote write.";
+    let about = "Whether the exporter polls, what fails and why, what Oura revises and how late, the sign-in, remote write, and what matters for many accounts.";
     Board::new("oura-exporter", "Oura: Exporter", about, Wearers::Together)
         .in_readers_time()
         .opens("now-24h")
@@ -23,6 +23,7 @@ pub(super) fn board() -> Dashboard {
         .row("The record", record())
         .row("Oura's API and the sign-in", api())
         .row("Remote write", remote_write())
+        .row("Many accounts", many())
         .row("The process", process())
         .build()
 }
@@ -182,6 +183,33 @@ fn remote_write() -> Vec<Panel> {
         .ask("refused", &of(&hourly.replace("METRIC", "oura_remote_write_refused_samples_total")))
         .color("taken", "green")
         .color("refused", "red"),
+    ]
+}
+
+fn many() -> Vec<Panel> {
+    let only = |about: &str, variable: &str, from: &str| format!("{about} Only where {variable} is set. From {from}.");
+    let webhooks = |about: &str, from: &str| only(about, "OURA_WEBHOOK_URL", from);
+    let silent = "max by (account) (oura_webhook_silent{WEARERS})";
+    vec![
+        lines("Need for requests", HALF, "What all accounts of each exporter need of its request budget; above 100 % everything is read so many times less often. From oura_api_budget_ratio.")
+            .every("1m")
+            .defaults(|defaults| (defaults.unit, defaults.min) = ("percentunit".into(), Some(0.0)))
+            .ask("{{instance}}", &of("max by (instance) (oura_api_budget_ratio)")),
+        lines("Shards", HALF, &only("How many shards answer, and how many there are to be.", "OURA_SHARD", "oura_exporter_shards"))
+            .unit("none", 0)
+            .every("1m")
+            .defaults(|defaults| defaults.min = Some(0.0))
+            .ask("there", &of("count(count by (shard) (oura_exporter_shards))"))
+            .ask("to be", &of("max(oura_exporter_shards)")),
+        numbers("Webhooks", HALF, &webhooks("Subscriptions by state: active is good, missing could not be made, foreign belongs to another program.", "oura_webhook_subscriptions"))
+            .unit("none", 0)
+            .ask_now("{{state}}", &of("max by (state) (oura_webhook_subscriptions)")),
+        lines("Accounts without events", HALF, &webhooks("The share of the chosen accounts of which Oura has told nothing for longer than usual; they are polled as without webhooks.", "oura_webhook_silent"))
+            .every("5m")
+            .defaults(|defaults| (defaults.unit, defaults.min, defaults.max) = ("percentunit".into(), Some(0.0), Some(1.0)))
+            .ask("silent", &of(&format!("avg({silent})"))),
+        with_legend(lines("Events", (24, 8), &webhooks("What came to the callback per hour, by result; docs/scale.md says what each means.", "oura_webhook_events_total")).unit(PER_HOUR, 1).every("15m"))
+            .ask("{{result}}", &of("sum by (result) (rate(oura_webhook_events_total[$__rate_interval])) * 3600")),
     ]
 }
 
