@@ -3,6 +3,7 @@
 mod auth;
 mod control;
 mod data;
+mod events;
 mod example;
 mod failing;
 mod office;
