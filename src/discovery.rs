@@ -34,6 +34,20 @@ pub fn named(query: &str) -> Result<Option<BTreeSet<String>>, &'static str> {
     Ok(Some(named).filter(|named| !named.is_empty()))
 }
 
+/// What is said to whoever asks for single accounts where there are none.
+pub fn misplaced(path: &str, query: &str) -> Option<&'static str> {
+    let names_one = || form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == PARAMETER);
+    let words = match path {
+        EXPORTER => "/metrics/exporter has nothing of an account; leave account= out, or write /metrics?account=NAME\n",
+        TARGETS | SAMPLE_TARGETS => {
+            "this list has the targets of all accounts; leave account= out, and keep those you want with relabel_configs \
+             (source_labels: [account], action: keep)\n"
+        }
+        _ => return None,
+    };
+    names_one().then_some(words)
+}
+
 /// How Prometheus reaches this exporter.
 pub struct Way {
     /// Name or address, and port.
@@ -110,6 +124,19 @@ mod tests {
             assert!(names(query).unwrap_err().contains("account=NAME"), "{query}");
         }
         assert_eq!(names(&"account=anna&".repeat(1_000)), Ok(Some("anna".to_owned())));
+    }
+
+    #[test]
+    fn where_no_account_can_be_chosen_it_is_said_what_would_be_right() {
+        for (path, words) in
+            [(EXPORTER, "/metrics?account=NAME"), (TARGETS, "relabel_configs"), (SAMPLE_TARGETS, "relabel_configs")]
+        {
+            for query in ["account=anna", "x=1&account=", "learnt=1h&account=anna&account=ben"] {
+                assert!(misplaced(path, query).is_some_and(|said| said.contains(words)), "{path}?{query}");
+            }
+            assert_eq!(misplaced(path, "accounts=anna&x"), None, "{path}");
+        }
+        assert_eq!([METRICS, SAMPLES, "/"].map(|path| misplaced(path, "account=anna")), [None; 3]);
     }
 
     #[test]

@@ -125,6 +125,9 @@ impl Server {
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
+        if let Some(mistake) = discovery::misplaced(request.uri().path(), request.uri().query().unwrap_or_default()) {
+            return text(StatusCode::BAD_REQUEST, mistake);
+        }
         match request.uri().path() {
             METRICS => self.metrics(request),
             EXPORTER => encoded(request, self.page.of_the_exporter().map(Arc::new)),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry,
+    Gauge, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
@@ -30,8 +30,13 @@ const DURATION: SelfMetric = SelfMetric {
 };
 const BUDGET: SelfMetric = SelfMetric {
     name: "oura_api_budget_ratio",
-    help: "Requests that all accounts need in five minutes at their own intervals, over those that OURA_REQUEST_BUDGET gives on and on \
-           (all but the part for bursts, a fortieth); above 1 intervals are so many times longer, those of mornings less.",
+    help: "Requests in five minutes that all accounts need, divided by the sustained budget (oura_api_request_budget less a \
+           fortieth for bursts); above 1, intervals are stretched by this factor, those of mornings less.",
+    labels: &[],
+};
+const REQUEST_BUDGET: SelfMetric = SelfMetric {
+    name: "oura_api_request_budget",
+    help: "How many requests to Oura this exporter may make in five minutes (OURA_REQUEST_BUDGET).",
     labels: &[],
 };
 const BUILD: SelfMetric = SelfMetric {
@@ -41,11 +46,16 @@ const BUILD: SelfMetric = SelfMetric {
 };
 const SHARDS: SelfMetric = SelfMetric {
     name: "oura_exporter_shards",
-    help: "Among how many exporters the accounts are divided; shard is which one this is, from 0. Only with OURA_SHARD.",
+    help: "How many exporters share the accounts; the label shard says which of them this is, from 0. Only with OURA_SHARD.",
     labels: &["shard"],
 };
+const ACCOUNTS: SelfMetric = SelfMetric {
+    name: "oura_exporter_accounts",
+    help: "How many accounts this exporter reads: with OURA_SHARD those of its shard.",
+    labels: &[],
+};
 /// All of them.
-pub const OWN: &[SelfMetric] = &[REQUESTS, ERRORS, DURATION, BUDGET, BUILD, SHARDS];
+pub const OWN: &[SelfMetric] = &[REQUESTS, ERRORS, DURATION, BUDGET, REQUEST_BUDGET, BUILD, SHARDS, ACCOUNTS];
 
 /// The exporter's own metrics.
 #[derive(Clone)]
@@ -54,8 +64,10 @@ pub struct ApiStats {
     errors: ByAccount,
     duration: Histogram,
     budget: Gauge,
+    request_budget: IntGauge,
     build: IntGaugeVec,
     shards: IntGaugeVec,
+    accounts: IntGauge,
 }
 
 impl ApiStats {
@@ -72,8 +84,10 @@ impl ApiStats {
             errors: ByAccount::counter(ERRORS)?,
             duration: Histogram::with_opts(HistogramOpts::from(options(&DURATION)).buckets(BUCKETS.to_vec()))?,
             budget: Gauge::with_opts(options(&BUDGET))?,
+            request_budget: IntGauge::with_opts(options(&REQUEST_BUDGET))?,
             build,
             shards: IntGaugeVec::new(options(&SHARDS), SHARDS.labels)?,
+            accounts: IntGauge::with_opts(options(&ACCOUNTS))?,
         })
     }
 
@@ -101,6 +115,16 @@ impl ApiStats {
         self.budget.set(ratio);
     }
 
+    /// How many requests may be made in five minutes.
+    pub fn request_budget(&self, most: u32) {
+        self.request_budget.set(most.into());
+    }
+
+    /// So many accounts more, or fewer, are read.
+    pub fn accounts(&self, more: i64) {
+        self.accounts.add(more);
+    }
+
     /// Counts failures of a collection.
     pub fn errors(&self, account: &str, collection: &'static str, reason: Reason, count: u64) {
         self.errors.add(account, &[collection, reason.label()], count as f64);
@@ -116,8 +140,8 @@ impl ApiStats {
         vec![self.errors.clone()]
     }
 
-    fn parts(&self) -> [&dyn Collector; 5] {
-        [&self.requests, &self.duration, &self.budget, &self.build, &self.shards]
+    fn parts(&self) -> [&dyn Collector; 7] {
+        [&self.requests, &self.duration, &self.budget, &self.request_budget, &self.build, &self.shards, &self.accounts]
     }
 }
 

@@ -26,6 +26,9 @@ const REVOCATION: Duration = Duration::from_secs(5);
 const LEAST_CODE: usize = 8;
 const MOST_CODE: usize = 1024;
 
+/// After so many empty lines in a row nobody is asked for the address any more.
+const MOST_EMPTY: usize = 3;
+
 /// A sign-in that was begun.
 pub struct Login {
     oauth_client: Arc<OAuthClient>,
@@ -180,11 +183,15 @@ async fn by_paste_if_any<T>(complete: &impl AsyncFn(Redirected) -> anyhow::Resul
     }
 }
 
-/// The first line that says something, or nothing if there is none: whoever presses Enter too early is asked again.
+/// The first line that says something, or nothing if there is none: whoever presses Enter too early is asked again, and
+/// whoever does nothing else is not waited for.
 fn pasted() -> io::Result<String> {
+    let mut empty = 0;
     for line in io::stdin().lines() {
         let line = line?;
+        empty = if line.trim().is_empty() { empty + 1 } else { 0 };
         let what = match line.trim() {
+            "" if empty == MOST_EMPTY => break,
             "" => "Nothing was pasted.",
             text if Redirected::of_paste(text).is_empty() => "That is not the address: it contains no code.",
             _ => return Ok(line),

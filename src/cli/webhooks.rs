@@ -6,8 +6,9 @@ use anyhow::{Context as _, ensure};
 
 use crate::{
     auth::Application,
+    clock::Clock,
     config::Config,
-    webhooks::{self, Api, Subscription},
+    webhooks::{self, Api, Place, Standing, Subscription},
 };
 
 /// Shows or removes the subscriptions of the application.
@@ -55,7 +56,8 @@ impl Scene {
     /// All subscriptions, each with whether it is ours.
     async fn subscriptions(&self) -> anyhow::Result<Vec<(Subscription, bool)>> {
         let is_ours = webhooks::ours(self.state.as_ref(), self.url.as_deref())?;
-        let mut found = self.api.list().await?;
+        let asked = || format!("cannot list the subscriptions at {}", self.api.url());
+        let mut found = self.api.list().await.with_context(asked)?;
         found.sort_by(|one, other| (&one.data_type, &one.event_type).cmp(&(&other.data_type, &other.event_type)));
         Ok(found.into_iter().map(|one| (is_ours(&one), one)).map(|(is_ours, one)| (one, is_ours)).collect())
     }
@@ -88,7 +90,8 @@ impl Scene {
                 Err(error) => {
                     println!("Removed {removed} of {} subscriptions.", ours.len());
                     return Err(error).with_context(|| {
-                        format!("the subscription to {} of {} stays; run this again", one.event_type, one.data_type)
+                        let (event, data_type, url) = (&one.event_type, &one.data_type, self.api.url());
+                        format!("cannot remove the subscription to {event} of {data_type} at {url}; run this again")
                     });
                 }
             }
@@ -109,15 +112,31 @@ impl Scene {
     }
 }
 
-/// Whether our own public address leads to the callback of a running exporter, in words.
+/// Whether our own public address leads to the callback of a running exporter, and every subscription stands, in words.
 ///
 /// # Errors
-/// Where it does not, with the cause and the next step.
+/// Where that is not so, with the cause and the next step.
 pub(super) async fn check(config: &Config) -> Option<anyhow::Result<String>> {
     let place = config.webhooks.as_ref()?;
-    Some(
-        webhooks::reaches(&place.url, place.store.directory())
-            .await
-            .map(|()| format!("Webhooks: {} leads to this exporter.", place.url)),
-    )
+    Some(examine(place, config).await)
+}
+
+async fn examine(place: &Place, config: &Config) -> anyhow::Result<String> {
+    webhooks::reaches(&place.url, place.store.directory()).await?;
+    let found = webhooks::standing(place, &config.api_url, &config.collections, &Clock::system()).await?;
+    let Standing { active, missing, foreign } = found;
+    let others = match foreign {
+        0 => String::new(),
+        _ => format!(
+            ", and {foreign} belong to another program with the same application, so their collections are polled as \
+             without webhooks (run: oura-exporter webhooks list)"
+        ),
+    };
+    ensure!(
+        missing == 0,
+        "{} leads to this exporter, but {missing} subscriptions are missing, {active} are active{others}; the exporter \
+         makes them when it starts and at least once an hour: its log says why it cannot, and a restart has it try at once",
+        place.url
+    );
+    Ok(format!("Webhooks: {} leads to this exporter. {active} subscriptions are active{others}.", place.url))
 }

@@ -33,7 +33,7 @@ pub(super) struct Draft {
     pub(super) external_url: ExternalUrl,
     pub(super) web_sign_in: bool,
     pub(super) poll_interval: Duration,
-    pub(super) request_budget: u32,
+    pub(super) request_budget: Option<u32>,
     pub(super) stale_after: TimeDelta,
     pub(super) collections: Option<Vec<&'static Kind>>,
     pub(super) sandbox: bool,

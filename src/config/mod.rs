@@ -38,7 +38,7 @@ pub use self::{
 use self::{
     draft::Draft,
     environment::{Environment, Places},
-    parse::Setting,
+    parse::{LEAST_BUDGET, Setting},
 };
 use crate::{
     auth::{Listing, Store},
@@ -64,6 +64,8 @@ const NO_ACCOUNT_NOR_PLACE: &str = "no account: neither HOME nor OURA_STATE_DIR 
                                     made-up data";
 const NO_APPLICATION: &str = "OURA_CLIENT_ID, OURA_CLIENT_SECRET: not set; register an application at Oura and set \
                               both, as README.md shows";
+/// How many requests in five minutes all accounts may make where nothing is set: what Oura allows, less room for others.
+const USUAL_BUDGET: u32 = 4000;
 /// Where a service keeps its state.
 const STATE_OF_SERVICE: &str = "/var/lib/oura-exporter";
 
@@ -243,7 +245,7 @@ impl Config {
             external_url: draft.external_url,
             web: draft.web_config_file.and_then(|(name, path)| reader.web_config(name, &path)),
             poll_interval: draft.poll_interval,
-            request_budget: draft.request_budget,
+            request_budget: draft.request_budget.unwrap_or_else(|| usual_budget(draft.shard)),
             stale_after: draft.stale_after,
             collections_are_named: draft.collections.is_some(),
             collections: draft.collections.unwrap_or_else(all_but_deprecated),
@@ -371,6 +373,11 @@ fn of_the_service(own: &Path) -> Option<String> {
             own.display()
         )
     })
+}
+
+/// What one of several exporters may ask, so that all of them together ask no more than one alone.
+fn usual_budget(shard: Shard) -> u32 {
+    (USUAL_BUDGET / shard.count()).max(LEAST_BUDGET)
 }
 
 fn all_but_deprecated() -> Vec<&'static Kind> {

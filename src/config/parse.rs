@@ -28,7 +28,7 @@ const LARGEST_SECRET: u64 = 65_536;
 /// Faster polling would exceed Oura's limit.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// Less than one account needs in five minutes, or more than anybody could ask, is a mistake.
-const LEAST_BUDGET: u64 = 10;
+pub(super) const LEAST_BUDGET: u32 = 10;
 const MOST_BUDGET: u32 = 1_000_000;
 /// A scope that Oura knows and no collection needs.
 const UNUSED_SCOPE: &str = "email";
@@ -73,7 +73,7 @@ impl Setting {
 
     pub(super) fn budget(&self) -> Result<u32, String> {
         match self.text.parse::<u64>() {
-            Ok(budget) if budget < LEAST_BUDGET => {
+            Ok(budget) if budget < u64::from(LEAST_BUDGET) => {
                 Err(self.mistake(&format!("is less than one account needs, which is {LEAST_BUDGET}; write 4000")))
             }
             Ok(budget) => u32::try_from(budget)

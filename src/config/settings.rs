@@ -169,9 +169,10 @@ pub const VARIABLES: &[Variable] = &[
     ),
     variable(
         "OURA_REQUEST_BUDGET",
-        Value("4000"),
-        "how many requests all accounts together may make in five minutes, spread over time; Oura allows 5000",
-        |draft, text| text.budget().map(|budget| draft.request_budget = budget),
+        Words("4000, divided by the number of shards"),
+        "how many requests all accounts of this exporter together may make in five minutes, spread over time; Oura allows an \
+         application 5000, so that those of all its exporters together stay below that",
+        |draft, text| text.budget().map(|budget| draft.request_budget = Some(budget)),
     ),
     variable("OURA_STALE_AFTER", Value("36h"), "how long the values of a failing collection stay", |draft, text| {
         text.time_delta().map(|duration| draft.stale_after = duration)

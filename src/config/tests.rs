@@ -31,6 +31,14 @@ fn webhooks_need_an_application_a_place_and_somebody_whom_they_tell_of() {
     let application =
         [url, ("OURA_CLIENT_ID", "id"), ("OURA_CLIENT_SECRET", "secret"), ("OURA_STATE_DIR", "/tmp/oura")];
     assert_eq!(warnings(&application), [""; 0]);
+    for shard in ["0/2", "2/3", "999/1000"] {
+        let said = read(&[&application[..], &[("OURA_SHARD", shard)]].concat()).expect_err(shard).mistakes;
+        assert_eq!(said.len(), 1, "{said:?}");
+        for words in ["OURA_WEBHOOK_URL, OURA_SHARD: ", "to one address", "unset OURA_SHARD"] {
+            assert!(said[0].contains(words), "{shard}: {said:?}");
+        }
+    }
+    assert_eq!(warnings(&[&application[..], &[("OURA_SHARD", "0/1")]].concat()), [""; 0], "it has all accounts");
     let unknown = [&application[..], &[("OURA_ACCESS_TOKEN", "token"), ("OURA_COLLECTIONS", "sleep")]].concat();
     assert!(warnings(&unknown)[0].contains("add it to OURA_COLLECTIONS"), "{:?}", warnings(&unknown));
 }
@@ -93,6 +101,13 @@ fn a_request_budget_is_a_number_that_somebody_can_mean() {
     }
     let good = |text: &str| read(&[("OURA_REQUEST_BUDGET", text)]).expect("a good budget").request_budget;
     assert_eq!([good(""), good(" 10 "), good("5000"), good("1000000")], [4000, 10, 5000, 1_000_000]);
+    let of_shard = |shard: &str, more: &[(&str, &str)]| {
+        read(&[&[("OURA_SHARD", shard)], more].concat()).expect("a good configuration").request_budget
+    };
+    let shards = ["0/1", "2/3", "0/7", "399/400", "999/1000"].map(|shard| of_shard(shard, &[]));
+    assert_eq!(shards, [4000, 1333, 571, 10, 10], "together no more than one alone, as long as an account can be read");
+    let explicit = ["0/3", "2/3"].map(|shard| of_shard(shard, &[("OURA_REQUEST_BUDGET", "1500")]));
+    assert_eq!(explicit, [1500; 2], "what somebody says holds as it is");
     assert_eq!(warnings(&[("OURA_REQUEST_BUDGET", "5000")]), [""; 0]);
     let said = warnings(&[("OURA_REQUEST_BUDGET", "5001")]);
     assert!(said.len() == 1 && said[0].starts_with("OURA_REQUEST_BUDGET: above 5000, which is all"), "{said:?}");

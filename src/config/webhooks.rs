@@ -7,11 +7,18 @@ use reqwest::Url;
 use super::{Reader, SignIn, draft::Draft, parse::Setting};
 use crate::{http_client::is_loopback, webhooks::Place};
 
+const NOT_IN_SHARDS: &str = "OURA_WEBHOOK_URL, OURA_SHARD: both are set, but Oura sends the events of all accounts of an \
+                             application to one address, so one exporter has to show them all; unset OURA_SHARD and run one \
+                             exporter, or unset OURA_WEBHOOK_URL for polls alone";
 const EXAMPLE: &str = "https://oura.example/webhook";
 
 /// Where webhooks are on; none where no address is set.
 pub(super) fn place(draft: &mut Draft, sign_in: &SignIn, reader: &mut Reader) -> Option<Place> {
     let (url, listen_address) = (draft.webhook_url.take()?, take(&mut draft.webhook_listen));
+    if draft.shard.is_one_of_several() {
+        reader.mistakes.push(NOT_IN_SHARDS.to_owned());
+        return None;
+    }
     let lacks = match (&sign_in.application, &sign_in.store) {
         (Some(application), Some(store)) => {
             let (application, store) = (application.clone(), store.clone());

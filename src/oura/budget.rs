@@ -109,6 +109,7 @@ impl Budget {
     /// So many requests in five minutes by `clock`.
     pub(super) fn new(most: u32, clock: Clock, stats: ApiStats) -> Self {
         let most = most.max(2);
+        stats.request_budget(most);
         let burst = (most / BURST_PART).max(LEAST_BURST).min(most / 2);
         let state = State { free_at: clock.instant(), paused: None, queue: BTreeMap::new(), waited: 0, needs: [0; 2] };
         // In any five minutes: the burst, and what the spacing gives.
@@ -210,6 +211,7 @@ impl Budget {
 
     /// The need of one more account.
     pub(super) fn need(self: &Arc<Self>) -> Need {
+        self.stats.accounts(1);
         Need { budget: Arc::clone(self), needs: [0; 2] }
     }
 
@@ -269,6 +271,7 @@ impl Need {
 
 impl Drop for Need {
     fn drop(&mut self) {
+        self.budget.stats.accounts(-1);
         self.budget.replace(self.needs, [0; 2]);
     }
 }

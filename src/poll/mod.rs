@@ -14,6 +14,7 @@ mod whole;
 
 use std::{
     collections::{BTreeMap, HashSet},
+    convert::Infallible,
     sync::Arc,
     time::Duration,
 };
@@ -21,6 +22,7 @@ use std::{
 use tokio::{
     sync::{oneshot, watch},
     task::{JoinError, JoinSet},
+    time::sleep,
 };
 use tracing::info;
 
@@ -32,6 +34,9 @@ use crate::{
     clock::Clock, documents::Kind, oura::ClientOptions, samples::Samples, state::Snapshot, status::ApiStats,
     webhooks::Inbox,
 };
+
+/// How often a journal is looked for that another process had.
+const HELD_LOOK: Duration = Duration::from_secs(2);
 
 /// What all accounts share.
 #[derive(Clone)]
@@ -93,6 +98,7 @@ impl Poller {
             }
             tokio::select! {
                 () = roster.next_look() => followed.looks.send_replace(()),
+                never = followed.poller.take_up_journals() => match never {},
                 Some(ended) = followed.tasks.join_next() => {
                     followed.stops.remove(&ended?);
                     // Somebody may have signed in by that name while it was about to end.
@@ -100,6 +106,16 @@ impl Poller {
                 }
             }
             present = roster.present(followed.names()).await;
+        }
+    }
+
+    /// Takes up the journals that other processes let go of, now and at every look.
+    async fn take_up_journals(&self) -> Infallible {
+        loop {
+            if let Some(samples) = &self.samples {
+                samples.take_up(self.clock.now());
+            }
+            sleep(HELD_LOOK).await;
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -16,7 +16,9 @@ use tokio::sync::Notify;
 use tracing::warn;
 
 use super::{
-    Format, Lines, MOST_DENSE, Record, SampleStats, Telling, Text, help_of,
+    Format, Lines, MOST_DENSE, Record, SampleStats, Telling, Text,
+    held::Held,
+    help_of,
     journal::{self, Journal, forget_journals, is_in_use},
 };
 use crate::{
@@ -37,6 +39,10 @@ const AT_A_TIME: usize = 16 * 1024;
 
 /// What is said of a record without a journal.
 const IN_MEMORY: &str = "the record is kept in memory only, and sent again after a restart";
+
+/// And of one whose journal another process has.
+const IN_MEMORY_MEANWHILE: &str =
+    "the record is kept in memory only until its journal is free, which is looked for every two seconds";
 
 /// Where journals are.
 #[derive(Clone, Debug)]
@@ -66,23 +72,27 @@ pub struct Samples {
     /// Whose they are, as far as Oura has said it.
     owners: Mutex<BTreeMap<String, Person>>,
     /// A number that changes with every telling.
-    version: AtomicU64,
+    pub(super) version: AtomicU64,
+    /// How many of them were begun while another process had their journal.
+    pub(super) held: AtomicUsize,
     /// The usual pages of each format, gzipped: what Prometheus asks for again and again.
     pages: Mutex<BTreeMap<&'static str, Made>>,
     stats: SampleStats,
-    news: Notify,
+    pub(super) news: Notify,
 }
 
 /// A record and where it is written down; nowhere, and it is forgotten at the end.
-struct Kept {
+pub(super) struct Kept {
     /// Tells it from the records that this account had before, and will have.
-    number: u64,
-    record: Record,
-    journal: Option<Journal>,
+    pub(super) number: u64,
+    pub(super) record: Record,
+    pub(super) journal: Option<Journal>,
     /// What tells the numbers of its tellings from those of another journal.
-    id: String,
+    pub(super) id: String,
     /// Whether it was told that there are more dense samples than are remembered.
-    is_told_full: bool,
+    pub(super) is_told_full: bool,
+    /// What its journal waits for while another process has it.
+    pub(super) held: Option<Held>,
 }
 
 /// A page, and what it was made of.
@@ -95,7 +105,18 @@ struct Made {
 impl Kept {
     fn in_memory(account: &str, now: DateTime<Utc>) -> Self {
         let (number, id) = (0, journal::new_id());
-        Self { number, record: Record::new(account, now), journal: None, id, is_told_full: false }
+        Self { number, record: Record::new(account, now), journal: None, id, is_told_full: false, held: None }
+    }
+
+    pub(super) fn in_journal(journal: Journal, record: Record) -> Self {
+        let id = journal.id().to_owned();
+        Self { number: 0, id, record, journal: Some(journal), is_told_full: false, held: None }
+    }
+
+    /// In memory, beginning with what another process has told so far: nothing of it is told again.
+    fn held(account: &str, record: Record, origin: TokenOrigin<'_>, now: DateTime<Utc>) -> Self {
+        let held = Held::since(&record, origin);
+        Self { record, held: Some(held), ..Self::in_memory(account, now) }
     }
 
     /// Where to begin for whoever has read all numbers below `from`: numbers that there never were are another record's.
@@ -114,6 +135,7 @@ impl Samples {
             begun: AtomicU64::new(0),
             owners: Mutex::default(),
             version: AtomicU64::new(0),
+            held: AtomicUsize::new(0),
             pages: Mutex::default(),
             stats,
             news: Notify::new(),
@@ -156,9 +178,11 @@ impl Samples {
             return Kept::in_memory(account, now);
         };
         match Journal::open(store, account, origin, now) {
-            Ok((journal, record)) => {
-                let id = journal.id().to_owned();
-                Kept { number: 0, id, record, journal: Some(journal), is_told_full: false }
+            Ok((journal, record)) => Kept::in_journal(journal, record),
+            Err(unusable) if unusable.is_held() => {
+                warn!(account, "{IN_MEMORY_MEANWHILE}: {unusable}; if it is not about to end, {}", unusable.advice());
+                self.held.fetch_add(1, Ordering::Relaxed);
+                Kept::held(account, Journal::glance(store, account, origin, now), origin, now)
             }
             Err(unusable) => {
                 warn!(account, "{IN_MEMORY}: {unusable}; {}, and restart", unusable.advice());
@@ -169,8 +193,13 @@ impl Samples {
 
     /// The directory below which it is written down.
     pub(super) fn state(&self) -> Option<&Path> {
+        self.store().map(Store::directory)
+    }
+
+    /// Where the directory and the tokens are.
+    pub(super) fn store(&self) -> Option<&Store> {
         let JournalIn::State(store) = &self.journals else { return None };
-        store.as_ref().map(Store::directory)
+        store.as_ref()
     }
 
     pub(super) fn owners(&self) -> MutexGuard<'_, BTreeMap<String, Person>> {
@@ -344,7 +373,7 @@ impl Samples {
         self.lock().get(account).map(|kept| read(&kept.record))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -114,6 +114,11 @@ impl Unusable {
         |cause| Self { path, cause }
     }
 
+    /// Whether another process has it, which may let go of it.
+    pub(super) fn is_held(&self) -> bool {
+        self.cause.kind() == io::ErrorKind::WouldBlock
+    }
+
     /// What to do about it.
     pub(super) fn advice(&self) -> &'static str {
         match self.cause.kind() {
@@ -308,7 +313,7 @@ impl Journal {
         );
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.directory.join(&self.name)
     }
 

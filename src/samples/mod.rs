@@ -11,6 +11,9 @@ mod buffer;
 mod dense;
 #[cfg(test)]
 mod hands_tests;
+mod held;
+#[cfg(test)]
+mod held_tests;
 mod journal;
 #[cfg(test)]
 mod journal_tests;

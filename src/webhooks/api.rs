@@ -42,10 +42,12 @@ pub enum Refused {
     Unknown,
     /// It could not verify the callback, most likely.
     #[error(
-        "Oura refuses the subscription (status {0}), most likely because the callback could not be verified; run: \
-         oura-exporter check"
+        "Oura refuses it (status {0}), most likely because the callback could not be verified; run: oura-exporter check"
     )]
     Rejected(u16),
+    /// It does not answer so.
+    #[error("Oura answers with status {0}; see that OURA_API_URL leads to Oura's API")]
+    Unexpected(u16),
     /// Too much was asked of it.
     #[error("Oura asks for a pause (status 429)")]
     RateLimited(Option<Duration>),
@@ -122,6 +124,11 @@ impl Api {
         Self { count: Some(Box::new(count)), ..self }
     }
 
+    /// Where they are listed and made.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// All subscriptions of the application, whoever made them.
     ///
     /// # Errors
@@ -181,6 +188,8 @@ impl Api {
         }
         let request = self.http.request(method, format!("{}{path}", self.url));
         let request = self.signed(request);
+        // Whatever names a callback has Oura ask it.
+        let is_verified = body.is_some();
         let request = match body {
             Some(body) => request.header(CONTENT_TYPE, "application/json").body(body.to_string()),
             None => request,
@@ -191,7 +200,7 @@ impl Api {
             return body::whole(answer, LARGEST).await.map_err(|_| Refused::Unreadable);
         }
         let wait = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        Err(refused(status, !path.is_empty(), wait.map(Duration::from_secs)))
+        Err(refused(status, !path.is_empty(), is_verified, wait.map(Duration::from_secs)))
     }
 
     fn signed(&self, request: RequestBuilder) -> RequestBuilder {
@@ -203,7 +212,7 @@ impl Api {
 }
 
 /// What a status means at a route of one subscription, or of all.
-fn refused(status: StatusCode, is_of_one: bool, wait: Option<Duration>) -> Refused {
+fn refused(status: StatusCode, is_of_one: bool, is_verified: bool, wait: Option<Duration>) -> Refused {
     let code = status.as_u16();
     match status {
         StatusCode::FORBIDDEN | StatusCode::NOT_FOUND if is_of_one => Refused::Unknown,
@@ -211,6 +220,8 @@ fn refused(status: StatusCode, is_of_one: bool, wait: Option<Duration>) -> Refus
         StatusCode::CONFLICT => Refused::Exists,
         StatusCode::TOO_MANY_REQUESTS => Refused::RateLimited(wait),
         _ if status.is_server_error() => Refused::Server(code),
-        _ => Refused::Rejected(code),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Refused::Unexpected(code),
+        _ if is_verified => Refused::Rejected(code),
+        _ => Refused::Unexpected(code),
     }
 }

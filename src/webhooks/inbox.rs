@@ -123,6 +123,8 @@ pub(super) struct Standing {
     pub(super) account: String,
     pub(super) last: Option<DateTime<Utc>>,
     pub(super) is_silent: bool,
+    /// How many collections are polled less often because events tell of them.
+    pub(super) hourly: usize,
     pub(super) waiting: usize,
 }
 
@@ -198,13 +200,15 @@ impl Inbox {
 
     pub(super) fn standings(&self) -> Vec<Standing> {
         let now = self.clock.now();
+        let state = self.state();
         let standing = |(account, waiting): (&String, &Waiting)| Standing {
             account: account.clone(),
             last: waiting.flow.last(),
             is_silent: waiting.flow.is_silent(now),
+            hourly: if waiting.flow.is_on(now) { state.subscribed.len() } else { 0 },
             waiting: waiting.told.len(),
         };
-        self.state().accounts.iter().map(standing).collect()
+        state.accounts.iter().map(standing).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
+use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret as _;
@@ -122,7 +123,7 @@ impl Keeper {
         let memory = memory.at(&self.url, &self.token);
         // Before anything is made: whatever happens meanwhile, it is known as ours.
         self.file.write(&memory)?;
-        let found = self.api.list().await?;
+        let found = listed(&self.api).await?;
         let wanted = wanted(self.inbox.data_types());
         let Plan { steps, active, foreign } = Plan::new(&wanted, &found, &memory.own(&self.url), self.clock.now());
         let mut round = Round { active, foreign, memory };
@@ -135,7 +136,7 @@ impl Keeper {
         Ok(())
     }
 
-    async fn all(&self, steps: Vec<Step>, round: &mut Round) -> Result<(), Refused> {
+    async fn all(&self, steps: Vec<Step>, round: &mut Round) -> anyhow::Result<()> {
         for step in steps {
             let (pair, done) = match &step {
                 Step::Make(pair) => (*pair, self.api.make(*pair, &self.url, &self.token).await),
@@ -151,7 +152,13 @@ impl Keeper {
                 Ok(one) => round.has(pair, &one),
                 // Somebody was faster; the next look tells who.
                 Err(Refused::Exists) => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    let ((data_type, change), what) = (pair, step.word());
+                    let (change, url) = (change.word(), self.api.url());
+                    return Err(error).with_context(|| {
+                        format!("cannot {what} the subscription to {change} of {data_type} at {url}")
+                    });
+                }
             }
         }
         Ok(())
@@ -207,6 +214,14 @@ impl Round {
         self.active.push((pair, one.ends_at()));
         self.memory.ids.insert(one.id.clone());
     }
+}
+
+/// All subscriptions of the application.
+///
+/// # Errors
+/// Where Oura does not say, with what it was asked.
+pub(super) async fn listed(api: &Api) -> anyhow::Result<Vec<Subscription>> {
+    api.list().await.with_context(|| format!("cannot list the subscriptions at {}", api.url()))
 }
 
 /// How long Oura wants to be left alone.

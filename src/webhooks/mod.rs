@@ -19,13 +19,13 @@ mod signature;
 mod stats;
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, Mutex},
 };
 
 use anyhow::Context as _;
 
-use self::keeper::Memory;
 pub use self::{
     api::{Api, Refused, Subscription},
     callback::Callback,
@@ -35,6 +35,7 @@ pub use self::{
     probe::reaches,
     stats::{WEBHOOKS, WebhookStats},
 };
+use self::{keeper::Memory, plan::Plan};
 use crate::{
     auth::{Application, Store},
     clock::Clock,
@@ -108,6 +109,38 @@ impl Webhooks {
         self.keeper.api = self.keeper.api.counted_by(count);
         self
     }
+}
+
+/// How the subscriptions of an exporter stand at Oura.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Those that work.
+    pub active: usize,
+    /// Those that are wanted and are not there, or lead elsewhere still.
+    pub missing: usize,
+    /// Those that another program has.
+    pub foreign: usize,
+}
+
+/// How the subscriptions to the collections of `kinds` stand at the API at `api_url`, which is only asked.
+///
+/// # Errors
+/// Where Oura does not say, or what is remembered cannot be read.
+pub async fn standing(
+    place: &Place,
+    api_url: &str,
+    kinds: &[&'static Kind],
+    clock: &Clock,
+) -> anyhow::Result<Standing> {
+    let api = Api::new(api_url, place.application.clone())?;
+    let found = keeper::listed(&api).await?;
+    let memory: Memory = Memory::file(place.store.directory()).read()?;
+    let own = memory.own(&place.url);
+    let data_types: BTreeSet<_> = kinds.iter().filter_map(|kind| data_type(kind)).collect();
+    let wanted = plan::wanted(data_types.into_iter());
+    let Plan { active, foreign, .. } = Plan::new(&wanted, &found, &own, clock.now());
+    let (active, foreign) = (active.len(), foreign.len());
+    Ok(Standing { active, missing: wanted.len().saturating_sub(active + foreign), foreign })
 }
 
 /// Which subscriptions are ours: those that lead to `url`, or to where the callback was before.

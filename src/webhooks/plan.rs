@@ -43,6 +43,17 @@ pub(super) enum Step {
     Renew(String, Pair),
 }
 
+impl Step {
+    /// What it does to a subscription.
+    pub(super) const fn word(&self) -> &'static str {
+        match self {
+            Self::Make(_) => "make",
+            Self::Mend(..) => "change",
+            Self::Renew(..) => "renew",
+        }
+    }
+}
+
 /// What is to be done, and what is well.
 #[derive(Debug, Default)]
 pub(super) struct Plan {

@@ -23,7 +23,14 @@ const LAST: SelfMetric = SelfMetric {
 };
 const SILENT: SelfMetric = SelfMetric {
     name: "oura_webhook_silent",
-    help: "Whether events of the account keep away for longer than usual, 0 or 1; 1: it is polled as without webhooks.",
+    help: "1: no event of the account has come for longer than usual, or for 36 hours since the start; else 0. How it is polled \
+           is in oura_webhook_hourly_collections.",
+    labels: &[ACCOUNT_LABEL],
+};
+const HOURLY: SelfMetric = SelfMetric {
+    name: "oura_webhook_hourly_collections",
+    help: "Collections of the account that are polled once an hour at most because events tell of them; 0: all are polled as \
+           without webhooks, as after a start until the first event, in silence, and without subscriptions.",
     labels: &[ACCOUNT_LABEL],
 };
 const WAITING: SelfMetric = SelfMetric {
@@ -33,16 +40,16 @@ const WAITING: SelfMetric = SelfMetric {
 };
 const SUBSCRIPTIONS: SelfMetric = SelfMetric {
     name: "oura_webhook_subscriptions",
-    help: "Subscriptions by state; active: ours, missing: not made yet, foreign: another program has them.",
+    help: "Subscriptions by state; active: ours, and they work; missing: not made yet; foreign: another program has them.",
     labels: &["state"],
 };
 const EXPIRY: SelfMetric = SelfMetric {
-    name: "oura_webhook_expiry_timestamp_seconds",
-    help: "When the first of our subscriptions ends; it is renewed seven days before.",
+    name: "oura_webhook_subscription_expiry_timestamp_seconds",
+    help: "When the first of our active subscriptions ends; it is renewed seven days before.",
     labels: &[],
 };
 /// The metrics of webhooks; they are there only where they are on.
-pub const WEBHOOKS: &[SelfMetric] = &[EVENTS, LAST, SILENT, WAITING, SUBSCRIPTIONS, EXPIRY];
+pub const WEBHOOKS: &[SelfMetric] = &[EVENTS, LAST, SILENT, HOURLY, WAITING, SUBSCRIPTIONS, EXPIRY];
 
 /// What became of a request to the callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +115,7 @@ pub struct WebhookStats {
     events: IntCounterVec,
     subscriptions: IntGaugeVec,
     expiry: IntGaugeVec,
-    by_account: [Desc; 2],
+    by_account: [Desc; 3],
     waiting: Desc,
 }
 
@@ -133,7 +140,7 @@ impl WebhookStats {
             events,
             subscriptions: IntGaugeVec::new(options(&SUBSCRIPTIONS), SUBSCRIPTIONS.labels)?,
             expiry: IntGaugeVec::new(options(&EXPIRY), EXPIRY.labels)?,
-            by_account: [description(&LAST)?, description(&SILENT)?],
+            by_account: [description(&LAST)?, description(&SILENT)?, description(&HOURLY)?],
             waiting: description(&WAITING)?,
         })
     }
@@ -159,7 +166,8 @@ impl WebhookStats {
     /// What stands in the inbox now; it changes by time alone, too.
     fn of_accounts(&self) -> Result<Vec<MetricFamily>, prometheus::Error> {
         let gauge = |own: &SelfMetric| IntGaugeVec::new(Opts::new(own.name, own.help), own.labels);
-        let (last, silent, waiting) = (gauge(&LAST)?, gauge(&SILENT)?, gauge(&WAITING)?);
+        let (last, silent, hourly, waiting) = (gauge(&LAST)?, gauge(&SILENT)?, gauge(&HOURLY)?, gauge(&WAITING)?);
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let mut sum = 0;
         for standing in self.inbox.standings() {
             let account = &[standing.account.as_str()];
@@ -167,10 +175,11 @@ impl WebhookStats {
                 last.with_label_values(account).set(time.timestamp());
             }
             silent.with_label_values(account).set(i64::from(standing.is_silent));
-            sum += i64::try_from(standing.waiting).unwrap_or(i64::MAX);
+            hourly.with_label_values(account).set(count(standing.hourly));
+            sum += count(standing.waiting);
         }
         waiting.with_label_values(&[] as &[&str]).set(sum);
-        Ok([last.collect(), silent.collect(), waiting.collect()].concat())
+        Ok([last.collect(), silent.collect(), hourly.collect(), waiting.collect()].concat())
     }
 }
 

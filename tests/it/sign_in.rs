@@ -175,12 +175,13 @@ async fn a_sign_in_asks_for_what_is_read_and_for_nothing_else() {
 
 #[tokio::test]
 async fn an_empty_line_at_the_paste_prompt_asks_again() {
-    for nothing in ["\n", "  \n\t\r\n"] {
+    for nothing in ["\n", "  \n\t\r\n", "\n\nhttp://\n\n"] {
         let scene = Scene::of(Portal::New).await;
         let pasted = async |url: &reqwest::Url| nothing.to_owned() + &consent(url, "alice", "allow").await;
         let (code, said) = scene.log_in("anna", pasted).await;
         assert_eq!(code, Some(0), "{said}");
-        assert_eq!(said.matches("Nothing was pasted. Paste the address").count(), nothing.lines().count(), "{said}");
+        let empty = nothing.lines().filter(|line| line.trim().is_empty()).count();
+        assert_eq!(said.matches("Nothing was pasted. Paste the address").count(), empty, "{said}");
         assert!(said.contains("Signed in as account anna"), "{said}");
     }
     let scene = Scene::of(Portal::New).await;
@@ -189,6 +190,20 @@ async fn an_empty_line_at_the_paste_prompt_asks_again() {
     let (code, said) = begun.end().await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("oura-exporter: nothing was pasted"), "{said}");
+}
+
+#[tokio::test]
+async fn after_three_empty_lines_at_the_paste_prompt_nobody_waits() {
+    for nothing in ["\n\n\n", " \n\t\n\r\n", "http://\n\n\n \n"] {
+        let scene = Scene::of(Portal::New).await;
+        let mut begun = scene.begin(&["--no-browser", "--account", "anna"]).await;
+        let mut terminal = begun.child.stdin.take().expect("a pipe");
+        terminal.write_all(nothing.as_bytes()).await.expect("it reads");
+        let (code, said) = begun.end().await;
+        drop(terminal);
+        assert!(code == Some(1) && said.contains("oura-exporter: nothing was pasted"), "{nothing:?}: {said}");
+        assert_eq!(said.matches("Nothing was pasted. Paste").count(), 2, "{nothing:?}: {said}");
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use http_body_util::{BodyExt, Limited};
 use hyper::{
     Method, Request,
@@ -28,13 +28,13 @@ use super::{
     noise::Noise,
     oauth::{Asked, Authorizations},
     people::{CROWD, PEOPLE, TRAVELLER},
-    person_timeline::{Life, View},
+    person_timeline::{Life, View, shifted},
     query::{Parameters, parameters},
     replies::{Reply, Tier},
     routes::{Data, Route, route},
     sandbox,
     visitor::Visitor,
-    webhooks::{Order, Webhooks},
+    webhooks::{Event, Order, Webhooks},
     window::Query,
 };
 use crate::{TimeSource, replies::Answer};
@@ -112,7 +112,7 @@ impl Cloud {
     pub(super) async fn answer(&self, request: Request<Incoming>, connection: u64) -> Result<Answer, Dropped> {
         let (head, body) = request.into_parts();
         if self.has_control && head.uri.path().starts_with(control::ROOT) {
-            let reply = control::answer(self, &head.method, head.uri.path(), &text(body).await?);
+            let reply = control::answer(self, &head.method, head.uri.path(), &text(body).await?).await;
             return Ok(reply.encode(&head.headers, 0).0);
         }
         let query = parameters(head.uri.query().unwrap_or_default());
@@ -142,6 +142,27 @@ impl Cloud {
         let view = View::at(*life, self.clock.now());
         let info = collection.documents(&view, view.today()).into_iter().next()?;
         Some(info["id"].as_str()?.to_owned())
+    }
+
+    /// Something that happened just now to this person's document.
+    pub(super) fn event(&self, person: &str, event_type: &str, data_type: &str, object_id: &str) -> Event {
+        Event {
+            event_type: event_type.to_owned(),
+            data_type: data_type.to_owned(),
+            object_id: object_id.to_owned(),
+            event_time: self.now().to_rfc3339_opts(SecondsFormat::Millis, true),
+            user_id: self.user_id(person).unwrap_or_default(),
+        }
+    }
+
+    /// The identifier of this person's newest document of a collection, of the last month.
+    pub(super) fn newest(&self, person: &str, collection: &str) -> Option<String> {
+        let life = self.lives.iter().find(|life| life.person.name == person)?;
+        let collection = self.collections.iter().find(|one| one.name == collection)?;
+        let view = View::at(*life, self.now());
+        let mut days = (-1..30).map(|back| shifted(view.today(), -back));
+        let newest = days.find_map(|day| collection.documents(&view, day).pop())?;
+        Some(newest["id"].as_str()?.to_owned())
     }
 
     /// The requests so far, oldest first.

@@ -1,17 +1,18 @@
-//! The simulator's own routes below `/simulator/`: what goes wrong is switched and looked at over HTTP.
+//! The simulator's own routes below `/simulator/`: what goes wrong is switched and looked at over HTTP, and events are sent.
 
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::{Recorded, Rule, cloud::Cloud, replies::Reply};
+use crate::{Recorded, Rule, cloud::Cloud, replies::Reply, webhooks::answer_by_hand};
 
 /// What begins the path of each of them.
 pub(crate) const ROOT: &str = "/simulator/";
 const FAULTS: &str = "/simulator/faults";
+const EVENTS: &str = "/simulator/events";
 const REQUESTS: &str = "/simulator/requests";
 
 /// Answers a request below [`ROOT`].
-pub(crate) fn answer(cloud: &Cloud, method: &Method, path: &str, body: &str) -> Reply {
+pub(crate) async fn answer(cloud: &Cloud, method: &Method, path: &str, body: &str) -> Reply {
     match (path, method) {
         (FAULTS, &Method::GET) => Reply::json(200, &faults(cloud)),
         (FAULTS, &Method::POST) => add(cloud, body),
@@ -25,6 +26,7 @@ pub(crate) fn answer(cloud: &Cloud, method: &Method, path: &str, body: &str) -> 
             cloud.forget();
             Reply::json(200, &json!([]))
         }
+        (EVENTS, _) => answer_by_hand(cloud, method, body).await,
         (FAULTS | REQUESTS, _) => Reply::method_not_allowed("GET, POST, DELETE"),
         _ => Reply::detail(404, "Not Found"),
     }

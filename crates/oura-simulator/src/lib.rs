@@ -56,7 +56,7 @@ use std::{
     sync::Arc,
 };
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use cloud::Cloud;
@@ -78,6 +78,8 @@ pub struct Simulator {
     cloud: Arc<Cloud>,
     address: SocketAddr,
     server: JoinHandle<()>,
+    /// Who tells of what syncs change.
+    teller: Option<JoinHandle<()>>,
 }
 
 /// What a simulator is like.
@@ -99,6 +101,9 @@ pub struct Settings {
     pub crowd: u8,
     /// Whether faults can be switched over HTTP as well, at `/simulator/faults`, by whoever can reach it.
     pub has_control: bool,
+    /// Whether whoever has subscribed to webhooks is told of every document that a sync changes; else events come by
+    /// [`Webhooks::send`] alone.
+    pub has_events: bool,
     /// How many requests all accounts together may make in any five minutes, by the simulator's clock; beyond, a 429 speaks for
     /// the application. None: as many as they like.
     pub application_limit: Option<u32>,
@@ -116,6 +121,7 @@ impl Default for Settings {
             has_traveller: false,
             crowd: 0,
             has_control: false,
+            has_events: false,
             application_limit: Some(APPLICATION_LIMIT),
             examples: Vec::new(),
         }
@@ -167,9 +173,11 @@ impl Simulator {
     pub async fn start_on(address: SocketAddr, settings: Settings) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
+        let has_events = settings.has_events;
         let cloud = Arc::new(Cloud::new(settings));
+        let teller = has_events.then(|| tokio::spawn(webhooks::tell(Arc::clone(&cloud), cloud.now())));
         let server = tokio::spawn(server::run(listener, Arc::clone(&cloud)));
-        Ok(Self { cloud, address, server })
+        Ok(Self { cloud, address, server, teller })
     }
 
     /// Where it is, for instance `http://127.0.0.1:10059`.
@@ -227,13 +235,7 @@ impl Simulator {
 
     /// Something that happened just now to this person's document, as the service tells it.
     pub fn event(&self, person: &str, event_type: &str, data_type: &str, object_id: &str) -> Event {
-        Event {
-            event_type: event_type.to_owned(),
-            data_type: data_type.to_owned(),
-            object_id: object_id.to_owned(),
-            event_time: self.cloud.now().to_rfc3339_opts(SecondsFormat::Millis, true),
-            user_id: self.user_id(person).unwrap_or_default(),
-        }
+        self.cloud.event(person, event_type, data_type, object_id)
     }
 
     /// How many requests were answered so far.
@@ -266,5 +268,6 @@ impl Simulator {
 impl Drop for Simulator {
     fn drop(&mut self) {
         self.server.abort();
+        self.teller.iter().for_each(JoinHandle::abort);
     }
 }

@@ -93,6 +93,7 @@ impl Serve {
             full_days: self.real_life.then_some(0),
             has_traveller: self.traveller,
             has_control: true,
+            has_events: true,
             application_limit: Some(self.application_limit),
             ..Settings::default()
         }
@@ -102,7 +103,9 @@ impl Serve {
 /// What a client needs to know, as shell variables where that is possible.
 fn introduction(simulator: &Simulator) -> String {
     let url = simulator.url();
-    let mut text = format!("# The API: {url}/v2/usercollection/; faults: {url}/simulator/faults\nOURA_API_URL={url}\n");
+    let mut text = format!(
+        "# The API: {url}/v2/usercollection/; faults: {url}/simulator/faults; events: {url}/simulator/events\nOURA_API_URL={url}\n"
+    );
     for application in simulator.applications() {
         let (authorize, token) = match application.portal {
             Portal::New => ("/oauth/v2/ext/oauth-authorize", "/oauth/v2/ext/oauth-token"),

@@ -35,7 +35,7 @@ async fn they_are_made_once_renewed_in_time_and_mended_when_address_or_token_cha
     assert!(first.iter().all(|one| one.callback_url == scene.url));
     assert_eq!(events(&exporter.page().await, "verified"), ALL as f64, "each was verified while it was made");
     let end = first[0].expiration_time.timestamp() as f64;
-    assert_eq!(exporter.page().await.get("oura_webhook_expiry_timestamp_seconds"), Some(end));
+    assert_eq!(exporter.page().await.get("oura_webhook_subscription_expiry_timestamp_seconds"), Some(end));
     exporter.stop().await;
 
     // Whether it is a week to the end or two, whose they are is known; each of these starts finds things as they say.
@@ -143,6 +143,29 @@ async fn an_application_that_is_refused_or_a_callback_that_is_not_reached_leave_
 }
 
 #[tokio::test]
+async fn what_oura_refuses_is_named_with_what_it_was_asked_for() {
+    let scene = Scene::at(NOON).await;
+    let listed = "cannot list the subscriptions at http://127.0.0.1:";
+    for (name, value, words) in [
+        (
+            "OURA_API_URL",
+            format!("{}/elsewhere", scene.simulator.url()),
+            ["Oura answers with status 404", "OURA_API_URL"],
+        ),
+        ("OURA_CLIENT_SECRET", "guess".to_owned(), ["OURA_CLIENT_SECRET", "status 401"]),
+        ("OURA_API_URL", "http://127.0.0.1:9".to_owned(), ["cannot be reached", listed]),
+    ] {
+        for arguments in [&["webhooks", "list"][..], &["webhooks", "remove"]] {
+            let mut command = program(&scene, arguments);
+            command.env(name, &value);
+            let (is_well, text) = said(command).await;
+            assert!(!is_well && text.contains(listed) && !text.contains("callback"), "{name} {arguments:?}: {text}");
+            assert!(words.iter().all(|word| text.contains(word)), "{name} {arguments:?}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn check_says_whether_the_address_leads_to_the_exporter() {
     let scene = Scene::at(NOON).await;
     let token = scene.simulator.people().remove(0).token;
@@ -156,6 +179,18 @@ async fn check_says_whether_the_address_leads_to_the_exporter() {
     let exporter = scene.subscribed().await;
     let (is_well, text) = check(&scene.url).await;
     assert!(is_well && text.contains(&format!("Webhooks: {} leads to this exporter.", scene.url)), "{text}");
+    assert!(text.contains("3 subscriptions are active."), "those of sleep: {text}");
+    scene.simulator.webhooks().lose(|one| one.data_type == "daily_sleep" && one.event_type != "update");
+    scene.simulator.webhooks().plant(OTHERS, "create", "daily_sleep");
+    let (is_well, text) = check(&scene.url).await;
+    for words in
+        ["1 subscriptions are missing, 1 are active", "1 belong to another program", "its log says why it cannot"]
+    {
+        assert!(!is_well && text.contains(words) && !text.contains("secret"), "{words}: {text}");
+    }
+    scene.simulator.webhooks().plant(OTHERS, "delete", "daily_sleep");
+    let (is_well, text) = check(&scene.url).await;
+    assert!(is_well && text.contains("1 subscriptions are active, and 2 belong to another program"), "{text}");
     for (url, words) in [
         (scene.url.replace("/webhook", "/web"), "answers with status 404"),
         (format!("{}/", exporter.url), "leads to something else than this exporter"),

@@ -4,6 +4,7 @@ mod answers;
 mod auth;
 mod control;
 mod data;
+mod events;
 mod example;
 mod failing;
 mod office;

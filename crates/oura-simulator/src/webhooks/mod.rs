@@ -1,26 +1,35 @@
 //! Webhooks: the subscriptions of the applications, and the deliveries that go to their callbacks, true and false ones.
 //!
 //! `subscriptions` has the routes by which an application makes and keeps them, `delivery` what is sent and how it is
-//! signed, `post` the way to a callback. Nothing is sent by itself: a test says when, what, and what is wrong with it.
+//! signed, `post` the way to a callback. A test says when, what, and what is wrong with it; `by_itself` tells of whatever syncs
+//! change, where the settings want it, and `by_hand` of what somebody asks for over HTTP.
 
+mod by_hand;
+mod by_itself;
 mod delivery;
 mod post;
 mod routes;
 mod subscriptions;
 
 use std::{
+    collections::{HashMap, VecDeque},
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+pub(crate) use by_hand::answer as answer_by_hand;
+pub(crate) use by_itself::tell;
 pub use delivery::{Delivery, Event, Stamp};
 pub use post::Undelivered;
 pub(crate) use routes::Order;
 pub use subscriptions::{DATA_TYPES, EVENT_TYPES, Subscription};
 
 use crate::{Application, TimeSource, noise::Noise};
+
+/// So many events are remembered.
+const MOST_SENT: usize = 1_000;
 
 /// How long a subscription lives.
 const LIFETIME: TimeDelta = TimeDelta::days(90);
@@ -37,6 +46,10 @@ pub struct Webhooks {
 struct State {
     subscriptions: Vec<Subscription>,
     made: i64,
+    /// Which application a subscription was made for, by its identifier.
+    made_for: HashMap<String, usize>,
+    /// What was sent, and how the callback answered, the newest last.
+    sent: VecDeque<(Event, Option<u16>)>,
 }
 
 impl Webhooks {
@@ -81,9 +94,27 @@ impl Webhooks {
     /// Where no answer comes.
     pub async fn send(&self, event: &Event) -> Result<Option<u16>, Undelivered> {
         let is_meant = |one: &&Subscription| one.data_type == event.data_type && one.event_type == event.event_type;
-        let callback = self.state().subscriptions.iter().find(is_meant).map(|one| one.callback_url.clone());
-        let Some(callback) = callback else { return Ok(None) };
-        self.delivery(event).deliver(&callback).await.map(Some)
+        let found = self.state().subscriptions.iter().find(is_meant).cloned();
+        let Some(Subscription { id, callback_url, .. }) = found else { return Ok(None) };
+        let made_for = self.state().made_for.get(&id).and_then(|place| self.applications.get(*place));
+        let delivery = match made_for {
+            Some(application) => {
+                Delivery::signed(&application.client_secret, Stamp::Milliseconds.text(self.clock.now()), event.body())
+            }
+            None => self.delivery(event),
+        };
+        let answer = delivery.deliver(&callback_url).await;
+        let sent = &mut self.state().sent;
+        sent.push_back((event.clone(), answer.as_ref().ok().copied()));
+        if sent.len() > MOST_SENT {
+            sent.pop_front();
+        }
+        answer.map(Some)
+    }
+
+    /// What was sent so far, and the status of the answer; none where no answer came.
+    pub(crate) fn sent(&self) -> Vec<(Event, Option<u16>)> {
+        self.state().sent.iter().cloned().collect()
     }
 
     /// The event as the service sends it now: signed for the application of the new portal, with a time in milliseconds.

@@ -20,11 +20,9 @@ pub(crate) struct Order<'a> {
 impl Webhooks {
     /// Answers at one of the routes.
     pub(crate) async fn answer(&self, hook: Hook<'_>, order: &Order<'_>) -> Reply {
-        if !self.is_known(order.headers) {
-            return Reply::of_status(401);
-        }
+        let Some(application) = self.application(order.headers) else { return Reply::of_status(401) };
         match (hook, order.method) {
-            (Hook::All, &Method::POST) => self.make(order.body).await,
+            (Hook::All, &Method::POST) => self.make(order.body, application).await,
             (Hook::All, _) => Reply::json(200, &self.subscriptions().iter().map(super::Subscription::shown).collect()),
             (Hook::One(id), &Method::PUT) => self.change(id, order.body).await,
             (Hook::One(id), &Method::DELETE) => self.remove(id),
@@ -36,10 +34,10 @@ impl Webhooks {
         }
     }
 
-    /// Whether both headers are those of one application.
-    fn is_known(&self, headers: &HeaderMap) -> bool {
+    /// The application of which both headers are.
+    fn application(&self, headers: &HeaderMap) -> Option<usize> {
         let (id, secret) = (header(headers, "x-client-id"), header(headers, "x-client-secret"));
-        self.applications.iter().any(|one| id == Some(&one.client_id) && secret == Some(&one.client_secret))
+        self.applications.iter().position(|one| id == Some(&one.client_id) && secret == Some(&one.client_secret))
     }
 
     fn with(&self, id: &str, change: impl FnOnce(&mut super::Subscription)) -> Reply {
@@ -56,7 +54,7 @@ impl Webhooks {
         Reply::empty(204)
     }
 
-    async fn make(&self, body: &str) -> Reply {
+    async fn make(&self, body: &str, application: usize) -> Reply {
         let body: Value = serde_json::from_str(body).unwrap_or_default();
         let word = |name: &str| body[name].as_str().map(str::to_owned);
         let words = word("callback_url").zip(word("verification_token")).zip(word("event_type").zip(word("data_type")));
@@ -72,7 +70,9 @@ impl Webhooks {
             return unverified();
         }
         let now = self.clock.now();
-        let one = self.state().add(&self.noise, now, [&callback_url, &event_type, &data_type]);
+        let mut state = self.state();
+        let one = state.add(&self.noise, now, [&callback_url, &event_type, &data_type]);
+        state.made_for.insert(one.id.clone(), application);
         Reply::json(201, &one.shown())
     }
 
