@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{TimeDelta, Utc};
 use oura_exporter::{
-    auth::TokenSource,
+    auth::{Store, TokenSource},
     clock::Clock,
     documents::KINDS,
     oura::{Client, ClientOptions, Transport},
@@ -52,7 +52,7 @@ pub(super) fn measure(count: usize) -> String {
         let transport = Arc::new(transport.expect("a transport"));
         let accounts = accounts(count, &transport, &simulator.people()[0].token);
         let state = tempfile::tempdir().expect("a directory");
-        let journals = JournalIn::State(Some(state.path().to_owned()));
+        let journals = JournalIn::State(Some(Store::new(state.path())));
         let samples = Samples::new(journals, SampleStats::new().expect("good names"));
         let poller = Poller {
             snapshot: Arc::new(Snapshot::new(vec![], clock.clone(), TimeDelta::hours(36))),

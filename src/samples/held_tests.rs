@@ -1,6 +1,6 @@
 //! A journal that another process has, and lets go of: nothing of what was told meanwhile is lost, and nothing told twice.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use chrono::TimeDelta;
 
@@ -46,6 +46,20 @@ fn journal(state: &Path, later: i64) -> Record {
     Journal::glance(&Store::new(state), "anna", BY_HAND, morning() + minutes(later))
 }
 
+/// What this process told is there, but for a score that was `old` when the journal became free, and no score is there twice.
+fn assert_has_all_once(after: &[String], before: &[String], old: Option<&str>) {
+    // Both may have told the same at different times, of which one is enough.
+    let without_time = |line: &String| line.rsplit_once(' ').unwrap().0.to_owned();
+    let all: Vec<_> = after.iter().map(without_time).collect();
+    for line in before {
+        let is_old = line.contains("score") && old.is_some_and(|old| line.contains(old));
+        assert!(is_old || all.contains(&without_time(line)), "{line} is lost: {after:#?}");
+    }
+    let scores: Vec<_> = all.iter().filter(|line| line.contains("score")).collect();
+    assert_eq!(scores.iter().collect::<BTreeSet<_>>().len(), scores.len(), "a score is there twice: {scores:#?}");
+    assert!(after.windows(2).all(|pair| pair[0] != pair[1]), "a line is there twice: {after:#?}");
+}
+
 #[test]
 fn what_was_told_while_another_process_had_the_journal_is_in_it_once_after_that() {
     // What each of the two saw last: the same; something newer here; something newer there, after which ours is old.
@@ -67,18 +81,7 @@ fn what_was_told_while_another_process_had_the_journal_is_in_it_once_after_that(
         second.take_up(morning() + minutes(62));
         let after = lines(&second, 62);
         assert!(foreign.iter().all(|line| after.contains(line)), "{theirs} {ours}: {foreign:#?} and not {after:#?}");
-        // Both may have told the same, at different times: once is enough.
-        let said = |line: &str| line.rsplit_once(' ').unwrap().0.to_owned();
-        let all: Vec<_> = after.iter().map(|line| said(line)).collect();
-        for line in &before {
-            let is_old = is_theirs_later && line.contains("score") && line.contains(" 72 ");
-            assert!(is_old || all.contains(&said(line)), "{theirs} {ours}: {line} is lost: {after:#?}");
-        }
-        let score: Vec<_> = all.iter().filter(|line| line.contains("score")).collect();
-        assert_eq!(score.len(), score.iter().collect::<std::collections::BTreeSet<_>>().len(), "twice: {score:#?}");
-        let mut once = after.clone();
-        once.dedup();
-        assert_eq!(once, after);
+        assert_has_all_once(&after, &before, is_theirs_later.then_some(" 72 "));
         let said = journal(state.path(), 62);
         assert_eq!(said.points(said.numbers()).values().map(Vec::len).sum::<usize>(), after.len(), "{after:#?}");
         let score = said.documents(READINESS).next().unwrap().1;
