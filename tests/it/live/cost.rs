@@ -14,10 +14,12 @@ use super::{
     scene::{SEED, Scene},
     tell,
 };
-use crate::common::servers::free_address;
+use crate::common::{moment, servers::free_address};
 
 /// How often a usual exporter asks.
 const POLL: TimeDelta = TimeDelta::minutes(5);
+/// When the day begins that is measured: days differ by some hundred lines.
+const BEGINNING: &str = "2026-08-18T06:00:00Z";
 /// What a day may cost at the service.
 const MOST_REQUESTS: usize = 3_000;
 const MOST_BYTES: usize = 3_000_000;
@@ -33,7 +35,7 @@ async fn page(exporter: &ByHand) -> (usize, usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_day_of_polls_and_looking_back_costs_less_than_three_thousand_requests_and_three_megabytes() {
-    let scene = Scene::new("alice").await;
+    let scene = Scene::from("alice", moment(BEGINNING)).await;
     let mut exporter = ByHand::start(scene.variables(), "127.0.0.1:1", scene.clock.clone());
     exporter.look().await;
     let mut largest = page(&exporter).await;

@@ -34,17 +34,23 @@ pub(crate) struct Scene {
     pub(crate) clock: Clock,
     hand: ManualClock,
     state: tempfile::TempDir,
+    start: DateTime<Utc>,
     pub(crate) book: Book,
 }
 
 impl Scene {
     pub(crate) async fn new(person: &'static str) -> Self {
+        Self::from(person, start()).await
+    }
+
+    /// One that begins at a moment of its own, for what no store takes: each run is like the last.
+    pub(crate) async fn from(person: &'static str, start: DateTime<Utc>) -> Self {
         tls::choose_provider();
-        let (clock, hand) = Clock::driven_from(start());
+        let (clock, hand) = Clock::driven_from(start);
         let settings = Settings { clock: clock.clone().into(), seed: SEED, full_days: Some(0), ..Settings::default() };
         let simulator = Simulator::start(settings).await.expect("a free port");
         let state = tempfile::tempdir().expect("a directory");
-        Self { simulator, clock, hand, state, book: Book::new(person, start()) }
+        Self { simulator, clock, hand, state, start, book: Book::new(person, start) }
     }
 
     /// What an exporter of the person sets.
@@ -60,7 +66,7 @@ impl Scene {
 
     /// How much of the days that are to be lived has gone by.
     pub(crate) fn lived(&self) -> TimeDelta {
-        self.now() - start()
+        self.now() - self.start
     }
 
     pub(crate) fn advance(&self, by: TimeDelta) {
