@@ -52,7 +52,7 @@ const MOST_GROWTH: u64 = 16 * 1024;
 /// How far the clock moves at once, and how often everybody has their turn before it does. A request and its answer take a
 /// few of these turns.
 const STEP: Duration = Duration::from_millis(500);
-const TURNS: usize = 12;
+const TURNS: usize = 24;
 
 /// What the exporter logs, as it comes.
 #[derive(Clone, Default)]
