@@ -1,15 +1,16 @@
 //! The yardstick of `benches/load`: bare hyper that sends a file's bytes with the headers of the page.
 //!
-//! `floor ADDRESS FILE [gzip]` prints the URL it serves and runs until it is killed.
+//! `floor ADDRESS FILE HEAD` prints the URL it serves and runs until it is killed. HEAD is a file of the page's status line and
+//! headers, as curl's `-D` writes it.
 
 use std::{convert::Infallible, env, error::Error, fs};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
-    Request, Response,
+    HeaderMap, Request, Response,
     body::Incoming,
-    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY},
+    header::{CONTENT_LENGTH, DATE, HeaderName, HeaderValue},
     server::conn::http1,
     service::service_fn,
 };
@@ -18,25 +19,32 @@ use tokio::{net::TcpListener, runtime, task};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = env::args().skip(1).collect();
-    let (address, file, gzip) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [address, file] => (address, file, false),
-        [address, file, "gzip"] => (address, file, true),
-        _ => return Err("usage: floor ADDRESS FILE [gzip]".into()),
-    };
-    let page = Bytes::from(fs::read(file)?);
+    let [address, file, head] = &arguments[..] else { return Err("usage: floor ADDRESS FILE HEAD".into()) };
+    let (page, headers) = (Bytes::from(fs::read(file)?), headers(&fs::read_to_string(head)?)?);
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    Ok(runtime.block_on(serve(address, page, gzip))?)
+    Ok(runtime.block_on(serve(address, page, headers))?)
 }
 
-async fn serve(address: &str, page: Bytes, gzip: bool) -> std::io::Result<()> {
+/// The headers of an answer, without those that hyper adds by itself.
+fn headers(head: &str) -> Result<HeaderMap, Box<dyn Error>> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in head.lines().filter_map(|line| line.trim_end().split_once(": ")) {
+        headers.append(name.parse::<HeaderName>()?, value.parse::<HeaderValue>()?);
+    }
+    headers.remove(DATE);
+    headers.remove(CONTENT_LENGTH);
+    Ok(headers)
+}
+
+async fn serve(address: &str, page: Bytes, headers: HeaderMap) -> std::io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     println!("http://{}/metrics", listener.local_addr()?);
     loop {
         let (stream, _) = listener.accept().await?;
-        let page = page.clone();
+        let (page, headers) = (page.clone(), headers.clone());
         task::spawn(async move {
             let service = service_fn(move |_: Request<Incoming>| {
-                let answer = answer(page.clone(), gzip);
+                let answer = answer(page.clone(), headers.clone());
                 async move { Ok::<_, Infallible>(answer) }
             });
             // A client that hangs up in between is no concern here.
@@ -45,13 +53,8 @@ async fn serve(address: &str, page: Bytes, gzip: bool) -> std::io::Result<()> {
     }
 }
 
-fn answer(page: Bytes, gzip: bool) -> Response<Full<Bytes>> {
+fn answer(page: Bytes, headers: HeaderMap) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::new(page));
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
-    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-    if gzip {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
+    *answer.headers_mut() = headers;
     answer
 }

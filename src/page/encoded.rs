@@ -1,6 +1,7 @@
 //! The page as bytes: an account's part is encoded when it changed, the page is woven of them when somebody asks.
 
 use std::{
+    io::Write as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
     time::{Duration, Instant},
 };
@@ -19,12 +20,15 @@ use crate::{
 
 /// How old the process's own figures may be; looking them up costs more than serving the page of a few.
 const PROCESS_AGE: Duration = Duration::from_secs(1);
+/// A page of a few accounts is kept as text as well, so that whoever reads it without gzip gets what is there.
+const KEPT_AS_TEXT: usize = 256 * 1024;
 /// So old a page may be for whoever asks while the next one is made.
 const QUIET_AGE: Duration = Duration::from_secs(5);
 
 /// The page, ready to send.
 pub struct Encoded {
     woven: Woven,
+    text: Option<Bytes>,
     gzipped: Bytes,
     made: Instant,
     version: u64,
@@ -43,23 +47,31 @@ pub struct Page {
 
 impl Encoded {
     fn new(woven: Woven, version: u64) -> Self {
+        let text = (woven.most() <= KEPT_AS_TEXT).then(|| text(&woven));
         let mut gzip = Gzip::begin();
-        let written = woven.write(&mut gzip).and_then(|()| gzip.finish());
-        let gzipped = written.expect("writing to memory does not fail");
-        Self { woven, gzipped, made: Instant::now(), version }
+        let written = match &text {
+            Some(text) => gzip.write_all(text),
+            None => woven.write(&mut gzip),
+        };
+        let gzipped = written.and_then(|()| gzip.finish()).expect("writing to memory does not fail");
+        Self { woven, text, gzipped, made: Instant::now(), version }
     }
 
-    /// As text, which is put together for whoever asks for it: Prometheus takes the other.
+    /// As text. Where it is long, it is put together for whoever asks for it: Prometheus takes the other.
     pub fn plain(&self) -> Bytes {
-        let mut text = Vec::with_capacity(self.woven.most());
-        self.woven.write(&mut text).expect("writing to memory does not fail");
-        text.into()
+        self.text.clone().unwrap_or_else(|| text(&self.woven))
     }
 
     /// The same, gzipped.
     pub fn gzipped(&self) -> Bytes {
         self.gzipped.clone()
     }
+}
+
+fn text(woven: &Woven) -> Bytes {
+    let mut text = Vec::with_capacity(woven.most());
+    woven.write(&mut text).expect("writing to memory does not fail");
+    text.into()
 }
 
 impl Page {

@@ -75,11 +75,12 @@ pub(super) struct Course {
     nights: usize,
 }
 
-/// Five minutes: how many requests were made, and the budget ratio at their end.
+/// Five minutes: how many requests were made, the budget ratio at their end, and the requests that it and the budget foretold.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     pub(super) requests: usize,
     pub(super) ratio: f64,
+    foretold: f64,
 }
 
 /// What a study has come to.
@@ -102,6 +103,8 @@ pub(super) struct Study {
     pub(super) asked: HashMap<String, usize>,
     refused: usize,
     busiest: usize,
+    /// How many requests of the next five minutes the ratios foretell.
+    next: f64,
     begun: Instant,
     since: DateTime<Utc>,
 }
@@ -143,6 +146,7 @@ impl Study {
             asked: HashMap::new(),
             refused: 0,
             busiest: 0,
+            next: 0.0,
             begun: Instant::now(),
             since,
         }
@@ -345,7 +349,8 @@ impl Study {
         for (place, (name, _)) in self.office.accounts.iter().enumerate() {
             let nights = self.nights.get(person(name)).map_or(&[][..], Vec::as_slice);
             let course = &mut self.courses[place];
-            if nights.get(course.nights).is_none_or(|night| night.readable > now) {
+            // A later one may be there before an earlier one is as it stays.
+            if nights.iter().skip(course.nights).all(|night| night.readable > now) {
                 continue;
             }
             let states = self.office.running.iter().filter_map(|running| running.server.snapshot.posted_of(name));
@@ -357,7 +362,7 @@ impl Study {
             });
             let Some(newest) = shown.max_by_key(|(day, _)| *day) else { continue };
             while let Some(night) = nights.get(course.nights).filter(|night| night.is_in(newest)) {
-                self.late.push(now - night.readable);
+                self.late.push((now - night.readable).max(TimeDelta::zero()));
                 course.nights += 1;
             }
         }
@@ -369,11 +374,16 @@ impl Study {
         self.office.simulator.forget_requests();
         self.refused += recorded.iter().filter(|request| request.status == 429).count();
         self.busiest = self.busiest.max(most_within(&recorded, WINDOW));
-        let mut ratio: f64 = 0.0;
+        let (mut ratio, mut foretold): (f64, f64) = (0.0, std::mem::take(&mut self.next));
         for exporter in 0..self.office.running.len() {
-            ratio = ratio.max(self.own_page(exporter).await.get("oura_api_budget_ratio").expect("a ratio"));
+            let page = self.own_page(exporter).await;
+            let (of_it, budget) = (page.get("oura_api_budget_ratio"), page.get("oura_api_request_budget"));
+            let of_it = of_it.expect("a ratio");
+            ratio = ratio.max(of_it);
+            self.next += of_it.min(1.0) * sustained(budget.expect("a budget"));
         }
-        self.windows.push(Window { requests: recorded.len(), ratio });
+        foretold = (foretold + self.next) / 2.0;
+        self.windows.push(Window { requests: recorded.len(), ratio, foretold });
         for request in recorded {
             let collection = request.path.rsplit('/').next().unwrap_or_default();
             *self.asked.entry(collection.to_owned()).or_default() += 1;
@@ -398,6 +408,18 @@ impl Study {
         assert!(lost.is_empty(), "{} nights are lost: {:?}", lost.len(), &lost[..lost.len().min(10)]);
         let last = *self.late.last().expect("a night");
         assert!(last <= latest, "a night was there after {last}");
+    }
+
+    /// Of the requests that the ratio foretold, how many were made in an hour: the fewest, the median, and the most.
+    pub(super) fn truth(&self) -> [f64; 3] {
+        let part = |hour: &[Window]| {
+            let made: usize = hour.iter().map(|window| window.requests).sum();
+            made as f64 / hour.iter().map(|window| window.foretold).sum::<f64>()
+        };
+        // At first it is not known yet what was foretold.
+        let mut parts: Vec<_> = self.windows[1..].chunks_exact(12).map(part).collect();
+        parts.sort_by(f64::total_cmp);
+        [parts[0], parts[parts.len() / 2], parts[parts.len() - 1]]
     }
 
     /// The nights that Oura had so long ago and that no page has.
@@ -426,15 +448,22 @@ impl Study {
             [500, 990, 1000].map(|share| self.late[(self.late.len() - 1) * share / 1000].num_minutes());
         let (nights, due) = (self.late.len(), self.late.len() + lost);
         let (refused, busiest, told) = (self.refused, self.busiest, self.told);
+        let [least_true, half_true, most_true] = self.truth();
         let took = self.begun.elapsed().as_secs();
         let calmest = self.windows.iter().map(|window| window.requests).min().expect("one");
         tell(&format!(
             "{what}: {accounts} accounts, {hours:.1} h: {all} requests, {refused} refused, {calmest} to {busiest} within five \
              minutes; an account and day {each:.0} ({fewest:.0} to {most:.0}); {told} events; ratio {least:.2} to \
-             {highest:.2}; nights {nights} of {due}, half {half} min after Oura had them, 99 % {nearly}, the last {last}; it \
+             {highest:.2}, and of the requests that it foretold {least_true:.2} to {most_true:.2} in an hour were made, half \
+             the hours {half_true:.2}; nights {nights} of {due}, half {half} min after Oura had them, 99 % {nearly}, the last {last}; it \
              took {took} s"
         ));
     }
+}
+
+/// Of so many requests in any five minutes, how many there can be on and on: all but those that may come at once.
+fn sustained(budget: f64) -> f64 {
+    budget - (budget / 40.0).floor().max(30.0).min((budget / 2.0).floor())
 }
 
 /// Whose account it is.
