@@ -292,7 +292,7 @@ impl Follower {
         let token = TokenNow { rate_limited_until: self.client.rate_limited_until(), ..token };
         let change = self.state.apply(Outcome { place, at: self.poller.clock.now(), answer, token });
         let interval = self.interval(place);
-        self.state.collections[place].watch.iter_mut().for_each(|watch| watch.interval = interval);
+        self.state.collections[place].is_asked_every(interval, self.poller.clock.now());
         if self.state.collections[place].up == Some(true) {
             self.ask_who_it_is();
             if looks_back {
