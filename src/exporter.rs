@@ -82,7 +82,7 @@ impl Exporter {
         let has_basic_auth = web.as_ref().is_some_and(|web| web.has_basic_auth());
         let redirect_uri = config.sign_in.redirect_uri.clone();
         let transport = transport(&config, &stats, &clock, client_options)?;
-        let webhooks = webhooks.map(|webhooks| webhooks.counted_by(transport.counter()));
+        let webhooks = webhooks.map(|webhooks| webhooks.paid_by(transport.payer()));
         let oauth_client = oauth_client(&config, &transport)?;
         let guard = guard(&config, address);
         let store = config.sign_in.store.clone().filter(|_| oauth_client.is_some());
