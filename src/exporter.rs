@@ -404,7 +404,7 @@ fn accounts_by(
     if let (Some(store), Some(oauth_client)) = (&config.sign_in.store, oauth_client) {
         for name in config.signed_in {
             let token_manager = TokenManager::new(&name, store.clone(), Arc::clone(oauth_client), clock.clone());
-            add(name, TokenSource::Kept(token_manager));
+            add(name, TokenSource::Kept(token_manager.of(None)));
         }
     }
     accounts

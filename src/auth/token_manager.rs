@@ -26,6 +26,7 @@ use super::{
     store_error::StoreError,
     tokens::{Fingerprint, SignedIn, Tokens},
     under_way::UnderWay,
+    whose::Whose,
 };
 use crate::clock::Clock;
 
@@ -59,8 +60,7 @@ struct Inner {
 struct State {
     tokens: Option<Tokens>,
     version: Option<Version>,
-    /// Whose sign-in it is, also while there are no tokens.
-    signed_in: Option<SignedIn>,
+    whose: Whose,
     /// The pair could not be stored and is only here.
     is_unsaved: bool,
     /// The refresh tokens that this process has spent.
@@ -90,20 +90,19 @@ impl State {
 impl TokenManager {
     /// Keeps `account` signed in with the tokens in `store`.
     pub fn new(account: &str, store: Store, oauth_client: Arc<OAuthClient>, clock: Clock) -> Self {
-        let (account, state) = (account.to_owned(), Mutex::default());
-        let (is_accepted, is_anothers) = Default::default();
+        let (account, (state, is_accepted, is_anothers)) = (account.to_owned(), Default::default());
         Self(Arc::new_cyclic(|own| {
             let own = Weak::clone(own);
             Inner { own, account, store, oauth_client, clock, state, is_accepted, is_anothers }
         }))
     }
 
-    /// The same for an account that was last seen with that sign-in.
+    /// The same for one person only: whoever was last seen there with that sign-in, or else is found there first.
     #[must_use]
     pub fn of(self, signed_in: Option<SignedIn>) -> Self {
         // Nobody else can hold it yet.
         if let Ok(mut state) = self.0.state.try_lock() {
-            state.signed_in = signed_in;
+            state.whose = Whose::one_persons(signed_in);
         }
         self
     }
@@ -298,7 +297,7 @@ impl Inner {
             return Ok(());
         }
         match self.store.still_there().and_then(|()| self.store.read(&self.account)) {
-            Ok(Some(tokens)) if state.signed_in.as_ref().is_some_and(|before| tokens.may_be_anothers(before)) => {
+            Ok(Some(tokens)) if state.whose.refuses(&tokens) => {
                 // What is known and shown of the account is not theirs: nothing of theirs may come beside it.
                 self.is_anothers.store(true, Ordering::Relaxed);
                 Err(NoToken::SignIn(SignInNeeded::AnotherPerson))
@@ -343,7 +342,7 @@ impl Inner {
             }
         }
         state.is_unsaved = false;
-        state.signed_in = tokens.as_ref().map(Tokens::signed_in).or(state.signed_in.take());
+        tokens.iter().for_each(|tokens| state.whose.is_of(tokens));
         state.tokens = tokens;
     }
 
@@ -424,7 +423,7 @@ impl Inner {
     async fn keep(&self, state: &mut State, new: Tokens) -> bool {
         let (store, account, tokens) = (self.store.clone(), self.account.clone(), new.clone());
         let written = task::spawn_blocking(move || store.write(&account, &tokens)).await;
-        state.signed_in = Some(new.signed_in());
+        state.whose.is_of(&new);
         state.tokens = Some(new);
         state.version = self.store.version(&self.account);
         match written {

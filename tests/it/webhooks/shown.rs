@@ -137,6 +137,7 @@ async fn a_change_that_oura_shows_late_is_looked_out_for_an_hour_at_the_usual_pa
         let id = newest["id"].as_str().expect("an id");
         let first = by_hand.scene.simulator.event("alice", "create", "daily_readiness", id);
         assert_eq!(by_hand.scene.tell(&first).await, 200);
+        by_hand.look().await;
         by_hand.after(TimeDelta::minutes(6)).await;
         let told_at = by_hand.scene.clock.now();
         let event = scored_from(&by_hand, told_at + TimeDelta::seconds(late), 42).await;
