@@ -82,7 +82,7 @@ impl Exporter {
         let has_basic_auth = web.as_ref().is_some_and(|web| web.has_basic_auth());
         let redirect_uri = config.sign_in.redirect_uri.clone();
         let transport = transport(&config, &stats, &clock, client_options)?;
-        let webhooks = webhooks.map(|webhooks| webhooks.counted_by(transport.counter()));
+        let webhooks = webhooks.map(|webhooks| webhooks.paid_by(transport.payer()));
         let oauth_client = oauth_client(&config, &transport)?;
         let guard = guard(&config, address);
         let store = config.sign_in.store.clone().filter(|_| oauth_client.is_some());
@@ -404,7 +404,7 @@ fn accounts_by(
     if let (Some(store), Some(oauth_client)) = (&config.sign_in.store, oauth_client) {
         for name in config.signed_in {
             let token_manager = TokenManager::new(&name, store.clone(), Arc::clone(oauth_client), clock.clone());
-            add(name, TokenSource::Kept(token_manager));
+            add(name, TokenSource::Kept(token_manager.of(None)));
         }
     }
     accounts

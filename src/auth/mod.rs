@@ -27,6 +27,7 @@ mod token_file;
 mod token_manager;
 mod tokens;
 mod under_way;
+mod whose;
 
 pub use account::is_name;
 pub(crate) use challenge::random;

@@ -33,6 +33,9 @@ pub enum SignInNeeded {
     /// There is no token file.
     #[error("nobody is signed in as this account")]
     Nobody,
+    /// Somebody else has signed in, or may have: what was begun for the one before ends.
+    #[error("a different person may have signed in as this account meanwhile")]
+    AnotherPerson,
     /// Oura gave no refresh token.
     #[error("there is no refresh token")]
     NoRefreshToken,
@@ -72,6 +75,7 @@ pub(super) fn time(moment: &DateTime<Utc>) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Cause {
     Nobody,
+    AnotherPerson,
     NoRefreshToken,
     Fixed,
     Refused(Option<ErrorCode>),
@@ -91,6 +95,7 @@ impl From<&NoToken> for Cause {
     fn from(problem: &NoToken) -> Self {
         match problem {
             NoToken::SignIn(SignInNeeded::Nobody) => Self::Nobody,
+            NoToken::SignIn(SignInNeeded::AnotherPerson) => Self::AnotherPerson,
             NoToken::SignIn(SignInNeeded::NoRefreshToken) => Self::NoRefreshToken,
             NoToken::SignIn(SignInNeeded::Fixed) => Self::Fixed,
             NoToken::SignIn(SignInNeeded::Refused { refusal, .. }) => Self::Refused(refusal.code),

@@ -88,6 +88,11 @@ impl TokenSource {
         }
     }
 
+    /// Whether somebody else has signed in as the account, or may have, so that it gives no token any more.
+    pub fn is_anothers(&self) -> bool {
+        matches!(self, Self::Kept(token_manager) if token_manager.is_anothers())
+    }
+
     /// Whether there may ever be another token than now.
     pub const fn can_change(&self) -> bool {
         !matches!(self, Self::Fixed(_))

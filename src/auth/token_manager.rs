@@ -24,8 +24,9 @@ use super::{
     source::{Grant, is_same},
     store::{Lock, Store, Version},
     store_error::StoreError,
-    tokens::{Fingerprint, Tokens},
+    tokens::{Fingerprint, SignedIn, Tokens},
     under_way::UnderWay,
+    whose::Whose,
 };
 use crate::clock::Clock;
 
@@ -51,12 +52,15 @@ struct Inner {
     state: Mutex<State>,
     /// Whether Oura's API has accepted a token since it last refused one everywhere.
     is_accepted: AtomicBool,
+    /// Whether somebody else has signed in as the account: their tokens are for whoever begins anew.
+    is_anothers: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
     tokens: Option<Tokens>,
     version: Option<Version>,
+    whose: Whose,
     /// The pair could not be stored and is only here.
     is_unsaved: bool,
     /// The refresh tokens that this process has spent.
@@ -86,11 +90,26 @@ impl State {
 impl TokenManager {
     /// Keeps `account` signed in with the tokens in `store`.
     pub fn new(account: &str, store: Store, oauth_client: Arc<OAuthClient>, clock: Clock) -> Self {
-        let (account, state, is_accepted) = (account.to_owned(), Mutex::default(), AtomicBool::default());
+        let (account, (state, is_accepted, is_anothers)) = (account.to_owned(), Default::default());
         Self(Arc::new_cyclic(|own| {
             let own = Weak::clone(own);
-            Inner { own, account, store, oauth_client, clock, state, is_accepted }
+            Inner { own, account, store, oauth_client, clock, state, is_accepted, is_anothers }
         }))
+    }
+
+    /// The same for one person only: whoever was last seen there with that sign-in, or else is found there first.
+    #[must_use]
+    pub fn of(self, signed_in: Option<SignedIn>) -> Self {
+        // Nobody else can hold it yet.
+        if let Ok(mut state) = self.0.state.try_lock() {
+            state.whose = Whose::one_persons(signed_in);
+        }
+        self
+    }
+
+    /// Whether somebody else has signed in as the account, or may have. No token is given from then on.
+    pub fn is_anothers(&self) -> bool {
+        self.0.is_anothers.load(Ordering::Relaxed)
     }
 
     /// An access token that is good as far as we know; renewed before, if it is time.
@@ -263,18 +282,26 @@ impl Inner {
         let read = self.reread(state);
         match (read, &state.tokens) {
             (Ok(()), tokens) => tokens.clone().ok_or(NoToken::SignIn(SignInNeeded::Nobody)),
-            (Err(_), Some(tokens)) => Ok(tokens.clone()),
-            (Err(error), None) => Err(NoToken::State(error)),
+            (Err(NoToken::State(_)), Some(tokens)) => Ok(tokens.clone()),
+            (Err(problem), _) => Err(problem),
         }
     }
 
-    /// Takes the tokens from their file, if that is another one than before.
-    fn reread(&self, state: &mut State) -> Result<(), StoreError> {
+    /// Takes the tokens from their file, if that is another one than before, and the same person's.
+    fn reread(&self, state: &mut State) -> Result<(), NoToken> {
+        if self.is_anothers.load(Ordering::Relaxed) {
+            return Err(NoToken::SignIn(SignInNeeded::AnotherPerson));
+        }
         let version = self.store.version(&self.account);
         if version == state.version && state.tokens.is_some() {
             return Ok(());
         }
         match self.store.still_there().and_then(|()| self.store.read(&self.account)) {
+            Ok(Some(tokens)) if state.whose.refuses(&tokens) => {
+                // What is known and shown of the account is not theirs: nothing of theirs may come beside it.
+                self.is_anothers.store(true, Ordering::Relaxed);
+                Err(NoToken::SignIn(SignInNeeded::AnotherPerson))
+            }
             Ok(tokens) => {
                 if state.unread.end() && tokens.is_some() {
                     info!(account = self.account, "its tokens can be read again");
@@ -295,7 +322,7 @@ impl Inner {
                 if is_news && !error.is_of_the_whole() {
                     warn!(account = self.account, "{error}");
                 }
-                Err(error)
+                Err(NoToken::State(error))
             }
         }
     }
@@ -315,6 +342,7 @@ impl Inner {
             }
         }
         state.is_unsaved = false;
+        tokens.iter().for_each(|tokens| state.whose.is_of(tokens));
         state.tokens = tokens;
     }
 
@@ -363,7 +391,7 @@ impl Inner {
     /// The lock, and the pair as it is under the lock, in a store that takes the next one.
     async fn prepared(&self, state: &mut State) -> Result<(Lock, Tokens), NoToken> {
         let lock = lock(&self.store, &self.account).await.map_err(NoToken::State)?;
-        self.reread(state).map_err(NoToken::State)?;
+        self.reread(state)?;
         let stored = state.tokens.clone().ok_or(NoToken::SignIn(SignInNeeded::Nobody))?;
         let (store, account) = (self.store.clone(), self.account.clone());
         let tried = task::spawn_blocking(move || store.check_replacing(&account)).await;
@@ -395,6 +423,7 @@ impl Inner {
     async fn keep(&self, state: &mut State, new: Tokens) -> bool {
         let (store, account, tokens) = (self.store.clone(), self.account.clone(), new.clone());
         let written = task::spawn_blocking(move || store.write(&account, &tokens)).await;
+        state.whose.is_of(&new);
         state.tokens = Some(new);
         state.version = self.store.version(&self.account);
         match written {
@@ -434,7 +463,7 @@ impl Inner {
     fn tell_unrenewed(&self, state: &mut State, problem: &NoToken, works: bool) {
         let is_final = match problem {
             // Whoever follows the account tells that.
-            NoToken::SignIn(SignInNeeded::Nobody) => return,
+            NoToken::SignIn(SignInNeeded::Nobody | SignInNeeded::AnotherPerson) => return,
             NoToken::SignIn(SignInNeeded::Refused { again, .. }) => again.is_none(),
             NoToken::SignIn(_) => true,
             _ => false,

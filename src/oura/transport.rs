@@ -6,6 +6,7 @@ use std::{
 };
 
 use backon::{ExponentialBuilder, Retryable};
+use futures_util::future::BoxFuture;
 use reqwest::{Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
@@ -13,7 +14,7 @@ use tracing::{debug, trace};
 
 use super::{
     ApiError, Room,
-    budget::{Budget, USUAL_BUDGET},
+    budget::{Budget, Rank, USUAL_BUDGET},
     rate_limiter::RateLimiter,
     room::LARGE,
 };
@@ -105,6 +106,12 @@ impl Get<'_> {
     }
 }
 
+/// The host of a URL, and its port.
+fn host(url: &str) -> Option<(String, Option<u16>)> {
+    let url = Url::parse(url).ok()?;
+    Some((url.host_str()?.to_owned(), url.port()))
+}
+
 /// Whether the status says that the same request may succeed a moment later: 408 and 425.
 fn is_of_the_moment(status: StatusCode) -> bool {
     matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY)
@@ -145,12 +152,25 @@ impl Transport {
 
     /// Counts the requests that are made in another way to where the API is: those for tokens.
     pub fn counter(self: &Arc<Self>) -> impl Fn(&str) + Send + Sync + use<> {
-        let host = |url: &str| Url::parse(url).ok().and_then(|url| Some((url.host_str()?.to_owned(), url.port())));
         let (transport, own) = (Arc::clone(self), host(&self.url));
         move |url| {
             if own.is_some() && host(url) == own {
                 transport.budget.spend();
             }
+        }
+    }
+
+    /// Has the requests that are made in another way to where the API is, and that can wait, wait for their room in the budget.
+    pub fn payer(self: &Arc<Self>) -> impl Fn(&str) -> BoxFuture<'static, ()> + Send + Sync + use<> {
+        let (transport, own) = (Arc::clone(self), host(&self.url));
+        move |url| {
+            let (transport, is_own) = (Arc::clone(&transport), own.is_some() && host(url) == own);
+            Box::pin(async move {
+                if is_own {
+                    // What is not under way yet waits for the end of a pause, too.
+                    let _taken = transport.budget.take(Rank::Due(transport.clock.instant())).await;
+                }
+            })
         }
     }
 

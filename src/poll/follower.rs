@@ -119,10 +119,11 @@ impl Follower {
         follower
     }
 
-    /// Asks whatever is due, as time goes by, for ever; with each of `looks` it is seen whether somebody has signed in anew.
+    /// Asks whatever is due, as time goes by, until the account is somebody else's; with each of `looks` it is seen whether
+    /// somebody has signed in anew.
     pub(super) async fn run(mut self, mut looks: watch::Receiver<()>) {
         let mut running = FuturesUnordered::new();
-        loop {
+        while !self.client.source().is_anothers() {
             self.hasten_by_the_clock();
             let clock = &self.poller.clock;
             let look = clock.instant() + LOOK_AT_THE_CLOCK;
@@ -145,6 +146,9 @@ impl Follower {
 
     /// What is to be done now.
     fn next(&self) -> Next {
+        if self.client.source().is_anothers() {
+            return Next::AllRunning;
+        }
         // Where the budget suffices, collections are read in their order: what one says may settle what another one means.
         let is_scarce = self.need.stretch().usual > 1.0;
         let patience = |place| if is_scarce { self.urgency(place).patience() } else { Duration::ZERO };
@@ -203,7 +207,7 @@ impl Follower {
         let (place, started) = (ended.place, ended.started);
         self.note_cost(place);
         self.kept[place].is_awaited = false;
-        if ended.life != self.life {
+        if ended.life != self.life || self.client.source().is_anothers() {
             // It was asked for somebody else.
             self.schedule.ended(place, self.poller.clock.instant());
             return;
@@ -288,7 +292,7 @@ impl Follower {
         let token = TokenNow { rate_limited_until: self.client.rate_limited_until(), ..token };
         let change = self.state.apply(Outcome { place, at: self.poller.clock.now(), answer, token });
         let interval = self.interval(place);
-        self.state.collections[place].watch.iter_mut().for_each(|watch| watch.interval = interval);
+        self.state.collections[place].is_asked_every(interval, self.poller.clock.now());
         if self.state.collections[place].up == Some(true) {
             self.ask_who_it_is();
             if looks_back {

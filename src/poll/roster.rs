@@ -186,9 +186,10 @@ fn look(
 
 impl Directory {
     fn account(&self, name: &str) -> Account {
-        let token_manager =
-            TokenManager::new(name, self.store.clone(), Arc::clone(&self.oauth_client), self.clock.clone());
-        let client = Client::new(Arc::clone(&self.transport), TokenSource::Kept(token_manager));
+        // Whose it was at the look that found it: whoever signs in from now on is found by the next one.
+        let (signed_in, oauth_client) = (self.signed_in.get(name).cloned(), Arc::clone(&self.oauth_client));
+        let token_manager = TokenManager::new(name, self.store.clone(), oauth_client, self.clock.clone());
+        let client = Client::new(Arc::clone(&self.transport), TokenSource::Kept(token_manager.of(signed_in)));
         Account { name: name.to_owned(), client: Arc::new(client) }
     }
 

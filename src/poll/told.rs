@@ -25,10 +25,10 @@ const LOOKED_OUT_FOR: Duration = Duration::from_secs(120);
 const AGAIN_SECONDS: [u64; 5] = [5, 10, 20, 35, 45];
 /// However often Oura tells of a collection, it is asked for that no more often than this: a flood is a few requests.
 const LEAST_BETWEEN: Duration = Duration::from_secs(5);
-/// A document that is as it was before its update may be so because nothing is different that is read here; it is looked at
-/// once more after this wait.
-const ONCE_MORE: Duration = Duration::from_secs(30);
-/// What did not come in so long does not come.
+/// A document that is as it was before its update may be so because nothing is different that is read here, or because
+/// Oura's answers are behind; it is looked at again so long after its event, and then at the usual pace.
+const AGAIN_UNCHANGED: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(90)];
+/// What did not come, or did not change, in so long does not.
 const GIVEN_UP: Duration = Duration::from_secs(3600);
 /// While events tell of every change, a collection is polled this often for what they may have missed.
 const WHILE_TOLD: Duration = Duration::from_secs(3600);
@@ -118,17 +118,18 @@ impl Told {
             let (before, after) = (seen.get(id), contents.get(id));
             let is_missing = if change == Change::Delete { after.is_some() } else { after.is_none() };
             lacks |= is_missing;
-            is_missing || (change == Change::Update && before == after && looked == 0)
+            is_missing || (change == Change::Update && before == after)
         });
         self.seen = contents;
         self.looked += 1;
+        let told = self.since.filter(|_| !self.awaited.is_empty())?;
         let wait = if lacks {
             AGAIN_SECONDS.get(looked).map(|seconds| Duration::from_secs(*seconds))
         } else {
-            Some(ONCE_MORE)
+            let passed = now.saturating_duration_since(told);
+            AGAIN_UNCHANGED.into_iter().find(|again| *again > passed).map(|again| again - passed)
         };
-        let is_awaited = !self.awaited.is_empty();
-        wait.filter(|wait| is_awaited && self.since.is_some_and(|since| now + *wait <= since + LOOKED_OUT_FOR))
+        wait.filter(|wait| now + *wait <= told + LOOKED_OUT_FOR)
     }
 }
 
@@ -213,13 +214,21 @@ mod tests {
     #[test]
     fn a_collection_is_asked_until_it_says_what_was_told_and_two_minutes_at_most() {
         let two_minutes = vec![0, 5, 15, 35, 70, 115];
+        let changes_after = |seconds| move |at: u64| vec![("x", if at < seconds { 1 } else { 2 })];
         let comes_after = |seconds| move |at: u64| if at < seconds { vec![] } else { vec![("x", 1)] };
         for (what, asked, moments) in [
             ("new at once", asked(Change::Create, &[], comes_after(0)), vec![0]),
             ("new after 30 s", asked(Change::Create, &[], comes_after(30)), vec![0, 5, 15, 35]),
             ("never there", asked(Change::Create, &[("y", 1)], |_| vec![("y", 1)]), two_minutes.clone()),
             ("changed at once", asked(Change::Update, &[("x", 1)], |_| vec![("x", 2)]), vec![0]),
-            ("changed in what is not read", asked(Change::Update, &[("x", 1)], |_| vec![("x", 1)]), vec![0, 30]),
+            ("changed in what is not read", asked(Change::Update, &[("x", 1)], |_| vec![("x", 1)]), vec![0, 30, 90]),
+            ("changed after 31 s", asked(Change::Update, &[("x", 1)], changes_after(31)), vec![0, 30, 90]),
+            ("changed after 20 s", asked(Change::Update, &[("x", 1)], changes_after(20)), vec![0, 30]),
+            (
+                "changed, and away for a while",
+                asked(Change::Update, &[("x", 1)], |at| if at < 20 { vec![] } else { vec![("x", 1)] }),
+                vec![0, 5, 15, 35],
+            ),
             ("never seen before", asked(Change::Update, &[], comes_after(0)), vec![0]),
             ("gone at once", asked(Change::Delete, &[("x", 1)], |_| vec![]), vec![0]),
             (

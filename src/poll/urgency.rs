@@ -98,11 +98,9 @@ impl Follower {
             *(if *urgency == Urgency::Repeat { &mut usual } else { &mut fresh }) += need;
         }
         self.need.set(fresh, usual);
-        let stretch = self.need.stretch();
+        let (stretch, now) = (self.need.stretch(), self.poller.clock.now());
         for (collection, (urgency, pace)) in self.state.collections.iter_mut().zip(places) {
-            if let Some(watch) = &mut collection.watch {
-                watch.interval = stretched_by(stretch, urgency, pace);
-            }
+            collection.is_asked_every(stretched_by(stretch, urgency, pace), now);
         }
     }
 }

@@ -61,6 +61,9 @@ pub struct CollectionState {
     pub last_success: Option<DateTime<Utc>>,
     /// Since when and how often it is asked for; none where nobody polls.
     pub watch: Option<Watch>,
+    /// For how long it may stay unread beyond its interval: what was to be asked for seldom until now is not overdue because
+    /// it is to be asked for often from now on.
+    grace: Duration,
     /// Whether it should have been asked for again long ago, as [`AccountState::visible`] sees it.
     pub is_overdue: bool,
     /// How often in a row it failed.
@@ -195,6 +198,7 @@ impl CollectionState {
             refusals: None,
             last_success: None,
             watch: None,
+            grace: Duration::ZERO,
             is_overdue: false,
             failures: 0,
             problem: None,
@@ -216,6 +220,25 @@ impl CollectionState {
         self.permitted == Some(false) && !self.worked
     }
 
+    /// Takes note that it is asked for that often from `now` on.
+    pub fn is_asked_every(&mut self, interval: Duration, now: DateTime<Utc>) {
+        let Some(watch) = self.watch.filter(|watch| watch.interval != interval) else { return };
+        let (before, after) = (allowed(watch.interval), allowed(interval));
+        self.watch = Some(Watch { interval, ..watch });
+        if after < before {
+            // It is overdue no later than before, and no sooner than if it had been read now.
+            self.grace = self.grace.saturating_add(before - after).min(self.age(now));
+        } else {
+            self.grace = self.grace.saturating_sub(after - before);
+        }
+    }
+
+    /// Takes note that it was read at `now`.
+    pub(super) const fn was_read(&mut self, now: DateTime<Utc>) {
+        self.last_success = Some(now);
+        self.grace = Duration::ZERO;
+    }
+
     /// Whether it was not read for so long that something must keep it from being asked for.
     fn is_overdue_at(&self, now: DateTime<Utc>) -> bool {
         self.overdue_from().is_some_and(|overdue| now >= overdue)
@@ -224,7 +247,7 @@ impl CollectionState {
     /// From when on it is overdue, if it is not read before; none where nobody polls.
     fn overdue_from(&self) -> Option<DateTime<Utc>> {
         let watch = self.watch?;
-        let allowed = watch.interval.max(SHORTEST_INTERVAL).saturating_mul(INTERVALS);
+        let allowed = allowed(watch.interval).saturating_add(self.grace);
         just_after(self.last_success.unwrap_or(watch.since), TimeDelta::from_std(allowed).ok()?)
     }
 
@@ -253,7 +276,64 @@ impl CollectionState {
     }
 }
 
+/// How long what is asked for that often may stay unread.
+fn allowed(interval: Duration) -> Duration {
+    interval.max(SHORTEST_INTERVAL).saturating_mul(INTERVALS)
+}
+
 /// The first moment that is later than so long after `time`; none where that is beyond all time.
 fn just_after(time: DateTime<Utc>, after: TimeDelta) -> Option<DateTime<Utc>> {
     time.checked_add_signed(after)?.checked_add_signed(TimeDelta::nanoseconds(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documents::KINDS;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
+    }
+
+    /// A collection that was read at the start, and is asked for every so many minutes.
+    fn read_every(minutes: u32) -> CollectionState {
+        let mut collection = CollectionState::new(&KINDS[0]);
+        collection.watch = Some(Watch { since: at(0), interval: MINUTE * minutes });
+        collection.was_read(at(0));
+        collection
+    }
+
+    /// After how many minutes it is overdue.
+    fn overdue_after(collection: &CollectionState) -> i64 {
+        collection.overdue_from().map_or(0, |overdue| (overdue - at(0)).num_minutes())
+    }
+
+    #[test]
+    fn what_is_asked_for_more_often_from_now_on_is_not_overdue_at_once_and_never_later_than_before() {
+        for (asked_at, overdue) in [(0, 15), (10, 25), (59, 74), (170, 180), (200, 180)] {
+            let mut collection = read_every(60);
+            collection.is_asked_every(MINUTE * 5, at(asked_at * 60));
+            assert_eq!(overdue_after(&collection), overdue, "from minute {asked_at} on");
+            collection.is_asked_every(MINUTE * 60, at(asked_at * 60));
+            assert_eq!(overdue_after(&collection), 180, "and back");
+            collection.is_asked_every(MINUTE * 5, at(asked_at * 60));
+            collection.was_read(at(0));
+            assert_eq!(overdue_after(&collection), 15, "it was read");
+        }
+    }
+
+    #[test]
+    fn intervals_that_go_up_and_down_put_nothing_off() {
+        for wider in [1, 7, 59] {
+            let mut collection = read_every(5);
+            for second in 0..1_200 {
+                let more = if second % 2 == 0 { 0 } else { wider };
+                collection.is_asked_every(MINUTE * 5 + Duration::from_secs(more), at(second));
+            }
+            let overdue = overdue_after(&collection);
+            assert!((15..=18).contains(&overdue), "{wider} s more: {overdue}");
+        }
+    }
 }

@@ -151,7 +151,7 @@ impl CollectionState {
         self.permitted = Some(true);
         self.worked = true;
         self.refusals = None;
-        self.last_success = Some(now);
+        self.was_read(now);
         self.failures = 0;
         self.problem = None;
         self.unreadable = unreadable;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
+use futures_util::future::BoxFuture;
 use reqwest::{
     Method, RequestBuilder, StatusCode, Url,
     header::{CONTENT_TYPE, RETRY_AFTER},
@@ -97,15 +98,15 @@ impl Subscription {
 /// What a subscription is of.
 pub(super) type Pair = (&'static str, Change);
 
-/// Told of each request, by its URL.
-type Count = Box<dyn Fn(&str) + Send + Sync>;
+/// What each request waits for, by its URL.
+type Pay = Box<dyn Fn(&str) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// The routes.
 pub struct Api {
     http: reqwest::Client,
     url: String,
     application: Application,
-    count: Option<Count>,
+    pay: Option<Pay>,
 }
 
 impl Api {
@@ -116,12 +117,12 @@ impl Api {
     pub fn new(url: &str, application: Application) -> Result<Self, reqwest::Error> {
         let http = http_client::to(url).timeout(TIMEOUT).build()?;
         let url = format!("{}/v2/webhook/subscription", url.trim_end_matches('/'));
-        Ok(Self { http, url, application, count: None })
+        Ok(Self { http, url, application, pay: None })
     }
 
-    /// The same, which tells `count` of each request: Oura's limit holds for these as for all others.
-    pub(super) fn counted_by(self, count: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { count: Some(Box::new(count)), ..self }
+    /// The same, where each request waits for what `pay` gives: Oura's limit holds for these as for all others.
+    pub(super) fn paid_by(self, pay: impl Fn(&str) -> BoxFuture<'static, ()> + Send + Sync + 'static) -> Self {
+        Self { pay: Some(Box::new(pay)), ..self }
     }
 
     /// Where they are listed and made.
@@ -183,8 +184,8 @@ impl Api {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Vec<u8>, Refused> {
-        if let Some(count) = &self.count {
-            count(&self.url);
+        if let Some(pay) = &self.pay {
+            pay(&self.url).await;
         }
         let request = self.http.request(method, format!("{}{path}", self.url));
         let request = self.signed(request);

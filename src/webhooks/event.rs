@@ -28,7 +28,7 @@ pub const DATA_TYPES: &[&str] = &[
 ];
 
 /// What happened to a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     /// It is new.
     Create,

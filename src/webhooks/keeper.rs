@@ -4,11 +4,10 @@ use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::{
@@ -16,18 +15,22 @@ use super::{
     event::Change,
     inbox::Inbox,
     plan::{Own, Plan, Step, wanted},
+    refusals::Refusals,
     secret::Token,
     stats::{Counts, WebhookStats},
 };
 use crate::{clock::Clock, state_file::StateFile};
 
-/// How often it is seen whether the subscriptions stand.
-const EVERY: TimeDelta = TimeDelta::hours(6);
+/// How often it is seen whether the subscriptions stand: whoever deletes or changes one tells nobody.
+const EVERY: Duration = Duration::from_secs(900);
 /// The waits after failures.
-const AGAIN: [TimeDelta; 4] =
-    [TimeDelta::minutes(1), TimeDelta::minutes(5), TimeDelta::minutes(15), TimeDelta::minutes(60)];
-/// The clock is looked at that often: a wait goes by the clock on the wall, also while the machine sleeps.
+const AGAIN: [Duration; 3] = [Duration::from_secs(60), Duration::from_secs(300), EVERY];
+/// However long Oura asks for a pause, it is tried again after this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3600);
+/// The clock on the wall is looked at that often: it goes on while the machine sleeps.
 const LOOK: Duration = Duration::from_secs(60);
+/// After so many refusals in a row by a service in trouble, more than one data type has, nothing more is asked of it.
+const MOST_IN_TROUBLE: usize = Change::ALL.len() + 1;
 /// So many addresses of before are remembered.
 const MOST_BEFORE: usize = 8;
 
@@ -78,6 +81,8 @@ pub struct Keeper {
     pub(super) file: StateFile,
     /// What the log was told last.
     pub(super) told: Option<String>,
+    /// What Oura refuses one by one.
+    pub(super) refusals: Refusals,
 }
 
 /// What stands, as far as a round has come.
@@ -95,9 +100,11 @@ impl Keeper {
         let mut failures = 0;
         loop {
             let wait = match self.round().await {
-                Ok(()) => {
+                Ok(others_stand) => {
                     failures = 0;
-                    EVERY
+                    let next = self.refusals.next(others_stand);
+                    let next = next.map(|next| next.saturating_duration_since(self.clock.instant()));
+                    next.map_or(EVERY, |next| next.min(EVERY))
                 }
                 Err(error) => {
                     let wait = AGAIN[failures.min(AGAIN.len() - 1)].max(asked_for(&error));
@@ -109,59 +116,90 @@ impl Keeper {
                     wait
                 }
             };
-            let until = self.clock.now() + wait;
-            while self.clock.now() < until {
-                let left = (until - self.clock.now()).to_std().unwrap_or_default();
-                sleep(left.min(LOOK)).await;
-            }
+            self.wait(wait).await;
         }
     }
 
-    /// Sees what stands, and does what is to be done about it.
-    async fn round(&mut self) -> anyhow::Result<()> {
-        let memory: Memory = self.file.read()?;
-        let memory = memory.at(&self.url, &self.token);
-        // Before anything is made: whatever happens meanwhile, it is known as ours.
-        self.file.write(&memory)?;
+    /// Waits for so long, however the clock on the wall is set meanwhile, and no longer because the machine has slept.
+    async fn wait(&self, wait: Duration) {
+        let (until, begun) = (self.clock.instant() + wait, self.clock.now());
+        let is_over_on_the_wall = || (self.clock.now() - begun).to_std().is_ok_and(|passed| passed >= wait);
+        while self.clock.instant() < until && !is_over_on_the_wall() {
+            self.clock.sleep_until(until.min(self.clock.instant() + LOOK)).await;
+        }
+    }
+
+    /// Sees what stands, and does what is to be done about it; whether anything stands.
+    async fn round(&mut self) -> anyhow::Result<bool> {
+        let before: Memory = self.file.read()?;
+        let memory = before.clone().at(&self.url, &self.token);
+        if memory != before {
+            // Before anything is made: whatever happens meanwhile, it is known as ours.
+            self.file.write(&memory)?;
+        }
         let found = listed(&self.api).await?;
         let wanted = wanted(self.inbox.data_types());
         let Plan { steps, active, foreign } = Plan::new(&wanted, &found, &memory.own(&self.url), self.clock.now());
-        let mut round = Round { active, foreign, memory };
+        let is_wanting = |pair: Pair| steps.iter().any(|step| step.pair() == pair);
+        self.refusals.retain(is_wanting);
+        let mut round = Round { active, foreign, memory: memory.clone() };
         round.memory.ids.retain(|id| found.iter().any(|one| one.id == *id));
         let done = self.all(steps, &mut round).await;
-        self.file.write(&round.memory)?;
+        if round.memory != memory {
+            self.file.write(&round.memory)?;
+        }
         self.show(&round, wanted.len());
         done?;
         self.tell_of(&round);
+        Ok(!round.active.is_empty())
+    }
+
+    /// Does one step after the other: what Oura refuses of one keeps none of the others.
+    async fn all(&mut self, steps: Vec<Step>, round: &mut Round) -> anyhow::Result<()> {
+        let (mut in_trouble, others_stand) = (0, !round.active.is_empty());
+        for step in steps {
+            let pair = step.pair();
+            if !self.refusals.may_try(pair, self.clock.instant(), others_stand) {
+                continue;
+            }
+            let error = match self.take(&step).await {
+                Ok(one) => {
+                    round.has(pair, &one);
+                    self.refusals.end(pair);
+                    continue;
+                }
+                // Somebody was faster; the next look tells who.
+                Err(Refused::Exists) => {
+                    self.refusals.end(pair);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            in_trouble = if matches!(error, Refused::Server(_)) { in_trouble + 1 } else { 0 };
+            let is_of_one = error.is_of_one() && in_trouble < MOST_IN_TROUBLE;
+            let (data_type, change) = pair;
+            let (what, change, url) = (step.word(), change.word(), self.api.url());
+            let error = anyhow::Error::new(error)
+                .context(format!("cannot {what} the subscription to {change} of {data_type} at {url}"));
+            if !is_of_one {
+                return Err(error);
+            }
+            self.refusals.add(pair, format!("{error:#}"), self.clock.instant());
+        }
         Ok(())
     }
 
-    async fn all(&self, steps: Vec<Step>, round: &mut Round) -> anyhow::Result<()> {
-        for step in steps {
-            let (pair, done) = match &step {
-                Step::Make(pair) => (*pair, self.api.make(*pair, &self.url, &self.token).await),
-                Step::Mend(id, pair) => (*pair, self.api.mend(id, *pair, &self.url, &self.token).await),
-                Step::Renew(id, pair) => (*pair, self.api.renew(id).await),
-            };
-            let done = match done {
-                // It has ended meanwhile.
-                Err(Refused::Unknown) => self.api.make(pair, &self.url, &self.token).await,
-                done => done,
-            };
-            match done {
-                Ok(one) => round.has(pair, &one),
-                // Somebody was faster; the next look tells who.
-                Err(Refused::Exists) => {}
-                Err(error) => {
-                    let ((data_type, change), what) = (pair, step.word());
-                    let (change, url) = (change.word(), self.api.url());
-                    return Err(error).with_context(|| {
-                        format!("cannot {what} the subscription to {change} of {data_type} at {url}")
-                    });
-                }
-            }
+    async fn take(&self, step: &Step) -> Result<Subscription, Refused> {
+        let done = match step {
+            Step::Make(pair) => self.api.make(*pair, &self.url, &self.token).await,
+            Step::Mend(id, pair) => self.api.mend(id, *pair, &self.url, &self.token).await,
+            Step::Renew(id, _) => self.api.renew(id).await,
+        };
+        match done {
+            // It has ended meanwhile.
+            Err(Refused::Unknown) => self.api.make(step.pair(), &self.url, &self.token).await,
+            done => done,
         }
-        Ok(())
     }
 
     /// Has the metrics and the polls go by what stands.
@@ -181,17 +219,23 @@ impl Keeper {
 
     fn tell_of(&mut self, round: &Round) {
         let (active, foreign) = (round.active.len(), &round.foreign);
-        let Some(other) = foreign.first() else {
-            return self.tell(format!("{active} webhooks are subscribed"), false);
-        };
-        let words = format!(
-            "{active} webhooks are subscribed; {} belong to another program with the same application ({}), so they \
-             are left alone and their collections are polled as before; to have them here, remove them there, or use an \
-             application of your own",
-            foreign.len(),
-            other.shown_url()
-        );
-        self.tell(words, true);
+        let mut words = format!("{active} webhooks are subscribed");
+        let refused = self.refusals.words();
+        if let Some(other) = foreign.first() {
+            words += &format!(
+                "; {} belong to another program with the same application ({}), so they are left alone and their \
+                 collections are polled as before; to have them here, remove them there, or use an application of your \
+                 own",
+                foreign.len(),
+                other.shown_url()
+            );
+        }
+        if let Some(refused) = refused.as_ref().filter(|_| active == 0 && foreign.is_empty()) {
+            words = format!("no webhook is subscribed, so polls go on as without them: {refused}");
+        } else if let Some(refused) = &refused {
+            words += &format!("; others are not, and are tried again later: their collections are polled: {refused}");
+        }
+        self.tell(words, refused.is_some() || !foreign.is_empty());
     }
 
     /// Logs what is news.
@@ -225,9 +269,9 @@ pub(super) async fn listed(api: &Api) -> anyhow::Result<Vec<Subscription>> {
 }
 
 /// How long Oura wants to be left alone.
-fn asked_for(error: &anyhow::Error) -> TimeDelta {
+fn asked_for(error: &anyhow::Error) -> Duration {
     match error.downcast_ref::<Refused>() {
-        Some(Refused::RateLimited(Some(wait))) => TimeDelta::from_std(*wait).unwrap_or(EVERY).min(EVERY),
-        _ => TimeDelta::zero(),
+        Some(Refused::RateLimited(Some(wait))) => (*wait).min(LONGEST_PAUSE),
+        _ => Duration::ZERO,
     }
 }

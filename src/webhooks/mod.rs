@@ -2,7 +2,7 @@
 //!
 //! `callback` answers on a listener of its own, by `signature` and `secret`; what is true goes as an `event` into the
 //! `inbox`, which knows by `owners` whose it is and by `flow` whether events come as usual. The poller takes it out. `keeper`
-//! makes and keeps the subscriptions over `api`, by a `plan`; `stats` counts, and
+//! makes and keeps the subscriptions over `api`, by a `plan`, but for `refusals`; `stats` counts, and
 //! `probe` finds out whether the public address leads here.
 
 mod api;
@@ -14,6 +14,7 @@ mod keeper;
 mod owners;
 mod plan;
 mod probe;
+mod refusals;
 mod secret;
 mod signature;
 mod stats;
@@ -25,6 +26,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use futures_util::future::BoxFuture;
 
 pub use self::{
     api::{Api, Refused, Subscription},
@@ -35,7 +37,7 @@ pub use self::{
     probe::reaches,
     stats::{WEBHOOKS, WebhookStats},
 };
-use self::{keeper::Memory, plan::Plan};
+use self::{keeper::Memory, plan::Plan, refusals::Refusals};
 use crate::{
     auth::{Application, Store},
     clock::Clock,
@@ -99,14 +101,15 @@ impl Webhooks {
             clock: clock.clone(),
             file: Memory::file(&state),
             told: None,
+            refusals: Refusals::default(),
         };
         Ok(Self { listen_address: place.listen_address, callback: Arc::new(callback), keeper, inbox, stats })
     }
 
-    /// The same, which tells `count` of each request for a subscription, by its URL.
+    /// The same, where each request for a subscription waits for what `pay` gives for its URL.
     #[must_use]
-    pub fn counted_by(mut self, count: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        self.keeper.api = self.keeper.api.counted_by(count);
+    pub fn paid_by(mut self, pay: impl Fn(&str) -> BoxFuture<'static, ()> + Send + Sync + 'static) -> Self {
+        self.keeper.api = self.keeper.api.paid_by(pay);
         self
     }
 }

@@ -94,7 +94,9 @@ impl Owners {
         if let Some(accounts) = self.told.get(id) {
             return accounts.iter().cloned().collect();
         }
-        let stored = self.stored.iter().filter(|(_, person)| person.is(id));
+        // Of whom Oura has told something else since, the account is followed as somebody else's still.
+        let is_anothers = |name: &String| self.told.values().any(|accounts| accounts.contains(name));
+        let stored = self.stored.iter().filter(|(name, person)| person.is(id) && !is_anothers(name));
         stored.map(|(name, _)| name.clone()).collect()
     }
 }
@@ -125,6 +127,27 @@ mod tests {
         assert_eq!(owners.of("id-of-ben", at(0)), of(&["anna-again"]), "an account may change hands");
         owners.forget("anna");
         assert_eq!(owners.of("id-of-anna", at(0)), Owner::NotYet, "who is signed out is nobody's");
+    }
+
+    #[test]
+    fn whoever_takes_an_account_over_has_no_events_there_while_it_is_followed_as_the_one_befores() {
+        let mut owners = Owners::default();
+        owners.is_of("anna", "id-of-anna");
+        owners.is_of("zoe", "id-of-zoe");
+        let persons = [("anna", "id-of-ben"), ("dan", "id-of-dan"), ("zoe", "id-of-zoe")];
+        owners.stored(persons.map(|(name, id)| (name.to_owned(), Person::new(id, &[]).unwrap())).into());
+        for (id, owner) in [
+            ("id-of-ben", Owner::NotYet),
+            ("id-of-anna", of(&["anna"])),
+            ("id-of-dan", of(&["dan"])),
+            ("id-of-zoe", of(&["zoe"])),
+        ] {
+            assert_eq!(owners.of(id, at(0)), owner, "{id}");
+        }
+        owners.forget("anna");
+        owners.stored(vec![("anna".to_owned(), Person::new("id-of-ben", &[]).unwrap())]);
+        assert_eq!(owners.of("id-of-ben", at(0)), of(&["anna"]), "afterwards they are theirs");
+        assert_eq!(owners.of("id-of-anna", at(0)), Owner::NotYet);
     }
 
     #[test]

@@ -44,6 +44,13 @@ pub(super) enum Step {
 }
 
 impl Step {
+    /// What the subscription is of.
+    pub(super) const fn pair(&self) -> Pair {
+        match self {
+            Self::Make(pair) | Self::Mend(_, pair) | Self::Renew(_, pair) => *pair,
+        }
+    }
+
     /// What it does to a subscription.
     pub(super) const fn word(&self) -> &'static str {
         match self {

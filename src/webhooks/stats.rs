@@ -40,7 +40,7 @@ const WAITING: SelfMetric = SelfMetric {
 };
 const SUBSCRIPTIONS: SelfMetric = SelfMetric {
     name: "oura_webhook_subscriptions",
-    help: "Subscriptions by state; active: ours, and they work; missing: not made yet; foreign: another program has them.",
+    help: "Subscriptions by state; active: ours, and they work; missing: not made yet, or refused; foreign: another program has them.",
     labels: &["state"],
 };
 const EXPIRY: SelfMetric = SelfMetric {

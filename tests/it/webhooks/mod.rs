@@ -3,6 +3,7 @@
 mod bad;
 mod by_hand;
 pub(crate) mod day;
+mod hands;
 mod load;
 mod polls;
 mod scene;

@@ -48,6 +48,8 @@ struct State {
     made: i64,
     /// Which application a subscription was made for, by its identifier.
     made_for: HashMap<String, usize>,
+    /// Subscriptions to which data type are refused, and with which status.
+    refused: Option<(String, u16)>,
     /// What was sent, and how the callback answered, the newest last.
     sent: VecDeque<(Event, Option<u16>)>,
 }
@@ -78,6 +80,16 @@ impl Webhooks {
     /// Drops the subscriptions for which `is_lost` holds, as nobody asked for.
     pub fn lose(&self, is_lost: impl Fn(&Subscription) -> bool) {
         self.state().subscriptions.retain(|one| !is_lost(one));
+    }
+
+    /// From now on subscriptions to this data type are refused with that status, and no others.
+    pub fn refuse(&self, data_type: &str, status: u16) {
+        self.state().refused = Some((data_type.to_owned(), status));
+    }
+
+    /// From now on none is refused.
+    pub fn refuse_none(&self) {
+        self.state().refused = None;
     }
 
     /// Sends the delivery to this callback, and gives the status of the answer.

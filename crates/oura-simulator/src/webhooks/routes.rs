@@ -62,6 +62,10 @@ impl Webhooks {
         if !EVENT_TYPES.contains(&event_type.as_str()) || !DATA_TYPES.contains(&data_type.as_str()) {
             return incomplete();
         }
+        let refused = self.state().refused.clone().filter(|(refused, _)| *refused == data_type);
+        if let Some((_, status)) = refused {
+            return Reply::of_status(status);
+        }
         let is_taken = |one: &super::Subscription| one.event_type == event_type && one.data_type == data_type;
         if self.state().subscriptions.iter().any(is_taken) {
             return Reply::detail(409, "Subscription already exists.");
