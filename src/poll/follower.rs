@@ -120,7 +120,7 @@ impl Follower {
     }
 
     /// Asks whatever is due, as time goes by, for ever; with each of `looks` it is seen whether somebody has signed in anew.
-    pub(super) async fn run(mut self, mut looks: watch::Receiver<()>) {
+    pub(super) async fn run(&mut self, mut looks: watch::Receiver<()>) {
         // In boxes: what runs is large, and an account that waits is to be small, as there are thousands of them.
         let mut running = FuturesUnordered::new();
         loop {
