@@ -7,12 +7,15 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use chrono::Utc;
+
 use super::{
+    heads::{Head, Heads},
     listing::Listing,
     person::Person,
     store::{Backend, Glance, Lock, Version},
     store_error::{REPLACE, StoreError},
-    tokens::{Tokens, Unfit},
+    tokens::{SignedIn, Tokens, Unfit},
 };
 use crate::durable;
 
@@ -29,6 +32,7 @@ pub(super) struct Files {
     /// Which directory it was when accounts of it were seen there: another one in its place, as an unmounted volume leaves it,
     /// has signed nobody out.
     seen: Mutex<Option<Seen>>,
+    pub(super) heads: Heads,
 }
 
 /// A directory in which there were accounts.
@@ -52,9 +56,23 @@ impl FileVersion {
         let metadata = fs::metadata(path).ok()?;
         Some(Self { inode: metadata.ino(), changed: (metadata.ctime(), metadata.ctime_nsec()) })
     }
+
+    /// Whether it was written before that second, by the file system's clock.
+    pub(super) const fn is_older_than(&self, second: i64) -> bool {
+        self.changed.0 < second
+    }
 }
 
 impl Backend for Files {
+    fn signed_in(&self, account: &str) -> Result<Option<SignedIn>, StoreError> {
+        let path = self.path(account);
+        match self.head(&path)? {
+            Some(head) if head.account == account => Ok(Some(head.signed_in)),
+            Some(head) => Err(StoreError::Unfit { path, cause: Unfit::of_other_account(head.account) }),
+            None => Ok(None),
+        }
+    }
+
     fn read(&self, account: &str) -> Result<Option<Tokens>, StoreError> {
         let path = self.path(account);
         let Some((name, tokens)) = self.read_any(&path)? else { return Ok(None) };
@@ -172,8 +190,14 @@ impl Backend for Files {
 
 impl Files {
     /// The store in `directory`, which need not exist yet.
-    pub(super) const fn new(directory: PathBuf) -> Self {
-        Self { directory, seen: Mutex::new(None) }
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self { directory, seen: Mutex::new(None), heads: Heads::default() }
+    }
+
+    /// What the file says it holds, without the tokens; none if there is no such file.
+    pub(super) fn head(&self, path: &Path) -> Result<Option<Head>, StoreError> {
+        let read = || Ok(self.read_any(path)?.map(Head::of));
+        self.heads.of(path, FileVersion::of(path), Utc::now().timestamp(), read)
     }
 
     /// Whose tokens the file says it holds, and the tokens; none if there is no such file.

@@ -65,6 +65,7 @@ impl Files {
     /// See [`super::Store::list`].
     pub(super) fn listing(&self) -> Result<Listing, StoreError> {
         let paths = self.candidates()?;
+        self.heads.keep(&paths);
         let mut listing = Listing::default();
         let mut candidates = Vec::new();
         for path in paths {
@@ -108,9 +109,9 @@ impl Files {
         if metadata.as_ref().is_ok_and(|metadata| !metadata.is_file()) {
             return Err(no_account(&path, "it is not a file", ELSEWHERE));
         }
-        let (fingerprint, refused) = match self.read_any(&path) {
-            Ok(Some((inner, tokens))) if inner == name => (tokens.fingerprint(), None),
-            Ok(Some((inner, tokens))) => (tokens.fingerprint(), Some(of_other(&path, &name, inner))),
+        let (fingerprint, refused) = match self.head(&path) {
+            Ok(Some(head)) if head.account == name => (head.fingerprint, None),
+            Ok(Some(head)) => (head.fingerprint, Some(of_other(&path, &name, head.account))),
             Err(StoreError::Unfit { cause: Unfit::NoTokens, .. }) => {
                 return Err(no_account(&path, "it holds no tokens", ELSEWHERE));
             }

@@ -5,6 +5,7 @@ mod callback;
 mod challenge;
 mod discreet;
 mod files;
+mod heads;
 mod listing;
 mod lock;
 mod login;

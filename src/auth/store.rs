@@ -12,7 +12,7 @@ use super::{
     listing::Listing,
     person::Person,
     store_error::StoreError,
-    tokens::Tokens,
+    tokens::{SignedIn, Tokens},
 };
 
 /// Where tokens are kept, and the state directory of this machine beside it.
@@ -63,6 +63,10 @@ impl Lock {
 pub(super) trait Backend: fmt::Debug + Send + Sync {
     /// See [`Store::read`].
     fn read(&self, account: &str) -> Result<Option<Tokens>, StoreError>;
+    /// See [`Store::signed_in`].
+    fn signed_in(&self, account: &str) -> Result<Option<SignedIn>, StoreError> {
+        Ok(self.read(account)?.map(|tokens| tokens.signed_in()))
+    }
     /// See [`Store::has`].
     fn has(&self, account: &str) -> bool;
     /// See [`Store::remembered`].
@@ -114,6 +118,14 @@ impl Store {
     /// Where they cannot be read or used, or say that they are another account's; they stay as they are.
     pub fn read(&self, account: &str) -> Result<Option<Tokens>, StoreError> {
         self.backend.read(account)
+    }
+
+    /// Whose sign-in the account's tokens are, which of a file that nobody has written since is known; none if it has none.
+    ///
+    /// # Errors
+    /// Those of [`Self::read`].
+    pub fn signed_in(&self, account: &str) -> Result<Option<SignedIn>, StoreError> {
+        self.backend.signed_in(account)
     }
 
     /// Whether the account has tokens. Those that cannot be looked at count as there: only their end is an end.

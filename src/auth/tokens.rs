@@ -59,8 +59,8 @@ pub struct Tokens {
 /// Whose sign-in it is, as far as is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedIn {
-    at: DateTime<Utc>,
-    person: Option<Person>,
+    pub(super) at: DateTime<Utc>,
+    pub(super) person: Option<Person>,
 }
 
 impl SignedIn {

@@ -350,7 +350,9 @@ fn is_of(date: Date, days: Option<DateRange>) -> bool {
 
 /// The values of a view.
 fn shown<D: Document>(dated: &Dated<D::View>, words: &mut Words) -> Shown {
-    let observations = D::METRICS.iter().flat_map(|metric| words.observe(metric, &dated.view)).collect();
+    let mut observations: Vec<_> = D::METRICS.iter().flat_map(|metric| words.observe(metric, &dated.view)).collect();
+    // They are kept for as long as there are no newer ones.
+    observations.shrink_to_fit();
     Shown { date: dated.date, observations }
 }
 

@@ -26,6 +26,9 @@ const WINDOW: Duration = Duration::from_secs(300);
 const BURST_PART: u32 = 40;
 /// However small the budget, one account's first polls come at once, if that leaves half of it.
 const LEAST_BURST: u32 = 30;
+/// How many turns are under way at most, with their requests and answers in memory. Of the usual budget there are fewer even
+/// while no request at all is answered, as each of them then takes three and a minute and a half.
+pub(super) const MOST_UNDER_WAY: usize = 512;
 /// Needs are added up in millionths of a request, since sums of fractions would drift.
 const MILLIONTHS: f64 = 1e6;
 
@@ -48,6 +51,8 @@ struct State {
     queue: BTreeMap<Place, Arc<Notify>>,
     /// How many have ever waited.
     waited: u64,
+    /// How many turns are under way.
+    under_way: usize,
     /// What the accounts need in five minutes, in millionths of a request.
     needs: [u64; 2],
 }
@@ -111,7 +116,14 @@ impl Budget {
         let most = most.max(2);
         stats.request_budget(most);
         let burst = (most / BURST_PART).max(LEAST_BURST).min(most / 2);
-        let state = State { free_at: clock.instant(), paused: None, queue: BTreeMap::new(), waited: 0, needs: [0; 2] };
+        let state = State {
+            free_at: clock.instant(),
+            paused: None,
+            queue: BTreeMap::new(),
+            waited: 0,
+            under_way: 0,
+            needs: [0; 2],
+        };
         // In any five minutes: the burst, and what the spacing gives.
         let spacing = WINDOW / (most - burst);
         Self { clock, stats, burst, spacing, state: Mutex::new(state) }
@@ -140,6 +152,23 @@ impl Budget {
         }
     }
 
+    /// Waits until a turn that was due then may begin, and counts its first request, and the turn until its [`Self::end`].
+    ///
+    /// # Errors
+    /// Those of [`Self::take`].
+    pub(super) async fn begin(&self, due: Instant) -> Result<(), ApiError> {
+        self.take(Rank::Due(due)).await?;
+        self.state().under_way += 1;
+        Ok(())
+    }
+
+    /// A turn that has begun has ended: another one has its place.
+    pub(super) fn end(&self) {
+        let mut state = self.state();
+        state.under_way = state.under_way.saturating_sub(1);
+        state.tell_first();
+    }
+
     fn queue_up(&self, rank: Rank) -> Waiting<'_> {
         let (mut state, turn) = (self.state(), Arc::new(Notify::new()));
         state.waited += 1;
@@ -154,7 +183,8 @@ impl Budget {
         if let Some(pause) = paused.filter(|_| place.0 == Rank::UnderWay) {
             return Chance::Paused(pause);
         }
-        if state.queue.keys().next() != Some(&place) {
+        let is_full = state.under_way >= MOST_UNDER_WAY && place.0 != Rank::UnderWay;
+        if is_full || state.queue.keys().next() != Some(&place) {
             return Chance::Later;
         }
         let earliest =
@@ -236,6 +266,14 @@ impl Budget {
     }
 }
 
+impl State {
+    fn tell_first(&self) {
+        if let Some((_, first)) = self.queue.first_key_value() {
+            first.notify_one();
+        }
+    }
+}
+
 impl Stretch {
     /// Where nothing need be longer.
     pub const NONE: Self = Self { fresh: 1.0, usual: 1.0 };
@@ -280,8 +318,6 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let mut state = self.budget.state();
         state.queue.remove(&self.place);
-        if let Some((_, first)) = state.queue.first_key_value() {
-            first.notify_one();
-        }
+        state.tell_first();
     }
 }

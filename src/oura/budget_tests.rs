@@ -8,7 +8,7 @@ use tokio::{sync::mpsc, task::yield_now, time::Instant};
 
 use super::{
     ClientOptions, Transport,
-    budget::{Budget, Pause, Rank, Stretch},
+    budget::{Budget, MOST_UNDER_WAY, Pause, Rank, Stretch},
 };
 use crate::{clock::Clock, status::ApiStats, tls};
 
@@ -91,6 +91,63 @@ async fn whoever_leaves_the_queue_holds_nobody_up() {
     last.await.unwrap().unwrap();
     // One of the fifty may have passed before; the others take nothing.
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_large_budget_only_so_many_turns_are_under_way_and_what_ends_makes_room_for_whoever_was_due_first() {
+    let (budget, start) = (budget(1_000_000), Instant::now());
+    for _ in 0..MOST_UNDER_WAY {
+        budget.begin(start).now_or_never().unwrap().unwrap();
+    }
+    let (told, mut order) = mpsc::unbounded_channel();
+    for (due, name) in [(2, "second"), (1, "first"), (3, "gone"), (4, "last")] {
+        let (budget, told) = (Arc::clone(&budget), told.clone());
+        let begins = tokio::spawn(async move {
+            budget.begin(start + due * MINUTE).await.unwrap();
+            told.send(name).unwrap();
+        });
+        yield_now().await;
+        if name == "gone" {
+            begins.abort();
+        }
+    }
+    drop(told);
+    tokio::time::sleep(MINUTE).await;
+    assert!(order.try_recv().is_err(), "all places are taken");
+    assert!(budget.take(Rank::UnderWay).now_or_never().unwrap().is_ok(), "what is under way goes on");
+    for expected in ["first", "second", "last"] {
+        budget.end();
+        assert_eq!(order.recv().await, Some(expected));
+        assert!(order.try_recv().is_err(), "one place was free");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_the_usual_budget_all_may_hang_and_none_waits_for_a_place() {
+    let (budget, start) = (budget(4000), Instant::now());
+    let (begun, mut all) = mpsc::unbounded_channel();
+    // As when nothing is answered: three requests of half a minute each, and little between them.
+    for _ in 0..9000 {
+        let (budget, begun) = (Arc::clone(&budget), begun.clone());
+        tokio::spawn(async move {
+            budget.begin(start).await.unwrap();
+            begun.send(1_i32).unwrap();
+            for _ in 0..2 {
+                tokio::time::sleep(MINUTE / 2).await;
+                budget.take(Rank::UnderWay).await.unwrap();
+            }
+            tokio::time::sleep(MINUTE / 2).await;
+            begun.send(-1).unwrap();
+            budget.end();
+        });
+    }
+    drop(begun);
+    let (mut now, mut most) = (0, 0);
+    while let Some(change) = all.recv().await {
+        now += change;
+        most = most.max(now);
+    }
+    assert!(most > 300 && most < MOST_UNDER_WAY as i32, "{most} at a time");
 }
 
 #[tokio::test(start_paused = true)]

@@ -36,11 +36,14 @@ pub struct Client {
 }
 
 /// A turn that the budget has room for, until it is dropped.
-pub struct Turn(Arc<Client>);
+pub struct Turn {
+    client: Arc<Client>,
+    is_paid: bool,
+}
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.rate_limiter.end();
+        self.client.rate_limiter.end(self.is_paid);
     }
 }
 
@@ -94,8 +97,8 @@ impl Client {
 
     /// Waits until the budget has room for another turn, which was due then: of those that wait, whoever was due first comes first.
     pub async fn begin(self: &Arc<Self>, due: Instant) -> Turn {
-        self.rate_limiter.begin(due).await;
-        Turn(Arc::clone(self))
+        let is_paid = self.rate_limiter.begin(due).await;
+        Turn { client: Arc::clone(self), is_paid }
     }
 
     /// How many requests a collection has made since the last call.

@@ -50,23 +50,28 @@ impl RateLimiter {
     }
 
     /// Waits until a turn may begin, of which the first request is paid for then. Where the account itself may not ask, it begins at
-    /// once: whoever asks is told why.
-    pub(super) async fn begin(&self, due: Instant) {
+    /// once: whoever asks is told why. Whether it was paid for.
+    pub(super) async fn begin(&self, due: Instant) -> bool {
         let is_closed = self.refusal(self.account().closed).is_some();
-        let is_paid = !is_closed && self.budget.take(Rank::Due(due)).await.is_ok();
+        let is_paid = !is_closed && self.budget.begin(due).await.is_ok();
         let mut account = self.account();
         account.paid += u32::from(is_paid);
         account.turns += 1;
+        is_paid
     }
 
     /// A turn has ended, and gives back what it paid and did not need.
-    pub(super) fn end(&self) {
+    pub(super) fn end(&self, is_paid: bool) {
         let mut account = self.account();
         account.turns = account.turns.saturating_sub(1);
         let unused = account.paid.saturating_sub(account.turns);
         account.paid -= unused;
         if unused > 0 {
             self.budget.give_back(unused);
+        }
+        drop(account);
+        if is_paid {
+            self.budget.end();
         }
     }
 
@@ -265,13 +270,13 @@ mod tests {
         let [one, other] = limiters();
         for _ in 0..1_000 {
             one.begin(Instant::now()).await;
-            one.end();
+            one.end(true);
         }
         let begun = Instant::now();
         for _ in 0..100 {
             other.begin(Instant::now()).await;
             other.pass("sleep").await.unwrap();
-            other.end();
+            other.end(true);
         }
         assert_eq!(begun.elapsed(), Duration::ZERO, "nothing of the burst was used before");
         assert_eq!([other.requests("sleep"), other.requests("sleep"), one.requests("sleep")], [100, 0, 0]);

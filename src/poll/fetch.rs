@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::{
+    account::size,
     series::{KEPT, OVERLAP, TimedRows, distinct, time},
     whole::{Due, Wholes},
 };
@@ -14,7 +15,7 @@ use crate::{
     defect::caught_in,
     documents::{Kind, Query},
     observation::{DateRange, Moment},
-    oura::{AccountStatus, ApiError, Client, Room},
+    oura::{AccountStatus, ApiError, Client, Room, apart},
     problem::{Problem, Reason},
     samples::LOOK_BACK,
     state::{is_granted, missing_scope},
@@ -258,18 +259,16 @@ impl Fetch {
         let known = kept.as_ref().and_then(|series| series.continues_from(self.now));
         match known {
             Some(newest) => {
-                let new = self.ask(self.instants(newest - OVERLAP)).await?;
-                let series = kept.get_or_insert_with(|| TimedRows::new(self.now));
-                series.add(new, self.now);
+                let (new, now) = (self.ask(self.instants(newest - OVERLAP)).await?, self.now);
+                Ok(added(kept, new, move |series, new| series.add(new, now)).await)
             }
-            None => self.whole_day(kept).await?,
+            None => self.whole_day(kept).await,
         }
-        Ok(kept.as_ref().map_or(vec![], TimedRows::documents))
     }
 
     /// The day up to the newest sample, and what came since the newest that was known; where none was, as far back as
     /// samples are wanted.
-    async fn whole_day(&self, kept: &mut Option<TimedRows>) -> Result<(), ApiError> {
+    async fn whole_day(&self, kept: &mut Option<TimedRows>) -> Result<Documents, ApiError> {
         let depth = self.first_depth();
         let mut rows = self.ask(latest()).await?;
         let newest = rows.iter().filter_map(|row| time(row)).max().map(|newest| newest.min(self.now));
@@ -283,10 +282,8 @@ impl Fetch {
         if let Some(start) = start {
             rows.extend(self.ask(self.instants(start)).await?);
         }
-        let series = kept.get_or_insert_with(|| TimedRows::new(self.now));
-        series.begin_anew(start, self.now);
-        series.add(rows, self.now);
-        Ok(())
+        let now = self.now;
+        Ok(added(kept, rows, move |series, rows| series.add_whole(start, rows, now)).await)
     }
 
     /// How far back of its newest sample a time series is read that was not followed before: as far as its samples are to
@@ -333,6 +330,22 @@ impl Fetch {
     async fn account_status(&self, refusal: &ApiError) -> Result<AccountStatus, ApiError> {
         self.client.account_status(self.kind.name, refusal).await
     }
+}
+
+/// Adds rows to what is kept of a series, apart from all that waits where they are many; all of them as they are then.
+async fn added(
+    kept: &mut Option<TimedRows>,
+    rows: Documents,
+    add: impl FnOnce(&mut TimedRows, Documents) -> Documents + Send + 'static,
+) -> Documents {
+    let mut series = kept.take().unwrap_or_default();
+    let added = apart(series.bytes() + size(&rows), move || {
+        let documents = add(&mut series, rows);
+        (series, documents)
+    });
+    let (series, documents) = added.await;
+    *kept = Some(series);
+    documents
 }
 
 fn between(first: NaiveDate, last: NaiveDate) -> Parameters {

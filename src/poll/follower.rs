@@ -121,7 +121,8 @@ impl Follower {
 
     /// Asks whatever is due, as time goes by, until the account is somebody else's; with each of `looks` it is seen whether
     /// somebody has signed in anew.
-    pub(super) async fn run(mut self, mut looks: watch::Receiver<()>) {
+    pub(super) async fn run(&mut self, mut looks: watch::Receiver<()>) {
+        // In boxes: what runs is large, and an account that waits is to be small, as there are thousands of them.
         let mut running = FuturesUnordered::new();
         while !self.client.source().is_anothers() {
             self.hasten_by_the_clock();
@@ -135,10 +136,10 @@ impl Follower {
             // What waits for the budget begins again with each thing that happens, and keeps its place by when it was due.
             tokio::select! {
                 biased;
-                Some(ended) = running.next() => self.end(ended).await,
+                Some(ended) = running.next() => Box::pin(self.end(ended)).await,
                 Ok(()) = looks.changed() => self.look_for_news(),
                 () = news(self.mailbox.as_ref()) => self.heed_events(),
-                (place, turn) = self.turn_of(starts) => running.push(self.start(place, turn)),
+                (place, turn) = self.turn_of(starts) => running.push(Box::pin(self.start(place, turn))),
                 () = clock.sleep_until(wait) => {}
             }
         }

@@ -10,6 +10,8 @@ mod schedule;
 mod series;
 mod told;
 mod urgency;
+#[cfg(test)]
+mod waiting_tests;
 mod whole;
 
 use std::{
@@ -121,7 +123,7 @@ impl Poller {
 
     /// Follows an account until it is told to stop, and then leaves nothing of it.
     async fn attend(self, account: Account, looks: watch::Receiver<()>, stop: oneshot::Receiver<()>) -> String {
-        let follower = Follower::new(self.clone(), account.clone());
+        let mut follower = Follower::new(self.clone(), account.clone());
         tokio::select! {
             () = follower.run(looks) => {}
             // An error says that the exporter ends, and with it this task: what is known of the account stays.

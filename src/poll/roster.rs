@@ -170,15 +170,15 @@ fn look(
     let followed: HashSet<_> = followed.iter().collect();
     for name in listing.accounts.iter().chain(&remaining) {
         // What cannot be read says nothing of a change.
-        let Ok(Some(tokens)) = store.read(name) else {
+        let Ok(Some(found)) = store.signed_in(name) else {
             signed_in.extend(known.get(name).map(|before| (name.clone(), before.clone())));
             continue;
         };
         let before = known.get(name).filter(|_| followed.contains(name));
-        if before.is_some_and(|before| tokens.may_be_anothers(before)) {
+        if before.is_some_and(|before| found.may_be_anothers(before)) {
             replaced.push(name.clone());
         }
-        signed_in.insert(name.clone(), tokens.signed_in());
+        signed_in.insert(name.clone(), found);
     }
     store.note_place(signed_in.keys().cloned());
     Ok(Looked { glance, changed: Some(Present { listing, remaining, replaced, signed_in }) })
