@@ -25,7 +25,6 @@ use oura_exporter::{
     status::ApiStats,
 };
 
-use super::assert_same;
 use crate::{
     common::{
         eventually,
@@ -179,6 +178,22 @@ fn sign_out(scene: &Scene, account: &str) {
     fs::remove_file(scene.file(account)).expect("it was there");
 }
 
+/// Each account has the same in both.
+fn assert_each(told: &Samples, expected: &Samples, what: &str) {
+    let name = |series: &str| series.split("account=\"").nth(1)?.split('"').next().map(str::to_owned);
+    let all = told.all().chain(expected.all()).map(|(series, _, _)| name(series).expect("an account"));
+    for account in all.collect::<BTreeSet<_>>() {
+        super::assert_same(&of(told, &account), &of(expected, &account), &format!("{what}, of {account}"));
+    }
+}
+
+/// No sample is in two of the files.
+fn assert_none_twice(directory: &Path, what: &str) {
+    let om = files(directory).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "om"));
+    let lines: usize = om.map(|path| Samples::of_file(&path).len()).sum();
+    assert_eq!(lines, in_files(directory).len(), "{what}");
+}
+
 /// Everything that can happen to anna alone, in the midst of the run.
 type Happening = (&'static str, fn(&Scene));
 
@@ -200,7 +215,7 @@ async fn whatever_happens_to_one_account_the_others_are_brought_in_and_the_same_
             house.in_the_midst(happen);
             let ended = house.run(to).await.expect_err("one is left out");
             assert!(ended.starts_with("1 account was left out, see above"), "{to:?}, {what}: {ended}");
-            assert_same(&but(&house.arrived(to), ANNA), &but(&all, ANNA), &format!("the others to {to:?}, {what}"));
+            assert_each(&but(&house.arrived(to), ANNA), &but(&all, ANNA), &format!("the others to {to:?}, {what}"));
             let before = house.arrived(to).len();
             assert!(before < all.len(), "{to:?}, {what}: something is left out");
             // It is over, and she is there again.
@@ -211,12 +226,15 @@ async fn whatever_happens_to_one_account_the_others_are_brought_in_and_the_same_
             house.scene.simulator.forget_requests();
             house.run(to).await.expect("a good end");
             assert_eq!(house.asked(), BTreeSet::from(["alice"]), "{to:?}, {what}");
-            assert_same(&house.arrived(to), &all, &format!("all of it to {to:?}, {what}"));
+            assert_each(&house.arrived(to), &all, &format!("all of it to {to:?}, {what}"));
+            if to == To::Files {
+                assert_none_twice(&house.files(), what);
+            }
             // The next run begins at the first day.
             house.scene.simulator.forget_requests();
             house.run(to).await.expect("a good end");
             assert_eq!(house.asked().len(), 2, "{to:?}, {what}");
-            assert_same(&house.arrived(to), &all, &format!("again to {to:?}, {what}"));
+            assert_each(&house.arrived(to), &all, &format!("again to {to:?}, {what}"));
         }
     }
 }
@@ -244,8 +262,8 @@ async fn a_run_that_was_stopped_is_continued_whoever_signed_in_or_out_since() {
         let of_anna = requests.iter().filter(|request| request.person == Some("alice")).count();
         assert!((1..8).contains(&of_anna), "the first months of anna are not asked for again: {of_anna} requests");
         let arrived = house.arrived(to);
-        assert_same(&of(&arrived, "cleo"), &before, "who has signed out stays as they were");
-        assert_same(&but(&arrived, "cleo"), &house.undisturbed().await, &format!("continued to {to:?}"));
+        assert_each(&of(&arrived, "cleo"), &before, "who has signed out stays as they were");
+        assert_each(&but(&arrived, "cleo"), &house.undisturbed().await, &format!("continued to {to:?}"));
     }
 }
 
@@ -260,11 +278,11 @@ async fn two_accounts_that_fail_in_different_ways_are_both_brought_in_later() {
         });
         let ended = house.run(to).await.expect_err("two are left out");
         assert!(ended.starts_with("2 accounts were left out, see above"), "{to:?}: {ended}");
-        assert_same(&of(&house.arrived(to), "ben"), &of(&all, "ben"), &format!("the one to {to:?}"));
+        assert_each(&of(&house.arrived(to), "ben"), &of(&all, "ben"), &format!("the one to {to:?}"));
         house.scene.simulator.faults().clear();
         house.sign_in("cleo", "bob");
         house.run(to).await.expect("a good end");
-        assert_same(&house.arrived(to), &all, &format!("all of it to {to:?}"));
+        assert_each(&house.arrived(to), &all, &format!("all of it to {to:?}"));
     }
 }
 
@@ -278,12 +296,12 @@ async fn who_signs_in_again_in_the_midst_is_brought_in_by_the_next_run_without_t
         house.scene.simulator.faults().clear();
         let all = house.undisturbed().await;
         if to == To::Files {
-            assert_same(&house.arrived(to), &but(&all, ANNA), "files have nothing of the earlier person");
+            assert_each(&house.arrived(to), &but(&all, ANNA), "files have nothing of the earlier person");
         }
         house.run(to).await.expect("a good end");
-        assert_same(&but(&house.arrived(to), ANNA), &but(&all, ANNA), &format!("the others to {to:?}"));
+        assert_each(&but(&house.arrived(to), ANNA), &but(&all, ANNA), &format!("the others to {to:?}"));
         if to == To::Files {
-            assert_same(&house.arrived(to), &all, "the new person alone");
+            assert_each(&house.arrived(to), &all, "the new person alone");
         }
     }
 }
@@ -298,12 +316,50 @@ async fn a_receiver_that_refuses_one_account_has_the_others_and_takes_that_one_l
         house.receiver.set(Behaviour { rules: vec![Rule::Samples(status, words, is_hers)], ..Behaviour::default() });
         let ended = house.run(To::Receiver).await.expect_err("one is refused");
         assert!(ended.starts_with("1 account was left out, see above"), "{status}: {ended}");
-        assert_same(&house.arrived(To::Receiver), &but(&all, ANNA), &format!("the others, {status}"));
+        assert_each(&house.arrived(To::Receiver), &but(&all, ANNA), &format!("the others, {status}"));
         house.receiver.set(Behaviour::default());
         house.scene.simulator.forget_requests();
         house.run(To::Receiver).await.expect("a good end");
         assert_eq!(house.asked(), BTreeSet::from(["alice"]), "{status}");
-        assert_same(&house.arrived(To::Receiver), &all, &format!("all of it, {status}"));
+        assert_each(&house.arrived(To::Receiver), &all, &format!("all of it, {status}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_who_lacked_a_collection_that_one_account_is_brought_in_again_and_no_file_has_it_twice() {
+    for to in BOTH {
+        let house = House::of(&["ben"]).await;
+        let all = house.undisturbed().await;
+        let sleep = Scope::person("alice").and_collection("daily_sleep");
+        house.scene.simulator.faults().set(sleep, Fault::ScopeMissing);
+        let ended = house.run(to).await.expect_err("a collection is left out");
+        assert!(ended.starts_with("1 collections were left out"), "{to:?}: {ended}");
+        assert!(house.arrived(to).len() < all.len(), "{to:?}");
+        house.scene.simulator.faults().clear();
+        house.scene.simulator.forget_requests();
+        house.run(to).await.expect("a good end");
+        assert_eq!(house.asked(), BTreeSet::from(["alice"]), "{to:?}");
+        assert_each(&house.arrived(to), &all, &format!("all of it to {to:?}"));
+        if to == To::Files {
+            assert_none_twice(&house.files(), "a collection was left out");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_oura_is_away_for_everybody_the_run_ends_soon_and_the_same_command_brings_all_in() {
+    let others = ["b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "b9"];
+    for to in BOTH {
+        let house = House::of(&others).await;
+        let all = house.undisturbed().await;
+        house.scene.simulator.forget_requests();
+        house.scene.simulator.faults().set(Scope::all(), Fault::Status(503));
+        let ended = house.run(to).await.expect_err("nobody is brought in");
+        assert!(ended.contains("8 accounts failed one after the other"), "{to:?}: {ended}");
+        assert!(!house.files().exists() || in_files(&house.files()).len() == 0, "{to:?}");
+        house.scene.simulator.faults().clear();
+        house.run(to).await.expect("a good end");
+        assert_each(&house.arrived(to), &all, &format!("all of it to {to:?}"));
     }
 }
 
