@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{TimeDelta, Utc};
+use chrono::{NaiveDate, TimeDelta, Utc};
 use oura_exporter::{
     auth::{self, Store, Tokens},
     backfill::{Backfill, Destination, Interrupted, Readers, RetryPolicy},
@@ -46,6 +46,8 @@ struct House {
     scene: Arc<Scene>,
     directory: tempfile::TempDir,
     receiver: Receiver,
+    /// Four months, also where midnight passes meanwhile.
+    days: (NaiveDate, NaiveDate),
 }
 
 /// Where days go.
@@ -61,7 +63,7 @@ impl House {
     async fn of(others: &[&str]) -> Self {
         let scene = Arc::new(Scene::of(Portal::New).await);
         let directory = tempfile::tempdir().expect("a directory");
-        let house = Self { scene, directory, receiver: Receiver::start().await };
+        let house = Self { scene, directory, receiver: Receiver::start().await, days: days_ago(130, 30) };
         house.sign_in(ANNA, "alice");
         others.iter().for_each(|name| house.sign_in(name, "bob"));
         house
@@ -71,7 +73,7 @@ impl House {
         sign_in(&self.scene, name, person);
     }
 
-    /// Four months of whoever is signed in now.
+    /// These days of whoever is signed in now.
     fn backfill(&self) -> Backfill {
         let more = [("OURA_COLLECTIONS", COLLECTIONS), ("OURA_REQUEST_BUDGET", "1000000")];
         let variables = self.scene.variables().into_iter();
@@ -82,7 +84,7 @@ impl House {
         let store = config.sign_in.store.clone();
         let stats = ApiStats::new().expect("good names");
         let accounts = exporter::accounts(config, &stats, &clock, ClientOptions::default()).expect("accounts");
-        let ((from, to), persistence) = (days_ago(130, 30), RetryPolicy { wait: Duration::from_millis(5), times: 2 });
+        let ((from, to), persistence) = (self.days, RetryPolicy { wait: Duration::from_millis(5), times: 2 });
         let target = Target { job: "oura".to_owned(), instance: "localhost:10058".to_owned() };
         let readers = Readers::Owner;
         Backfill { accounts, kinds, from, to: Some(to), target, readers, store, restart: false, clock, persistence }
