@@ -1,17 +1,27 @@
-//! Files of OpenMetrics, one a month, each whole or not there; or all of it on standard output.
+//! Files of OpenMetrics, one a month and run, each whole or not there; or all of it on standard output.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, Permissions},
-    io::{self, BufWriter, StdoutLock, Write as _},
+    io::{self, BufReader, BufWriter, StdoutLock, Write as _},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
-use chrono::{Datelike as _, NaiveDate};
+use chrono::NaiveDate;
+use tempfile::NamedTempFile;
 use tracing::{info, warn};
 
-use crate::samples::{Format, Lines, Text, help_of};
+use super::{
+    note::{Note, is_of_a_month},
+    place::Place,
+    strip::without,
+};
+use crate::{
+    observation::DateRange,
+    samples::{Format, Lines, Text, help_of},
+};
 
 /// Only the owner, or the owner and a group.
 const PRIVATE: u32 = 0o600;
@@ -32,33 +42,38 @@ pub enum Readers {
 const BESIDE: &str = ".oura-exporter-backfill-";
 /// And what it ends with.
 const UNDER_WAY: &str = ".part";
-/// What the empty file begins with, and a day and whose it is follow, that says: the files before that day are of a run that
-/// goes on there.
-const GOES_ON: &str = ".oura-exporter-backfill-from-";
 const BUFFER: usize = 256 * 1024;
 
 /// A directory of files.
 pub(super) struct Files {
     directory: PathBuf,
     readers: Readers,
-    /// The first day of the run.
-    first: NaiveDate,
-    /// A digest of whose days they are: files of others are none of this run's.
-    whose: String,
-    /// Whether it goes on where one before it was broken off, whose files belong to it.
+    /// How far each account has come.
+    note: Note,
+    /// A digest of the person of each account: the files never have the days of two under one name.
+    whose: BTreeMap<String, String>,
+    /// Accounts of which nothing that is in the files counts any more.
+    outdated: Vec<String>,
+    /// Whether it goes on where one before it ended, whose files belong to it.
     goes_on: bool,
-    /// Whether the files of other runs are gone.
+    /// Whether what does not belong to it is gone.
     is_cleared: bool,
     written: usize,
 }
 
 impl Files {
     /// Makes the directory if need be. What other runs left is removed with the first file, and not before: it may be
-    /// wanted if this run comes to nothing.
+    /// wanted if this run comes to nothing. Runs of the same `command` go on where one of them left accounts out.
     ///
     /// # Errors
     /// Where it cannot be made or read, or given to its readers.
-    pub(super) fn new(directory: &Path, readers: Readers, first: NaiveDate, whose: String) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        directory: &Path,
+        readers: Readers,
+        first: NaiveDate,
+        command: String,
+        whose: BTreeMap<String, String>,
+    ) -> anyhow::Result<Self> {
         let cannot = || unusable(directory);
         fs::create_dir_all(directory).with_context(cannot)?;
         let names = names(directory).with_context(cannot)?;
@@ -66,33 +81,37 @@ impl Files {
             fs::remove_file(directory.join(name)).with_context(cannot)?;
         }
         if let Readers::Group(group) = readers {
-            let is_ours = names.iter().all(|name| month(name).is_some() || name.starts_with(BESIDE));
+            let is_ours = names.iter().all(|name| is_of_a_month(name) || name.starts_with(BESIDE));
             share(directory, group, is_ours)?;
         }
-        let goes_on = names.contains(&goes_on_from(first, &whose));
-        Ok(Self { directory: directory.to_owned(), readers, first, whose, goes_on, is_cleared: false, written: 0 })
+        let before = Note::read(directory, &command, first).with_context(cannot)?;
+        let goes_on = before.is_some();
+        let mut note = before.unwrap_or_else(|| Note::new(command, first));
+        let outdated = note.begin_again(&whose);
+        outdated.iter().for_each(|account| note.forget(account));
+        let directory = directory.to_owned();
+        Ok(Self { directory, readers, note, whose, outdated, goes_on, is_cleared: false, written: 0 })
     }
 
-    /// Writes the file of the month that begins with `first`, or of its part from then on; how many lines.
+    /// The first day of the first of the runs that write these files.
+    pub(super) const fn first(&self) -> NaiveDate {
+        self.note.from
+    }
+
+    pub(super) fn place(&self, account: &str) -> Option<Place> {
+        self.note.place(account)
+    }
+
+    /// Writes a file of the month that begins with `first`, or of its part from then on; how many lines. It counts once the
+    /// places are noted.
     ///
     /// # Errors
     /// Where it cannot be written; then it is not there, and the files before are whole.
     pub(super) fn write(&mut self, first: NaiveDate, lines: &Lines) -> anyhow::Result<u64> {
         self.clear()?;
-        let path = self.directory.join(file_name(first));
+        let path = self.directory.join(self.note.free_name(first));
         let written = || -> io::Result<u64> {
-            let mode = if self.readers == Readers::Owner { PRIVATE } else { SHARED };
-            let file = tempfile::Builder::new()
-                .prefix(BESIDE)
-                .suffix(UNDER_WAY)
-                .permissions(Permissions::from_mode(mode))
-                .tempfile_in(&self.directory)?;
-            if let Readers::Group(group) = self.readers {
-                // The file's own mode may have lost the group's part to the process's mask.
-                file.as_file().set_permissions(Permissions::from_mode(mode))?;
-                chown(file.path(), None, Some(group))?;
-            }
-            let mut text = Text::new(BufWriter::with_capacity(BUFFER, file), Format::OpenMetrics);
+            let mut text = Text::new(BufWriter::with_capacity(BUFFER, self.begun()?), Format::OpenMetrics);
             text.write(lines, help_of)?;
             let count = text.lines();
             let file = text.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -105,41 +124,118 @@ impl Files {
         Ok(count)
     }
 
-    /// Removes what other runs left: whoever brings in the files brings in what this one writes and nothing else.
-    fn clear(&mut self) -> anyhow::Result<()> {
-        if std::mem::replace(&mut self.is_cleared, true) {
-            return Ok(());
+    /// A file beside, for the same readers.
+    fn begun(&self) -> io::Result<NamedTempFile> {
+        let mode = Permissions::from_mode(if self.readers == Readers::Owner { PRIVATE } else { SHARED });
+        let mut file = tempfile::Builder::new();
+        let file = file.prefix(BESIDE).suffix(UNDER_WAY).permissions(mode.clone()).tempfile_in(&self.directory)?;
+        if let Readers::Group(group) = self.readers {
+            // The file's own mode may have lost the group's part to the process's mask.
+            file.as_file().set_permissions(mode)?;
+            chown(file.path(), None, Some(group))?;
         }
-        let cannot = || unusable(&self.directory);
-        let is_old = |month: NaiveDate| !self.goes_on || month >= self.first;
-        let mut removed = 0;
-        for name in names(&self.directory).with_context(cannot)? {
-            let is_stray = name.starts_with(GOES_ON) && name != goes_on_from(self.first, &self.whose);
-            let is_old = month(&name).is_some_and(is_old);
-            if is_old || is_stray {
-                fs::remove_file(self.directory.join(&name)).with_context(cannot)?;
-                removed += usize::from(is_old);
-            }
+        Ok(file)
+    }
+
+    /// Takes note that of `days` all is there that these accounts have, and of its file, if there is one.
+    ///
+    /// # Errors
+    /// Where that cannot be noted; then the file does not count.
+    pub(super) fn done<'a>(
+        &mut self,
+        days: DateRange,
+        has_file: bool,
+        places: impl Iterator<Item = (&'a str, Place)>,
+    ) -> anyhow::Result<()> {
+        if self.goes_on {
+            self.clear()?;
         }
-        if removed > 0 {
-            info!("{removed} files of an earlier run are removed from {}", self.directory.display());
+        let before = self.note.clone();
+        if has_file {
+            self.note.files.insert(self.note.free_name(days.first));
         }
-        // An empty file now, as a full disk may not take one later; it is renamed then.
-        File::create(self.directory.join(goes_on_from(self.first, &self.whose))).with_context(cannot)?;
+        for (account, place) in places {
+            let whose = self.whose.get(account).map_or("", String::as_str);
+            self.note.advance(account, whose, place);
+        }
+        self.note.next = days.last.succ_opt().unwrap_or(days.last);
+        if self.is_cleared {
+            let noted = self.note.write(&self.directory);
+            noted.inspect_err(|_| self.note = before).with_context(|| unusable(&self.directory))?;
+        }
         Ok(())
     }
 
-    /// Ends before its time: a run from `day` on goes on with the files.
+    /// Takes the account, which is not that person's any more, out of all files; it begins at the first day then.
+    ///
+    /// # Errors
+    /// Where a file cannot be written anew.
+    pub(super) fn forget(&mut self, account: &str) -> anyhow::Result<()> {
+        self.note.forget(account);
+        self.outdated.push(account.to_owned());
+        if self.is_cleared { self.strip().with_context(|| unusable(&self.directory)) } else { Ok(()) }
+    }
+
+    /// Takes what is outdated out of all files, and notes that.
+    fn strip(&mut self) -> io::Result<()> {
+        for account in &self.outdated {
+            for name in self.note.files.clone() {
+                let path = self.directory.join(&name);
+                let from = match File::open(&path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    file => BufReader::with_capacity(BUFFER, file?),
+                };
+                let beside = self.begun()?;
+                if without(account, from, BufWriter::with_capacity(BUFFER, beside.as_file()))? {
+                    beside.as_file().sync_all()?;
+                    beside.persist(&path)?;
+                } else {
+                    fs::remove_file(&path)?;
+                }
+            }
+        }
+        self.note.write(&self.directory)?;
+        self.outdated.clear();
+        Ok(())
+    }
+
+    /// Removes what is none of this run's: whoever brings in the files brings in what it says, and nothing else.
+    fn clear(&mut self) -> anyhow::Result<()> {
+        if self.is_cleared {
+            return Ok(());
+        }
+        let cannot = || unusable(&self.directory);
+        if !self.goes_on {
+            Note::remove(&self.directory).with_context(cannot)?;
+        }
+        let mut removed = 0;
+        for name in names(&self.directory).with_context(cannot)? {
+            if is_of_a_month(&name) && !self.note.files.contains(&name) {
+                fs::remove_file(self.directory.join(&name)).with_context(cannot)?;
+                removed += 1;
+            }
+        }
+        if removed > 0 && !self.goes_on {
+            info!("{removed} files of an earlier run are removed from {}", self.directory.display());
+        }
+        self.strip().with_context(|| unusable(&self.directory))?;
+        self.is_cleared = true;
+        Ok(())
+    }
+
+    /// Ends before its time: the same command goes on with the files, and so does one from `day` on.
     ///
     /// # Errors
     /// Where that cannot be noted.
-    pub(super) fn break_off(&self, day: NaiveDate) -> anyhow::Result<()> {
-        if !self.is_cleared {
-            return Ok(());
+    pub(super) fn break_off(&mut self, day: NaiveDate) -> anyhow::Result<()> {
+        if self.goes_on {
+            self.clear()?;
         }
-        let (from, to) = (goes_on_from(self.first, &self.whose), goes_on_from(day, &self.whose));
-        let renamed = fs::rename(self.directory.join(from), self.directory.join(to));
-        renamed.with_context(|| unusable(&self.directory))
+        if self.is_cleared && self.note.next != day {
+            self.note.next = day;
+            self.note.write(&self.directory).with_context(|| unusable(&self.directory))?;
+        }
+        Ok(())
     }
 
     /// Ends where nothing goes on: whichever run is next removes the files.
@@ -147,23 +243,22 @@ impl Files {
     /// # Errors
     /// Where that cannot be noted.
     pub(super) fn abandon(&self) -> anyhow::Result<()> {
-        match fs::remove_file(self.directory.join(goes_on_from(self.first, &self.whose))) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).with_context(|| unusable(&self.directory))
-            }
-            _ => Ok(()),
-        }
+        let is_ours = self.goes_on || self.is_cleared;
+        let removed = if is_ours { Note::remove(&self.directory) } else { Ok(()) };
+        removed.with_context(|| unusable(&self.directory))
     }
 
-    /// Ends well; whether there are any files.
+    /// Comes to its end; whether there are any files. If it `is_whole`, the same again begins at the first day.
     ///
     /// # Errors
     /// Where what other runs left cannot be removed.
-    pub(super) fn conclude(&mut self) -> anyhow::Result<bool> {
-        self.clear()?;
-        let cannot = || unusable(&self.directory);
-        fs::remove_file(self.directory.join(goes_on_from(self.first, &self.whose))).with_context(cannot)?;
-        Ok(names(&self.directory).with_context(cannot)?.iter().any(|name| month(name).is_some()))
+    pub(super) fn conclude(&mut self, is_whole: bool) -> anyhow::Result<bool> {
+        if is_whole {
+            self.clear()?;
+            Note::remove(&self.directory).with_context(|| unusable(&self.directory))?;
+        }
+        let names = names(&self.directory).with_context(|| unusable(&self.directory))?;
+        Ok(self.is_cleared && names.iter().any(|name| is_of_a_month(name)))
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -207,22 +302,6 @@ fn share(directory: &Path, group: u32, is_ours: bool) -> anyhow::Result<()> {
     })?;
     let mode = Permissions::from_mode(SHARED_DIRECTORY);
     fs::set_permissions(directory, mode).with_context(|| unusable(directory))
-}
-
-fn file_name(first: NaiveDate) -> String {
-    let format = if first.day() == 1 { "oura-%Y-%m.om" } else { "oura-%Y-%m-%d.om" };
-    first.format(format).to_string()
-}
-
-/// The first day of the file of that name, if it is one of a backfill.
-fn month(name: &str) -> Option<NaiveDate> {
-    let month = name.strip_prefix("oura-")?.strip_suffix(".om")?;
-    let first = month.parse().or_else(|_| format!("{month}-01").parse()).ok()?;
-    (file_name(first) == name).then_some(first)
-}
-
-fn goes_on_from(day: NaiveDate, whose: &str) -> String {
-    format!("{GOES_ON}{day}-{whose}")
 }
 
 /// Standard output, as one text.

@@ -1,4 +1,4 @@
-//! Whose an account is while it is backfilled: a run ends where the account becomes another person's under way.
+//! Whose an account is while it is backfilled: it is left out where it becomes another person's under way.
 
 use anyhow::Context as _;
 use secrecy::SecretString;
@@ -21,11 +21,23 @@ pub(super) struct Wearer {
 /// An account is, or may be, another person's than at the beginning.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "account {0} was signed out or changed hands during the backfill, or its token file has another token: what was written \
-     until now is of the earlier person. Run the same command again to begin at the first day: files are replaced then, but \
-     what a receiver has taken stays there"
+    "account {0} {CHANGED}: what was written until now is of the earlier person. Run the same command again to begin at the first \
+     day: files are replaced then, but what a receiver has taken stays there"
 )]
 pub(super) struct ChangedHands(String);
+
+const CHANGED: &str = "was signed out or changed hands during the backfill, or its token file has another token";
+
+impl ChangedHands {
+    pub(super) fn account(&self) -> &str {
+        &self.0
+    }
+
+    /// What it means where others go on.
+    pub(super) fn among_others(&self) -> String {
+        format!("it {CHANGED}: files have nothing of it any more, but what a receiver has taken stays there")
+    }
+}
 
 impl Wearer {
     /// Whose `account` is now, with its tokens in `store`.

@@ -1,20 +1,26 @@
 //! Going back in time: the record and the dense samples of any stretch of days, into files or to a receiver.
 //!
-//! `run` goes through the days month by month (`chunks`): `ask` gets them from Oura, `facts` makes points of them by the
-//! same places as the record's, and a `sink` takes these: `files` of OpenMetrics text, standard output, or `sending` by
-//! remote write, whose place `checkpoint` keeps. `hands` holds that each account stays one person's. `size` says beforehand how much it will be, `progress` how far it has come.
+//! `run` begins and ends it; `everybody` goes through the days month by month (`chunks`), and leaves out who fails: `ask` gets
+//! them from Oura, `facts` makes points of them by the same places as the record's, and a `sink` takes these: `files` of
+//! OpenMetrics text, standard output, or `sending` by remote write. Each account has its own `place`, which is kept in a `note`
+//! beside the files, or in a `checkpoint`. `hands` holds that each account stays one person's, and `strip` takes an earlier one out
+//! of the files. `size` says beforehand how much it will be, `progress` how far it has come.
 
 mod ask;
 mod checkpoint;
 mod chunks;
+mod everybody;
 mod facts;
 mod files;
 mod hands;
+mod note;
+mod place;
 mod progress;
 mod run;
 mod sending;
 mod sink;
 mod size;
+mod strip;
 
 pub use ask::RetryPolicy;
 pub use files::Readers;

@@ -22,15 +22,19 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Of so many days.
-    pub(super) fn new(days: u64) -> Self {
-        let bar = io::stderr().is_terminal().then(|| {
+    /// From now on; nothing is drawn yet.
+    pub(super) fn new() -> Self {
+        Self { bar: None, started: Instant::now(), documents: 0, samples: 0 }
+    }
+
+    /// It is of so many days.
+    pub(super) fn of(&mut self, days: u64) {
+        self.bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(days);
             bar.set_style(ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.enable_steady_tick(TICK);
             bar
         });
-        Self { bar, started: Instant::now(), documents: 0, samples: 0 }
     }
 
     /// More documents were read.

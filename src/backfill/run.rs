@@ -1,16 +1,14 @@
 //! A backfill from its first day to its last: month by month from Oura into a destination.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use futures_util::{StreamExt as _, stream};
 use tracing::{info, warn};
 
 use super::{
-    ask::{LeftOut, MARGIN, RetryPolicy, ask},
+    ask::{LeftOut, RetryPolicy},
     checkpoint::Checkpoint,
     chunks::chunks,
-    facts::{Answers, Plan},
     files::{Files, Output, Readers},
     hands::{ChangedHands, Wearer},
     progress::Progress,
@@ -19,22 +17,14 @@ use super::{
     size,
 };
 use crate::{
-    auth::Store,
-    clock::Clock,
-    documents::{Kind, Unreadable},
-    observation::{DateRange, Known},
-    poll::Account,
-    problem::Reason,
-    samples::{Lines, Target, Told},
-    state_file::digest,
+    auth::Store, clock::Clock, documents::Kind, observation::DateRange, poll::Account, problem::Reason,
+    samples::Target, state_file::digest,
 };
 
 /// Text ends so long before now: of what Prometheus has scraped and not yet put into a block, it forgets what lies before the
 /// end of any block when it starts again.
 const TEXT_ENDS: TimeDelta = TimeDelta::hours(6);
 
-/// How many accounts are asked side by side, and brought in together where they need not be in one file.
-const TOGETHER: usize = 8;
 /// Of more accounts than these not each is named.
 const MOST_NAMED: usize = 8;
 
@@ -68,262 +58,229 @@ pub struct Backfill {
 pub struct Interrupted(pub String);
 
 /// What a run has come to.
-struct Run {
-    progress: Progress,
-    left_out: LeftOut,
-    /// The accounts that are left out as a whole.
-    gone: BTreeSet<String>,
-    now: DateTime<Utc>,
+pub(super) struct Run {
+    pub(super) progress: Progress,
+    pub(super) left_out: LeftOut,
+    /// The accounts that are left out from some day on, and why, with what to do about it.
+    pub(super) gone: BTreeMap<String, String>,
+    /// How many accounts failed one after the other for a cause that is not theirs alone.
+    pub(super) failed_in_a_row: usize,
+    pub(super) now: DateTime<Utc>,
     /// Nothing after this is told.
-    until: DateTime<Utc>,
+    pub(super) until: DateTime<Utc>,
     /// The last day of all.
-    last: NaiveDate,
+    pub(super) last: NaiveDate,
     /// Whose each account is.
-    wearers: HashMap<String, Wearer>,
+    pub(super) wearers: HashMap<String, Wearer>,
     /// The month that is under way.
-    reached: DateRange,
+    pub(super) reached: DateRange,
 }
 
-/// What is known of accounts that are brought in together.
-struct Together<'a> {
-    accounts: &'a [Account],
-    /// What is known of each account's wearer.
-    known: HashMap<String, Known>,
-    /// What was told of each account before.
-    told: HashMap<String, Told>,
-    /// The documents of the month before: months share some at their seams, and each is counted once.
-    counted: HashSet<u64>,
-    /// Those of the month that is under way.
-    counting: HashSet<u64>,
+impl Run {
+    /// From now on the others go on without it.
+    pub(super) fn leave_out(&mut self, account: &str, words: String) {
+        warn!(account, "left out: {words}");
+        self.gone.insert(account.to_owned(), words);
+    }
+
+    /// Whether somebody was left out, or something of them.
+    fn is_whole(&self) -> bool {
+        self.gone.is_empty() && self.left_out.is_empty()
+    }
+
+    /// Names those who were left out once more, below all else.
+    fn name_left_out(&self) {
+        for (account, words) in &self.gone {
+            warn!(account, "left out: {words}; then run the same command again: it brings in only what was left out");
+        }
+    }
 }
 
 impl Backfill {
-    /// Brings it all to `destination`, until `stop` resolves.
+    /// Brings it all to `destination`, until `stop` resolves. What happens to one account costs the others nothing.
     ///
     /// # Errors
     /// Where Oura, the disk or the receiver cannot go on, in words that say how to; what was written is whole.
     pub async fn run(self, destination: Destination, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let now = self.clock.now();
-        // Late sleep counts for tomorrow.
-        let tomorrow = now.date_naive() + TimeDelta::days(1);
-        let days = DateRange { first: self.from, last: self.to.unwrap_or(tomorrow).min(tomorrow) };
+        let mut run = self.begin(&destination)?;
+        self.find_wearers(&mut run).await?;
+        let mut sink = self.open(destination, &run).await?;
+        let days = DateRange { first: sink.first(self.from), last: run.last };
         let chunks = chunks(days);
-        let Some(first) = chunks.first().copied() else {
-            anyhow::bail!("--from: {} is after the last available day", self.from);
-        };
-        let wearers = self.wearers().await?;
-        let mut sink = self.open(destination, days, &wearers, now).await?;
-        let mut run = self.begin(first, days, &sink, wearers, now)?;
+        let accounts = self.remaining(&chunks, &run, &sink);
+        run.progress.of(count(days) * accounts.chunks(self.at_a_time(&sink)).len() as u64);
         let ended = tokio::select! {
-            ended = self.everybody(&chunks, &mut run, &mut sink) => Some(ended),
+            ended = self.everybody(&accounts, &chunks, &mut run, &mut sink) => Some(ended),
             () = stop => None,
         };
         let words = run.progress.end();
         match ended {
             Some(Ok(())) => info!("{words}"),
-            Some(Err(problem)) if problem.is::<ChangedHands>() => {
-                sink.abandon()?;
-                return Err(problem);
+            Some(Err(problem)) => match problem.downcast::<ChangedHands>() {
+                Ok(changed) => {
+                    sink.abandon(changed.account())?;
+                    return Err(changed.into());
+                }
+                Err(problem) => {
+                    run.name_left_out();
+                    return Err(problem.context(sink.break_off(run.reached)?));
+                }
+            },
+            None => {
+                run.name_left_out();
+                return Err(Interrupted(sink.break_off(run.reached)?).into());
             }
-            Some(Err(problem)) => return Err(problem.context(sink.break_off(run.reached)?)),
-            None => return Err(Interrupted(sink.break_off(run.reached)?).into()),
         }
-        sink.conclude()?;
-        let (left_out, gone) = (run.left_out.len(), run.gone.len());
-        anyhow::ensure!(gone == 0, "{gone} accounts were left out, see above");
+        Self::conclude(sink, &run)
+    }
+
+    /// What became of all.
+    fn conclude(sink: Sink, run: &Run) -> anyhow::Result<()> {
+        let concluded = sink.conclude(run.is_whole());
+        run.name_left_out();
+        let gone = match run.gone.len() {
+            0 => None,
+            1 => Some("1 account was left out, see above".to_owned()),
+            gone => Some(format!("{gone} accounts were left out, see above")),
+        };
+        match (gone, concluded) {
+            (Some(gone), Err(problem)) => return Err(problem.context(gone)),
+            (Some(gone), Ok(())) => anyhow::bail!(gone),
+            (None, concluded) => concluded?,
+        }
+        let left_out = run.left_out.len();
         anyhow::ensure!(left_out == 0, "{left_out} collections were left out, see above");
         Ok(())
     }
 
-    /// What is known before the first month, after it was said what is to come.
+    /// What is known before the first month.
     ///
     /// # Errors
-    /// Where all of it is too young for `sink`.
-    fn begin(
-        &self,
-        reached: DateRange,
-        days: DateRange,
-        sink: &Sink,
-        wearers: HashMap<String, Wearer>,
-        now: DateTime<Utc>,
-    ) -> anyhow::Result<Run> {
-        let until = if sink.is_text() { now - TEXT_ENDS } else { now };
+    /// Where there are no such days, or all of them are too young.
+    fn begin(&self, destination: &Destination) -> anyhow::Result<Run> {
+        let now = self.clock.now();
+        // Late sleep counts for tomorrow.
+        let tomorrow = now.date_naive() + TimeDelta::days(1);
+        let last = self.to.unwrap_or(tomorrow).min(tomorrow);
+        anyhow::ensure!(self.from <= last, "--from: {} is after the last available day", self.from);
+        let until = if matches!(destination, Destination::Remote(_)) { now } else { now - TEXT_ENDS };
         anyhow::ensure!(
-            days.first <= until.date_naive(),
+            self.from <= until.date_naive(),
             "--from: files end six hours ago, so there is nothing to write; newer samples come with the scrapes"
         );
-        self.announce(count(days), sink);
-        if until < now && days.last >= until.date_naive() {
+        if until < now && last >= until.date_naive() {
             info!("it ends six hours ago: with newer files, Prometheus would forget what it scraped before their end");
         }
-        let passes = self.accounts.chunks(self.at_a_time(sink)).len() as u64;
         Ok(Run {
-            progress: Progress::new(count(days) * passes),
+            progress: Progress::new(),
             left_out: LeftOut::new(),
-            gone: BTreeSet::new(),
+            gone: BTreeMap::new(),
+            failed_in_a_row: 0,
             now,
             until,
-            last: days.last,
-            wearers,
-            reached,
+            last,
+            wearers: HashMap::new(),
+            reached: DateRange { first: self.from, last },
         })
     }
 
-    /// Says how much it will be.
-    fn announce(&self, days: u64, sink: &Sink) {
+    /// The accounts of which something is left to be brought in, after it was said how much that is.
+    fn remaining(&self, chunks: &[DateRange], run: &Run, sink: &Sink) -> Vec<&Account> {
+        let (mut remaining, mut longest, mut samples, mut bytes) = (Vec::new(), 0, 0, 0);
         let a_day: u64 = self.kinds.iter().map(|kind| size::usual_samples(kind)).sum();
-        let (mut samples, mut bytes) = (0, 0);
-        for account in &self.accounts {
-            samples += days * a_day;
-            bytes += days * a_day * size::usual_bytes(&account.name, &self.target);
+        for account in self.accounts.iter().filter(|account| !run.gone.contains_key(&account.name)) {
+            let place = sink.place(&account.name);
+            let rest = |chunk: &DateRange| place.map_or(Some(*chunk), |place| place.rest(*chunk, run.last));
+            let days: u64 = chunks.iter().filter_map(rest).map(count).sum();
+            if days > 0 {
+                remaining.push(account);
+                longest = longest.max(days);
+                samples += days * a_day;
+                bytes += days * a_day * size::usual_bytes(&account.name, &self.target);
+            }
         }
-        let names: Vec<_> = self.accounts.iter().map(|account| account.name.as_str()).collect();
+        self.tell_of_places(&remaining, run, sink);
+        let names: Vec<_> = remaining.iter().map(|account| account.name.as_str()).collect();
         let names = if names.len() > MOST_NAMED { format!("{} accounts", names.len()) } else { names.join(", ") };
         let text = if sink.is_text() { format!(", {} MB as text", bytes.div_ceil(1_000_000)) } else { String::new() };
-        info!("{days} days of {names}: about {samples} samples{text}");
+        if !remaining.is_empty() {
+            info!("{longest} days of {names}: about {samples} samples{text}");
+        }
+        remaining
     }
 
-    /// How many accounts are brought in together, from the first month to the last: so many are in memory. A file of a month has
-    /// everybody.
-    fn at_a_time(&self, sink: &Sink) -> usize {
-        if sink.is_text() { self.accounts.len().max(1) } else { TOGETHER }
+    /// Says what an earlier run has brought in.
+    fn tell_of_places(&self, remaining: &[&Account], run: &Run, sink: &Sink) {
+        let how = if sink.is_text() { "an empty directory" } else { "--restart" };
+        let (all, done) = (self.accounts.len(), self.accounts.len() - run.gone.len() - remaining.len());
+        if done > 0 && remaining.is_empty() && run.gone.is_empty() {
+            info!("an earlier run has brought in all of it; the same command begins at the first day next time");
+        } else if done > 0 {
+            info!(
+                "an earlier run has brought in {done} of {all} accounts; continuing with the others ({how} begins anew)"
+            );
+        }
+        let places = remaining.iter().filter_map(|account| sink.place(&account.name));
+        if let Some(place) = places.min_by_key(|place| place.first) {
+            let month = place.first.format("%Y-%m");
+            info!("an earlier run was interrupted in {month}; continuing there ({how} begins at the first day)");
+        }
     }
 
-    async fn everybody(&self, chunks: &[DateRange], run: &mut Run, sink: &mut Sink) -> anyhow::Result<()> {
-        for (place, accounts) in self.accounts.chunks(self.at_a_time(sink)).enumerate() {
-            sink.begin(place);
-            let mut together = self.together(accounts, run);
-            for chunk in chunks {
-                run.reached = *chunk;
-                if !sink.is_past(*chunk) {
-                    let lines = self.lines(*chunk, &mut together, run).await?;
-                    run.progress.wrote(sink.take(*chunk, &lines).await?);
+    /// Whether there are no others that could go on.
+    pub(super) const fn is_alone(&self) -> bool {
+        self.accounts.len() == 1
+    }
+
+    /// Finds out whose each account is now; who has signed out is left out.
+    async fn find_wearers(&self, run: &mut Run) -> anyhow::Result<()> {
+        for account in &self.accounts {
+            match Wearer::of(account, self.store.as_ref()).await {
+                Ok(wearer) => drop(run.wearers.insert(account.name.clone(), wearer)),
+                Err(problem) if self.is_alone() => return Err(problem),
+                Err(problem) => {
+                    let advice = Reason::Token.advice(account.access());
+                    run.leave_out(&account.name, format!("{:#}; {advice}", problem.root_cause()));
                 }
-                run.progress.done(chunk.first, count(*chunk));
             }
         }
         Ok(())
     }
 
-    /// What is known of these accounts before the first month: what was told of each before.
-    fn together<'a>(&self, accounts: &'a [Account], run: &Run) -> Together<'a> {
-        let told =
-            |account: &Account| Told::open(self.store.as_ref(), &account.name, account.access(), run.last, run.now);
-        let told = accounts.iter().map(|account| (account.name.clone(), told(account))).collect();
-        Together { accounts, known: HashMap::new(), told, counted: HashSet::new(), counting: HashSet::new() }
-    }
-
-    /// Whose each account is now.
-    async fn wearers(&self) -> anyhow::Result<HashMap<String, Wearer>> {
-        let mut wearers = HashMap::new();
-        for account in &self.accounts {
-            wearers.insert(account.name.clone(), Wearer::of(account, self.store.as_ref()).await?);
-        }
-        Ok(wearers)
-    }
-
-    /// What these accounts have in a month; they are asked side by side, as far as the request budget lets them.
-    async fn lines(&self, days: DateRange, together: &mut Together<'_>, run: &mut Run) -> anyhow::Result<Lines> {
-        let plan = Plan { now: run.now, until: run.until, days, target: &self.target };
-        let covered = DateRange { first: days.first - MARGIN, last: days.last + MARGIN };
-        let (now, kinds, persistence, left_out) = (run.now, &self.kinds, self.persistence, &run.left_out.clone());
-        let there: Vec<_> = together.accounts.iter().filter(|account| !run.gone.contains(&account.name)).collect();
-        let asked = stream::iter(there)
-            .map(|account| async move { (account, ask(account, kinds, covered, now, persistence, left_out).await) });
-        let mut asked = asked.buffered(TOGETHER);
-        let mut lines = Lines::new();
-        while let Some((account, asked)) = asked.next().await {
-            let name = &account.name;
-            if let Some(wearer) = run.wearers.get_mut(name) {
-                wearer.holds(account).await?;
-            }
-            let (answers, left_out) = match asked {
-                Ok(asked) => asked,
-                Err(problem) if self.accounts.len() > 1 && is_of_the_account(problem.reason) => {
-                    let (reason, words) = (problem.reason.label(), problem.with_advice(account.access()));
-                    warn!(account = name, reason, "left out: {words}");
-                    run.gone.insert(name.clone());
-                    continue;
-                }
-                Err(problem) => anyhow::bail!("account {name}: {}", problem.what),
-            };
-            run.left_out.extend(left_out);
-            let Some(told) = together.told.get_mut(name) else { continue };
-            let facts = plan.tell(name, &answers, together.known.entry(name.clone()).or_default(), told);
-            tell_of_unreadable(name, days.first, &facts.unreadable);
-            run.progress.read(together.count(name, &answers));
-            lines.extend(facts.lines);
-        }
-        together.counted = std::mem::take(&mut together.counting);
-        Ok(lines)
-    }
-
-    async fn open(
-        &self,
-        destination: Destination,
-        days: DateRange,
-        wearers: &HashMap<String, Wearer>,
-        now: DateTime<Utc>,
-    ) -> anyhow::Result<Sink> {
-        let persons = self.accounts.iter().filter_map(|account| wearers.get(&account.name)).map(Wearer::identity);
-        let names = self.accounts.iter().map(|account| account.name.clone());
-        let whose: Vec<_> = names.chain(persons).collect();
+    async fn open(&self, destination: Destination, run: &Run) -> anyhow::Result<Sink> {
         Ok(match destination {
             Destination::Directory(directory) => {
-                Sink::Files(Files::new(&directory, self.readers, days.first, digest(&whose))?)
+                let Target { job, instance } = self.target.clone();
+                let command: Vec<_> = [job, instance].into_iter().chain(self.kind_names()).collect();
+                let whose = run.wearers.iter().map(|(name, wearer)| (name.clone(), digest(&[wearer.identity()])));
+                let (command, whose) = (digest(&command), whose.collect());
+                Sink::Files(Files::new(&directory, self.readers, self.from, command, whose)?)
             }
             Destination::Output => Sink::Output(Output::new()),
             Destination::Remote(receiver) => {
-                judge(&receiver, self.from, now).await?;
-                let checkpoint = self.checkpoint(receiver.url(), whose)?;
-                let sending = Sending::open(receiver, checkpoint, self.persistence, now);
-                Sink::Remote(Box::new(sending))
+                judge(&receiver, self.from, run.now).await?;
+                let mut checkpoints = Vec::new();
+                for (name, wearer) in &run.wearers {
+                    checkpoints.push((name.clone(), self.checkpoint(receiver.url(), name, wearer.identity())?));
+                }
+                Sink::Remote(Box::new(Sending::open(receiver, checkpoints.into_iter(), self.persistence, run.now)))
             }
         })
     }
 
-    /// The place of this backfill to `url`, and of no other one: `whose` are the accounts, and the persons.
-    fn checkpoint(&self, url: &str, whose: Vec<String>) -> anyhow::Result<Checkpoint> {
-        let names = self.accounts.iter().map(|account| account.name.clone()).collect();
-        let kinds = self.kinds.iter().map(|kind| kind.name.to_owned());
+    fn kind_names(&self) -> impl Iterator<Item = String> {
+        self.kinds.iter().map(|kind| kind.name.to_owned())
+    }
+
+    /// The place of that person's account in this backfill to `url`, and in no other one.
+    fn checkpoint(&self, url: &str, account: &str, person: String) -> anyhow::Result<Checkpoint> {
         let Target { job, instance } = self.target.clone();
         let own = [url.to_owned(), job, instance, self.from.to_string(), format!("{:?}", self.to)];
-        let parts: Vec<_> = own.into_iter().chain(whose).chain(kinds).collect();
-        Checkpoint::open(self.store.as_ref().map(Store::directory), &parts, names, self.restart)
+        let parts: Vec<_> = own.into_iter().chain([account.to_owned(), person]).chain(self.kind_names()).collect();
+        Checkpoint::open(self.store.as_ref().map(Store::directory), &parts, account, self.restart)
     }
 }
 
-fn count(days: DateRange) -> u64 {
+pub(super) fn count(days: DateRange) -> u64 {
     (days.last - days.first).num_days().unsigned_abs() + 1
-}
-
-/// Whether the other accounts go on without it.
-const fn is_of_the_account(reason: Reason) -> bool {
-    matches!(reason, Reason::Token | Reason::Membership)
-}
-
-impl Together<'_> {
-    /// How many documents answers have that were not counted before.
-    fn count(&mut self, account: &str, answers: &Answers) -> usize {
-        use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-        let mut new = 0;
-        for (kind, documents) in answers {
-            for document in documents {
-                let mut hasher = DefaultHasher::new();
-                (account, kind.name, document.get()).hash(&mut hasher);
-                let document = hasher.finish();
-                if self.counting.insert(document) && !self.counted.contains(&document) {
-                    new += 1;
-                }
-            }
-        }
-        new
-    }
-}
-
-fn tell_of_unreadable(account: &str, month: NaiveDate, unreadable: &BTreeMap<&'static str, Unreadable>) {
-    for (collection, Unreadable { count, field }) in unreadable {
-        let month = month.format("%Y-%m").to_string();
-        warn!(account, collection, month, count, field, "documents cannot be read and are left out");
-    }
 }

@@ -1,18 +1,13 @@
-//! A backfill by remote write: whether the receiver can take it, what it took, and the place to go on from.
+//! A backfill by remote write: whether the receiver can take it, what it took of each account, and its place to go on from.
+
+use std::collections::BTreeMap;
 
 use anyhow::{bail, ensure};
 use chrono::{DateTime, NaiveDate, Utc};
 use tracing::{info, warn};
 
-use super::{
-    RetryPolicy,
-    checkpoint::{Checkpoint, MonthUnderWay},
-};
-use crate::{
-    observation::DateRange,
-    remote_write::{Delivered, Doubt, Receiver, Undelivered, WriteRefusal, batches},
-    samples::Lines,
-};
+use super::{RetryPolicy, checkpoint::Checkpoint, place::Place, sink::Part};
+use crate::remote_write::{Delivered, Doubt, Receiver, Undelivered, WriteRefusal, batches};
 
 /// How far back Prometheus itself takes remote write well: beyond, it makes a block of every two hours.
 const PROMETHEUS_DAYS: i64 = 90;
@@ -20,105 +15,117 @@ const PROMETHEUS_DAYS: i64 = 90;
 /// What is sent where, and how far that has come.
 pub(super) struct Sending {
     receiver: Receiver,
-    checkpoint: Checkpoint,
-    /// The place of the accounts that are under way.
-    accounts: usize,
-    delivered: Delivered,
-    doubt: Doubt,
-    /// What was refused since the place was kept.
-    since: Delivered,
+    accounts: BTreeMap<String, Sent>,
+    /// Whether it stayed away from whoever was last sent: it is tried once then, and not waited for again.
+    is_away: bool,
     persistence: RetryPolicy,
     now: DateTime<Utc>,
 }
 
-impl Sending {
-    /// To `receiver`, from where the same backfill was cut off.
-    pub(super) fn open(
-        receiver: Receiver,
-        checkpoint: Checkpoint,
-        persistence: RetryPolicy,
-        now: DateTime<Utc>,
-    ) -> Self {
-        if let Some(place) = checkpoint.place() {
-            let month = place.first.format("%Y-%m");
-            info!("an earlier run was interrupted in {month}; continuing there (--restart begins at the first day)");
-        }
-        let (delivered, since) = (Delivered::default(), Delivered::default());
-        Self { receiver, checkpoint, accounts: 0, delivered, doubt: Doubt::default(), since, persistence, now }
-    }
+/// What was sent of one account: no other one's depends on it.
+struct Sent {
+    checkpoint: Checkpoint,
+    delivered: Delivered,
+    doubt: Doubt,
+    /// What was refused since the place was kept.
+    since: Delivered,
+}
 
-    /// The accounts in that place begin.
-    pub(super) const fn begin(&mut self, accounts: usize) {
-        self.accounts = accounts;
-    }
-
-    pub(super) fn is_past(&self, days: DateRange) -> bool {
-        self.checkpoint.place().is_some_and(|place| (self.accounts, days.first) < (place.accounts, place.first))
-    }
-
-    /// Sends what there is of a month; how many samples the receiver took.
-    ///
-    /// # Errors
-    /// Where the receiver stays away, or the place cannot be kept.
-    pub(super) async fn send(&mut self, days: DateRange, lines: &Lines) -> anyhow::Result<u64> {
-        let (accounts, first) = (self.accounts, days.first);
-        let is_it = |place: &MonthUnderWay| (place.accounts, place.first) == (accounts, first);
-        let sent = self.checkpoint.place().filter(is_it).and_then(|place| place.before);
-        let before = self.delivered.taken;
-        for slice in batches(lines, sent.unwrap_or(i64::MIN / 4), i64::MAX / 4, self.now.timestamp_millis()) {
-            let mut delivered = self.receiver.deliver(slice.batch, self.persistence.waits(), &mut self.doubt).await?;
-            self.delivered.taken += std::mem::take(&mut delivered.taken);
-            self.since.add(&delivered);
-            self.advance(MonthUnderWay { accounts, first, before: Some(slice.until) })?;
-        }
-        if let Some(next) = days.last.succ_opt() {
-            self.advance(MonthUnderWay { accounts, first: next, before: None })?;
-        }
-        Ok(self.delivered.taken - before)
-    }
-
+impl Sent {
     /// Takes note of the place, unless samples before it were refused that a receiver set up otherwise would take: then
     /// the same command sends them again.
-    fn advance(&mut self, place: MonthUnderWay) -> anyhow::Result<()> {
+    fn advance(&mut self, account: &str, place: Place) -> anyhow::Result<()> {
         if self.doubt.is_there() {
             return Ok(());
         }
         let since = std::mem::take(&mut self.since);
         for refusal in since.refused.keys().filter(|refusal| !self.delivered.refused.contains_key(refusal)) {
-            warn!("samples of {} are refused: {}; continuing with the others", place.first, words(*refusal));
+            warn!(account, "samples of {} are refused: {}; continuing with the others", place.first, words(*refusal));
         }
         self.delivered.add(&since);
         let may_be_taken = self.delivered.refused.keys().any(|refusal| refusal.depends_on_window());
         if may_be_taken { Ok(()) } else { self.checkpoint.advance(place) }
     }
 
-    /// Forgets the place.
-    ///
-    /// # Errors
-    /// Where its file cannot be removed.
-    pub(super) fn abandon(&mut self) -> anyhow::Result<()> {
-        self.checkpoint.clear()
-    }
-
-    /// What became of all.
-    ///
-    /// # Errors
-    /// Where samples were refused.
-    pub(super) fn conclude(&mut self) -> anyhow::Result<()> {
-        if self.doubt.is_there() && self.delivered.taken == 0 {
-            bail!(Undelivered::refuses_all());
-        }
+    /// Counts what is in doubt as refused; says what was, and how much.
+    fn conclude(&mut self, account: &str) -> u64 {
         self.delivered.add(&std::mem::take(&mut self.since));
         if self.doubt.is_there() {
             *self.delivered.refused.entry(WriteRefusal::Other).or_default() += self.doubt.count();
         }
-        info!("the receiver took {} samples", self.delivered.taken);
         for (refusal, count) in &self.delivered.refused {
-            warn!("it refused {count}: {}", words(*refusal));
+            warn!(account, "it refused {count}: {}", words(*refusal));
         }
-        let refused = self.delivered.refused();
+        self.delivered.refused()
+    }
+}
+
+impl Sending {
+    /// To `receiver`, each account from where the same backfill was cut off.
+    pub(super) fn open(
+        receiver: Receiver,
+        checkpoints: impl Iterator<Item = (String, Checkpoint)>,
+        persistence: RetryPolicy,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let new = |(account, checkpoint)| {
+            let (delivered, since) = (Delivered::default(), Delivered::default());
+            (account, Sent { checkpoint, delivered, doubt: Doubt::default(), since })
+        };
+        Self { receiver, accounts: checkpoints.map(new).collect(), is_away: false, persistence, now }
+    }
+
+    pub(super) fn place(&self, account: &str) -> Option<Place> {
+        self.accounts.get(account)?.checkpoint.place()
+    }
+
+    /// Sends what there is of a month, and takes note of its place then; how many samples the receiver took.
+    ///
+    /// # Errors
+    /// Where the receiver stays away or takes nothing, or the place cannot be kept.
+    pub(super) async fn send(&mut self, part: &Part) -> anyhow::Result<u64> {
+        let Part { account, days, lines, then } = part;
+        let Some(sent) = self.accounts.get_mut(account) else { return Ok(0) };
+        let here = sent.checkpoint.place().filter(|place| place.first == days.first);
+        let from = here.and_then(|place| place.before).unwrap_or(i64::MIN / 4);
+        let before = sent.delivered.taken;
+        for slice in batches(lines, from, i64::MAX / 4, self.now.timestamp_millis()) {
+            let times = if self.is_away { 0 } else { self.persistence.times };
+            let waits = RetryPolicy { times, ..self.persistence }.waits();
+            let delivered = self.receiver.deliver(slice.batch, waits, &mut sent.doubt).await;
+            self.is_away = matches!(delivered, Err(Undelivered::Away { .. }));
+            // What an account has in doubt that is left out is sent again by the same command.
+            let mut delivered = delivered.inspect_err(|_| sent.doubt = Doubt::default())?;
+            sent.delivered.taken += std::mem::take(&mut delivered.taken);
+            sent.since.add(&delivered);
+            let missing = then.missing;
+            sent.advance(account, Place { before: Some(slice.until), missing, ..Place::at(days.first) })?;
+        }
+        sent.advance(account, *then)?;
+        Ok(sent.delivered.taken - before)
+    }
+
+    /// Forgets the place of that account.
+    ///
+    /// # Errors
+    /// Where its file cannot be removed.
+    pub(super) fn forget(&mut self, account: &str) -> anyhow::Result<()> {
+        self.accounts.get_mut(account).map_or(Ok(()), |sent| sent.checkpoint.clear())
+    }
+
+    /// What became of all; if that `is_whole`, the same again begins at the first day.
+    ///
+    /// # Errors
+    /// Where samples were refused.
+    pub(super) fn conclude(&mut self, is_whole: bool) -> anyhow::Result<()> {
+        let taken: u64 = self.accounts.values().map(|sent| sent.delivered.taken).sum();
+        if taken == 0 && self.accounts.values().any(|sent| sent.doubt.is_there()) {
+            bail!(Undelivered::refuses_all());
+        }
+        info!("the receiver took {taken} samples");
+        let refused: u64 = self.accounts.iter_mut().map(|(account, sent)| sent.conclude(account)).sum();
         ensure!(refused == 0, "{refused} samples were refused; all others were taken");
-        self.checkpoint.clear()
+        if is_whole { self.accounts.values_mut().try_for_each(|sent| sent.checkpoint.clear()) } else { Ok(()) }
     }
 }
 

@@ -6,13 +6,19 @@ use std::{
 };
 
 use anyhow::Context as _;
+use chrono::NaiveDate;
 use tracing::info;
 
 use super::{
     files::{Files, Output, Readers},
+    place::Place,
     sending::Sending,
 };
-use crate::{observation::DateRange, remote_write::Receiver, samples::Lines};
+use crate::{
+    observation::DateRange,
+    remote_write::{Receiver, Undelivered},
+    samples::Lines,
+};
 
 /// Where the samples go.
 pub enum Destination {
@@ -31,17 +37,37 @@ pub(super) enum Sink {
     Remote(Box<Sending>),
 }
 
+/// What there is of an account in a month.
+pub(super) struct Part {
+    pub(super) account: String,
+    pub(super) days: DateRange,
+    pub(super) lines: Lines,
+    /// How far the account has come with that.
+    pub(super) then: Place,
+}
+
+/// What became of a month.
+#[derive(Default)]
+pub(super) struct Taken {
+    /// How many samples it has then.
+    pub(super) samples: u64,
+    /// Of which accounts it takes nothing, and why.
+    pub(super) refused: Vec<(String, Undelivered)>,
+}
+
 impl Sink {
-    /// The accounts in that place begin, of those that are brought in one after the other.
-    pub(super) fn begin(&mut self, accounts: usize) {
-        if let Self::Remote(sending) = self {
-            sending.begin(accounts);
+    /// How far the account came before; none: not at all.
+    pub(super) fn place(&self, account: &str) -> Option<Place> {
+        match self {
+            Self::Files(files) => files.place(account),
+            Self::Output(_) => None,
+            Self::Remote(sending) => sending.place(account),
         }
     }
 
-    /// Whether it has all of these days already.
-    pub(super) fn is_past(&self, days: DateRange) -> bool {
-        matches!(self, Self::Remote(sending) if sending.is_past(days))
+    /// The first day, for a run from that day on: files may have been begun earlier.
+    pub(super) const fn first(&self, day: NaiveDate) -> NaiveDate {
+        if let Self::Files(files) = self { files.first() } else { day }
     }
 
     /// Whether it is text that somebody keeps.
@@ -49,31 +75,59 @@ impl Sink {
         !matches!(self, Self::Remote(_))
     }
 
-    /// Takes what there is of a month; how many samples it has then.
+    /// Takes what there is of a month.
     ///
     /// # Errors
-    /// Where it cannot, in words.
-    pub(super) async fn take(&mut self, days: DateRange, lines: &Lines) -> anyhow::Result<u64> {
+    /// Where it cannot take anybody's, in words.
+    pub(super) async fn take(&mut self, days: DateRange, parts: Vec<Part>) -> anyhow::Result<Taken> {
+        let mut taken = Taken::default();
         match self {
-            Self::Files(_) if lines.is_empty() => Ok(0),
-            Self::Files(files) => files.write(days.first, lines),
-            Self::Output(output) => output.write(lines),
-            Self::Remote(sending) => sending.send(days, lines).await,
+            Self::Files(files) => {
+                let places: Vec<_> = parts.iter().map(|part| (part.account.clone(), part.then)).collect();
+                let lines = all(parts);
+                taken.samples = if lines.is_empty() { 0 } else { files.write(days.first, &lines)? };
+                let places = places.iter().map(|(account, place)| (account.as_str(), *place));
+                files.done(days, !lines.is_empty(), places)?;
+            }
+            Self::Output(output) => taken.samples = output.write(&all(parts))?,
+            Self::Remote(sending) => {
+                for part in parts {
+                    match sending.send(&part).await {
+                        Ok(samples) => taken.samples += samples,
+                        Err(error) => taken.refused.push((part.account, error.downcast::<Undelivered>()?)),
+                    }
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    /// The account is not that person's any more: nothing of it goes on.
+    ///
+    /// # Errors
+    /// Where that cannot be noted.
+    pub(super) fn forget(&mut self, account: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Files(files) => files.forget(account),
+            // What is printed is printed.
+            Self::Output(_) => Ok(()),
+            Self::Remote(sending) => sending.forget(account),
         }
     }
 
-    /// Ends well: what is to be done with what was written.
+    /// Comes to its end: what is to be done with what was written. If it `is_whole`, the same again begins at the first day;
+    /// else it brings in what was left out.
     ///
     /// # Errors
     /// Where not all of it is there.
-    pub(super) fn conclude(self) -> anyhow::Result<()> {
+    pub(super) fn conclude(self, is_whole: bool) -> anyhow::Result<()> {
         match self {
             Self::Files(mut files) => {
-                let has_files = files.conclude()?;
-                advise(&files, has_files);
+                let has_files = files.conclude(is_whole)?;
+                advise(&files, has_files, is_whole);
             }
             Self::Output(output) => output.finish()?,
-            Self::Remote(mut sending) => sending.conclude()?,
+            Self::Remote(mut sending) => sending.conclude(is_whole)?,
         }
         Ok(())
     }
@@ -82,12 +136,12 @@ impl Sink {
     ///
     /// # Errors
     /// Where that cannot be noted.
-    pub(super) fn abandon(self) -> anyhow::Result<()> {
+    pub(super) fn abandon(self, account: &str) -> anyhow::Result<()> {
         match self {
             Self::Files(files) => files.abandon(),
             // Without its end nobody takes it for whole.
             Self::Output(_) => Ok(()),
-            Self::Remote(mut sending) => sending.abandon(),
+            Self::Remote(mut sending) => sending.forget(account),
         }
     }
 
@@ -98,9 +152,13 @@ impl Sink {
     pub(super) fn break_off(self, days: DateRange) -> anyhow::Result<String> {
         let day = days.first;
         Ok(match self {
-            Self::Files(files) => {
+            Self::Files(mut files) => {
                 files.break_off(day)?;
-                format!("{} files are complete; continue with --from {day}", files.written())
+                let written = files.written();
+                format!(
+                    "{written} files are complete; run the same command again to continue, or, without this directory, \
+                     continue with --from {day}"
+                )
             }
             Self::Output(output) => {
                 output.finish().context("the output is incomplete")?;
@@ -111,12 +169,23 @@ impl Sink {
     }
 }
 
+/// What all of them have together.
+fn all(parts: Vec<Part>) -> Lines {
+    parts.into_iter().flat_map(|part| part.lines).collect()
+}
+
 /// What promtool is to be told. What was brought in is removed, so that it is not brought in again: by the same user, or, as
 /// a group may only read, by whoever wrote it.
-fn advise(files: &Files, has_files: bool) {
-    if !has_files {
+fn advise(files: &Files, has_files: bool, is_whole: bool) {
+    if !has_files && is_whole {
         info!("Oura has no data for these days, so no file was written");
+    }
+    if !has_files {
         return;
+    }
+    if !is_whole {
+        let directory = files.directory().display();
+        info!("keep the directory {directory}: the same command adds the files of what was left out");
     }
     let directory = format!("'{}'", files.directory().display().to_string().replace('\'', r"'\''"));
     let (then, at_last) = match files.readers() {

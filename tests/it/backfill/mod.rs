@@ -8,6 +8,7 @@ mod directory;
 pub(crate) mod documents;
 mod hands;
 mod killed;
+mod many;
 mod refused;
 mod stopped;
 mod stores;
