@@ -69,7 +69,7 @@ impl Heads {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, fs};
+    use std::{cell::Cell, fs, os::unix::fs::PermissionsExt as _};
 
     use chrono::Utc;
 
@@ -104,7 +104,7 @@ mod tests {
         fs::write(&beside, "ben").unwrap();
         fs::rename(&beside, &path).unwrap();
         assert_eq!(ask(9), ("ben".to_owned(), 6), "another file is in its place");
-        fs::set_permissions(&path, fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o600))).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         assert_eq!(ask(9).0, "ben");
         fs::remove_file(&path).unwrap();
         assert_eq!(ask(9).0, "", "it is gone");
