@@ -33,7 +33,7 @@ const REQUEST: usize = 5_000;
 
 fn main() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let settings = Settings { years: YEARS, full_days: Some(0), ..Settings::default() };
+    let settings = Settings { years: YEARS, full_days: Some(0), application_limit: None, ..Settings::default() };
     let simulator = runtime.block_on(Simulator::start(settings)).expect("a simulator");
     let directory = tempfile::tempdir().expect("a directory");
     let month = month(&simulator, directory.path());
@@ -58,7 +58,7 @@ fn backfill(simulator: &Simulator, days: i64, output: &Path) -> Child {
     let log = File::create(output.with_extension("log")).expect("a file");
     command.env_clear().env("OURA_API_URL", simulator.url()).env("OURA_ACCESS_TOKEN", wearer.token);
     command.env("OURA_STATE_DIR", output.with_extension("state")).stderr(log).arg("backfill");
-    // What is measured is the work, not the wait for the budget.
+    // What is measured is the work, not the wait for the budget or for Oura's limit.
     command.env("OURA_REQUEST_BUDGET", "1000000");
     command.args(["--from", &first.date_naive().to_string(), "--to", &last.date_naive().to_string(), "--output"]);
     command.arg(output).spawn().expect("the program starts")
