@@ -14,6 +14,7 @@ mod no_token;
 mod oauth_client;
 mod oauth_error;
 mod person;
+mod persons;
 mod retry;
 mod running;
 mod source;

@@ -143,6 +143,11 @@ impl Person {
         Ok(Self { hash: hash(&salt, id), salt })
     }
 
+    /// Whether both are told from others in the same way.
+    pub(super) fn is_comparable_with(&self, other: &Self) -> bool {
+        self.salt == other.salt
+    }
+
     /// Whether that id is theirs.
     pub(crate) fn is(&self, id: &str) -> bool {
         self.hash == hash(&self.salt, id)
@@ -192,7 +197,7 @@ impl Store {
     pub fn persons(&self) -> Vec<(String, Person)> {
         let names = self.accounts().unwrap_or_default();
         let person = |name: String| {
-            let person = self.read(&name).ok()??.person?;
+            let person = self.signed_in(&name).ok()??.person?;
             Some((name, person))
         };
         names.into_iter().filter_map(person).collect()
@@ -216,15 +221,6 @@ impl Store {
         let unsaid = person.is_none().then_some(Doubt::Unsaid);
         let others = self.accounts().unwrap_or_default().into_iter().filter(|name| name != account);
         unsaid.into_iter().chain(others.filter(|name| self.read(name).is_err()).map(Doubt::Unread)).collect()
-    }
-
-    /// What is to be kept of the person with that id, of whom `known` is kept; none if that is it already. Whoever signed in
-    /// while no other account could be read has a salt of their own, by which nobody can compare them.
-    pub(super) fn learns(&self, known: Option<&Person>, id: &str) -> Result<Option<Person>, getrandom::Error> {
-        let persons = self.persons();
-        let is_known = known
-            .is_some_and(|known| known.is(id) && persons.first().is_none_or(|(_, first)| first.salt == known.salt));
-        if is_known { Ok(None) } else { Person::new(id, &persons).map(Some) }
     }
 
     /// The accounts that are one person's, as lists of two names and more.

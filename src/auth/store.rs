@@ -11,6 +11,7 @@ use super::{
     files::{FileVersion, Files},
     listing::Listing,
     person::Person,
+    persons::Persons,
     store_error::StoreError,
     tokens::{SignedIn, Tokens},
 };
@@ -20,6 +21,7 @@ use super::{
 pub struct Store {
     directory: PathBuf,
     backend: Arc<dyn Backend>,
+    persons: Arc<Persons>,
 }
 
 /// Which writing of an account's tokens this is: it changes whenever they are replaced.
@@ -109,7 +111,11 @@ impl Store {
     }
 
     pub(super) fn over(directory: PathBuf, backend: Arc<dyn Backend>) -> Self {
-        Self { directory, backend }
+        Self { directory, backend, persons: Arc::default() }
+    }
+
+    pub(super) fn persons_seen(&self) -> &Persons {
+        &self.persons
     }
 
     /// The tokens of an account; none if it has none.

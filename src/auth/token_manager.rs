@@ -268,9 +268,9 @@ impl Inner {
                     "this sign-in belongs to a different person than before; compare with their Oura app"
                 );
             }
-            self.keep(&mut state, Tokens { person: Some(person), ..stored }).await;
-            for names in self.store.namesakes().iter().filter(|names| names.contains(&self.account)) {
-                warn!(account = self.account, "{}", one_person(names));
+            self.keep(&mut state, Tokens { person: Some(person.clone()), ..stored }).await;
+            if let Some(names) = self.store.learnt(&self.account, person) {
+                warn!(account = self.account, "{}", one_person(&names));
             }
         }
         Ok(())

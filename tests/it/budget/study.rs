@@ -30,6 +30,8 @@ use crate::{common::Page, webhooks::day::told};
 const LEAST: TimeDelta = TimeDelta::milliseconds(20);
 /// How often it is seen whose night is there.
 const MINUTE: TimeDelta = TimeDelta::minutes(1);
+/// Of the requests that the budget ratio foretells, so many are made in an hour.
+const TRUE: std::ops::RangeInclusive<f64> = 0.8..=1.2;
 /// What every page of the night is made of.
 const SLEEP: &str = "sleep";
 
@@ -91,6 +93,8 @@ pub(super) struct Study {
     pub(super) windows: Vec<Window>,
     /// How long after Oura had it each night was on the page.
     late: Vec<TimeDelta>,
+    /// How many nights Oura revised after a later one was on the page.
+    passed_over: usize,
     /// The people's nights in order.
     nights: BTreeMap<String, Vec<Night>>,
     /// What Oura is still to tell, in order.
@@ -137,6 +141,7 @@ impl Study {
             courses,
             windows: vec![],
             late: vec![],
+            passed_over: 0,
             nights: BTreeMap::new(),
             events: vec![],
             told: 0,
@@ -228,7 +233,7 @@ impl Study {
         let people: Vec<_> = self.office.simulator.people().into_iter().map(|wearer| wearer.name.to_owned()).collect();
         self.nights = people.iter().map(nights).collect();
         self.since = from;
-        (self.refused, self.busiest, self.told) = (0, 0, 0);
+        (self.refused, self.busiest, self.told, self.passed_over) = (0, 0, 0, 0);
         self.windows.clear();
         self.late.clear();
         self.asked.clear();
@@ -362,7 +367,12 @@ impl Study {
             });
             let Some(newest) = shown.max_by_key(|(day, _)| *day) else { continue };
             while let Some(night) = nights.get(course.nights).filter(|night| night.is_in(newest)) {
-                self.late.push((now - night.readable).max(TimeDelta::zero()));
+                // Of one that Oura revises when a later one is on the page, nothing can be seen there.
+                if night.readable > now {
+                    self.passed_over += 1;
+                } else {
+                    self.late.push(now - night.readable);
+                }
                 course.nights += 1;
             }
         }
@@ -408,16 +418,19 @@ impl Study {
         assert!(lost.is_empty(), "{} nights are lost: {:?}", lost.len(), &lost[..lost.len().min(10)]);
         let last = *self.late.last().expect("a night");
         assert!(last <= latest, "a night was there after {last}");
+        assert!(self.passed_over * 10 <= self.late.len(), "{} nights are too late to be seen", self.passed_over);
+        let [least, .., most] = self.truth();
+        assert!(TRUE.contains(&least) && TRUE.contains(&most), "{least} to {most} of what the ratio foretold");
     }
 
     /// Of the requests that the ratio foretold, how many were made in an hour: the fewest, the median, and the most.
-    pub(super) fn truth(&self) -> [f64; 3] {
+    fn truth(&self) -> [f64; 3] {
         let part = |hour: &[Window]| {
             let made: usize = hour.iter().map(|window| window.requests).sum();
             made as f64 / hour.iter().map(|window| window.foretold).sum::<f64>()
         };
         // At first it is not known yet what was foretold.
-        let mut parts: Vec<_> = self.windows[1..].chunks_exact(12).map(part).collect();
+        let mut parts: Vec<_> = self.windows[1..].chunks(12).map(part).collect();
         parts.sort_by(f64::total_cmp);
         [parts[0], parts[parts.len() / 2], parts[parts.len() - 1]]
     }
@@ -446,7 +459,7 @@ impl Study {
         let (least, highest) = (ratio(f64::min), ratio(f64::max));
         let [half, nearly, last] =
             [500, 990, 1000].map(|share| self.late[(self.late.len() - 1) * share / 1000].num_minutes());
-        let (nights, due) = (self.late.len(), self.late.len() + lost);
+        let (nights, due, passed_over) = (self.late.len(), self.late.len() + lost, self.passed_over);
         let (refused, busiest, told) = (self.refused, self.busiest, self.told);
         let [least_true, half_true, most_true] = self.truth();
         let took = self.begun.elapsed().as_secs();
@@ -455,8 +468,8 @@ impl Study {
             "{what}: {accounts} accounts, {hours:.1} h: {all} requests, {refused} refused, {calmest} to {busiest} within five \
              minutes; an account and day {each:.0} ({fewest:.0} to {most:.0}); {told} events; ratio {least:.2} to \
              {highest:.2}, and of the requests that it foretold {least_true:.2} to {most_true:.2} in an hour were made, half \
-             the hours {half_true:.2}; nights {nights} of {due}, half {half} min after Oura had them, 99 % {nearly}, the last {last}; it \
-             took {took} s"
+             the hours {half_true:.2}; nights {nights} of {due}, half {half} min after Oura had them, 99 % \
+             {nearly}, the last {last}, and {passed_over} revised after the next one; it took {took} s"
         ));
     }
 }
