@@ -123,14 +123,18 @@ impl Poller {
 
     /// Follows an account until it is told to stop, and then leaves nothing of it.
     async fn attend(self, account: Account, looks: watch::Receiver<()>, stop: oneshot::Receiver<()>) -> String {
-        let mut follower = Follower::new(self.clone(), account.clone());
+        let name = account.name.clone();
+        let mut follower = Follower::new(self.clone(), account);
         tokio::select! {
-            () = follower.run(looks) => {}
+            () = follower.run(looks) => info!(
+                account = name,
+                "account begun anew: somebody else may have signed in as it, so the metrics of before leave the page"
+            ),
             // An error says that the exporter ends, and with it this task: what is known of the account stays.
-            Ok(()) = stop => {}
+            Ok(()) = stop => {
+                info!(account = name, "account removed: its sign-in is gone, and its metrics leave the page");
+            }
         }
-        let Account { name, .. } = account;
-        info!(account = name, "account removed: its sign-in is gone, and its metrics leave the page");
         self.forget(&name);
         name
     }
