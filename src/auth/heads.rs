@@ -105,7 +105,7 @@ mod tests {
         fs::rename(&beside, &path).unwrap();
         assert_eq!(ask(9), ("ben".to_owned(), 6), "another file is in its place");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(ask(9).0, "ben");
+        assert_eq!(ask(9), ("ben".to_owned(), 7), "whoever may read it has changed");
         fs::remove_file(&path).unwrap();
         assert_eq!(ask(9).0, "", "it is gone");
         heads.keep(&[]);

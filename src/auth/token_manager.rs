@@ -210,7 +210,7 @@ impl Inner {
         let mut tokens = self.newest(&mut state)?;
         if state.is_unsaved {
             self.save(&mut state, now).await;
-            tokens = state.tokens.clone().unwrap_or(tokens);
+            tokens = self.newest(&mut state)?;
         }
         if self.is_accepted.load(Ordering::Relaxed) {
             self.accepts_again(&mut state);
@@ -298,8 +298,9 @@ impl Inner {
         }
         match self.store.still_there().and_then(|()| self.store.read(&self.account)) {
             Ok(Some(tokens)) if state.whose.refuses(&tokens) => {
-                // What is known and shown of the account is not theirs: nothing of theirs may come beside it.
+                // What is known and shown is not theirs: nothing of theirs may come beside it. Nobody wants the pair at hand.
                 self.is_anothers.store(true, Ordering::Relaxed);
+                (state.tokens, state.is_unsaved) = (None, false);
                 Err(NoToken::SignIn(SignInNeeded::AnotherPerson))
             }
             Ok(tokens) => {
@@ -410,8 +411,9 @@ impl Inner {
         state.tried_to_save = Some(now);
         match lock(&self.store, &self.account).await {
             Ok(_lock) => {
-                let unsaved = self.reread(state).is_ok().then(|| state.tokens.clone()).flatten();
-                if let Some(tokens) = unsaved.filter(|_| state.is_unsaved) {
+                if self.reread(state).is_ok()
+                    && let Some(tokens) = state.tokens.clone().filter(|_| state.is_unsaved)
+                {
                     self.keep(state, tokens).await;
                 }
             }

@@ -138,9 +138,13 @@ impl Budget {
     /// # Errors
     /// `RateLimited` while Oura has asked the application to pause.
     pub(super) async fn take(&self, rank: Rank) -> Result<(), ApiError> {
+        self.pass(rank, false).await
+    }
+
+    async fn pass(&self, rank: Rank, is_turn: bool) -> Result<(), ApiError> {
         let waiting = self.queue_up(rank);
         loop {
-            match self.chance(waiting.place) {
+            match self.chance(waiting.place, is_turn) {
                 Chance::Taken => return Ok(()),
                 Chance::Paused(Pause { until, .. }) => return Err(ApiError::RateLimited { until }),
                 Chance::Later => waiting.turn.notified().await,
@@ -157,9 +161,7 @@ impl Budget {
     /// # Errors
     /// Those of [`Self::take`].
     pub(super) async fn begin(&self, due: Instant) -> Result<(), ApiError> {
-        self.take(Rank::Due(due)).await?;
-        self.state().under_way += 1;
-        Ok(())
+        self.pass(Rank::Due(due), true).await
     }
 
     /// A turn that has begun has ended: another one has its place.
@@ -177,7 +179,7 @@ impl Budget {
         Waiting { budget: self, place, turn }
     }
 
-    fn chance(&self, place: Place) -> Chance {
+    fn chance(&self, place: Place, is_turn: bool) -> Chance {
         let (mut state, now) = (self.state(), self.clock.instant());
         let paused = state.paused.filter(|pause| pause.opens > now);
         if let Some(pause) = paused.filter(|_| place.0 == Rank::UnderWay) {
@@ -193,6 +195,8 @@ impl Budget {
             return Chance::At(earliest);
         }
         state.free_at = state.free_at.max(now) + self.spacing;
+        // At once: whoever is next is told before anything else is done here.
+        state.under_way += usize::from(is_turn);
         Chance::Taken
     }
 

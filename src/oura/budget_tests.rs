@@ -1,6 +1,6 @@
 //! The budget by itself: how many pass when, who comes first, and that whoever goes away holds nobody up.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use chrono::Utc;
 use futures_util::{FutureExt as _, future::join_all};
@@ -122,6 +122,20 @@ async fn of_a_large_budget_only_so_many_turns_are_under_way_and_what_ends_makes_
     }
 }
 
+#[test]
+fn however_many_begin_at_once_no_more_turns_are_under_way_than_may_be() {
+    // As many threads as a small machine has, and as a large one.
+    for threads in [2, 4, 16] {
+        let (budget, start) = (budget(1_000_000), Instant::now());
+        let begun: usize = thread::scope(|scope| {
+            let begin = || (0..1_000).filter(|_| matches!(budget.begin(start).now_or_never(), Some(Ok(())))).count();
+            let all: Vec<_> = (0..threads).map(|_| scope.spawn(begin)).collect();
+            all.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert!(begun > 0 && begun <= MOST_UNDER_WAY, "{threads} threads: {begun}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn of_the_usual_budget_all_may_hang_and_none_waits_for_a_place() {
     let (budget, start) = (budget(4000), Instant::now());
@@ -232,5 +246,38 @@ async fn requests_for_tokens_count_where_the_api_is_and_nowhere_else() {
         (0..100).for_each(|_| count(url));
         let times = passes(&transport.budget, 1).await;
         assert_eq!(times[0] > 0.0, counts, "{url}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_pays_for_itself_goes_before_all_that_merely_begins_and_waits_for_room_and_pauses() {
+    const URL: &str = "http://127.0.0.1:1";
+    tls::choose_provider();
+    // How many accounts begin meanwhile, and how long Oura wants nothing to be asked.
+    for (backlog, seconds) in [(0, 0), (500, 0), (2_000, 0), (500, 120)] {
+        let stats = ApiStats::new().unwrap();
+        let transport = Transport::new(URL, false, ClientOptions::default(), Clock::system(), stats).unwrap();
+        let transport = Arc::new(transport.within(100));
+        let pay = transport.payer();
+        tokio::time::sleep(MINUTE / 60).await;
+        let room = passes(&transport.budget, 30).await;
+        assert_eq!(room.last(), Some(&0.0));
+        let all: Vec<_> = (0..backlog)
+            .map(|_| {
+                let (budget, due) = (Arc::clone(&transport.budget), Instant::now());
+                tokio::spawn(async move { budget.take(Rank::Due(due)).await })
+            })
+            .collect();
+        yield_now().await;
+        let opens = Instant::now() + Duration::from_secs(seconds);
+        transport.budget.pause(Pause { opens, until: Utc::now() });
+        for _ in 0..3 {
+            pay(URL).await;
+            assert!(Instant::now() >= opens, "the pause is over");
+        }
+        let waited = opens.elapsed();
+        let one_by_one = Duration::from_secs(8)..Duration::from_secs(20);
+        assert!(one_by_one.contains(&waited), "{backlog} begin, paused for {seconds} s: {waited:?}");
+        all.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }

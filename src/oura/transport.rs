@@ -160,15 +160,18 @@ impl Transport {
         }
     }
 
-    /// Has the requests that are made in another way to where the API is, and that can wait, wait for their room in the budget.
+    /// Has the requests that are made in another way to where the API is, and that can wait, wait for their room in the budget:
+    /// before whatever begins that is due from now on.
     pub fn payer(self: &Arc<Self>) -> impl Fn(&str) -> BoxFuture<'static, ()> + Send + Sync + use<> {
         let (transport, own) = (Arc::clone(self), host(&self.url));
+        // They are few. By the moment of each, they would wait behind the first turns of thousands of accounts.
+        let rank = Rank::Due(self.clock.instant());
         move |url| {
             let (transport, is_own) = (Arc::clone(&transport), own.is_some() && host(url) == own);
             Box::pin(async move {
                 if is_own {
                     // What is not under way yet waits for the end of a pause, too.
-                    let _taken = transport.budget.take(Rank::Due(transport.clock.instant())).await;
+                    let _taken = transport.budget.take(rank).await;
                 }
             })
         }

@@ -292,6 +292,7 @@ impl Follower {
         };
         let token = TokenNow { rate_limited_until: self.client.rate_limited_until(), ..token };
         let change = self.state.apply(Outcome { place, at: self.poller.clock.now(), answer, token });
+        // Before it is shown: what was told, or is told no more, may have changed how often it is asked.
         let interval = self.interval(place);
         self.state.collections[place].is_asked_every(interval, self.poller.clock.now());
         if self.state.collections[place].up == Some(true) {

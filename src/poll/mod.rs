@@ -121,16 +121,23 @@ impl Poller {
         }
     }
 
-    /// Follows an account until it is told to stop, and then leaves nothing of it.
-    async fn attend(self, account: Account, looks: watch::Receiver<()>, stop: oneshot::Receiver<()>) -> String {
-        let mut follower = Follower::new(self.clone(), account.clone());
-        tokio::select! {
-            () = follower.run(looks) => {}
+    /// Follows an account until it is told to stop, and whether its name has another sign-in; then leaves nothing of it.
+    async fn attend(self, account: Account, looks: watch::Receiver<()>, stop: oneshot::Receiver<bool>) -> String {
+        let name = account.name.clone();
+        let mut follower = Follower::new(self.clone(), account);
+        let is_anothers = tokio::select! {
+            () = follower.run(looks) => true,
             // An error says that the exporter ends, and with it this task: what is known of the account stays.
-            Ok(()) = stop => {}
+            Ok(is_anothers) = stop => is_anothers,
+        };
+        if is_anothers {
+            info!(
+                account = name,
+                "account begun anew: somebody else may have signed in as it, so the metrics of before leave the page"
+            );
+        } else {
+            info!(account = name, "account removed: its sign-in is gone, and its metrics leave the page");
         }
-        let Account { name, .. } = account;
-        info!(account = name, "account removed: its sign-in is gone, and its metrics leave the page");
         self.forget(&name);
         name
     }
@@ -151,7 +158,7 @@ struct Followed {
     /// Each ends with the name of its account.
     tasks: JoinSet<String>,
     /// What ends each of them; none of one that is about to end.
-    stops: BTreeMap<String, Option<oneshot::Sender<()>>>,
+    stops: BTreeMap<String, Option<oneshot::Sender<bool>>>,
     looks: watch::Sender<()>,
 }
 
@@ -179,9 +186,9 @@ impl Followed {
         }
         let names: HashSet<_> = names.iter().collect();
         let gone = self.stops.iter_mut().filter(|(name, _)| !names.contains(name));
-        for stop in gone.filter_map(|(_, stop)| stop.take()) {
+        for (name, stop) in gone.filter_map(|(name, stop)| Some((name, stop.take()?))) {
             // Where nobody listens, the task has ended already.
-            let _ended = stop.send(());
+            let _ended = stop.send(roster.has_sign_in(name));
         }
     }
 }

@@ -100,6 +100,11 @@ impl Roster {
         }
     }
 
+    /// Whether the last look found a sign-in of that name.
+    pub(super) fn has_sign_in(&self, name: &str) -> bool {
+        self.directory.as_ref().is_some_and(|directory| directory.signed_in.contains_key(name))
+    }
+
     /// The account of that name, which has signed in.
     pub(super) fn admit(&self, name: &str) -> Option<Account> {
         Some(self.directory.as_ref()?.account(name))

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
     time::Duration,
@@ -33,20 +33,31 @@ const GIVEN_UP: Duration = Duration::from_secs(3600);
 /// While events tell of every change, a collection is polled this often for what they may have missed.
 const WHILE_TOLD: Duration = Duration::from_secs(3600);
 
+/// So many documents of one collection are looked out for; beyond that it is read all the same.
+const MOST_AWAITED: usize = 32;
+
 /// What Oura has told of one collection.
 #[derive(Default)]
 pub(super) struct Told {
     /// The documents that were not seen as told yet.
-    awaited: Documents,
+    awaited: BTreeMap<String, Awaited>,
     /// Told since the turn under way began: it does not count.
     is_newer: bool,
-    /// Since when they are looked out for, and how often they were.
-    since: Option<Instant>,
+    /// How often it was looked since Oura told of something last.
     looked: usize,
     /// When it was, or is to be, asked for what was told last.
     turn: Option<Instant>,
     /// What every document was when it was last read.
     seen: Contents,
+}
+
+/// A document that was not seen as told yet.
+struct Awaited {
+    change: Change,
+    /// When it was told.
+    since: Instant,
+    /// Whether the last look did not find it, or found what is to be gone.
+    is_lacking: bool,
 }
 
 #[derive(Deserialize)]
@@ -85,13 +96,18 @@ impl Contents {
 impl Told {
     /// Whether the present turn has to look back further than usual: what was told of was not among the newest.
     pub(super) fn looks_back(&self) -> bool {
-        self.looked > 0 && !self.awaited.is_empty()
+        self.awaited.values().any(|one| one.is_lacking)
     }
 
     fn add(&mut self, documents: &Documents, is_running: bool, now: Instant) {
-        self.awaited.merge(documents);
-        self.is_newer = is_running;
-        (self.since, self.looked) = (Some(now), 0);
+        for (id, change) in documents.iter() {
+            if let Some(one) = self.awaited.get_mut(id) {
+                (one.change, one.since) = (change, now);
+            } else if self.awaited.len() < MOST_AWAITED {
+                self.awaited.insert(id.to_owned(), Awaited { change, since: now, is_lacking: false });
+            }
+        }
+        (self.is_newer, self.looked) = (is_running, 0);
     }
 
     /// When the collection is to be asked for what was told at `now`.
@@ -108,28 +124,33 @@ impl Told {
 
     /// Takes note of what an answer says; when the collection is to be asked again for what it does not.
     fn answered(&mut self, documents: &[Box<RawValue>], now: Instant) -> Option<Duration> {
-        let is_over = self.since.is_none_or(|since| now > since + GIVEN_UP);
-        let Some(contents) = Contents::of(documents).filter(|_| !is_over) else {
-            *self = Self { seen: Contents::of(documents).unwrap_or_default(), ..Self::default() };
+        let Some(contents) = Contents::of(documents) else {
+            *self = Self { turn: self.turn, ..Self::default() };
             return None;
         };
-        let (seen, looked, mut lacks) = (&self.seen, self.looked, false);
-        self.awaited.retain(|id, change| {
+        let (seen, looked) = (&self.seen, self.looked);
+        self.awaited.retain(|id, one| {
             let (before, after) = (seen.get(id), contents.get(id));
-            let is_missing = if change == Change::Delete { after.is_some() } else { after.is_none() };
-            lacks |= is_missing;
-            is_missing || (change == Change::Update && before == after)
+            one.is_lacking = if one.change == Change::Delete { after.is_some() } else { after.is_none() };
+            let is_unchanged = one.change == Change::Update && before == after;
+            (one.is_lacking || is_unchanged) && now <= one.since + GIVEN_UP
         });
-        self.seen = contents;
-        self.looked += 1;
-        let told = self.since.filter(|_| !self.awaited.is_empty())?;
-        let wait = if lacks {
-            AGAIN_SECONDS.get(looked).map(|seconds| Duration::from_secs(*seconds))
-        } else {
-            let passed = now.saturating_duration_since(told);
-            AGAIN_UNCHANGED.into_iter().find(|again| *again > passed).map(|again| again - passed)
+        (self.seen, self.looked) = (contents, looked + 1);
+        self.again(looked, now)
+    }
+
+    /// When it is to be looked again after so many looks: soon for what is lacking, then for what is as it was.
+    fn again(&self, looked: usize, now: Instant) -> Option<Duration> {
+        let lacking = self.awaited.values().filter(|one| one.is_lacking).map(|one| one.since).max();
+        let soon = lacking.and_then(|since| {
+            let wait = AGAIN_SECONDS.get(looked).map(|seconds| Duration::from_secs(*seconds));
+            wait.filter(|wait| now + *wait <= since + LOOKED_OUT_FOR)
+        });
+        let unchanged = || {
+            let passed = self.awaited.values().map(|one| now.saturating_duration_since(one.since));
+            passed.filter_map(|passed| Some(*AGAIN_UNCHANGED.iter().find(|again| **again > passed)? - passed)).min()
         };
-        wait.filter(|wait| now + *wait <= told + LOOKED_OUT_FOR)
+        soon.or_else(unchanged)
     }
 }
 
@@ -140,7 +161,7 @@ impl Follower {
         let now = self.poller.clock.instant();
         for (collection, documents) in mailbox.take() {
             let Some(place) = self.poller.kinds.iter().position(|kind| kind.name == collection) else { continue };
-            debug!(account = self.state.name, collection, documents = documents.len(), "Oura tells of news");
+            debug!(account = self.state.name, collection, documents = documents.iter().count(), "Oura tells of news");
             let is_running = self.schedule.is_running(place);
             self.told[place].add(&documents, is_running, now);
             // Before what merely repeats, where the request budget is scarce.
@@ -199,9 +220,7 @@ mod tests {
     fn asked(change: Change, before: &[(&str, u32)], answer: impl Fn(u64) -> Vec<(&'static str, u32)>) -> Vec<u64> {
         let (start, mut told) = (Instant::now(), Told::default());
         assert_eq!(told.answered(&documents(before), start), None, "nothing was told");
-        let mut news = Documents::default();
-        news.add("x", change);
-        told.add(&news, false, start);
+        told.add(&news("x", change), false, start);
         let (mut moment, mut asked) = (Duration::ZERO, vec![]);
         loop {
             asked.push(moment.as_secs());
@@ -242,6 +261,59 @@ mod tests {
         }
     }
 
+    fn news(id: &str, change: Change) -> Documents {
+        let mut news = Documents::default();
+        news.add(id, change);
+        news
+    }
+
+    #[test]
+    fn each_document_is_given_up_after_its_own_hour_whatever_else_is_told_meanwhile() {
+        // How many minutes lie between the events of another document; it is new each time.
+        for minutes in [5, 10, 45, 61] {
+            let (start, mut told) = (Instant::now(), Told::default());
+            told.answered(&documents(&[("x", 1), ("y", 0)]), start);
+            told.add(&news("x", Change::Update), false, start);
+            let mut given_up = None;
+            for number in 1..=(180 / minutes) {
+                let (minute, content) = (number * minutes, u32::try_from(number).unwrap());
+                let now = start + Duration::from_secs(60 * minute);
+                told.add(&news("y", Change::Update), false, now);
+                assert_eq!(told.answered(&documents(&[("x", 1), ("y", content)]), now), None, "y is as told");
+                assert!(!told.awaited.contains_key("y"));
+                if told.awaited.is_empty() {
+                    given_up.get_or_insert(minute);
+                }
+            }
+            let after_an_hour = (61..).find(|minute| minute % minutes == 0);
+            assert_eq!(given_up, after_an_hour, "events every {minutes} minutes");
+        }
+    }
+
+    #[test]
+    fn only_what_was_not_there_is_looked_back_for() {
+        let there = || documents(&[("x", 1)]);
+        for (what, change, answer, looks_back) in [
+            ("it is as it was", Change::Update, there(), false),
+            ("it is not among the newest", Change::Update, documents(&[("y", 1)]), true),
+            ("it is not there yet", Change::Create, documents(&[]), true),
+            ("it is not gone yet", Change::Delete, there(), true),
+        ] {
+            let (start, mut told) = (Instant::now(), Told::default());
+            told.answered(&there(), start);
+            told.add(&news("x", change), false, start);
+            assert!(!told.looks_back(), "{what}: the newest are looked at first");
+            told.answered(&answer, start);
+            assert_eq!(told.looks_back(), looks_back, "{what}");
+            // Something else is told: what is lacking is still looked back for, and nothing but that.
+            told.add(&news("z", Change::Create), false, start);
+            assert_eq!(told.looks_back(), looks_back, "{what}");
+            let (found, gone) = (documents(&[("x", 2), ("z", 1)]), documents(&[("z", 1)]));
+            told.answered(if change == Change::Delete { &gone } else { &found }, start);
+            assert!(!told.looks_back() && told.awaited.is_empty(), "{what}: all is as told");
+        }
+    }
+
     #[test]
     fn a_flood_of_news_is_a_request_every_few_seconds() {
         let (start, mut told) = (Instant::now(), Told::default());
@@ -260,9 +332,7 @@ mod tests {
     #[test]
     fn documents_without_ids_are_read_once_and_nobody_waits_for_them() {
         let (start, mut told) = (Instant::now(), Told::default());
-        let mut news = Documents::default();
-        news.add("x", Change::Create);
-        told.add(&news, false, start);
+        told.add(&news("x", Change::Create), false, start);
         let bare = vec![RawValue::from_string(r#"{"score":1}"#.to_owned()).unwrap()];
         assert_eq!(told.answered(&bare, start), None);
         assert!(told.awaited.is_empty());

@@ -80,24 +80,9 @@ impl Documents {
         }
     }
 
-    /// Adds all of `others`.
-    pub fn merge(&mut self, others: &Self) {
-        others.0.iter().for_each(|(id, change)| self.add(id, *change));
-    }
-
-    /// Keeps those for which `is_awaited` holds.
-    pub fn retain(&mut self, mut is_awaited: impl FnMut(&str, Change) -> bool) {
-        self.0.retain(|id, change| is_awaited(id, *change));
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Change)> {
+        self.0.iter().map(|(id, change)| (id.as_str(), *change))
     }
 }
 

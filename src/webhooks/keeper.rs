@@ -1,4 +1,4 @@
-//! Keeping the subscriptions: made, verified, renewed and mended, from the start on and every few hours.
+//! Keeping the subscriptions: made, verified, renewed and mended, from the start on and every quarter of an hour.
 
 use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use super::{
     event::Change,
     inbox::Inbox,
     plan::{Own, Plan, Step, wanted},
-    refusals::Refusals,
+    refusals::{Refusals, Trouble},
     secret::Token,
     stats::{Counts, WebhookStats},
 };
@@ -29,8 +29,6 @@ const AGAIN: [Duration; 3] = [Duration::from_secs(60), Duration::from_secs(300),
 const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3600);
 /// The clock on the wall is looked at that often: it goes on while the machine sleeps.
 const LOOK: Duration = Duration::from_secs(60);
-/// After so many refusals in a row by a service in trouble, more than one data type has, nothing more is asked of it.
-const MOST_IN_TROUBLE: usize = Change::ALL.len() + 1;
 /// So many addresses of before are remembered.
 const MOST_BEFORE: usize = 8;
 
@@ -83,6 +81,8 @@ pub struct Keeper {
     pub(super) told: Option<String>,
     /// What Oura refuses one by one.
     pub(super) refusals: Refusals,
+    /// Whether none was missing when it was last looked.
+    pub(super) is_whole: bool,
 }
 
 /// What stands, as far as a round has come.
@@ -104,15 +104,17 @@ impl Keeper {
                     failures = 0;
                     let next = self.refusals.next(others_stand);
                     let next = next.map(|next| next.saturating_duration_since(self.clock.instant()));
-                    next.map_or(EVERY, |next| next.min(EVERY))
+                    next.map_or(EVERY, |next| next.clamp(AGAIN[0], EVERY))
                 }
                 Err(error) => {
                     let wait = AGAIN[failures.min(AGAIN.len() - 1)].max(asked_for(&error));
                     failures += 1;
-                    self.tell(
-                        format!("not all webhooks are subscribed, so polls go on as without them: {error:#}"),
-                        true,
-                    );
+                    let what = if self.is_whole {
+                        "all webhooks are subscribed, and cannot be looked after yet"
+                    } else {
+                        "not all webhooks are subscribed, so polls go on as without them"
+                    };
+                    self.tell(format!("{what}: {error:#}"), true);
                     wait
                 }
             };
@@ -140,8 +142,7 @@ impl Keeper {
         let found = listed(&self.api).await?;
         let wanted = wanted(self.inbox.data_types());
         let Plan { steps, active, foreign } = Plan::new(&wanted, &found, &memory.own(&self.url), self.clock.now());
-        let is_wanting = |pair: Pair| steps.iter().any(|step| step.pair() == pair);
-        self.refusals.retain(is_wanting);
+        self.refusals.keep(&steps);
         let mut round = Round { active, foreign, memory: memory.clone() };
         round.memory.ids.retain(|id| found.iter().any(|one| one.id == *id));
         let done = self.all(steps, &mut round).await;
@@ -150,41 +151,46 @@ impl Keeper {
         }
         self.show(&round, wanted.len());
         done?;
-        self.tell_of(&round);
+        let (words, is_warning) = words(&round, &self.refusals);
+        self.tell(words, is_warning);
         Ok(!round.active.is_empty())
     }
 
     /// Does one step after the other: what Oura refuses of one keeps none of the others.
-    async fn all(&mut self, steps: Vec<Step>, round: &mut Round) -> anyhow::Result<()> {
-        let (mut in_trouble, others_stand) = (0, !round.active.is_empty());
+    async fn all(&mut self, mut steps: Vec<Step>, round: &mut Round) -> anyhow::Result<()> {
+        let (mut trouble, others_stood) = (Trouble::default(), !round.active.is_empty());
+        // What was never refused comes first: where the round ends early, another part of them has its turn each time.
+        steps.sort_by_key(|step| self.refusals.count(step));
         for step in steps {
             let pair = step.pair();
-            if !self.refusals.may_try(pair, self.clock.instant(), others_stand) {
+            if !self.refusals.may_try(&step, self.clock.instant(), others_stood) {
                 continue;
             }
             let error = match self.take(&step).await {
                 Ok(one) => {
                     round.has(pair, &one);
                     self.refusals.end(pair);
+                    trouble.end();
                     continue;
                 }
                 // Somebody was faster; the next look tells who.
                 Err(Refused::Exists) => {
                     self.refusals.end(pair);
+                    trouble.end();
                     continue;
                 }
                 Err(error) => error,
             };
-            in_trouble = if matches!(error, Refused::Server(_)) { in_trouble + 1 } else { 0 };
-            let is_of_one = error.is_of_one() && in_trouble < MOST_IN_TROUBLE;
-            let (data_type, change) = pair;
-            let (what, change, url) = (step.word(), change.word(), self.api.url());
-            let error = anyhow::Error::new(error)
-                .context(format!("cannot {what} the subscription to {change} of {data_type} at {url}"));
+            let (is_of_one, is_of_all) = (error.is_of_one(), trouble.is_of_all(&error, !round.active.is_empty()));
+            let ((data_type, change), what, url) = (pair, step.word(), self.api.url());
+            let one = format!("cannot {what} the subscription to {} of {data_type} at {url}", change.word());
             if !is_of_one {
-                return Err(error);
+                return Err(anyhow::Error::new(error).context(one));
             }
-            self.refusals.add(pair, format!("{error:#}"), self.clock.instant());
+            self.refusals.add(&step, format!("{one}: {error}"), self.clock.instant());
+            if is_of_all {
+                return Err(anyhow::Error::new(error).context(format!("cannot {what} subscriptions at {url}")));
+            }
         }
         Ok(())
     }
@@ -203,39 +209,20 @@ impl Keeper {
     }
 
     /// Has the metrics and the polls go by what stands.
-    fn show(&self, round: &Round, wanted: usize) {
+    fn show(&mut self, round: &Round, wanted: usize) {
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let foreign = round.foreign.len();
+        let missing = wanted.saturating_sub(round.active.len() + foreign);
+        self.is_whole = missing + foreign == 0;
         self.stats.subscriptions(Counts {
             active: count(round.active.len()),
-            missing: count(wanted.saturating_sub(round.active.len() + foreign)),
+            missing: count(missing),
             foreign: count(foreign),
             expiry: round.active.iter().filter_map(|(_, end)| *end).min().map(|end| end.timestamp()),
         });
-        let is_active = |pair: Pair| round.active.iter().any(|(active, _)| *active == pair);
-        let whole = self.inbox.data_types().filter(|name| Change::ALL.iter().all(|change| is_active((name, *change))));
+        let is_whole = |name: &&'static str| Change::ALL.iter().all(|change| round.stands((*name, *change)));
+        let whole = self.inbox.data_types().filter(is_whole);
         self.inbox.subscribed(&whole.collect());
-    }
-
-    fn tell_of(&mut self, round: &Round) {
-        let (active, foreign) = (round.active.len(), &round.foreign);
-        let mut words = format!("{active} webhooks are subscribed");
-        let refused = self.refusals.words();
-        if let Some(other) = foreign.first() {
-            words += &format!(
-                "; {} belong to another program with the same application ({}), so they are left alone and their \
-                 collections are polled as before; to have them here, remove them there, or use an application of your \
-                 own",
-                foreign.len(),
-                other.shown_url()
-            );
-        }
-        if let Some(refused) = refused.as_ref().filter(|_| active == 0 && foreign.is_empty()) {
-            words = format!("no webhook is subscribed, so polls go on as without them: {refused}");
-        } else if let Some(refused) = &refused {
-            words += &format!("; others are not, and are tried again later: their collections are polled: {refused}");
-        }
-        self.tell(words, refused.is_some() || !foreign.is_empty());
     }
 
     /// Logs what is news.
@@ -252,12 +239,41 @@ impl Keeper {
 }
 
 impl Round {
+    /// Whether the subscription of `pair` is ours and works.
+    fn stands(&self, pair: Pair) -> bool {
+        self.active.iter().any(|(active, _)| *active == pair)
+    }
+
     /// Takes note that the subscription of `pair` is as it should be.
     fn has(&mut self, pair: Pair, one: &Subscription) {
         self.active.retain(|(active, _)| *active != pair);
         self.active.push((pair, one.ends_at()));
         self.memory.ids.insert(one.id.clone());
     }
+}
+
+/// What the log is told of a round, and whether somebody may have to do something.
+fn words(round: &Round, refusals: &Refusals) -> (String, bool) {
+    let (active, foreign) = (round.active.len(), &round.foreign);
+    let mut words = format!("{active} webhooks are subscribed");
+    let (refused, late) = (refusals.words(|pair| !round.stands(pair)), refusals.words(|pair| round.stands(pair)));
+    if let Some(other) = foreign.first() {
+        words += &format!(
+            "; {} belong to another program with the same application ({}), so they are left alone and their \
+             collections are polled as before; to have them here, remove them there, or use an application of your own",
+            foreign.len(),
+            other.shown_url()
+        );
+    }
+    if let Some((_, refused)) = refused.as_ref().filter(|_| active == 0 && foreign.is_empty()) {
+        words = format!("no webhook is subscribed, so polls go on as without them: {refused}");
+    } else if let Some((_, refused)) = &refused {
+        words += &format!("; others are not, and are tried again later: their collections are polled: {refused}");
+    }
+    if let Some((count, late)) = &late {
+        words += &format!("; {count} cannot be renewed yet: {late}");
+    }
+    (words, refused.is_some() || late.is_some() || !foreign.is_empty())
 }
 
 /// All subscriptions of the application.
@@ -273,5 +289,51 @@ fn asked_for(error: &anyhow::Error) -> Duration {
     match error.downcast_ref::<Refused>() {
         Some(Refused::RateLimited(Some(wait))) => (*wait).min(LONGEST_PAUSE),
         _ => Duration::ZERO,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn what_stands_and_is_not_renewed_is_told_from_what_is_missing() {
+        let pairs = Change::ALL.map(|change| ("sleep", change));
+        let told = |active: &[Pair], refused: &[Step]| {
+            let active = active.iter().map(|pair| (*pair, None)).collect();
+            let mut refusals = Refusals::default();
+            refused.iter().for_each(|step| refusals.add(step, "Oura says no".to_owned(), Instant::now()));
+            words(&Round { active, foreign: vec![], memory: Memory::default() }, &refusals)
+        };
+        let (make, renew) = (Step::Make, |pair| Step::Renew("a".to_owned(), pair));
+        let polled = "others are not, and are tried again later: their collections are polled: Oura says no";
+        for (active, refused, expected, is_warning) in [
+            (&pairs[..], vec![], "3 webhooks are subscribed".to_owned(), false),
+            (
+                &pairs[..],
+                vec![renew(pairs[1]), renew(pairs[2])],
+                "3 webhooks are subscribed; 2 cannot be renewed yet: Oura says no; nor 1 more, of sleep".to_owned(),
+                true,
+            ),
+            (&pairs[1..], vec![make(pairs[0])], format!("2 webhooks are subscribed; {polled}"), true),
+            (
+                &pairs[1..],
+                vec![make(pairs[0]), renew(pairs[1])],
+                format!("2 webhooks are subscribed; {polled}; 1 cannot be renewed yet: Oura says no"),
+                true,
+            ),
+            // It has ended meanwhile.
+            (&pairs[1..], vec![renew(pairs[0])], format!("2 webhooks are subscribed; {polled}"), true),
+            (
+                &[],
+                vec![make(pairs[0])],
+                "no webhook is subscribed, so polls go on as without them: Oura says no".to_owned(),
+                true,
+            ),
+        ] {
+            assert_eq!(told(active, &refused), (expected, is_warning));
+        }
     }
 }

@@ -102,6 +102,7 @@ impl Webhooks {
             file: Memory::file(&state),
             told: None,
             refusals: Refusals::default(),
+            is_whole: false,
         };
         Ok(Self { listen_address: place.listen_address, callback: Arc::new(callback), keeper, inbox, stats })
     }

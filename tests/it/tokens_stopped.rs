@@ -283,3 +283,19 @@ async fn what_is_only_in_memory_is_stored_at_the_end_if_it_can_be_and_said_to_be
         assert_eq!(log.matches(lost).count(), 1, "{obstacle:?}: {log}");
     }
 }
+
+#[tokio::test]
+async fn what_is_only_in_memory_is_not_lost_where_somebody_else_has_signed_in_since() {
+    for obstacle in [Obstacle::Moved, Obstacle::AFileInItsPlace, Obstacle::AnEmptyDirectoryInItsPlace] {
+        let scene = SignedIn::with(Clock::system(), TimeDelta::zero()).await;
+        let program = unsaved(&scene, obstacle).await;
+        obstacle.remove(scene.store.directory());
+        scene.sign_in(TimeDelta::hours(9));
+        let theirs = scene.stored().signed_in_at;
+        program.said("account begun anew").await;
+        let (code, log) = program.terminate().await;
+        assert_eq!(code, Some(0), "{obstacle:?}: {log}");
+        assert!(!log.contains("is lost") && !log.contains("oura-exporter login"), "{obstacle:?}: {log}");
+        assert_eq!(scene.stored().signed_in_at, theirs, "{obstacle:?}: {log}");
+    }
+}

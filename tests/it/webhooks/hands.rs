@@ -133,6 +133,8 @@ async fn nothing_is_mixed(hands: &Hands, by: By) {
         .await;
     }
     let (_, log) = program.terminate().await;
+    assert_eq!(log.matches("account begun anew: ").count(), swaps.len(), "{by:?}: {log}");
+    assert!(!log.contains("account removed"), "{by:?}: no sign-in is gone: {log}");
     assert!(!log.contains("works again") && !log.contains("oura-exporter login"), "it is no trouble: {log}");
 }
 

@@ -82,7 +82,8 @@ impl Webhooks {
         self.state().subscriptions.retain(|one| !is_lost(one));
     }
 
-    /// From now on subscriptions to this data type are refused with that status, and no others.
+    /// From now on subscriptions to this data type are neither made, nor changed, nor renewed, but refused with that status; no
+    /// others are.
     pub fn refuse(&self, data_type: &str, status: u16) {
         self.state().refused = Some((data_type.to_owned(), status));
     }

@@ -29,7 +29,9 @@ impl Webhooks {
             (Hook::One(id), _) => self.with(id, |_| {}),
             (Hook::Renew(id), _) => {
                 let end = self.clock.now() + LIFETIME;
-                self.with(id, |one| one.expiration_time = end)
+                let known = self.subscriptions().into_iter().find(|one| one.id == id);
+                let refusal = known.and_then(|one| self.refusal(&one.data_type));
+                refusal.unwrap_or_else(|| self.with(id, |one| one.expiration_time = end))
             }
         }
     }
@@ -38,6 +40,12 @@ impl Webhooks {
     fn application(&self, headers: &HeaderMap) -> Option<usize> {
         let (id, secret) = (header(headers, "x-client-id"), header(headers, "x-client-secret"));
         self.applications.iter().position(|one| id == Some(&one.client_id) && secret == Some(&one.client_secret))
+    }
+
+    /// What is answered where subscriptions to that data type are refused.
+    fn refusal(&self, data_type: &str) -> Option<Reply> {
+        let state = self.state();
+        state.refused.as_ref().filter(|(refused, _)| refused == data_type).map(|(_, status)| Reply::of_status(*status))
     }
 
     fn with(&self, id: &str, change: impl FnOnce(&mut super::Subscription)) -> Reply {
@@ -62,9 +70,8 @@ impl Webhooks {
         if !EVENT_TYPES.contains(&event_type.as_str()) || !DATA_TYPES.contains(&data_type.as_str()) {
             return incomplete();
         }
-        let refused = self.state().refused.clone().filter(|(refused, _)| *refused == data_type);
-        if let Some((_, status)) = refused {
-            return Reply::of_status(status);
+        if let Some(refusal) = self.refusal(&data_type) {
+            return refusal;
         }
         let is_taken = |one: &super::Subscription| one.event_type == event_type && one.data_type == data_type;
         if self.state().subscriptions.iter().any(is_taken) {
@@ -85,6 +92,9 @@ impl Webhooks {
         let Some(token) = body["verification_token"].as_str() else { return incomplete() };
         let known = self.subscriptions().into_iter().find(|one| one.id == id);
         let Some(known) = known else { return unknown() };
+        if let Some(refusal) = self.refusal(&known.data_type) {
+            return refusal;
+        }
         let word = |name: &str, before: String| body[name].as_str().map_or(before, str::to_owned);
         let callback_url = word("callback_url", known.callback_url);
         if !self.verifies(&callback_url, token).await {
