@@ -352,3 +352,50 @@ impl Output {
         self.0.finish().and_then(|mut out| out.flush()).context("cannot write to standard output")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 2] = ["oura-2026-03.om", "oura-2026-04.om"];
+    const BEN: &str = "a{account=\"ben\"} 2 1\n";
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    fn begun_before(directory: &Path) -> anyhow::Result<Files> {
+        let whose = ["anna", "ben"].map(|name| (name.to_owned(), Identity::default()));
+        Files::new(directory, Readers::Owner, day("2026-03-01"), "command".to_owned(), whose.into())
+    }
+
+    #[tokio::test]
+    async fn what_is_to_be_taken_out_of_files_is_taken_out_by_the_next_run_if_need_be() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut note = Note::new("command".to_owned(), day("2026-03-01"));
+        for account in ["anna", "ben"] {
+            note.advance(account, &Identity::default(), Place::at(day("2026-05-01")));
+        }
+        note.files = NAMES.map(str::to_owned).into();
+        note.write(directory.path()).unwrap();
+        let [march, april] = NAMES.map(|name| directory.path().join(name));
+        let text = format!("a{{account=\"anna\"}} 1 1\n{BEN}# EOF\n");
+        fs::write(&march, &text).unwrap();
+        // It comes to a bad end in the midst.
+        fs::create_dir(&april).unwrap();
+        let mut files = begun_before(directory.path()).unwrap();
+        files.forget("anna").await.unwrap();
+        assert!(files.conclude(true).await.is_err(), "april cannot be read");
+        assert!(begun_before(directory.path()).is_err(), "the directory is taken");
+        drop(files);
+        fs::remove_dir(&april).unwrap();
+        fs::write(&april, &text).unwrap();
+        let mut files = begun_before(directory.path()).unwrap();
+        assert_eq!(files.place("anna"), Some(Place::at(day("2026-03-01"))));
+        assert_eq!(files.place("ben"), Some(Place::at(day("2026-05-01"))));
+        assert!(files.conclude(true).await.unwrap());
+        for path in [march, april] {
+            assert_eq!(fs::read_to_string(path).unwrap(), format!("{BEN}# EOF\n"));
+        }
+    }
+}
