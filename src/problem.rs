@@ -150,20 +150,27 @@ impl Reason {
                 "tick it in your application at Oura and on Oura's consent page, {}",
                 access.put("the new token")
             ),
-            (Self::Refused, TokenOrigin::SignIn(name)) => {
-                format!("it is tried again within minutes; if it persists, run: {}, and tick every scope", login(name))
-            }
             (Self::Refused, access) => {
-                format!(
-                    "it is tried again within minutes; if it persists, {}",
-                    access.put(
-                        "a new token with every \
-                    scope"
-                    )
-                )
+                format!("it is tried again within minutes; if it persists, {}", every_scope(access))
             }
             (reason, _) => reason.common_advice().to_owned(),
         }
+    }
+
+    /// What a person can do about it where nothing is tried again by itself.
+    pub fn remedy(self, access: TokenOrigin<'_>) -> String {
+        let words = match self {
+            Self::Token | Self::Scope => return self.advice(access),
+            Self::Refused => return every_scope(access),
+            Self::Membership => "renew the Oura membership",
+            Self::Network => "check the network and OURA_API_URL",
+            Self::Unreadable | Self::Paging => "wait until that is over; if it persists, report it",
+            Self::RateLimit | Self::Server | Self::Timeout => "wait until that is over",
+            Self::Document | Self::Request => self.common_advice(),
+            Self::Defect => "report it, with that place and the version",
+            Self::State => "fix that in OURA_STATE_DIR, or at the database of OURA_TOKEN_STORE",
+        };
+        words.to_owned()
     }
 
     /// What a person can do where the way to the token makes no difference.
@@ -196,6 +203,14 @@ impl Reason {
     }
 }
 
+/// How a token comes to all scopes.
+fn every_scope(access: TokenOrigin<'_>) -> String {
+    match access {
+        TokenOrigin::SignIn(name) => format!("run: {}, and tick every scope", login(name)),
+        access => access.put("a new token with every scope"),
+    }
+}
+
 /// The command that signs an account in.
 fn login(name: &str) -> String {
     format!("oura-exporter login --account {name}")
@@ -217,6 +232,11 @@ impl Problem {
     /// A refusal for want of that scope.
     pub fn of_scope(scope: &str) -> Self {
         Self { reason: Reason::Scope, what: format!("the token lacks the scope {scope}") }
+    }
+
+    /// What happened, and what a person can do about it where nothing is tried again by itself.
+    pub fn with_remedy(&self, access: TokenOrigin<'_>) -> String {
+        format!("{}; {}", self.what, self.reason.remedy(access))
     }
 
     /// What happened, and what a person can do about it whose token comes in that way.

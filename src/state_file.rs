@@ -61,6 +61,25 @@ impl StateFile {
         Self { directory: state.join(DIRECTORY), name: format!("{kind}-{}.json", digest(parts)) }
     }
 
+    /// All files of that kind that say something that can be used, with what they say.
+    ///
+    /// # Errors
+    /// Where the directory cannot be read.
+    pub(crate) fn all<T: DeserializeOwned>(state: &Path, kind: &str) -> anyhow::Result<Vec<(Self, T)>> {
+        let directory = state.join(DIRECTORY);
+        let entries = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.with_context(|| format!("cannot read {}", directory.display()))?,
+        };
+        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let says = |name: String| {
+            let said = serde_json::from_slice(&fs::read(directory.join(&name)).ok()?).ok()?;
+            Some((Self { directory: directory.clone(), name }, said))
+        };
+        let prefix = format!("{kind}-");
+        Ok(names.filter(|name| name.starts_with(&prefix)).filter_map(says).collect())
+    }
+
     /// What a file begins with that is being written in its place.
     fn beside(&self) -> String {
         format!(".{}~new-", self.name)

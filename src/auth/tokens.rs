@@ -71,9 +71,14 @@ impl SignedIn {
         self.at != before.at && !is_known
     }
 
-    /// What tells the person from others; while nobody knows who it is, the sign-in.
-    pub fn identity(&self) -> String {
-        self.person.as_ref().map_or_else(|| self.at.to_rfc3339(), Person::to_string)
+    /// When it was.
+    pub const fn at(&self) -> DateTime<Utc> {
+        self.at
+    }
+
+    /// Whose it is; none if Oura did not say.
+    pub const fn person(&self) -> Option<&Person> {
+        self.person.as_ref()
     }
 }
 

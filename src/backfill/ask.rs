@@ -79,7 +79,7 @@ pub(super) async fn ask(
             Ok(documents) => good.push((kind, documents)),
             Err(problem) => {
                 let (collection, reason) = (kind.name, problem.reason.label());
-                let words = problem.with_advice(account.access());
+                let words = problem.with_remedy(account.access());
                 warn!(account = account.name, collection, reason, "left out: {words}");
                 left_out.insert((account.name.clone(), kind.name), problem);
             }

@@ -63,14 +63,48 @@ impl Backfill {
             let mut together = self.together(accounts, run);
             for chunk in chunks {
                 run.reached = *chunk;
-                let parts = self.parts(*chunk, &mut together, run, sink).await?;
+                let mut parts = self.parts(*chunk, &mut together, run, sink).await?;
+                if chunk.last == run.last {
+                    // Nobody looks at these again before they are taken.
+                    self.look_at_hands(accounts, run, sink).await?;
+                    parts.retain(|part| !run.gone.contains_key(&part.account));
+                }
                 if !parts.is_empty() {
                     self.take(*chunk, parts, run, sink).await?;
                 }
                 run.progress.done(chunk.first, count(*chunk));
             }
         }
+        self.look_at_hands(accounts, run, sink).await
+    }
+
+    /// Leaves out who is not the same person's any more.
+    ///
+    /// # Errors
+    /// Where that one is alone.
+    async fn look_at_hands(&self, accounts: &[&Account], run: &mut Run, sink: &mut Sink) -> anyhow::Result<()> {
+        for account in accounts {
+            if !run.gone.contains_key(&account.name) {
+                self.is_theirs(account, run, sink).await?;
+            }
+        }
         Ok(())
+    }
+
+    /// Whether the account is the same person's still; else it is left out from now on.
+    ///
+    /// # Errors
+    /// Where it is not, and is alone.
+    async fn is_theirs(&self, account: &Account, run: &mut Run, sink: &mut Sink) -> anyhow::Result<bool> {
+        let name = &account.name;
+        let Some(wearer) = run.wearers.get_mut(name) else { return Ok(true) };
+        let Err(changed) = wearer.holds(account).await else { return Ok(true) };
+        if self.is_alone() {
+            return Err(changed.into());
+        }
+        sink.forget(name).await?;
+        run.leave_out(name, changed.among_others(sink.left_of_earlier_person()));
+        Ok(false)
     }
 
     /// What is known of these accounts before the first month: what was told of each before.
@@ -128,34 +162,29 @@ impl Backfill {
         sink: &mut Sink,
     ) -> anyhow::Result<Option<Answers>> {
         let name = &account.name;
-        if let Some(wearer) = run.wearers.get_mut(name)
-            && let Err(changed) = wearer.holds(account).await
-        {
-            if self.is_alone() {
-                return Err(changed.into());
-            }
-            sink.forget(name)?;
-            let advice = Reason::Token.advice(account.access());
-            run.leave_out(name, format!("{}; {advice}", changed.among_others()));
+        if !self.is_theirs(account, run, sink).await? {
             return Ok(None);
         }
         let problem = match asked {
             Ok((answers, left_out)) => {
-                run.failed_in_a_row = 0;
+                run.unheard_in_a_row = 0;
                 run.left_out.extend(left_out);
                 return Ok(Some(answers));
             }
             Err(problem) if self.is_alone() => anyhow::bail!("account {name}: {}", problem.what),
             Err(problem) => problem,
         };
-        if is_of_the_account(problem.reason) {
-            run.leave_out(name, problem.with_advice(account.access()));
+        let remedy = problem.with_remedy(account.access());
+        if is_its_own(problem.reason) {
+            run.leave_out(name, remedy);
             return Ok(None);
         }
-        run.leave_out(name, format!("{}, however often it was asked again; wait until that is over", problem.what));
-        run.failed_in_a_row += 1;
+        let is_asked_again = problem.reason != Reason::State;
+        let persists = || format!("{}, however often it was asked again; wait until that is over", problem.what);
+        run.leave_out(name, if is_asked_again { persists() } else { remedy });
+        run.unheard_in_a_row += 1;
         anyhow::ensure!(
-            run.failed_in_a_row < MOST_IN_A_ROW,
+            run.unheard_in_a_row < MOST_IN_A_ROW,
             "{MOST_IN_A_ROW} accounts failed one after the other, the last of them so: {}",
             problem.what
         );
@@ -169,30 +198,36 @@ impl Backfill {
     async fn take(&self, chunk: DateRange, parts: Vec<Part>, run: &mut Run, sink: &mut Sink) -> anyhow::Result<()> {
         let taken = sink.take(chunk, parts).await?;
         run.progress.wrote(taken.samples);
-        if taken.samples > 0 {
-            run.failed_in_a_row = 0;
-        }
-        for (account, refused) in taken.refused {
+        for (account, refused) in taken.each {
+            let Some(refused) = refused else {
+                run.untaken_in_a_row = 0;
+                continue;
+            };
             if self.is_alone() {
                 return Err(refused.into());
             }
             run.leave_out(&account, refused.to_string());
-            run.failed_in_a_row += 1;
-            if run.failed_in_a_row >= MOST_IN_A_ROW {
+            run.untaken_in_a_row += 1;
+            if run.untaken_in_a_row >= MOST_IN_A_ROW {
                 return Err(refused.into());
             }
         }
-        Ok(())
+        taken.failed.map_or(Ok(()), Err)
     }
 }
 
 /// How far an account has come with these days.
 fn then(account: &str, days: DateRange, run: &mut Run, sink: &Sink) -> Place {
-    let before = sink.place(account).and_then(|place| place.missing).filter(|missing| *missing < days.first);
-    let is_left_out = run.left_out.keys().any(|(name, _)| name == account);
+    // Of what the receiver has not taken yet, no place is kept.
+    let known = sink.place(account).and_then(|place| place.missing).or_else(|| run.missing.get(account).copied());
+    let before = known.filter(|missing| *missing < days.first);
+    let is_left_out = run.left_out_again().any(|name| name == account);
     let missing = before.or(is_left_out.then_some(days.first));
+    if let Some(missing) = missing {
+        run.missing.insert(account.to_owned(), missing);
+    }
     if days.last < run.last {
-        return Place { missing, ..Place::at(days.last.succ_opt().unwrap_or(days.last)) };
+        return Place::after(days, run.until.date_naive(), missing);
     }
     if let Some(day) = before.filter(|_| !is_left_out) {
         run.leave_out(account, format!("an earlier run left collections of it out from {day} on"));
@@ -201,8 +236,8 @@ fn then(account: &str, days: DateRange, run: &mut Run, sink: &Sink) -> Place {
 }
 
 /// Whether the account alone is the cause.
-const fn is_of_the_account(reason: Reason) -> bool {
-    matches!(reason, Reason::Token | Reason::Membership | Reason::State | Reason::Defect)
+const fn is_its_own(reason: Reason) -> bool {
+    matches!(reason, Reason::Token | Reason::Membership | Reason::Defect)
 }
 
 impl Together<'_> {

@@ -2,21 +2,24 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, Permissions},
-    io::{self, BufReader, BufWriter, StdoutLock, Write as _},
+    fs::{self, File, Permissions, TryLockError},
+    io::{self, BufWriter, StdoutLock, Write as _},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::Context as _;
 use chrono::NaiveDate;
 use tempfile::NamedTempFile;
+use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 use super::{
+    identity::Identity,
     note::{Note, is_of_a_month},
     place::Place,
-    strip::without,
+    strip::strip,
 };
 use crate::{
     observation::DateRange,
@@ -48,12 +51,12 @@ const BUFFER: usize = 256 * 1024;
 pub(super) struct Files {
     directory: PathBuf,
     readers: Readers,
+    /// The right to change what is in it, held against all other runs.
+    lock: Arc<File>,
     /// How far each account has come.
     note: Note,
-    /// A digest of the person of each account: the files never have the days of two under one name.
-    whose: BTreeMap<String, String>,
-    /// Accounts of which nothing that is in the files counts any more.
-    outdated: Vec<String>,
+    /// Whose each account is: the files never have the days of two persons under one name.
+    whose: BTreeMap<String, Identity>,
     /// Whether it goes on where one before it ended, whose files belong to it.
     goes_on: bool,
     /// Whether what does not belong to it is gone.
@@ -66,16 +69,17 @@ impl Files {
     /// wanted if this run comes to nothing. Runs of the same `command` go on where one of them left accounts out.
     ///
     /// # Errors
-    /// Where it cannot be made or read, or given to its readers.
+    /// Where it cannot be made or read, or given to its readers, or another run has it.
     pub(super) fn new(
         directory: &Path,
         readers: Readers,
         first: NaiveDate,
         command: String,
-        whose: BTreeMap<String, String>,
+        whose: BTreeMap<String, Identity>,
     ) -> anyhow::Result<Self> {
         let cannot = || unusable(directory);
         fs::create_dir_all(directory).with_context(cannot)?;
+        let lock = Arc::new(locked(directory)?);
         let names = names(directory).with_context(cannot)?;
         for name in names.iter().filter(|name| name.starts_with(BESIDE) && name.ends_with(UNDER_WAY)) {
             fs::remove_file(directory.join(name)).with_context(cannot)?;
@@ -87,10 +91,9 @@ impl Files {
         let before = Note::read(directory, &command, first).with_context(cannot)?;
         let goes_on = before.is_some();
         let mut note = before.unwrap_or_else(|| Note::new(command, first));
-        let outdated = note.begin_again(&whose);
-        outdated.iter().for_each(|account| note.forget(account));
+        note.begin(&whose);
         let directory = directory.to_owned();
-        Ok(Self { directory, readers, note, whose, outdated, goes_on, is_cleared: false, written: 0 })
+        Ok(Self { directory, readers, lock, note, whose, goes_on, is_cleared: false, written: 0 })
     }
 
     /// The first day of the first of the runs that write these files.
@@ -107,11 +110,12 @@ impl Files {
     ///
     /// # Errors
     /// Where it cannot be written; then it is not there, and the files before are whole.
-    pub(super) fn write(&mut self, first: NaiveDate, lines: &Lines) -> anyhow::Result<u64> {
-        self.clear()?;
+    pub(super) async fn write(&mut self, first: NaiveDate, lines: &Lines) -> anyhow::Result<u64> {
+        self.clear().await?;
         let path = self.directory.join(self.note.free_name(first));
         let written = || -> io::Result<u64> {
-            let mut text = Text::new(BufWriter::with_capacity(BUFFER, self.begun()?), Format::OpenMetrics);
+            let mut text =
+                Text::new(BufWriter::with_capacity(BUFFER, begun(&self.directory, self.readers)?), Format::OpenMetrics);
             text.write(lines, help_of)?;
             let count = text.lines();
             let file = text.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -124,39 +128,26 @@ impl Files {
         Ok(count)
     }
 
-    /// A file beside, for the same readers.
-    fn begun(&self) -> io::Result<NamedTempFile> {
-        let mode = Permissions::from_mode(if self.readers == Readers::Owner { PRIVATE } else { SHARED });
-        let mut file = tempfile::Builder::new();
-        let file = file.prefix(BESIDE).suffix(UNDER_WAY).permissions(mode.clone()).tempfile_in(&self.directory)?;
-        if let Readers::Group(group) = self.readers {
-            // The file's own mode may have lost the group's part to the process's mask.
-            file.as_file().set_permissions(mode)?;
-            chown(file.path(), None, Some(group))?;
-        }
-        Ok(file)
-    }
-
     /// Takes note that of `days` all is there that these accounts have, and of its file, if there is one.
     ///
     /// # Errors
     /// Where that cannot be noted; then the file does not count.
-    pub(super) fn done<'a>(
+    pub(super) async fn done<'a>(
         &mut self,
         days: DateRange,
         has_file: bool,
-        places: impl Iterator<Item = (&'a str, Place)>,
+        places: impl Iterator<Item = (&'a str, Place)> + Send,
     ) -> anyhow::Result<()> {
         if self.goes_on {
-            self.clear()?;
+            self.clear().await?;
         }
         let before = self.note.clone();
         if has_file {
             self.note.files.insert(self.note.free_name(days.first));
         }
         for (account, place) in places {
-            let whose = self.whose.get(account).map_or("", String::as_str);
-            self.note.advance(account, whose, place);
+            let unknown = Identity::default();
+            self.note.advance(account, self.whose.get(account).unwrap_or(&unknown), place);
         }
         self.note.next = days.last.succ_opt().unwrap_or(days.last);
         if self.is_cleared {
@@ -170,37 +161,33 @@ impl Files {
     ///
     /// # Errors
     /// Where a file cannot be written anew.
-    pub(super) fn forget(&mut self, account: &str) -> anyhow::Result<()> {
+    pub(super) async fn forget(&mut self, account: &str) -> anyhow::Result<()> {
         self.note.forget(account);
-        self.outdated.push(account.to_owned());
-        if self.is_cleared { self.strip().with_context(|| unusable(&self.directory)) } else { Ok(()) }
+        if self.is_cleared { self.strip().await.with_context(|| unusable(&self.directory)) } else { Ok(()) }
     }
 
-    /// Takes what is outdated out of all files, and notes that.
-    fn strip(&mut self) -> io::Result<()> {
-        for account in &self.outdated {
-            for name in self.note.files.clone() {
-                let path = self.directory.join(&name);
-                let from = match File::open(&path) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    file => BufReader::with_capacity(BUFFER, file?),
-                };
-                let beside = self.begun()?;
-                if without(account, from, BufWriter::with_capacity(BUFFER, beside.as_file()))? {
-                    beside.as_file().sync_all()?;
-                    beside.persist(&path)?;
-                } else {
-                    fs::remove_file(&path)?;
-                }
-            }
-        }
+    /// Takes what is outdated out of all files. It is noted before: a run that is cut off here leaves that to the next one.
+    async fn strip(&mut self) -> io::Result<()> {
         self.note.write(&self.directory)?;
-        self.outdated.clear();
-        Ok(())
+        if self.note.outdated.is_empty() {
+            return Ok(());
+        }
+        let (directory, readers, lock) = (self.directory.clone(), self.readers, Arc::clone(&self.lock));
+        let files: Vec<_> = self.note.files.iter().map(|name| directory.join(name)).collect();
+        let outdated = self.note.outdated.clone();
+        // Whoever gives up waiting for it leaves it under way: no other run may begin until it ends.
+        let stripped = spawn_blocking(move || {
+            let stripped = strip(&files, &outdated, || begun(&directory, readers));
+            drop(lock);
+            stripped
+        });
+        stripped.await.map_err(io::Error::other)??;
+        self.note.outdated.clear();
+        self.note.write(&self.directory)
     }
 
     /// Removes what is none of this run's: whoever brings in the files brings in what it says, and nothing else.
-    fn clear(&mut self) -> anyhow::Result<()> {
+    async fn clear(&mut self) -> anyhow::Result<()> {
         if self.is_cleared {
             return Ok(());
         }
@@ -218,7 +205,7 @@ impl Files {
         if removed > 0 && !self.goes_on {
             info!("{removed} files of an earlier run are removed from {}", self.directory.display());
         }
-        self.strip().with_context(|| unusable(&self.directory))?;
+        self.strip().await.with_context(|| unusable(&self.directory))?;
         self.is_cleared = true;
         Ok(())
     }
@@ -227,9 +214,9 @@ impl Files {
     ///
     /// # Errors
     /// Where that cannot be noted.
-    pub(super) fn break_off(&mut self, day: NaiveDate) -> anyhow::Result<()> {
+    pub(super) async fn break_off(&mut self, day: NaiveDate) -> anyhow::Result<()> {
         if self.goes_on {
-            self.clear()?;
+            self.clear().await?;
         }
         if self.is_cleared && self.note.next != day {
             self.note.next = day;
@@ -238,23 +225,32 @@ impl Files {
         Ok(())
     }
 
-    /// Ends where nothing goes on: whichever run is next removes the files.
+    /// Ends where the account, the only one, is not that person's any more: nothing of it stays. What there is of others does.
     ///
     /// # Errors
-    /// Where that cannot be noted.
-    pub(super) fn abandon(&self) -> anyhow::Result<()> {
-        let is_ours = self.goes_on || self.is_cleared;
-        let removed = if is_ours { Note::remove(&self.directory) } else { Ok(()) };
+    /// Where that cannot be done.
+    pub(super) async fn abandon(&mut self, account: &str) -> anyhow::Result<()> {
+        if self.goes_on {
+            self.clear().await?;
+        }
+        if self.is_cleared {
+            self.forget(account).await?;
+        }
+        let is_of_nobody = self.is_cleared && self.note.is_at_beginning();
+        let removed = if is_of_nobody { Note::remove(&self.directory) } else { Ok(()) };
         removed.with_context(|| unusable(&self.directory))
     }
 
-    /// Comes to its end; whether there are any files. If it `is_whole`, the same again begins at the first day.
+    /// Comes to its end; whether there are any files. If it `is_whole`, and no other account is left to be brought in, the same
+    /// again begins at the first day.
     ///
     /// # Errors
     /// Where what other runs left cannot be removed.
-    pub(super) fn conclude(&mut self, is_whole: bool) -> anyhow::Result<bool> {
+    pub(super) async fn conclude(&mut self, is_whole: bool) -> anyhow::Result<bool> {
         if is_whole {
-            self.clear()?;
+            self.clear().await?;
+        }
+        if is_whole && self.note.is_at_end() {
             Note::remove(&self.directory).with_context(|| unusable(&self.directory))?;
         }
         let names = names(&self.directory).with_context(|| unusable(&self.directory))?;
@@ -277,6 +273,32 @@ impl Files {
 
 fn unusable(directory: &Path) -> String {
     format!("--output: cannot use the directory {}", directory.display())
+}
+
+/// The directory, held against all other runs as long as it is open.
+fn locked(directory: &Path) -> anyhow::Result<File> {
+    let file = File::open(directory).with_context(|| unusable(directory))?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        anyhow::bail!(
+            "--output: another backfill is writing into {}; wait until it ends, or choose another directory",
+            directory.display()
+        );
+    }
+    // Where the file system has no locks, it goes on without.
+    Ok(file)
+}
+
+/// A file beside the others, for the same readers.
+fn begun(directory: &Path, readers: Readers) -> io::Result<NamedTempFile> {
+    let mode = Permissions::from_mode(if readers == Readers::Owner { PRIVATE } else { SHARED });
+    let mut file = tempfile::Builder::new();
+    let file = file.prefix(BESIDE).suffix(UNDER_WAY).permissions(mode.clone()).tempfile_in(directory)?;
+    if let Readers::Group(group) = readers {
+        // The file's own mode may have lost the group's part to the process's mask.
+        file.as_file().set_permissions(mode)?;
+        chown(file.path(), None, Some(group))?;
+    }
+    Ok(file)
 }
 
 fn names(directory: &Path) -> io::Result<Vec<String>> {
@@ -328,5 +350,52 @@ impl Output {
     /// Where nobody reads.
     pub(super) fn finish(self) -> anyhow::Result<()> {
         self.0.finish().and_then(|mut out| out.flush()).context("cannot write to standard output")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 2] = ["oura-2026-03.om", "oura-2026-04.om"];
+    const BEN: &str = "a{account=\"ben\"} 2 1\n";
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    fn begun_before(directory: &Path) -> anyhow::Result<Files> {
+        let whose = ["anna", "ben"].map(|name| (name.to_owned(), Identity::default()));
+        Files::new(directory, Readers::Owner, day("2026-03-01"), "command".to_owned(), whose.into())
+    }
+
+    #[tokio::test]
+    async fn what_is_to_be_taken_out_of_files_is_taken_out_by_the_next_run_if_need_be() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut note = Note::new("command".to_owned(), day("2026-03-01"));
+        for account in ["anna", "ben"] {
+            note.advance(account, &Identity::default(), Place::at(day("2026-05-01")));
+        }
+        note.files = NAMES.map(str::to_owned).into();
+        note.write(directory.path()).unwrap();
+        let [march, april] = NAMES.map(|name| directory.path().join(name));
+        let text = format!("a{{account=\"anna\"}} 1 1\n{BEN}# EOF\n");
+        fs::write(&march, &text).unwrap();
+        // It comes to a bad end in the midst.
+        fs::create_dir(&april).unwrap();
+        let mut files = begun_before(directory.path()).unwrap();
+        files.forget("anna").await.unwrap();
+        assert!(files.conclude(true).await.is_err(), "april cannot be read");
+        assert!(begun_before(directory.path()).is_err(), "the directory is taken");
+        drop(files);
+        fs::remove_dir(&april).unwrap();
+        fs::write(&april, &text).unwrap();
+        let mut files = begun_before(directory.path()).unwrap();
+        assert_eq!(files.place("anna"), Some(Place::at(day("2026-03-01"))));
+        assert_eq!(files.place("ben"), Some(Place::at(day("2026-05-01"))));
+        assert!(files.conclude(true).await.unwrap());
+        for path in [march, april] {
+            assert_eq!(fs::read_to_string(path).unwrap(), format!("{BEN}# EOF\n"));
+        }
     }
 }

@@ -3,10 +3,12 @@
 use anyhow::Context as _;
 use secrecy::SecretString;
 
+use super::identity::Identity;
 use crate::{
-    auth::{Person, SignedIn, Store, is_same},
+    auth::{Person, Store, is_same},
     poll::Account,
-    samples::{Whose, written_owner},
+    problem::{Reason, TokenOrigin},
+    samples::{Lost, Whose, written_owner},
 };
 
 /// Whose an account was at the beginning.
@@ -20,22 +22,39 @@ pub(super) struct Wearer {
 
 /// An account is, or may be, another person's than at the beginning.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "account {0} {CHANGED}: what was written until now is of the earlier person. Run the same command again to begin at the first \
-     day: files are replaced then, but what a receiver has taken stays there"
-)]
-pub(super) struct ChangedHands(String);
-
-const CHANGED: &str = "was signed out or changed hands during the backfill, or its token file has another token";
+#[error("account {account} was signed out or changed hands during the backfill, or its token file has another token")]
+pub(super) struct ChangedHands {
+    account: String,
+    lost: Lost,
+}
 
 impl ChangedHands {
     pub(super) fn account(&self) -> &str {
-        &self.0
+        &self.account
     }
 
-    /// What it means where others go on.
-    pub(super) fn among_others(&self) -> String {
-        format!("it {CHANGED}: files have nothing of it any more, but what a receiver has taken stays there")
+    /// What it means where nobody goes on, with what is `left` of the earlier person.
+    pub(super) fn alone(&self, left: &str) -> String {
+        match self.lost {
+            Lost::SignedOut => {
+                let login = Reason::Token.advice(TokenOrigin::SignIn(&self.account));
+                format!("{self}: {left}; {login}; then run the same command again to begin at the first day")
+            }
+            Lost::ToAnother => format!("{self}: {left}; run the same command again to begin at the first day"),
+        }
+    }
+
+    /// What it means where others go on, with what is `left` of the earlier person.
+    pub(super) fn among_others(&self, left: &str) -> String {
+        match self.lost {
+            Lost::SignedOut => {
+                let login = Reason::Token.advice(TokenOrigin::SignIn(&self.account));
+                format!("it was signed out during the backfill: {left}; {login}")
+            }
+            Lost::ToAnother => {
+                format!("it changed hands during the backfill, or its token file has another token: {left}")
+            }
+        }
     }
 }
 
@@ -51,24 +70,26 @@ impl Wearer {
         Ok(Self { whose, token: token_by_hand(account).await, owner })
     }
 
-    /// Holds that it is still theirs: what was asked for until now is.
+    /// Holds that it is still theirs: what was asked for until now is. What cannot be read now says nothing.
     ///
     /// # Errors
     /// Where it is not, or may not be.
     pub(super) async fn holds(&mut self, account: &Account) -> Result<(), ChangedHands> {
         let token = token_by_hand(account).await;
-        let is_same_token = match (&self.token, &token) {
-            (Some(before), Some(now)) => is_same(before, now),
-            (before, now) => before.is_none() && now.is_none(),
-        };
-        let is_theirs = is_same_token && self.whose.look().is_ok();
-        is_theirs.then_some(()).ok_or_else(|| ChangedHands(account.name.clone()))
+        let is_another = self.token.as_ref().zip(token.as_ref()).is_some_and(|(before, now)| !is_same(before, now));
+        let lost = if is_another { Some(Lost::ToAnother) } else { self.whose.lost() };
+        self.token = token.or_else(|| self.token.take());
+        lost.map_or(Ok(()), |lost| Err(ChangedHands { account: account.name.clone(), lost }))
     }
 
-    /// What tells them from others, as far as Oura has said who they are; it is for digests.
-    pub(super) fn identity(&self) -> String {
-        let owner = || self.owner.as_ref().map(Person::to_string).unwrap_or_default();
-        self.whose.sign_in().map_or_else(owner, SignedIn::identity)
+    /// What tells them from others, as far as Oura has said who they are.
+    pub(super) fn identity(&self) -> Identity {
+        match (&self.whose, self.whose.sign_in()) {
+            (_, Some(seen)) => Identity::new(Some(seen.at().to_rfc3339()), seen.person().map(Person::to_string)),
+            (Whose::ByHand, None) => Identity::new(None, self.owner.as_ref().map(Person::to_string)),
+            // Whoever was told of before may be another one.
+            (Whose::SignIn { .. }, None) => Identity::default(),
+        }
     }
 }
 

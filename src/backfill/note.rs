@@ -9,7 +9,7 @@ use std::{
 use chrono::{Datelike as _, NaiveDate};
 use serde::{Deserialize, Serialize};
 
-use super::place::Place;
+use super::{identity::Identity, place::Place};
 use crate::durable;
 
 /// The note's name.
@@ -29,19 +29,21 @@ pub(super) struct Note {
     accounts: BTreeMap<String, Written>,
     /// The files that are there, or were there until they were brought in.
     pub(super) files: BTreeSet<String>,
+    /// Accounts of which the files may have what does not count any more.
+    pub(super) outdated: BTreeSet<String>,
 }
 
 /// What is in the files of an account.
 #[derive(Clone, Deserialize, Serialize)]
 struct Written {
-    /// A digest of the person.
-    whose: String,
+    whose: Identity,
     place: Place,
 }
 
 impl Note {
     pub(super) const fn new(command: String, from: NaiveDate) -> Self {
-        Self { command, from, next: from, accounts: BTreeMap::new(), files: BTreeSet::new() }
+        let accounts = BTreeMap::new();
+        Self { command, from, next: from, accounts, files: BTreeSet::new(), outdated: BTreeSet::new() }
     }
 
     /// The note in `directory`, if it is of the runs of that command and a run from `first` on is one of them. One that cannot be
@@ -78,20 +80,40 @@ impl Note {
         self.accounts.get(account).map(|written| written.place)
     }
 
-    pub(super) fn advance(&mut self, account: &str, whose: &str, place: Place) {
-        self.accounts.insert(account.to_owned(), Written { whose: whose.to_owned(), place });
+    pub(super) fn advance(&mut self, account: &str, whose: &Identity, place: Place) {
+        let before = self.accounts.remove(account).map(|written| written.whose).unwrap_or_default();
+        self.accounts.insert(account.to_owned(), Written { whose: whose.or(before), place });
     }
 
+    /// These are brought in: whoever is not yet noted begins at the first day, and so does who is another person now, or of whom
+    /// a collection was left out.
+    pub(super) fn begin(&mut self, whose: &BTreeMap<String, Identity>) {
+        for (account, now) in whose {
+            match self.accounts.get(account) {
+                Some(written) if now.is_anothers_than(&written.whose) || written.place.is_again() => {
+                    self.forget(account)
+                }
+                Some(_) => {}
+                None => self.advance(account, now, Place::at(self.from)),
+            }
+        }
+    }
+
+    /// The account begins at the first day, and what the files have of it is to go.
     pub(super) fn forget(&mut self, account: &str) {
-        self.accounts.remove(account);
+        let (whose, place) = (Identity::default(), Place::at(self.from));
+        self.accounts.insert(account.to_owned(), Written { whose, place });
+        self.outdated.insert(account.to_owned());
     }
 
-    /// The accounts that begin again at the first day: they are other persons' now, or a collection was left out.
-    pub(super) fn begin_again(&self, whose: &BTreeMap<String, String>) -> Vec<String> {
-        let begins = |(name, written): &(&String, &Written)| {
-            whose.get(*name).is_some_and(|now| *now != written.whose || written.place.is_again())
-        };
-        self.accounts.iter().filter(begins).map(|(name, _)| name.clone()).collect()
+    /// Whether nobody has come any further than the first day.
+    pub(super) fn is_at_beginning(&self) -> bool {
+        self.accounts.values().all(|written| written.place == Place::at(self.from))
+    }
+
+    /// Whether everybody has come to the end, those included whom this run does not bring in.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.accounts.values().all(|written| written.place.is_at_end())
     }
 
     /// The first name that is free for a file of the month that begins with `first`, or of its part from then on.

@@ -24,6 +24,16 @@ impl Place {
         Self { first, before: None, through: None, missing: None }
     }
 
+    /// With all of `days` but what is told later than on the day `until`.
+    pub(super) fn after(days: DateRange, until: NaiveDate, missing: Option<NaiveDate>) -> Self {
+        Self { missing, ..Self::at(days.last.succ_opt().unwrap_or(days.last).min(until)) }
+    }
+
+    /// Whether all was brought in that there was.
+    pub(super) const fn is_at_end(&self) -> bool {
+        self.through.is_some()
+    }
+
     /// At the end of all, which was `last`: of the days from `unfinished` on there will be more. Where a collection was left
     /// out, it goes on there.
     pub(super) fn at_end(last: NaiveDate, unfinished: NaiveDate, missing: Option<NaiveDate>) -> Self {
@@ -74,6 +84,18 @@ mod tests {
         assert_eq!(place.rest(later, later.last), Some(days("2026-04-10", "2026-04-15")));
         let past = Place::at_end(day("2026-02-10"), today, None);
         assert_eq!(past.rest(days("2026-02-01", "2026-02-28"), later.last), Some(days("2026-02-11", "2026-02-28")));
+    }
+
+    #[test]
+    fn what_is_told_later_of_a_month_that_is_done_is_brought_in_later() {
+        let march = days("2026-03-01", "2026-03-31");
+        assert_eq!(Place::after(march, day("2026-04-20"), None), Place::at(day("2026-04-01")));
+        // Until the evening of its last day.
+        let place = Place::after(march, day("2026-03-31"), None);
+        assert_eq!(place.rest(march, day("2026-04-01")), Some(days("2026-03-31", "2026-03-31")));
+        let missing = Some(day("2026-02-01"));
+        let place = Place::after(march, day("2026-03-30"), missing);
+        assert_eq!((place.first, place.missing), (day("2026-03-30"), missing));
     }
 
     #[test]

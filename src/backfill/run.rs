@@ -1,6 +1,9 @@
 //! A backfill from its first day to its last: month by month from Oura into a destination.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use tracing::{info, warn};
@@ -11,8 +14,9 @@ use super::{
     chunks::chunks,
     files::{Files, Output, Readers},
     hands::{ChangedHands, Wearer},
+    place::Place,
     progress::Progress,
-    sending::{Sending, judge},
+    sending::{Kept, Sending, judge},
     sink::{Destination, Sink},
     size,
 };
@@ -63,8 +67,14 @@ pub(super) struct Run {
     pub(super) left_out: LeftOut,
     /// The accounts that are left out from some day on, and why, with what to do about it.
     pub(super) gone: BTreeMap<String, String>,
-    /// How many accounts failed one after the other for a cause that is not theirs alone.
-    pub(super) failed_in_a_row: usize,
+    /// How many accounts could not be asked one after the other, for a cause that is not theirs alone.
+    pub(super) unheard_in_a_row: usize,
+    /// Of how many accounts the receiver took nothing, one after the other.
+    pub(super) untaken_in_a_row: usize,
+    /// The first day of which a collection of the account was left out.
+    pub(super) missing: HashMap<String, NaiveDate>,
+    /// What is to be run to bring in what is left out; none: no place is kept.
+    again: Option<&'static str>,
     pub(super) now: DateTime<Utc>,
     /// Nothing after this is told.
     pub(super) until: DateTime<Utc>,
@@ -83,15 +93,44 @@ impl Run {
         self.gone.insert(account.to_owned(), words);
     }
 
-    /// Whether somebody was left out, or something of them.
+    /// The accounts of which a collection was left out that the same command brings in. What was never granted is none: it would
+    /// begin anew for it, and never be whole.
+    pub(super) fn left_out_again(&self) -> impl Iterator<Item = &str> {
+        let again = self.left_out.iter().filter(|(_, problem)| problem.reason != Reason::Scope);
+        again.map(|((account, _), _)| account.as_str())
+    }
+
+    /// Whether nobody is left to be brought in again.
     fn is_whole(&self) -> bool {
-        self.gone.is_empty() && self.left_out.is_empty()
+        self.gone.is_empty() && self.left_out_again().next().is_none()
+    }
+
+    /// The day to go on with where the run ends before its time.
+    fn day_to_go_on(&self) -> NaiveDate {
+        self.reached.first.min(self.until.date_naive())
     }
 
     /// Names those who were left out once more, below all else.
     fn name_left_out(&self) {
         for (account, words) in &self.gone {
-            warn!(account, "left out: {words}; then run the same command again: it brings in only what was left out");
+            match self.again {
+                Some(again) => {
+                    warn!(account, "left out: {words}; then run {again}: it brings in only what was left out");
+                }
+                None => warn!(account, "left out: {words}; then run it again with --account {account}"),
+            }
+        }
+        let mut ungranted = BTreeMap::<&str, Vec<&str>>::new();
+        for ((account, collection), _) in self.left_out.iter().filter(|(_, problem)| problem.reason == Reason::Scope) {
+            ungranted.entry(account).or_default().push(collection);
+        }
+        for (account, collections) in ungranted {
+            let collections = collections.join(", ");
+            warn!(
+                account,
+                "brought in without {collections}, for which its token lacks the scope; once that is granted, begin anew \
+                 with --account {account} to add them"
+            );
         }
     }
 }
@@ -107,6 +146,7 @@ impl Backfill {
         let mut sink = self.open(destination, &run).await?;
         let days = DateRange { first: sink.first(self.from), last: run.last };
         let chunks = chunks(days);
+        run.again = sink.again();
         let accounts = self.remaining(&chunks, &run, &sink);
         run.progress.of(count(days) * accounts.chunks(self.at_a_time(&sink)).len() as u64);
         let ended = tokio::select! {
@@ -118,25 +158,26 @@ impl Backfill {
             Some(Ok(())) => info!("{words}"),
             Some(Err(problem)) => match problem.downcast::<ChangedHands>() {
                 Ok(changed) => {
-                    sink.abandon(changed.account())?;
-                    return Err(changed.into());
+                    let words = changed.alone(sink.left_of_earlier_person());
+                    sink.abandon(changed.account()).await?;
+                    anyhow::bail!(words);
                 }
-                Err(problem) => {
-                    run.name_left_out();
-                    return Err(problem.context(sink.break_off(run.reached)?));
-                }
+                Err(problem) => return Err(problem.context(Self::break_off(sink, &run).await?)),
             },
-            None => {
-                run.name_left_out();
-                return Err(Interrupted(sink.break_off(run.reached)?).into());
-            }
+            None => return Err(Interrupted(Self::break_off(sink, &run).await?).into()),
         }
-        Self::conclude(sink, &run)
+        Self::conclude(sink, &run).await
+    }
+
+    /// Ends before its time; how to go on, in words.
+    async fn break_off(sink: Sink, run: &Run) -> anyhow::Result<String> {
+        run.name_left_out();
+        sink.break_off(run.day_to_go_on(), run.gone.is_empty()).await
     }
 
     /// What became of all.
-    fn conclude(sink: Sink, run: &Run) -> anyhow::Result<()> {
-        let concluded = sink.conclude(run.is_whole());
+    async fn conclude(sink: Sink, run: &Run) -> anyhow::Result<()> {
+        let concluded = sink.conclude(run.is_whole()).await;
         run.name_left_out();
         let gone = match run.gone.len() {
             0 => None,
@@ -175,7 +216,10 @@ impl Backfill {
             progress: Progress::new(),
             left_out: LeftOut::new(),
             gone: BTreeMap::new(),
-            failed_in_a_row: 0,
+            unheard_in_a_row: 0,
+            untaken_in_a_row: 0,
+            missing: HashMap::new(),
+            again: None,
             now,
             until,
             last,
@@ -214,16 +258,26 @@ impl Backfill {
         let how = if sink.is_text() { "an empty directory" } else { "--restart" };
         let (all, done) = (self.accounts.len(), self.accounts.len() - run.gone.len() - remaining.len());
         if done > 0 && remaining.is_empty() && run.gone.is_empty() {
-            info!("an earlier run has brought in all of it; the same command begins at the first day next time");
+            info!("an earlier run has brought in all of it ({how} begins anew)");
+        } else if done > 0 && remaining.is_empty() {
+            info!("an earlier run has brought in {done} of {all} accounts ({how} begins anew)");
         } else if done > 0 {
             info!(
                 "an earlier run has brought in {done} of {all} accounts; continuing with the others ({how} begins anew)"
             );
         }
-        let places = remaining.iter().filter_map(|account| sink.place(&account.name));
-        if let Some(place) = places.min_by_key(|place| place.first) {
-            let month = place.first.format("%Y-%m");
+        let first = Place::at(sink.first(self.from));
+        let places = remaining.iter().filter_map(|account| sink.place(&account.name)).filter(|place| *place != first);
+        let (ended, interrupted): (Vec<_>, Vec<_>) = places.partition(Place::is_at_end);
+        let first = |places: Vec<Place>| places.into_iter().map(|place| place.first).min();
+        if let Some(day) = first(interrupted) {
+            let month = day.format("%Y-%m");
             info!("an earlier run was interrupted in {month}; continuing there ({how} begins at the first day)");
+        }
+        if let Some(day) = first(ended) {
+            info!(
+                "an earlier run came to its end; continuing with the days from {day} on ({how} begins at the first day)"
+            );
         }
     }
 
@@ -252,32 +306,49 @@ impl Backfill {
             Destination::Directory(directory) => {
                 let Target { job, instance } = self.target.clone();
                 let command: Vec<_> = [job, instance].into_iter().chain(self.kind_names()).collect();
-                let whose = run.wearers.iter().map(|(name, wearer)| (name.clone(), digest(&[wearer.identity()])));
+                let whose = run.wearers.iter().map(|(name, wearer)| (name.clone(), wearer.identity()));
                 let (command, whose) = (digest(&command), whose.collect());
                 Sink::Files(Files::new(&directory, self.readers, self.from, command, whose)?)
             }
             Destination::Output => Sink::Output(Output::new()),
             Destination::Remote(receiver) => {
                 judge(&receiver, self.from, run.now).await?;
-                let mut checkpoints = Vec::new();
-                for (name, wearer) in &run.wearers {
-                    checkpoints.push((name.clone(), self.checkpoint(receiver.url(), name, wearer.identity())?));
-                }
-                Sink::Remote(Box::new(Sending::open(receiver, checkpoints.into_iter(), self.persistence, run.now)))
+                let parts = self.parts_of_places(receiver.url());
+                let checkpoints = self.checkpoints(&parts, run)?;
+                let state = self.state().map(Path::to_owned);
+                let kept = state.map(|state| Kept { state, parts, first: self.from, is_restarted: self.restart });
+                let checkpoints = checkpoints.into_iter();
+                Sink::Remote(Box::new(Sending::open(receiver, checkpoints, kept, self.persistence, run.now)))
             }
         })
+    }
+
+    fn state(&self) -> Option<&Path> {
+        self.store.as_ref().map(Store::directory)
     }
 
     fn kind_names(&self) -> impl Iterator<Item = String> {
         self.kinds.iter().map(|kind| kind.name.to_owned())
     }
 
-    /// The place of that person's account in this backfill to `url`, and in no other one.
-    fn checkpoint(&self, url: &str, account: &str, person: String) -> anyhow::Result<Checkpoint> {
+    /// What the places of all accounts in this backfill to `url` have in common, and those in no other one.
+    fn parts_of_places(&self, url: &str) -> Vec<String> {
         let Target { job, instance } = self.target.clone();
         let own = [url.to_owned(), job, instance, self.from.to_string(), format!("{:?}", self.to)];
-        let parts: Vec<_> = own.into_iter().chain([account.to_owned(), person]).chain(self.kind_names()).collect();
-        Checkpoint::open(self.store.as_ref().map(Store::directory), &parts, account, self.restart)
+        own.into_iter().chain(self.kind_names()).collect()
+    }
+
+    /// The places of all. Of several, each is noted before anything is sent: no run ends the backfill without it.
+    fn checkpoints(&self, parts: &[String], run: &Run) -> anyhow::Result<Vec<(String, Checkpoint)>> {
+        let mut checkpoints = Vec::new();
+        for (name, wearer) in &run.wearers {
+            let mut checkpoint = Checkpoint::open(self.state(), parts, name, wearer.identity(), self.restart)?;
+            if !self.is_alone() {
+                checkpoint.begin(self.from)?;
+            }
+            checkpoints.push((name.clone(), checkpoint));
+        }
+        Ok(checkpoints)
     }
 }
 

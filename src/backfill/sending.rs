@@ -1,12 +1,17 @@
 //! A backfill by remote write: whether the receiver can take it, what it took of each account, and its place to go on from.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::{bail, ensure};
 use chrono::{DateTime, NaiveDate, Utc};
 use tracing::{info, warn};
 
-use super::{RetryPolicy, checkpoint::Checkpoint, place::Place, sink::Part};
+use super::{
+    RetryPolicy,
+    checkpoint::{Checkpoint, clear_at_end},
+    place::Place,
+    sink::Part,
+};
 use crate::remote_write::{Delivered, Doubt, Receiver, Undelivered, WriteRefusal, batches};
 
 /// How far back Prometheus itself takes remote write well: beyond, it makes a block of every two hours.
@@ -16,10 +21,22 @@ const PROMETHEUS_DAYS: i64 = 90;
 pub(super) struct Sending {
     receiver: Receiver,
     accounts: BTreeMap<String, Sent>,
+    kept: Option<Kept>,
     /// Whether it stayed away from whoever was last sent: it is tried once then, and not waited for again.
     is_away: bool,
     persistence: RetryPolicy,
     now: DateTime<Utc>,
+}
+
+/// Where the places are kept of all accounts of one backfill.
+pub(super) struct Kept {
+    pub(super) state: PathBuf,
+    /// What identifies it.
+    pub(super) parts: Vec<String>,
+    /// Its first day.
+    pub(super) first: NaiveDate,
+    /// Whether this run has begun anew all the same.
+    pub(super) is_restarted: bool,
 }
 
 /// What was sent of one account: no other one's depends on it.
@@ -65,6 +82,7 @@ impl Sending {
     pub(super) fn open(
         receiver: Receiver,
         checkpoints: impl Iterator<Item = (String, Checkpoint)>,
+        kept: Option<Kept>,
         persistence: RetryPolicy,
         now: DateTime<Utc>,
     ) -> Self {
@@ -72,23 +90,37 @@ impl Sending {
             let (delivered, since) = (Delivered::default(), Delivered::default());
             (account, Sent { checkpoint, delivered, doubt: Doubt::default(), since })
         };
-        Self { receiver, accounts: checkpoints.map(new).collect(), is_away: false, persistence, now }
+        Self { receiver, accounts: checkpoints.map(new).collect(), kept, is_away: false, persistence, now }
     }
 
     pub(super) fn place(&self, account: &str) -> Option<Place> {
         self.accounts.get(account)?.checkpoint.place()
     }
 
-    /// Sends what there is of a month, and takes note of its place then; how many samples the receiver took.
+    /// What is to be run to go on; none: no place is kept.
+    pub(super) fn again(&self) -> Option<&'static str> {
+        let again = |kept: &Kept| {
+            if kept.is_restarted { "the same command again without --restart" } else { "the same command again" }
+        };
+        self.kept.as_ref().map(again)
+    }
+
+    /// Sends what there is of a month, and takes note of its place then; how many samples the receiver took, also where that fails.
     ///
     /// # Errors
     /// Where the receiver stays away or takes nothing, or the place cannot be kept.
-    pub(super) async fn send(&mut self, part: &Part) -> anyhow::Result<u64> {
+    pub(super) async fn send(&mut self, part: &Part) -> (u64, anyhow::Result<()>) {
+        let taken = |sending: &Self| sending.accounts.get(&part.account).map_or(0, |sent| sent.delivered.taken);
+        let before = taken(self);
+        let sent = self.send_all(part).await;
+        (taken(self) - before, sent)
+    }
+
+    async fn send_all(&mut self, part: &Part) -> anyhow::Result<()> {
         let Part { account, days, lines, then } = part;
-        let Some(sent) = self.accounts.get_mut(account) else { return Ok(0) };
+        let Some(sent) = self.accounts.get_mut(account) else { return Ok(()) };
         let here = sent.checkpoint.place().filter(|place| place.first == days.first);
         let from = here.and_then(|place| place.before).unwrap_or(i64::MIN / 4);
-        let before = sent.delivered.taken;
         for slice in batches(lines, from, i64::MAX / 4, self.now.timestamp_millis()) {
             let times = if self.is_away { 0 } else { self.persistence.times };
             let waits = RetryPolicy { times, ..self.persistence }.waits();
@@ -101,19 +133,22 @@ impl Sending {
             let missing = then.missing;
             sent.advance(account, Place { before: Some(slice.until), missing, ..Place::at(days.first) })?;
         }
-        sent.advance(account, *then)?;
-        Ok(sent.delivered.taken - before)
+        sent.advance(account, *then)
     }
 
-    /// Forgets the place of that account.
+    /// Forgets the place of that account; among others it begins at the first day then, and the backfill is not over without it.
     ///
     /// # Errors
-    /// Where its file cannot be removed.
+    /// Where its file cannot be removed or written.
     pub(super) fn forget(&mut self, account: &str) -> anyhow::Result<()> {
-        self.accounts.get_mut(account).map_or(Ok(()), |sent| sent.checkpoint.clear())
+        let is_among_others = self.accounts.len() > 1;
+        let Some(sent) = self.accounts.get_mut(account) else { return Ok(()) };
+        sent.checkpoint.clear()?;
+        let kept = self.kept.as_ref().filter(|_| is_among_others);
+        kept.map_or(Ok(()), |kept| sent.checkpoint.begin(kept.first))
     }
 
-    /// What became of all; if that `is_whole`, the same again begins at the first day.
+    /// What became of all; if that `is_whole`, and no other account is left to be brought in, the same again begins at the first day.
     ///
     /// # Errors
     /// Where samples were refused.
@@ -125,7 +160,8 @@ impl Sending {
         info!("the receiver took {taken} samples");
         let refused: u64 = self.accounts.iter_mut().map(|(account, sent)| sent.conclude(account)).sum();
         ensure!(refused == 0, "{refused} samples were refused; all others were taken");
-        if is_whole { self.accounts.values_mut().try_for_each(|sent| sent.checkpoint.clear()) } else { Ok(()) }
+        let kept = self.kept.as_ref().filter(|_| is_whole);
+        kept.map_or(Ok(()), |kept| clear_at_end(&kept.state, &kept.parts))
     }
 }
 

@@ -51,8 +51,10 @@ pub(super) struct Part {
 pub(super) struct Taken {
     /// How many samples it has then.
     pub(super) samples: u64,
-    /// Of which accounts it takes nothing, and why.
-    pub(super) refused: Vec<(String, Undelivered)>,
+    /// Of which accounts it has taken something, or why not all, one after the other.
+    pub(super) each: Vec<(String, Option<Undelivered>)>,
+    /// Why nobody goes on.
+    pub(super) failed: Option<anyhow::Error>,
 }
 
 impl Sink {
@@ -75,6 +77,24 @@ impl Sink {
         !matches!(self, Self::Remote(_))
     }
 
+    /// What is to be run to bring in what is left out; none: no place is kept.
+    pub(super) fn again(&self) -> Option<&'static str> {
+        match self {
+            Self::Files(_) => Some("the same command again"),
+            Self::Output(_) => None,
+            Self::Remote(sending) => sending.again(),
+        }
+    }
+
+    /// What there is of an account that has become another person's.
+    pub(super) const fn left_of_earlier_person(&self) -> &'static str {
+        match self {
+            Self::Files(_) => "files have nothing of the earlier person any more",
+            Self::Output(_) => "what was printed of it is the earlier person's",
+            Self::Remote(_) => "what the receiver has taken of the earlier person stays there",
+        }
+    }
+
     /// Takes what there is of a month.
     ///
     /// # Errors
@@ -85,16 +105,25 @@ impl Sink {
             Self::Files(files) => {
                 let places: Vec<_> = parts.iter().map(|part| (part.account.clone(), part.then)).collect();
                 let lines = all(parts);
-                taken.samples = if lines.is_empty() { 0 } else { files.write(days.first, &lines)? };
+                taken.samples = if lines.is_empty() { 0 } else { files.write(days.first, &lines).await? };
                 let places = places.iter().map(|(account, place)| (account.as_str(), *place));
-                files.done(days, !lines.is_empty(), places)?;
+                files.done(days, !lines.is_empty(), places).await?;
             }
             Self::Output(output) => taken.samples = output.write(&all(parts))?,
             Self::Remote(sending) => {
                 for part in parts {
-                    match sending.send(&part).await {
-                        Ok(samples) => taken.samples += samples,
-                        Err(error) => taken.refused.push((part.account, error.downcast::<Undelivered>()?)),
+                    let (samples, sent) = sending.send(&part).await;
+                    taken.samples += samples;
+                    if samples > 0 {
+                        taken.each.push((part.account.clone(), None));
+                    }
+                    match sent.map_err(anyhow::Error::downcast::<Undelivered>) {
+                        Ok(()) => {}
+                        Err(Ok(refused)) => taken.each.push((part.account, Some(refused))),
+                        Err(Err(failed)) => {
+                            taken.failed = Some(failed);
+                            break;
+                        }
                     }
                 }
             }
@@ -106,9 +135,9 @@ impl Sink {
     ///
     /// # Errors
     /// Where that cannot be noted.
-    pub(super) fn forget(&mut self, account: &str) -> anyhow::Result<()> {
+    pub(super) async fn forget(&mut self, account: &str) -> anyhow::Result<()> {
         match self {
-            Self::Files(files) => files.forget(account),
+            Self::Files(files) => files.forget(account).await,
             // What is printed is printed.
             Self::Output(_) => Ok(()),
             Self::Remote(sending) => sending.forget(account),
@@ -120,10 +149,10 @@ impl Sink {
     ///
     /// # Errors
     /// Where not all of it is there.
-    pub(super) fn conclude(self, is_whole: bool) -> anyhow::Result<()> {
+    pub(super) async fn conclude(self, is_whole: bool) -> anyhow::Result<()> {
         match self {
             Self::Files(mut files) => {
-                let has_files = files.conclude(is_whole)?;
+                let has_files = files.conclude(is_whole).await?;
                 advise(&files, has_files, is_whole);
             }
             Self::Output(output) => output.finish()?,
@@ -132,39 +161,41 @@ impl Sink {
         Ok(())
     }
 
-    /// Ends where nothing goes on: the same again begins at its first day.
+    /// Ends where the account, the only one, is not that person's any more: the same again begins at its first day.
     ///
     /// # Errors
     /// Where that cannot be noted.
-    pub(super) fn abandon(self, account: &str) -> anyhow::Result<()> {
+    pub(super) async fn abandon(self, account: &str) -> anyhow::Result<()> {
         match self {
-            Self::Files(files) => files.abandon(),
+            Self::Files(mut files) => files.abandon(account).await,
             // Without its end nobody takes it for whole.
             Self::Output(_) => Ok(()),
             Self::Remote(mut sending) => sending.forget(account),
         }
     }
 
-    /// Ends before its time, in or before `days`: what there is, made whole, and how to go on, in words.
+    /// Ends before its time, with nothing of what is from `day` on: what there is, made whole, and how to go on, in words. A run
+    /// from that day on is only as good where `has_all` accounts.
     ///
     /// # Errors
     /// Where it cannot be made whole.
-    pub(super) fn break_off(self, days: DateRange) -> anyhow::Result<String> {
-        let day = days.first;
+    pub(super) async fn break_off(self, day: NaiveDate, has_all: bool) -> anyhow::Result<String> {
+        let again = self.again();
         Ok(match self {
             Self::Files(mut files) => {
-                files.break_off(day)?;
-                let written = files.written();
-                format!(
-                    "{written} files are complete; run the same command again to continue, or, without this directory, \
-                     continue with --from {day}"
-                )
+                files.break_off(day).await?;
+                let other = format!(", or, without this directory, continue with --from {day}");
+                let (written, other) = (files.written(), if has_all { other } else { String::new() });
+                format!("{written} files are complete; run the same command again to continue{other}")
             }
             Self::Output(output) => {
                 output.finish().context("the output is incomplete")?;
                 format!("the output is complete; continue with --from {day}")
             }
-            Self::Remote(_) => "run the same command again to continue".to_owned(),
+            Self::Remote(_) => again.map_or_else(
+                || "run the same command again; without OURA_STATE_DIR it begins at the first day".to_owned(),
+                |again| format!("run {again} to continue"),
+            ),
         })
     }
 }

@@ -48,7 +48,7 @@ pub(crate) use series::add_run;
 pub use series::{Lines, Points, Series, SeriesPoints, Target, count};
 pub use stats::{RECORD, SampleStats};
 pub use told::Told;
-pub(crate) use whose::Whose;
+pub(crate) use whose::{Lost, Whose};
 
 use crate::{documents, metric::Definition, observation};
 

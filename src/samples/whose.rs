@@ -8,6 +8,15 @@ use crate::{
     problem::TokenOrigin,
 };
 
+/// What makes an account another one than it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// It is signed out.
+    SignedOut,
+    /// It is, or may be, another person's.
+    ToAnother,
+}
+
 /// Whose a journal is.
 #[derive(Debug)]
 pub(crate) enum Whose {
@@ -60,6 +69,21 @@ impl Whose {
         if let Self::SignIn { seen: seen @ None, .. } = self {
             *seen = begun_with.cloned();
         }
+    }
+
+    /// Looks at the sign-in, and says what makes it another one; one that cannot be read now is none.
+    pub(crate) fn lost(&mut self) -> Option<Lost> {
+        let Self::SignIn { store, account, seen } = self else { return None };
+        let now = match store.read(account) {
+            Err(_) => return None,
+            Ok(None) => return Some(Lost::SignedOut),
+            Ok(Some(tokens)) => tokens.signed_in(),
+        };
+        if seen.as_ref().is_some_and(|before| now.may_be_anothers(before)) {
+            return Some(Lost::ToAnother);
+        }
+        *seen = Some(now);
+        None
     }
 
     /// Looks at the sign-in; whether it is another one of the same person by now, or Oura has said who that is.

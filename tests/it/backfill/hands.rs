@@ -11,7 +11,7 @@ use tokio::{
 use super::assert_same;
 use crate::{
     common::{
-        samples::Samples,
+        samples::{Samples, files},
         scene::{Scene, consent},
     },
     owner::token,
@@ -115,6 +115,8 @@ async fn a_backfill_whose_account_becomes_another_persons_ends_and_the_same_agai
         while err.read_line(&mut log).await.expect("a log") > 0 {}
         assert_eq!(child.wait().await.expect("an end").code(), Some(1), "{change:?}: {log}");
         assert!(log.contains(CHANGED) && !log.contains("continue with --from"), "{change:?}: {log}");
+        let om = files(&directory).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "om"));
+        assert_eq!(om.count(), 0, "{change:?}: nothing of the earlier person stays: {log}");
         // The same again, and once where nothing was.
         for directory in [&directory, &other] {
             let arguments = ["--output", directory.to_str().expect("a path")];

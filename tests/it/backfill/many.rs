@@ -39,28 +39,28 @@ use crate::{
 
 const COLLECTIONS: &str = "daily_readiness,daily_sleep";
 /// Alice is anna, and all others are bob.
-const ANNA: &str = "anna";
+pub(super) const ANNA: &str = "anna";
 
 /// Accounts that are signed in, and where their days go.
-struct House {
-    scene: Arc<Scene>,
+pub(super) struct House {
+    pub(super) scene: Arc<Scene>,
     directory: tempfile::TempDir,
-    receiver: Receiver,
+    pub(super) receiver: Receiver,
     /// Four months, also where midnight passes meanwhile.
-    days: (NaiveDate, NaiveDate),
+    pub(super) days: (NaiveDate, NaiveDate),
 }
 
 /// Where days go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum To {
+pub(super) enum To {
     Files,
     Receiver,
 }
 
-const BOTH: [To; 2] = [To::Files, To::Receiver];
+pub(super) const BOTH: [To; 2] = [To::Files, To::Receiver];
 
 impl House {
-    async fn of(others: &[&str]) -> Self {
+    pub(super) async fn of(others: &[&str]) -> Self {
         let scene = Arc::new(Scene::of(Portal::New).await);
         let directory = tempfile::tempdir().expect("a directory");
         let house = Self { scene, directory, receiver: Receiver::start().await, days: days_ago(130, 30) };
@@ -69,12 +69,12 @@ impl House {
         house
     }
 
-    fn sign_in(&self, name: &str, person: &str) {
+    pub(super) fn sign_in(&self, name: &str, person: &str) {
         sign_in(&self.scene, name, person);
     }
 
     /// These days of whoever is signed in now.
-    fn backfill(&self) -> Backfill {
+    pub(super) fn backfill(&self) -> Backfill {
         let more = [("OURA_COLLECTIONS", COLLECTIONS), ("OURA_REQUEST_BUDGET", "1000000")];
         let variables = self.scene.variables().into_iter();
         let variables = variables.chain(more.map(|(name, value)| (name, value.to_owned())));
@@ -90,11 +90,11 @@ impl House {
         Backfill { accounts, kinds, from, to: Some(to), target, readers, store, restart: false, clock, persistence }
     }
 
-    fn files(&self) -> PathBuf {
+    pub(super) fn files(&self) -> PathBuf {
         self.directory.path().join("files")
     }
 
-    fn to(&self, to: To) -> Destination {
+    pub(super) fn to(&self, to: To) -> Destination {
         if to == To::Files {
             return Destination::Directory(self.files());
         }
@@ -103,13 +103,13 @@ impl House {
     }
 
     /// Runs it to its end; what it came to, in words.
-    async fn run(&self, to: To) -> Result<(), String> {
+    pub(super) async fn run(&self, to: To) -> Result<(), String> {
         let ended = self.backfill().run(self.to(to), std::future::pending()).await;
         ended.map_err(|problem| format!("{problem:#}"))
     }
 
     /// What arrived there.
-    fn arrived(&self, to: To) -> Samples {
+    pub(super) fn arrived(&self, to: To) -> Samples {
         match to {
             To::Files => in_files(&self.files()),
             To::Receiver => self.receiver.kept().samples,
@@ -117,7 +117,7 @@ impl House {
     }
 
     /// What an undisturbed run has of all who are signed in.
-    async fn undisturbed(&self) -> Samples {
+    pub(super) async fn undisturbed(&self) -> Samples {
         let directory = self.directory.path().join("undisturbed");
         let ended = self.backfill().run(Destination::Directory(directory.clone()), std::future::pending()).await;
         ended.expect("nothing disturbs it");
@@ -127,7 +127,7 @@ impl House {
     }
 
     /// In the midst of the second month, as alice is asked, this happens.
-    fn in_the_midst(&self, happens: impl Fn(&Scene) + Send + Sync + 'static) {
+    pub(super) fn in_the_midst(&self, happens: impl Fn(&Scene) + Send + Sync + 'static) {
         let (asked, scene) = (AtomicUsize::new(0), Arc::downgrade(&self.scene));
         self.scene.simulator.faults().edit(Scope::person("alice"), move |_| {
             if asked.fetch_add(1, Ordering::SeqCst) == 2 {
@@ -137,14 +137,14 @@ impl House {
     }
 
     /// Whose tokens were asked with since that was forgotten.
-    fn asked(&self) -> BTreeSet<&'static str> {
+    pub(super) fn asked(&self) -> BTreeSet<&'static str> {
         let requests = self.scene.simulator.requests();
         let of_days = requests.iter().filter(|request| request.path.contains("/daily_"));
         of_days.filter_map(|request| request.person).collect()
     }
 }
 
-fn sign_in(scene: &Scene, name: &str, person: &str) {
+pub(super) fn sign_in(scene: &Scene, name: &str, person: &str) {
     let granted = scene.simulator.authorizations().grant(Portal::New, person, &[]);
     let now = Utc::now();
     let tokens = Tokens {
@@ -161,27 +161,27 @@ fn sign_in(scene: &Scene, name: &str, person: &str) {
 }
 
 /// What is in the files that promtool would be given, each of which is whole.
-fn in_files(directory: &Path) -> Samples {
+pub(super) fn in_files(directory: &Path) -> Samples {
     let om = files(directory).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "om"));
     om.fold(Samples::default(), |all, path| all.join(&Samples::of_file(&path)))
 }
 
-fn of(samples: &Samples, account: &str) -> Samples {
+pub(super) fn of(samples: &Samples, account: &str) -> Samples {
     let label = format!("account=\"{account}\"");
     samples.only(|series, _| series.contains(&label))
 }
 
-fn but(samples: &Samples, account: &str) -> Samples {
+pub(super) fn but(samples: &Samples, account: &str) -> Samples {
     let label = format!("account=\"{account}\"");
     samples.only(|series, _| !series.contains(&label))
 }
 
-fn sign_out(scene: &Scene, account: &str) {
+pub(super) fn sign_out(scene: &Scene, account: &str) {
     fs::remove_file(scene.file(account)).expect("it was there");
 }
 
 /// Each account has the same in both.
-fn assert_each(told: &Samples, expected: &Samples, what: &str) {
+pub(super) fn assert_each(told: &Samples, expected: &Samples, what: &str) {
     let name = |series: &str| series.split("account=\"").nth(1)?.split('"').next().map(str::to_owned);
     let all = told.all().chain(expected.all()).map(|(series, _, _)| name(series).expect("an account"));
     for account in all.collect::<BTreeSet<_>>() {
@@ -190,7 +190,7 @@ fn assert_each(told: &Samples, expected: &Samples, what: &str) {
 }
 
 /// No sample is in two of the files.
-fn assert_none_twice(directory: &Path, what: &str) {
+pub(super) fn assert_none_twice(directory: &Path, what: &str) {
     let om = files(directory).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "om"));
     let lines: usize = om.map(|path| Samples::of_file(&path).len()).sum();
     assert_eq!(lines, in_files(directory).len(), "{what}");

@@ -7,6 +7,7 @@ mod dense;
 mod directory;
 pub(crate) mod documents;
 mod hands;
+mod keeps;
 mod killed;
 mod many;
 mod refused;
