@@ -279,8 +279,7 @@ impl Inner {
     /// The tokens as the store has them now: another process may have replaced them. Where their file cannot be read,
     /// those at hand are as good as before.
     fn newest(&self, state: &mut State) -> Result<Tokens, NoToken> {
-        let read = self.reread(state);
-        match (read, &state.tokens) {
+        match (self.reread(state), &state.tokens) {
             (Ok(()), tokens) => tokens.clone().ok_or(NoToken::SignIn(SignInNeeded::Nobody)),
             (Err(NoToken::State(_)), Some(tokens)) => Ok(tokens.clone()),
             (Err(problem), _) => Err(problem),
@@ -334,8 +333,7 @@ impl Inner {
         if !before.zip(tokens.as_ref()).is_some_and(|(before, new)| before.is_same(new)) {
             state.renewals = Renewals::default();
         }
-        let signed_in_at = |tokens: &Tokens| tokens.signed_in_at;
-        if before.is_some() && before.map(signed_in_at) != tokens.as_ref().map(signed_in_at) {
+        if before.is_some_and(|before| tokens.as_ref().is_none_or(|new| new.signed_in_at != before.signed_in_at)) {
             state.replacements = Replacements::default();
             let (unrenewed, unaccepted) = (state.unrenewed.end(), state.unaccepted.end());
             if tokens.is_some() && (unrenewed || unaccepted) {
@@ -486,8 +484,8 @@ impl Inner {
 
     /// Logs once that Oura's API accepts not even a new token; one that it has accepted since is only another refusal.
     fn tell_unaccepted(&self, state: &mut State, problem: &NoToken) {
+        let account = &self.account;
         if !state.replacements.is_accepted() && state.unaccepted.is_news(problem.into(), true) {
-            let account = &self.account;
             warn!(account, "{problem}; if it persists, run: oura-exporter login --account {account}");
         }
     }
