@@ -193,14 +193,17 @@ impl FromStr for Person {
 }
 
 impl Store {
-    /// The accounts whose person is known, each with theirs; a file that cannot be read has none.
+    /// The accounts whose person is known, each with theirs, in the order of their names; a file that cannot be read has none.
     pub fn persons(&self) -> Vec<(String, Person)> {
         let names = self.accounts().unwrap_or_default();
         let person = |name: String| {
             let person = self.signed_in(&name).ok()??.person?;
             Some((name, person))
         };
-        names.into_iter().filter_map(person).collect()
+        let mut persons: Vec<_> = names.into_iter().filter_map(person).collect();
+        // Those of files come in the order of the files' names.
+        persons.sort_by(|(one, _), (other, _)| one.cmp(other));
+        persons
     }
 
     /// The accounts of which Oura never said whose they are.

@@ -81,7 +81,7 @@ mod tests {
     fn who_is_learnt_at_once_is_told_from_the_others_and_known_as_the_same() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path());
-        ["anna", "ben", "cora"].iter().for_each(|account| sign_in(&store, account, None));
+        ["anna", "anna-2", "anna.b", "ben", "cora"].iter().for_each(|account| sign_in(&store, account, None));
         let learn = |account: &str, id: &str| {
             let person = store.learns(None, id).unwrap().expect("nobody is known");
             sign_in(&store, account, Some(person.clone()));
@@ -90,8 +90,14 @@ mod tests {
         };
         assert_eq!(learn("ben", "id-of-ben"), None);
         assert_eq!(learn("cora", "id-of-cora"), None);
+        assert_eq!(learn("anna-2", "id-of-dora"), None);
+        assert_eq!(learn("anna.b", "id-of-emma"), None);
         let names = learn("anna", "id-of-ben").expect("one person has two accounts");
         assert_eq!(names, ["anna", "ben"]);
+        let anna = store.persons().into_iter().find(|(name, _)| name == "anna").expect("it is stored").1;
+        let (again, anew) = (store.learnt("anna", anna.clone()), Store::new(directory.path()).learnt("anna", anna));
+        assert_eq!(again.as_deref(), Some(&names[..]), "once each");
+        assert_eq!(anew.as_deref(), Some(&names[..]), "once each, of those that were stored before");
         let alone = Person::new("id-of-cora", &[]).unwrap();
         let again = store.learns(Some(&alone), "id-of-cora").unwrap();
         assert!(again.is_some_and(|again| again != alone), "with a salt of its own it cannot be compared");
