@@ -246,9 +246,13 @@ async fn a_run_that_was_stopped_is_continued_whoever_signed_in_or_out_since() {
     for to in BOTH {
         let house = House::of(&["ben", "cleo"]).await;
         let asked = Arc::new(AtomicUsize::new(0));
-        let seen = Arc::clone(&asked);
+        let (seen, scene) = (Arc::clone(&asked), Arc::downgrade(&house.scene));
         house.scene.simulator.faults().edit(Scope::person("alice"), move |_| {
-            seen.fetch_add(1, Ordering::SeqCst);
+            if seen.fetch_add(1, Ordering::SeqCst) == 4 {
+                // However late it is stopped, it does not come to its end before.
+                let scene = scene.upgrade().expect("it is still there");
+                scene.simulator.faults().set(Scope::person("alice"), Fault::Hang);
+            }
         });
         let third = async || (asked.load(Ordering::SeqCst) > 4).then_some(());
         let stopped = house.backfill().run(house.to(to), eventually("the third month begins", third)).await;
