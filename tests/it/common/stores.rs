@@ -138,7 +138,7 @@ impl Store {
 
     /// The values of all series that `query` gives at `time`.
     pub(crate) async fn all_at(&self, query: &str, time: DateTime<Utc>) -> Vec<(Labels, f64)> {
-        let time = time.timestamp().to_string();
+        let time = exact(time);
         let data = self.ask("query", &[("query", query), ("time", &time)]).await;
         let data = data.unwrap_or_else(|| panic!("it does not understand {query}"));
         let all = data["result"].as_array().expect("a vector");
@@ -181,7 +181,7 @@ impl Store {
 
     /// The samples themselves that `selector` names, in the `window` before `time`, by series.
     pub(crate) async fn samples(&self, selector: &str, window: &str, time: DateTime<Utc>) -> BTreeMap<Labels, Points> {
-        let (query, time) = (format!("{selector}[{window}]"), time.timestamp().to_string());
+        let (query, time) = (format!("{selector}[{window}]"), exact(time));
         let data = self.ask("query", &[("query", &query), ("time", &time)]).await.expect("a matrix");
         let all = data["result"].as_array().expect("a matrix");
         all.iter().map(|one| (labels(&one["metric"]), points(&one["values"]))).collect()
@@ -222,6 +222,11 @@ fn certify(directory: &Path) {
     assert!(is_good, "a certificate: {said}");
     let web = "tls_server_config: { cert_file: cert.pem, key_file: key.pem }\n";
     fs::write(directory.join("web.yml"), web).expect("a file");
+}
+
+/// A moment to the millisecond: of whole seconds, what was scraped in the last one would not be seen yet.
+fn exact(time: DateTime<Utc>) -> String {
+    format!("{:.3}", time.timestamp_millis() as f64 / 1000.0)
 }
 
 fn labels(value: &Value) -> Labels {
