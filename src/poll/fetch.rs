@@ -51,6 +51,13 @@ pub(super) struct Kept {
     wholes: Wholes,
 }
 
+impl Kept {
+    /// None where nothing is kept.
+    pub(super) fn unless_empty(self: Box<Self>) -> Option<Box<Self>> {
+        (self.series.is_some() || !self.wholes.is_empty()).then_some(self)
+    }
+}
+
 /// What the record wants of a turn.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {

@@ -41,7 +41,8 @@ const ASK_WHO_EVERY: Duration = Duration::from_secs(3600);
 pub(super) struct Follower {
     pub(super) poller: Poller,
     pub(super) client: Arc<Client>,
-    pub(super) state: AccountState,
+    /// The one that is up in the snapshot, until a turn changes it: thousands are kept once each.
+    pub(super) state: Arc<AccountState>,
     /// Where its samples are told; none: nobody wants them.
     pub(super) record: Option<RecordKey>,
     /// What is kept between turns, by the collection's place.
@@ -51,7 +52,7 @@ pub(super) struct Follower {
     pub(super) schedule: Schedule,
     /// Where Oura's events of the account are, if there are any.
     pub(super) mailbox: Option<Mailbox>,
-    /// What Oura has told of, by the collection's place.
+    /// What Oura has told of, by the collection's place; of none where there are no events.
     pub(super) told: Vec<Told>,
     /// When it was last asked whose sign-in it is.
     asked_who: Option<Instant>,
@@ -62,7 +63,8 @@ pub(super) struct Follower {
 /// What is kept of a collection between its turns.
 #[derive(Debug)]
 pub(super) struct KeptTurn {
-    fetch: Kept,
+    /// None where nothing is: of most collections.
+    fetch: Option<Box<Kept>>,
     /// When it was last looked back at all days that may still change.
     looked_back: Option<DateTime<Utc>>,
     /// How many requests a turn takes, on average.
@@ -73,7 +75,7 @@ pub(super) struct KeptTurn {
 
 impl Default for KeptTurn {
     fn default() -> Self {
-        Self { fetch: Kept::default(), looked_back: None, cost: 1.0, is_awaited: false }
+        Self { fetch: None, looked_back: None, cost: 1.0, is_awaited: false }
     }
 }
 
@@ -83,7 +85,7 @@ struct Ended {
     /// In which life of the account it was asked.
     life: u32,
     started: Instant,
-    fetch: Kept,
+    fetch: Box<Kept>,
     looks_back: bool,
     result: Result<Fetched, Problem>,
     /// By which sign-in it was asked; none where that changed meanwhile.
@@ -96,22 +98,22 @@ struct Ended {
 }
 
 /// The state of an account of which nothing was asked yet.
-fn begun(poller: &Poller, name: &str, client: &Client) -> AccountState {
+fn begun(poller: &Poller, name: &str, client: &Client) -> Arc<AccountState> {
     let state = AccountState::new(name, &poller.kinds).with_token_by(client.source().access(name));
-    state.polled(poller.clock.now(), |kind| every(kind.pace, poller.interval))
+    state.polled(poller.clock.now(), |kind| every(kind.pace, poller.interval)).into()
 }
 
 impl Follower {
     pub(super) fn new(poller: Poller, account: Account) -> Self {
         let (state, since) = (begun(&poller, &account.name, &account.client), poller.clock.now());
         // From now on whoever looks can tell that nothing comes, even if the first turn never ends.
-        poller.snapshot.post(state.clone());
+        poller.snapshot.post(Arc::clone(&state));
         let record = poller.samples.as_ref().map(|samples| samples.keep(&account.name, account.access(), since));
         let kept = poller.kinds.iter().map(|_| KeptTurn::default()).collect();
         let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.client_options.stagger);
         let (client, need) = (Arc::clone(&account.client), account.client.need());
-        let told = poller.kinds.iter().map(|_| Told::default()).collect();
         let mailbox = poller.inbox.as_ref().map(|inbox| inbox.open(&account.name));
+        let told = mailbox.iter().flat_map(|_| poller.kinds.iter().map(|_| Told::default())).collect();
         let (asked_who, life) = (None, 0);
         let mut follower = Self { poller, client, state, record, kept, need, schedule, mailbox, told, asked_who, life };
         follower.ask_first_who_it_is();
@@ -232,7 +234,7 @@ impl Follower {
             wanted,
             ..Fetch::new(Arc::clone(&self.client), self.poller.kinds[place], self.poller.clock.now())
         };
-        let mut kept = std::mem::take(&mut self.kept[place].fetch);
+        let mut kept = self.kept[place].fetch.take().unwrap_or_default();
         let (started, life) = (self.poller.clock.instant(), self.life);
         async move {
             let source = fetch.client.source();
@@ -271,7 +273,7 @@ impl Follower {
             // Of what lasts, whatever an answer lacks would count as gone; of a clock that was ahead, the last time lies in
             // the future.
             looks_back: kind.reach_days > 0
-                || self.told[place].looks_back()
+                || self.told.get(place).is_some_and(Told::looks_back)
                 || self.kept[place].looked_back.is_none_or(|before| (now - before).abs() >= LOOK_BACK_EVERY),
             dense_from: samples.dense_from(account, now),
             newest: kind.sample_definitions().first().and_then(|metric| samples.newest(account, metric.name)),
@@ -284,17 +286,18 @@ impl Follower {
         if self.poller.kinds[place].name == oura::WHO_IT_IS {
             self.notice_person(&result, asked_by);
         }
-        self.kept[place].fetch = fetch;
+        self.kept[place].fetch = fetch.unless_empty();
         let documents = result.as_ref().map_or(0, |answer| answer.documents.len());
         let answer = match result {
             Ok(answer) => self.read(place, answer, looks_back).await,
             Err(problem) => Err(problem),
         };
         let token = TokenNow { rate_limited_until: self.client.rate_limited_until(), ..token };
-        let change = self.state.apply(Outcome { place, at: self.poller.clock.now(), answer, token });
+        let change =
+            Arc::make_mut(&mut self.state).apply(Outcome { place, at: self.poller.clock.now(), answer, token });
         // Before it is shown: what was told, or is told no more, may have changed how often it is asked.
         let interval = self.interval(place);
-        self.state.collections[place].is_asked_every(interval, self.poller.clock.now());
+        Arc::make_mut(&mut self.state).collections[place].is_asked_every(interval, self.poller.clock.now());
         if self.state.collections[place].up == Some(true) {
             self.ask_who_it_is();
             if looks_back {
@@ -309,7 +312,7 @@ impl Follower {
             notes::log(&self.state, place, news);
         }
         notes::log_turn(&self.state, place, documents, self.poller.clock.now());
-        self.poller.snapshot.post(self.state.clone());
+        self.poller.snapshot.post(Arc::clone(&self.state));
         change.due_at_once
     }
 
@@ -342,7 +345,7 @@ impl Follower {
             self.life += 1;
             self.state = begun(&self.poller, &account, &self.client);
             self.kept = self.poller.kinds.iter().map(|_| KeptTurn::default()).collect();
-            self.told = self.poller.kinds.iter().map(|_| Told::default()).collect();
+            self.told.fill_with(Told::default);
             let now = self.poller.clock.instant();
             (0..self.kept.len()).for_each(|place| self.schedule.ask_afresh(place, now));
         }

@@ -176,13 +176,13 @@ impl Follower {
     /// Takes note of what a turn brought of what Oura has told of the collection in `place`; when it is due again for that.
     pub(super) fn heard(&mut self, place: usize, result: &Result<Fetched, Problem>) -> Option<Instant> {
         let now = self.poller.clock.instant();
-        let told = &mut self.told[place];
+        let told = self.told.get_mut(place)?;
         if std::mem::take(&mut told.is_newer) {
             return Some(told.turn(now));
         }
         // After a failure the usual repetition brings it.
         let answer = result.as_ref().ok()?;
-        if self.mailbox.is_none() || data_type(self.poller.kinds[place]).is_none() {
+        if data_type(self.poller.kinds[place]).is_none() {
             return None;
         }
         told.answered(&answer.documents, now).map(|wait| now + wait)

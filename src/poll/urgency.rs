@@ -1,6 +1,6 @@
 //! What is urgent of an account, how long the rest waits where the request budget does not suffice, and what all of it needs.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::Timelike as _;
 
@@ -98,9 +98,22 @@ impl Follower {
             *(if *urgency == Urgency::Repeat { &mut usual } else { &mut fresh }) += need;
         }
         self.need.set(fresh, usual);
-        let (stretch, now) = (self.need.stretch(), self.poller.clock.now());
-        for (collection, (urgency, pace)) in self.state.collections.iter_mut().zip(places) {
-            collection.is_asked_every(stretched_by(stretch, urgency, pace), now);
+        let stretch = self.need.stretch();
+        let intervals: Vec<_> = places.iter().map(|(urgency, pace)| stretched_by(stretch, *urgency, *pace)).collect();
+        self.note_intervals(&intervals);
+    }
+
+    /// Has the collections be due, and overdue, by these intervals.
+    fn note_intervals(&mut self, intervals: &[Duration]) {
+        let is_new = |(collection, interval): (&CollectionState, &Duration)| {
+            collection.watch.is_some_and(|watch| watch.interval != *interval)
+        };
+        if self.state.collections.iter().zip(intervals).any(is_new) {
+            let (before, now) = (Arc::clone(&self.state), self.poller.clock.now());
+            for (collection, interval) in Arc::make_mut(&mut self.state).collections.iter_mut().zip(intervals) {
+                collection.is_asked_every(*interval, now);
+            }
+            self.poller.snapshot.replace(&before, Arc::clone(&self.state));
         }
     }
 }

@@ -47,6 +47,11 @@ fn digest(of: impl Hash) -> u64 {
 }
 
 impl Wholes {
+    /// Whether nothing was read whole.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Those of `documents` that are to be read whole now, of days from `oldest` on.
     pub(super) fn due(
         &self,

@@ -23,7 +23,7 @@ type Places = BTreeMap<Arc<str>, Arc<ArcSwap<Posted>>>;
 
 /// A state of an account as it was put up.
 pub struct Posted {
-    /// Which of all states that were ever put up it is: two with one number are the same.
+    /// Which of all states that were ever put up it is: two with one number show the same.
     pub number: u64,
     /// The state itself, with values that may be too old to be shown by now.
     pub state: Arc<AccountState>,
@@ -44,21 +44,29 @@ impl Snapshot {
     pub fn new(accounts: Vec<AccountState>, clock: Clock, stale_after: TimeDelta) -> Self {
         let posted = AtomicU64::new(0);
         let place =
-            |state: AccountState| (state.name.as_str().into(), Arc::new(ArcSwap::new(numbered(&posted, state))));
+            |state: AccountState| (state.name.as_str().into(), Arc::new(ArcSwap::new(numbered(&posted, state.into()))));
         let places: Places = accounts.into_iter().map(place).collect();
         Self { places: RwLock::new(places), posted, version: AtomicU64::new(0), clock, stale_after }
     }
 
     /// Puts up the new state of an account, which may be new itself.
-    pub fn post(&self, state: AccountState) {
-        let posted = numbered(&self.posted, state);
+    pub fn post(&self, state: impl Into<Arc<AccountState>>) {
+        let posted = numbered(&self.posted, state.into());
         let name = posted.state.name.as_str();
-        let place = self.places().get(name).cloned();
-        match place {
+        match self.place(name) {
             Some(place) => place.store(posted),
             None => self.change(|places| places.insert(name.into(), Arc::new(ArcSwap::new(Arc::clone(&posted))))),
         }
         self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Has `state`, which shows the same for now, take the place of `before`, where that is up: whoever goes on with the one
+    /// does not keep the other as well.
+    pub fn replace(&self, before: &Arc<AccountState>, state: Arc<AccountState>) {
+        let place = self.place(&state.name).map(|place| (place.load_full(), place));
+        if let Some((posted, place)) = place.filter(|(posted, _)| Arc::ptr_eq(&posted.state, before)) {
+            place.store(Arc::new(Posted { number: posted.number, state }));
+        }
     }
 
     /// Takes an account down, until there is a state of it again.
@@ -112,7 +120,11 @@ impl Snapshot {
 
     /// The newest state of that account as it was put up.
     pub fn posted_of(&self, account: &str) -> Option<Arc<Posted>> {
-        self.places().get(account).map(|place| place.load_full())
+        self.place(account).map(|place| place.load_full())
+    }
+
+    fn place(&self, account: &str) -> Option<Arc<ArcSwap<Posted>>> {
+        self.places().get(account).cloned()
     }
 
     /// Whether that account is there.
@@ -154,6 +166,6 @@ impl Snapshot {
     }
 }
 
-fn numbered(posted: &AtomicU64, state: AccountState) -> Arc<Posted> {
-    Arc::new(Posted { number: posted.fetch_add(1, Ordering::Relaxed), state: Arc::new(state) })
+fn numbered(posted: &AtomicU64, state: Arc<AccountState>) -> Arc<Posted> {
+    Arc::new(Posted { number: posted.fetch_add(1, Ordering::Relaxed), state })
 }
