@@ -228,16 +228,16 @@ impl<V> Metric<V> {
     fn series(&self, view: &V) -> Vec<Observation> {
         let series = |labels, value| Observation { name: self.name, labels, value };
         match &self.shape {
-            Shape::Gauge(value) => value(view).map(|value| series(vec![], value)).into_iter().collect(),
+            Shape::Gauge(value) => value(view).map(|value| series(Box::default(), value)).into_iter().collect(),
             Shape::Parts { label, parts } => parts
                 .iter()
-                .filter_map(|(part, value)| Some(series(vec![(*label, (*part).into())], value(view)?)))
+                .filter_map(|(part, value)| Some(series([(*label, (*part).into())].into(), value(view)?)))
                 .collect(),
             Shape::States { label, states, current } => current(view)
                 .map(|current| state_set(states, current))
                 .into_iter()
                 .flatten()
-                .map(|(state, value)| series(vec![(*label, state.into())], value))
+                .map(|(state, value)| series([(*label, state.into())].into(), value))
                 .collect(),
             Shape::Rows { labels, rows } => rows(view)
                 .into_iter()

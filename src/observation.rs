@@ -30,7 +30,7 @@ pub struct Observation {
     /// Full metric name.
     pub name: &'static str,
     /// Labels in the order of the metric's definition.
-    pub labels: Vec<(&'static str, LabelValue)>,
+    pub labels: Box<[(&'static str, LabelValue)]>,
     /// Value in the unit that the name ends with.
     pub value: f64,
 }

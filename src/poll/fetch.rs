@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{
     account::size,
-    series::{KEPT, OVERLAP, TimedRows, distinct, time},
+    series::{KEPT, OVERLAP, TimedRows, WHOLE_EVERY, distinct, time},
     whole::{Due, Wholes},
 };
 use crate::{
@@ -52,6 +52,13 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// Keeps no rows of a time series that is not asked for again before it is read whole.
+    pub(super) fn is_asked_every(&mut self, interval: Duration) {
+        if let Some(series) = self.series.as_mut().filter(|_| interval >= WHOLE_EVERY.to_std().unwrap_or_default()) {
+            series.forget_rows();
+        }
+    }
+
     /// None where nothing is kept.
     pub(super) fn unless_empty(self: Box<Self>) -> Option<Box<Self>> {
         (self.series.is_some() || !self.wholes.is_empty()).then_some(self)

@@ -161,6 +161,11 @@ impl Follower {
     /// Waits until the budget has room for a turn of the collection in that place; for ever where there is none to begin.
     async fn turn_of(&self, place: Option<usize>) -> (usize, Turn) {
         let Some(place) = place else { return pending().await };
+        // In a box, as hardly any account waits for that at a time.
+        Box::pin(self.begin_turn(place)).await
+    }
+
+    async fn begin_turn(&self, place: usize) -> (usize, Turn) {
         let due = self.schedule.due(place).unwrap_or_else(|| self.poller.clock.instant());
         (place, self.client.begin(due + self.urgency(place).patience()).await)
     }
@@ -298,6 +303,9 @@ impl Follower {
         // Before it is shown: what was told, or is told no more, may have changed how often it is asked.
         let interval = self.interval(place);
         Arc::make_mut(&mut self.state).collections[place].is_asked_every(interval, self.poller.clock.now());
+        if let Some(kept) = &mut self.kept[place].fetch {
+            kept.is_asked_every(interval);
+        }
         if self.state.collections[place].up == Some(true) {
             self.ask_who_it_is();
             if looks_back {

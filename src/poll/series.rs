@@ -17,7 +17,7 @@ pub(super) const KEPT: TimeDelta = TimeDelta::hours(24);
 /// How far back of the newest sample is asked again: rows of the last sync may come in any order.
 pub(super) const OVERLAP: TimeDelta = TimeDelta::hours(1);
 /// How often the series is read whole, for rows that came later than the overlap.
-const WHOLE_EVERY: TimeDelta = TimeDelta::hours(1);
+pub(super) const WHOLE_EVERY: TimeDelta = TimeDelta::hours(1);
 
 /// How many rows are kept, and how many bytes of them; of more, the newest. A sample every five seconds for a week is below.
 const MOST_ROWS: usize = 125_000;
@@ -82,6 +82,11 @@ impl TimedRows {
     pub(super) fn continues_from(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         // Of a clock that was ahead, the last time lies in the future.
         self.newest.filter(|_| (now - self.whole).abs() < WHOLE_EVERY)
+    }
+
+    /// Keeps no rows until it is read whole the next time.
+    pub(super) fn forget_rows(&mut self) {
+        (self.packed, self.whole) = (Packed::default(), DateTime::default());
     }
 
     /// The bytes of its rows.
@@ -185,6 +190,30 @@ mod tests {
         assert_eq!(endings(all), [":61}", ":80}"], "what is read whole takes the place of what was known of that time");
         assert_eq!(endings(series.add_whole(None, vec![], later)), Vec::<String>::new());
         assert_eq!(series.newest(), None);
+    }
+
+    #[test]
+    fn what_is_read_whole_each_time_says_the_same_where_no_rows_are_kept() {
+        let begin = Utc::now();
+        for hours in [1, 7, 30] {
+            let (mut kept, mut forgotten) = (TimedRows::default(), TimedRows::default());
+            for turn in 0..6 {
+                let now = begin + TimeDelta::hours(turn * hours);
+                let known = kept.newest().map(|newest| newest - OVERLAP);
+                let start = known.map_or(now - KEPT, |known| known.min(now - KEPT));
+                let minutes = (0..(now - start).num_minutes()).map(|minute| start + TimeDelta::minutes(minute));
+                let rows: Vec<_> = minutes.map(|time| row(time, 50 + turn as u32)).collect();
+                let day = |rows: Vec<Box<RawValue>>| {
+                    rows.iter().filter(|row| time(row) > Some(now - KEPT)).map(|row| row.get().to_owned()).collect()
+                };
+                let days: [Vec<_>; 2] =
+                    [&mut kept, &mut forgotten].map(|series| day(series.add_whole(Some(start), rows.clone(), now)));
+                assert_eq!(days[0], days[1], "every {hours} h, turn {turn}");
+                assert_eq!(forgotten.newest(), kept.newest());
+                forgotten.forget_rows();
+                assert_eq!((forgotten.bytes(), forgotten.continues_from(now)), (0, None), "it is read whole next time");
+            }
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl Series {
 
     /// The series of an observation of `account`.
     pub fn of_observation(account: &str, observation: &Observation) -> Self {
-        Self::of(account, observation.name, observation.labels.clone())
+        Self::of(account, observation.name, observation.labels.to_vec())
     }
 
     /// The series as a scrape of `target` would have it.

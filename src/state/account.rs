@@ -69,7 +69,7 @@ pub struct CollectionState {
     /// How often in a row it failed.
     pub failures: u32,
     /// What is wrong with it.
-    pub problem: Option<Problem>,
+    pub problem: Option<Box<Problem>>,
     /// The documents of the last answer that could not be read.
     pub unreadable: Unreadable,
     /// Whether its words are more than a metric has series for.

@@ -170,7 +170,7 @@ impl CollectionState {
                 self.permitted = Some(false);
             }
         }
-        self.problem = Some(problem);
+        self.problem = Some(problem.into());
     }
 }
 

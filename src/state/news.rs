@@ -48,7 +48,7 @@ impl AccountState {
             let Some(problem) = &collection.problem else { continue };
             let trouble = collection.trouble(problem.reason);
             if !is_told_elsewhere(is_signed_in, problem.reason) && troubles.begins(trouble, at) {
-                news.push(News::Begins { collection: trouble.0, problem: problem.clone() });
+                news.push(News::Begins { collection: trouble.0, problem: (**problem).clone() });
             }
         }
     }

@@ -147,11 +147,11 @@ impl CollectionState {
     fn concluded(&mut self, missing_scope: Option<&str>) {
         let Some(scope) = missing_scope else {
             self.permitted = self.worked.then_some(true);
-            self.problem = Some(Problem::from(AccountStatus::Good));
+            self.problem = Some(Problem::from(AccountStatus::Good).into());
             return;
         };
         self.permitted = Some(false);
-        self.problem = Some(Problem::of_scope(scope));
+        self.problem = Some(Problem::of_scope(scope).into());
         if !self.worked {
             // It may have been read by an earlier sign-in, which granted more: what it showed is not to be shown any more.
             self.last_success = None;
