@@ -154,7 +154,7 @@ impl Follower {
         }
         // Where the budget suffices, collections are read in their order: what one says may settle what another one means.
         let is_scarce = self.need.stretch().usual > 1.0;
-        let patience = |place| if is_scarce { self.urgency(place).patience() } else { Duration::ZERO };
+        let patience = |place| if is_scarce { self.patience(place) } else { Duration::ZERO };
         self.schedule.next(self.poller.clock.instant(), patience)
     }
 
@@ -167,7 +167,7 @@ impl Follower {
 
     async fn begin_turn(&self, place: usize) -> (usize, Turn) {
         let due = self.schedule.due(place).unwrap_or_else(|| self.poller.clock.instant());
-        (place, self.client.begin(due + self.urgency(place).patience()).await)
+        (place, self.client.begin(due + self.patience(place)).await)
     }
 
     /// There is said to be something new in the collection in `place`: it is due now, and before what merely repeats.

@@ -7,7 +7,8 @@ use chrono::Timelike as _;
 use super::follower::Follower;
 use crate::{oura::Stretch, state::CollectionState};
 
-/// How long what was read before lets others go first. Beyond, it goes before them: nobody is starved.
+/// How long what was read before lets others go first, at least; what is asked for more seldom, for another one of its
+/// intervals. Beyond, it goes before them: nobody is starved.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// What tells of a night, and is waited for in the morning.
 const OF_THE_NIGHT: [&str; 3] = ["daily_readiness", "daily_sleep", "sleep"];
@@ -31,17 +32,18 @@ pub(super) enum Urgency {
     Repeat,
 }
 
-impl Urgency {
-    /// How long after it is due it still lets others go first.
-    pub(super) const fn patience(self) -> Duration {
-        match self {
-            Self::First | Self::Fresh => Duration::ZERO,
-            Self::Repeat => PATIENCE,
+impl Follower {
+    /// How long after it is due the turn of the collection in `place` still lets others go first.
+    pub(super) fn patience(&self, place: usize) -> Duration {
+        match self.urgency(place) {
+            Urgency::First | Urgency::Fresh => Duration::ZERO,
+            Urgency::Repeat => {
+                let watch = self.state.collections[place].watch;
+                watch.map_or(PATIENCE, |watch| watch.interval.max(PATIENCE))
+            }
         }
     }
-}
 
-impl Follower {
     /// How urgent the turn of the collection in `place` is.
     pub(super) fn urgency(&self, place: usize) -> Urgency {
         let collection = &self.state.collections[place];

@@ -216,8 +216,10 @@ impl Study {
         self.beside.push(tokio::spawn(keeper.run()));
         self.callback = Some(callback);
         let missing = "oura_webhook_subscriptions{state=\"missing\"}";
+        self.office.settle().await;
         while self.own_page(0).await.get(missing) != Some(0.0) {
-            self.office.settle().await;
+            // Where the budget is small, subscriptions wait for their turns as well.
+            self.office.step(LEAST, MINUTE).await;
         }
     }
 
