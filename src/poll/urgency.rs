@@ -106,7 +106,7 @@ impl Follower {
     }
 
     /// Has the collections be due, and overdue, by these intervals.
-    fn note_intervals(&mut self, intervals: &[Duration]) {
+    pub(super) fn note_intervals(&mut self, intervals: &[Duration]) {
         let is_new = |(collection, interval): (&CollectionState, &Duration)| {
             collection.watch.is_some_and(|watch| watch.interval != *interval)
         };

@@ -5,7 +5,7 @@ use std::{mem::size_of_val, sync::Arc, time::Duration};
 use chrono::{TimeDelta, Utc};
 use tokio::sync::{oneshot, watch};
 
-use super::{Account, Poller};
+use super::{Account, Poller, follower::Follower};
 use crate::{
     auth::TokenSource,
     clock::Clock,
@@ -20,8 +20,7 @@ use crate::{
 /// The most that the future of an account takes, in bytes, whatever runs in it.
 const MOST: usize = 4000;
 
-#[test]
-fn an_account_holds_little_but_its_state_while_nothing_of_it_runs() {
+fn poller_of_anna() -> (Poller, Account) {
     tls::choose_provider();
     let (clock, stats) = (Clock::system(), ApiStats::new().unwrap());
     let options = ClientOptions::default();
@@ -37,10 +36,47 @@ fn an_account_holds_little_but_its_state_while_nothing_of_it_runs() {
         samples: None,
         inbox: None,
     };
+    (poller, Account { name: "anna".to_owned(), client })
+}
+
+#[test]
+fn an_account_holds_little_but_its_state_while_nothing_of_it_runs() {
+    let (poller, anna) = poller_of_anna();
     let (_looks, looks) = watch::channel(());
     let (_stop, stop) = oneshot::channel();
-    let waiting = poller.attend(Account { name: "anna".to_owned(), client }, looks, stop);
+    let waiting = poller.attend(anna, looks, stop);
     assert!(size_of_val(&waiting) < MOST, "{} bytes", size_of_val(&waiting));
+}
+
+#[test]
+fn the_state_of_an_account_is_in_memory_once_whatever_its_intervals_become() {
+    let (poller, anna) = poller_of_anna();
+    let mut follower = Follower::new(poller.clone(), anna);
+    let is_up = |follower: &Follower| Arc::ptr_eq(&follower.state, &poller.snapshot.posted_of("anna").unwrap().state);
+    assert!(is_up(&follower));
+    for minutes in [5, 7, 7, 90] {
+        follower.note_intervals(&vec![Duration::from_secs(minutes * 60); KINDS.len()]);
+        assert!(is_up(&follower), "{minutes} min");
+        let watches = follower.state.collections.iter().map(|collection| collection.watch.unwrap().interval.as_secs());
+        assert!(watches.into_iter().all(|interval| interval == minutes * 60), "{minutes} min");
+    }
+}
+
+#[test]
+fn what_repeats_lets_others_go_first_for_another_interval_and_a_quarter_of_an_hour_at_least() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let (poller, anna) = poller_of_anna();
+    let mut follower = Follower::new(poller, anna);
+    let place = KINDS.iter().position(|kind| kind.name == "workout").unwrap();
+    assert_eq!(follower.patience(place), Duration::ZERO, "it was never read");
+    for (minutes, patience) in [(5, 15), (15, 15), (100, 100), (720, 720)] {
+        Arc::make_mut(&mut follower.state).collections[place].up = Some(true);
+        follower.note_intervals(&vec![MINUTE * minutes; KINDS.len()]);
+        assert_eq!(follower.patience(place), MINUTE * patience, "every {minutes} min");
+        follower.kept[place].is_awaited = true;
+        assert_eq!(follower.patience(place), Duration::ZERO, "somebody waits for it");
+        follower.kept[place].is_awaited = false;
+    }
 }
 
 #[test]

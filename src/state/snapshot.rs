@@ -169,3 +169,30 @@ impl Snapshot {
 fn numbered(posted: &AtomicU64, state: Arc<AccountState>) -> Arc<Posted> {
     Arc::new(Posted { number: posted.fetch_add(1, Ordering::Relaxed), state })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(name: &str) -> Arc<AccountState> {
+        AccountState::new(name, &[]).into()
+    }
+
+    #[test]
+    fn a_state_takes_the_place_of_the_one_that_it_was_made_of_and_of_no_other() {
+        let snapshot = Snapshot::new(vec![], Clock::system(), TimeDelta::hours(36));
+        let [first, second, third] = ["anna", "anna", "anna"].map(of);
+        snapshot.post(Arc::clone(&first));
+        let (number, version) = (snapshot.posted_of("anna").unwrap().number, snapshot.version());
+        snapshot.replace(&first, Arc::clone(&second));
+        let posted = snapshot.posted_of("anna").unwrap();
+        assert!(Arc::ptr_eq(&posted.state, &second));
+        assert_eq!((posted.number, snapshot.version()), (number, version), "no page is made for that");
+        snapshot.replace(&first, Arc::clone(&third));
+        assert!(Arc::ptr_eq(&snapshot.posted_of("anna").unwrap().state, &second), "somebody has put up another one");
+        snapshot.take_down("anna");
+        snapshot.replace(&second, third);
+        snapshot.replace(&of("ben"), of("ben"));
+        assert!(snapshot.is_empty(), "nobody comes back by it");
+    }
+}
