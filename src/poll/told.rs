@@ -182,9 +182,7 @@ impl Follower {
         }
         // After a failure the usual repetition brings it.
         let answer = result.as_ref().ok()?;
-        if data_type(self.poller.kinds[place]).is_none() {
-            return None;
-        }
+        data_type(self.poller.kinds[place])?;
         told.answered(&answer.documents, now).map(|wait| now + wait)
     }
 
