@@ -205,7 +205,8 @@ impl Fetch {
     /// The documents that are to be read whole.
     async fn whole(&self, wholes: &mut Wholes, documents: &[Box<RawValue>]) -> Result<Documents, ApiError> {
         let Some(wanted) = self.wanted.as_ref().filter(|_| self.kind.has_whole_documents()) else { return Ok(vec![]) };
-        let oldest = wanted.dense_from.date_naive();
+        // The wearer's day goes on into the next date: to four in the morning, which west of Greenwich is later still.
+        let oldest = wanted.dense_from.date_naive() - TimeDelta::days(1);
         let due = wholes.due(self.kind, documents, &wanted.moment, oldest);
         let read = if due.len() > MOST_SINGLE { self.listed(&due).await? } else { self.one_by_one(&due).await? };
         wholes.read(&due, &read, self.now);
