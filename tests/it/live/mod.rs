@@ -5,6 +5,7 @@ mod by_hand;
 mod cost;
 mod dense;
 mod events;
+mod first_hours;
 mod half_synced;
 mod journal;
 mod late_sync;
