@@ -58,10 +58,7 @@ async fn a_run_of_fewer_accounts_leaves_the_others_their_places() {
             // Once more while she is still away, and one of them alone.
             run_only(&house, to, "ben").await.expect("a good end");
             house.scene.simulator.faults().clear();
-            house.scene.simulator.forget_requests();
-            house.run(to).await.expect("a good end");
-            assert_eq!(house.asked(), BTreeSet::from(["alice"]), "{what}");
-            assert_each(&house.arrived(to), &all, &what);
+            house.brings_in_the_rest_of_anna(to, &all, &what).await;
             if to == To::Files {
                 assert_none_twice(&house.files(), &what);
             }
@@ -159,10 +156,7 @@ async fn who_is_unknown_is_nobody_else() {
         assert_each(&house.arrived(To::Files), &of(&all, "ben"), &format!("{file:?}"));
         Store::new(house.scene.tokens()).write("ben", &before).expect("it is stored");
         house.scene.simulator.faults().clear();
-        house.scene.simulator.forget_requests();
-        house.run(To::Files).await.expect("a good end");
-        assert_eq!(house.asked(), BTreeSet::from(["alice"]), "{file:?}");
-        assert_each(&house.arrived(To::Files), &all, &format!("{file:?}"));
+        house.brings_in_the_rest_of_anna(To::Files, &all, &format!("{file:?}")).await;
     }
 }
 

@@ -136,6 +136,14 @@ impl House {
         });
     }
 
+    /// Runs it once more: it asks for nobody but anna, and then `all` is there.
+    pub(super) async fn brings_in_the_rest_of_anna(&self, to: To, all: &Samples, what: &str) {
+        self.scene.simulator.forget_requests();
+        self.run(to).await.expect("a good end");
+        assert_eq!(self.asked(), BTreeSet::from(["alice"]), "{what}");
+        assert_each(&self.arrived(to), all, &format!("all of it, {what}"));
+    }
+
     /// Whose tokens were asked with since that was forgotten.
     pub(super) fn asked(&self) -> BTreeSet<&'static str> {
         let requests = self.scene.simulator.requests();
@@ -225,10 +233,7 @@ async fn whatever_happens_to_one_account_the_others_are_brought_in_and_the_same_
             if what.contains("token") {
                 house.sign_in(ANNA, "alice");
             }
-            house.scene.simulator.forget_requests();
-            house.run(to).await.expect("a good end");
-            assert_eq!(house.asked(), BTreeSet::from(["alice"]), "{to:?}, {what}");
-            assert_each(&house.arrived(to), &all, &format!("all of it to {to:?}, {what}"));
+            house.brings_in_the_rest_of_anna(to, &all, &format!("{to:?}, {what}")).await;
             if to == To::Files {
                 assert_none_twice(&house.files(), what);
             }
@@ -324,10 +329,7 @@ async fn a_receiver_that_refuses_one_account_has_the_others_and_takes_that_one_l
         assert!(ended.starts_with("1 account was left out, see above"), "{status}: {ended}");
         assert_each(&house.arrived(To::Receiver), &but(&all, ANNA), &format!("the others, {status}"));
         house.receiver.set(Behaviour::default());
-        house.scene.simulator.forget_requests();
-        house.run(To::Receiver).await.expect("a good end");
-        assert_eq!(house.asked(), BTreeSet::from(["alice"]), "{status}");
-        assert_each(&house.arrived(To::Receiver), &all, &format!("all of it, {status}"));
+        house.brings_in_the_rest_of_anna(To::Receiver, &all, &status.to_string()).await;
     }
 }
 
@@ -342,10 +344,7 @@ async fn of_who_lacked_a_collection_that_one_account_is_brought_in_again_and_no_
         assert!(ended.starts_with("1 collections were left out"), "{to:?}: {ended}");
         assert!(house.arrived(to).len() < all.len(), "{to:?}");
         house.scene.simulator.faults().clear();
-        house.scene.simulator.forget_requests();
-        house.run(to).await.expect("a good end");
-        assert_eq!(house.asked(), BTreeSet::from(["alice"]), "{to:?}");
-        assert_each(&house.arrived(to), &all, &format!("all of it to {to:?}"));
+        house.brings_in_the_rest_of_anna(to, &all, &format!("{to:?}")).await;
         if to == To::Files {
             assert_none_twice(&house.files(), "a collection was left out");
         }
