@@ -69,7 +69,7 @@ async fn server() -> anyhow::Result<Server> {
     let (simulator, stats) = (simulator().await?, ApiStats::new()?);
     let accounts = clients(&simulator, &stats)?;
     let kinds: Arc<[_]> = KINDS.iter().collect();
-    let states = accounts.iter().map(|account| AccountState::new(&account.name, &kinds)).collect();
+    let states = accounts.iter().map(|account| AccountState::new(&account.name, &kinds));
     let snapshot = Arc::new(Snapshot::new(states, clock(), TimeDelta::hours(36)));
     let page = Page::new(Arc::clone(&snapshot), stats.clone(), Others::default())?;
     let poller = Poller {
@@ -129,7 +129,7 @@ fn read(bencher: Bencher<'_, '_>, name: &str) {
 /// A scrape after news: the page of two people, encoded and compressed anew.
 #[divan::bench]
 fn make(bencher: Bencher<'_, '_>) {
-    let news = || SERVER.snapshot.post(SERVER.snapshot.accounts().swap_remove(0));
+    let news = || drop(SERVER.snapshot.post(SERVER.snapshot.accounts().swap_remove(0)));
     let bytes = SERVER.page.current().expect("a page").plain().len();
     bencher.counter(BytesCount::new(bytes)).with_inputs(news).bench_values(|()| SERVER.page.current());
 }

@@ -91,7 +91,7 @@ impl Exporter {
         let home = home(address, web.as_deref());
         let announced = config.sign_in.store.as_ref().and_then(|store| announced(store, &home, way.shut(), guard));
         let accounts = roster(config, oauth_client, health.as_deref(), &transport, &clock);
-        let states = accounts.names().map(|name| AccountState::new(name, &kinds)).collect();
+        let states = accounts.names().map(|name| AccountState::new(name, &kinds));
         let snapshot = Arc::new(Snapshot::new(states, clock.clone(), stale_after));
         let page = Page::new(Arc::clone(&snapshot), stats.clone(), others)?;
         let is_encrypted = web.as_ref().is_some_and(|web| web.is_encrypted());
@@ -358,7 +358,7 @@ fn roster(
         taken: config.accounts.iter().map(|account| account.name.clone()).collect(),
         shard: config.shard,
         told: config.warnings.iter().cloned().chain(trouble).collect(),
-        signed_in: BTreeMap::new(),
+        signed_in: Arc::default(),
         seen: None,
         refused: BTreeMap::new(),
     });

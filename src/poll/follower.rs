@@ -98,16 +98,16 @@ struct Ended {
 }
 
 /// The state of an account of which nothing was asked yet.
-fn begun(poller: &Poller, name: &str, client: &Client) -> Arc<AccountState> {
+fn begun(poller: &Poller, name: &str, client: &Client) -> AccountState {
     let state = AccountState::new(name, &poller.kinds).with_token_by(client.source().access(name));
-    state.polled(poller.clock.now(), |kind| every(kind.pace, poller.interval)).into()
+    state.polled(poller.clock.now(), |kind| every(kind.pace, poller.interval))
 }
 
 impl Follower {
     pub(super) fn new(poller: Poller, account: Account) -> Self {
-        let (state, since) = (begun(&poller, &account.name, &account.client), poller.clock.now());
+        let since = poller.clock.now();
         // From now on whoever looks can tell that nothing comes, even if the first turn never ends.
-        poller.snapshot.post(Arc::clone(&state));
+        let state = poller.snapshot.post(begun(&poller, &account.name, &account.client));
         let record = poller.samples.as_ref().map(|samples| samples.keep(&account.name, account.access(), since));
         let kept = poller.kinds.iter().map(|_| KeptTurn::default()).collect();
         let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.client_options.stagger);
@@ -320,7 +320,7 @@ impl Follower {
             notes::log(&self.state, place, news);
         }
         notes::log_turn(&self.state, place, documents, self.poller.clock.now());
-        self.poller.snapshot.post(Arc::clone(&self.state));
+        self.state = self.poller.snapshot.post(Arc::clone(&self.state));
         change.due_at_once
     }
 
@@ -351,7 +351,7 @@ impl Follower {
             );
             self.record = Some(samples.begin_again(&account, id, self.poller.clock.now()));
             self.life += 1;
-            self.state = begun(&self.poller, &account, &self.client);
+            self.state = begun(&self.poller, &account, &self.client).into();
             self.kept = self.poller.kinds.iter().map(|_| KeptTurn::default()).collect();
             self.told.fill_with(Told::default);
             let now = self.poller.clock.instant();

@@ -115,7 +115,7 @@ impl Follower {
             for (collection, interval) in Arc::make_mut(&mut self.state).collections.iter_mut().zip(intervals) {
                 collection.is_asked_every(*interval, now);
             }
-            self.poller.snapshot.replace(&before, Arc::clone(&self.state));
+            self.state = self.poller.snapshot.replace(&before, Arc::clone(&self.state));
         }
     }
 }

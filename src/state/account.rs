@@ -135,6 +135,15 @@ impl AccountState {
         self.known.zone.map_or_else(|| Utc.fix(), |seen| seen.zone)
     }
 
+    /// The same, which shares nothing with this one.
+    pub(super) fn copied(&self) -> Self {
+        let mut state = self.clone();
+        for collection in &mut state.collections {
+            collection.shown = collection.shown.as_deref().map(|shown| shown.clone().into());
+        }
+        state
+    }
+
     /// The account as it stands at `now`: what is overdue is not up, and values that are too old are not shown. A task that
     /// hangs writes nothing any more, so this goes by the clock of whoever looks.
     pub fn visible(&self, now: DateTime<Utc>, stale_after: TimeDelta) -> Self {

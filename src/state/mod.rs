@@ -2,6 +2,7 @@
 
 mod account;
 mod apply;
+mod keeper;
 mod news;
 mod permission;
 mod snapshot;

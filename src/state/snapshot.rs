@@ -11,7 +11,7 @@ use std::{
 use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::AccountState;
+use super::{AccountState, keeper::Keeper};
 use crate::clock::Clock;
 
 /// So many accounts that are waited for are named; of ten thousand nobody would read on.
@@ -37,35 +37,49 @@ pub struct Snapshot {
     version: AtomicU64,
     clock: Clock,
     stale_after: TimeDelta,
+    /// None where the system has no room for its thread: states stay where they were made then.
+    keeper: Option<Keeper>,
 }
 
 impl Snapshot {
     /// A snapshot of `accounts` whose values stay for `stale_after` once their collection fails.
-    pub fn new(accounts: Vec<AccountState>, clock: Clock, stale_after: TimeDelta) -> Self {
-        let posted = AtomicU64::new(0);
-        let place =
-            |state: AccountState| (state.name.as_str().into(), Arc::new(ArcSwap::new(numbered(&posted, state.into()))));
-        let places: Places = accounts.into_iter().map(place).collect();
-        Self { places: RwLock::new(places), posted, version: AtomicU64::new(0), clock, stale_after }
+    pub fn new(accounts: impl IntoIterator<Item = AccountState>, clock: Clock, stale_after: TimeDelta) -> Self {
+        let (posted, version, keeper) = (AtomicU64::new(0), AtomicU64::new(0), Keeper::start().ok());
+        let snapshot = Self { places: RwLock::default(), posted, version, clock, stale_after, keeper };
+        for state in accounts {
+            snapshot.post(state);
+        }
+        snapshot
     }
 
-    /// Puts up the new state of an account, which may be new itself.
-    pub fn post(&self, state: impl Into<Arc<AccountState>>) {
-        let posted = numbered(&self.posted, state.into());
+    /// Puts up a copy of the new state of an account, which may be new itself; the copy, which is to be gone on with: whoever
+    /// keeps the state keeps two.
+    pub fn post(&self, state: impl Into<Arc<AccountState>>) -> Arc<AccountState> {
+        let posted = numbered(&self.posted, self.kept(state.into()));
         let name = posted.state.name.as_str();
+        let state = Arc::clone(&posted.state);
         match self.place(name) {
             Some(place) => place.store(posted),
-            None => self.change(|places| places.insert(name.into(), Arc::new(ArcSwap::new(Arc::clone(&posted))))),
+            None => self.change(|places| places.insert(state.name.as_str().into(), Arc::new(ArcSwap::new(posted)))),
         }
         self.version.fetch_add(1, Ordering::Release);
+        state
     }
 
-    /// Has `state`, which shows the same for now, take the place of `before`, where that is up: whoever goes on with the one
-    /// does not keep the other as well.
-    pub fn replace(&self, before: &Arc<AccountState>, state: Arc<AccountState>) {
+    /// Has a copy of `state`, which shows the same for now, take the place of `before`, where that is up; the copy, as above.
+    pub fn replace(&self, before: &Arc<AccountState>, state: Arc<AccountState>) -> Arc<AccountState> {
+        let state = self.kept(state);
         let place = self.place(&state.name).map(|place| (place.load_full(), place));
         if let Some((posted, place)) = place.filter(|(posted, _)| Arc::ptr_eq(&posted.state, before)) {
-            place.store(Arc::new(Posted { number: posted.number, state }));
+            place.store(Arc::new(Posted { number: posted.number, state: Arc::clone(&state) }));
+        }
+        state
+    }
+
+    fn kept(&self, state: Arc<AccountState>) -> Arc<AccountState> {
+        match &self.keeper {
+            Some(keeper) => keeper.copy(state),
+            None => state,
         }
     }
 
@@ -173,22 +187,43 @@ fn numbered(posted: &AtomicU64, state: Arc<AccountState>) -> Arc<Posted> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        documents::{KINDS, Shown},
+        observation::{Date, Observation},
+    };
 
     fn of(name: &str) -> Arc<AccountState> {
         AccountState::new(name, &[]).into()
     }
 
     #[test]
+    fn what_is_up_says_what_was_put_up_and_shares_nothing_with_it() {
+        let snapshot = Snapshot::new(vec![], Clock::system(), TimeDelta::hours(36));
+        let kinds: Vec<_> = KINDS.iter().collect();
+        let mut state = AccountState::new("anna", &kinds);
+        let labels = Box::new([("level", "deep".into())]);
+        let observations = vec![Observation { name: "oura_sleep_stage_seconds", labels, value: 5_400.0 }];
+        state.collections[2].shown = Some(Arc::new(Shown { date: Date::Standing, observations }));
+        let (made, up) = (Arc::new(state.clone()), snapshot.post(state));
+        let posted = snapshot.posted_of("anna").unwrap();
+        assert!(Arc::ptr_eq(&posted.state, &up), "who has put it up goes on with it");
+        let [before, now] = [&made, &up].map(|state| state.collections[2].shown.as_ref().unwrap());
+        assert_eq!(now, before);
+        assert!(!Arc::ptr_eq(now, before));
+        let of_all = |state: &AccountState| state.collections.iter().map(|one| one.kind.name).collect::<Vec<_>>();
+        assert_eq!((of_all(&up), &up.name), (of_all(&made), &made.name));
+    }
+
+    #[test]
     fn a_state_takes_the_place_of_the_one_that_it_was_made_of_and_of_no_other() {
         let snapshot = Snapshot::new(vec![], Clock::system(), TimeDelta::hours(36));
-        let [first, second, third] = ["anna", "anna", "anna"].map(of);
-        snapshot.post(Arc::clone(&first));
+        let first = snapshot.post(of("anna"));
         let (number, version) = (snapshot.posted_of("anna").unwrap().number, snapshot.version());
-        snapshot.replace(&first, Arc::clone(&second));
+        let second = snapshot.replace(&first, of("anna"));
         let posted = snapshot.posted_of("anna").unwrap();
         assert!(Arc::ptr_eq(&posted.state, &second));
         assert_eq!((posted.number, snapshot.version()), (number, version), "no page is made for that");
-        snapshot.replace(&first, Arc::clone(&third));
+        let third = snapshot.replace(&first, of("anna"));
         assert!(Arc::ptr_eq(&snapshot.posted_of("anna").unwrap().state, &second), "somebody has put up another one");
         snapshot.take_down("anna");
         snapshot.replace(&second, third);

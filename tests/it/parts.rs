@@ -271,7 +271,7 @@ async fn readers_see_each_account_whole_or_not_at_all_while_accounts_change_come
         for turn in 0..400 {
             world.snapshot.post(with_all(&state, "anna", f64::from(turn % 3 + 1)));
             match turn % 4 {
-                0 => world.snapshot.post(with_all(&state, "ben", f64::from(turn + 1))),
+                0 => drop(world.snapshot.post(with_all(&state, "ben", f64::from(turn + 1)))),
                 2 => world.snapshot.take_down("ben"),
                 _ => thread::yield_now(),
             }
