@@ -1,9 +1,9 @@
-//! The room that answers have in memory: limits for a list as a whole, and large ones one after the other.
+//! The room that answers have in memory: limits for a list as a whole, and so many larger ones at a time.
 
 use std::{
     panic::resume_unwind,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -19,18 +19,38 @@ use crate::{
     http_client::body::{KILOBYTE, MEGABYTE},
 };
 
+/// How many answers are read at a time. Hundreds may have begun to come: unpacked and as documents, each takes many times what its
+/// connection does.
+const READ_AT_A_TIME: usize = 32;
+/// Up to this size an answer that was read is in nobody's way; another one is not read yet while a larger one is in use.
+const SMALL: usize = 16 * KILOBYTE;
 /// From this size on an answer is large: it is read apart from the server's threads, and no other one meanwhile.
 pub(super) const LARGE: usize = 256 * KILOBYTE;
+const LARGE_AT_A_TIME: usize = 1;
 /// The largest list, all its pages together: months of everything are far below it.
 pub(super) const LARGEST_LIST: usize = 32 * MEGABYTE;
 
-/// What the lists of one turn may take up together, and the place among the large ones, which is kept until this is dropped.
+/// The places of answers, which all accounts share.
+pub(super) struct Places {
+    read: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        let [read, large] = [READ_AT_A_TIME, LARGE_AT_A_TIME].map(|most| Arc::new(Semaphore::new(most)));
+        Self { read, large }
+    }
+}
+
+/// What the lists of one turn may take up together, and their places, which are kept until this is dropped.
 #[derive(Debug)]
 pub struct Room {
     most_documents: usize,
     bytes: AtomicUsize,
     documents: AtomicUsize,
-    place: OnceCell<OwnedSemaphorePermit>,
+    read: Mutex<Option<OwnedSemaphorePermit>>,
+    large: OnceCell<OwnedSemaphorePermit>,
 }
 
 /// How much there is room for.
@@ -51,7 +71,8 @@ impl Default for Room {
 impl Room {
     /// Room for so many documents.
     pub fn new(most_documents: usize) -> Self {
-        Self { most_documents, bytes: AtomicUsize::new(0), documents: AtomicUsize::new(0), place: OnceCell::new() }
+        let (bytes, documents) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { most_documents, bytes, documents, read: Mutex::default(), large: OnceCell::new() }
     }
 
     /// Begins anew: what was read is not kept any more.
@@ -68,17 +89,37 @@ impl Room {
         }
     }
 
-    /// Takes note of what was read; whether the whole is large by now.
-    pub(super) fn add(&self, bytes: usize, documents: usize) -> bool {
+    /// Takes note of what was read; how many bytes it is by now.
+    pub(super) fn add(&self, bytes: usize, documents: usize) -> usize {
         self.documents.fetch_add(documents, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > LARGE
+        self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
-    /// Waits for the place of a large answer, unless it has one.
-    pub(super) async fn claim(&self, places: &Arc<Semaphore>) {
-        // The semaphore is never closed, so that there is always a place in the end.
-        let place = async || Arc::clone(places).acquire_owned().await;
-        let _place = self.place.get_or_try_init(place).await;
+    /// Waits for the place of an answer that is about to be read, unless it has one.
+    pub(super) async fn claim(&self, places: &Places) {
+        if self.read_place().is_none() {
+            // The semaphore is never closed, so that there is always a place in the end.
+            let place = Arc::clone(&places.read).acquire_owned().await;
+            *self.read_place() = place.ok();
+        }
+    }
+
+    /// Waits for the place of a large answer, unless it has one. Whoever waits here has the other place, and whoever has this one
+    /// waits for no other.
+    pub(super) async fn claim_large(&self, places: &Places) {
+        let place = async || Arc::clone(&places.large).acquire_owned().await;
+        let _place = self.large.get_or_try_init(place).await;
+    }
+
+    /// An answer was read, or broke off: others are read while what came of it is small.
+    pub(super) fn leave(&self) {
+        if self.bytes.load(Ordering::Relaxed) <= SMALL {
+            *self.read_place() = None;
+        }
+    }
+
+    fn read_place(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -115,13 +156,38 @@ mod tests {
 
     #[tokio::test]
     async fn one_large_answer_waits_for_another_and_not_for_itself() {
-        let places = Arc::new(Semaphore::new(1));
+        let places = Places::default();
         let (first, second) = (Room::default(), Room::default());
-        first.claim(&places).await;
-        first.claim(&places).await;
-        assert!(second.claim(&places).now_or_never().is_none());
+        first.claim_large(&places).await;
+        first.claim_large(&places).await;
+        assert!(second.claim_large(&places).now_or_never().is_none());
         drop(first);
-        second.claim(&places).await;
-        assert_eq!(places.available_permits(), 0);
+        second.claim_large(&places).await;
+        assert_eq!(places.large.available_permits(), 0);
+    }
+
+    #[tokio::test]
+    async fn so_many_answers_are_read_at_a_time_and_what_came_of_a_small_one_keeps_no_place() {
+        let places = Places::default();
+        let rooms: Vec<_> = (0..READ_AT_A_TIME).map(|_| Room::default()).collect();
+        for room in &rooms {
+            room.claim(&places).await;
+            room.claim(&places).await;
+        }
+        let late = Room::default();
+        assert!(late.claim(&places).now_or_never().is_none());
+        rooms[0].add(SMALL + 1, 1);
+        rooms[0].leave();
+        assert!(late.claim(&places).now_or_never().is_none(), "its documents are in use");
+        rooms[0].clear();
+        rooms[0].leave();
+        late.claim(&places).await;
+        assert!(rooms[0].claim(&places).now_or_never().is_none(), "it gave it back");
+        rooms[1].add(SMALL, 1);
+        rooms[1].leave();
+        rooms[0].claim(&places).await;
+        drop(rooms);
+        late.leave();
+        assert_eq!(places.read.available_permits(), READ_AT_A_TIME);
     }
 }
