@@ -1,7 +1,7 @@
 //! Who has a sign-in in the store, and what lies there besides that looks like one and is none.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs::{self, Metadata},
     io,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
@@ -136,23 +136,24 @@ fn is_meant(path: &Path) -> bool {
 
 /// A refresh token works once: where several files hold one, only the first that is its account's own is used.
 fn refuse_second_holders(candidates: &mut [Candidate]) {
-    let mut holders = BTreeMap::<Fingerprint, PathBuf>::new();
-    for candidate in candidates.iter().filter(|candidate| candidate.refused.is_none()) {
+    let mut holders = HashMap::<Fingerprint, usize>::new();
+    for (place, candidate) in candidates.iter().enumerate().filter(|(_, candidate)| candidate.refused.is_none()) {
         if let Some(fingerprint) = candidate.fingerprint {
-            holders.entry(fingerprint).or_insert_with(|| candidate.path.clone());
+            holders.entry(fingerprint).or_insert(place);
         }
     }
-    for candidate in candidates {
+    for place in 0..candidates.len() {
+        let candidate = &candidates[place];
         let holder = candidate.fingerprint.and_then(|fingerprint| holders.get(&fingerprint));
-        let Some(holder) = holder.filter(|holder| **holder != candidate.path) else { continue };
-        let why =
-            format!("{} holds the same refresh token, which works only once, and is the one in use", holder.display());
+        let Some(holder) = holder.filter(|holder| **holder != place) else { continue };
+        let holder = candidates[*holder].path.display();
+        let why = format!("{holder} holds the same refresh token, which works only once, and is the one in use");
         let todo = format!(
             "remove it, or sign in again: oura-exporter login --account {} (if `accounts rename` was interrupted, run it \
              again instead)",
             candidate.name
         );
-        candidate.refused = Some(no_account(&candidate.path, &why, &todo));
+        candidates[place].refused = Some(no_account(&candidate.path, &why, &todo));
     }
 }
 

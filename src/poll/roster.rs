@@ -51,7 +51,7 @@ pub struct Directory {
     /// What a person was told of already.
     pub told: HashSet<String>,
     /// Whose sign-ins those are that are followed.
-    pub signed_in: BTreeMap<String, SignedIn>,
+    pub signed_in: Arc<BTreeMap<String, SignedIn>>,
     /// What was last seen there.
     pub seen: Option<Glance>,
     /// The files that were no accounts when they were last written. A copy of a token file stays one when the tokens that it
@@ -114,12 +114,12 @@ impl Roster {
     pub(super) async fn present(&mut self, followed: Vec<String>) -> Option<Vec<String>> {
         let directory = self.directory.as_mut()?;
         let (store, seen) = (directory.store.clone(), directory.seen.take());
-        let (known, shard) = (directory.signed_in.clone(), directory.shard);
+        let (known, shard) = (Arc::clone(&directory.signed_in), directory.shard);
         let looked = task::spawn_blocking(move || look(&store, seen, &followed, &known, shard)).await.ok()?;
         match looked {
             Ok(Looked { glance, changed }) => {
                 let present = changed.map(|Present { listing, remaining, replaced, signed_in }| {
-                    directory.signed_in = signed_in;
+                    directory.signed_in = signed_in.into();
                     let mut present = directory.judge(&glance, listing, remaining);
                     present.retain(|name| directory.taken.contains(name) || !replaced.contains(name));
                     present
