@@ -128,15 +128,15 @@ async fn examine(place: &Place, config: &Config) -> anyhow::Result<String> {
     let others = match foreign {
         0 => String::new(),
         _ => format!(
-            ", and {foreign} belong to another program with the same application, so their collections are polled as \
-             without webhooks (run: oura-exporter webhooks list)"
+            "; of another program with the same application: {foreign}, whose collections are polled as without webhooks \
+             (run: oura-exporter webhooks list)"
         ),
     };
     ensure!(
         missing == 0,
-        "{} leads to this exporter, but {missing} subscriptions are missing, {active} are active{others}; the exporter \
-         makes them when it starts and at least once an hour: its log says why it cannot, and a restart has it try at once",
+        "{} leads to this exporter, but subscriptions are missing: {missing}; active: {active}{others}; the exporter makes \
+         what is missing when it starts and at least once an hour: its log says why it cannot, and a restart has it try at once",
         place.url
     );
-    Ok(format!("Webhooks: {} leads to this exporter. {active} subscriptions are active{others}.", place.url))
+    Ok(format!("Webhooks: {} leads to this exporter. Active subscriptions: {active}{others}.", place.url))
 }
