@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{OnceCell, OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::spawn_blocking,
 };
 
@@ -43,14 +43,17 @@ impl Default for Places {
     }
 }
 
+/// A place that is had, or not.
+type Place = Mutex<Option<OwnedSemaphorePermit>>;
+
 /// What the lists of one turn may take up together, and their places, which are kept until this is dropped.
 #[derive(Debug)]
 pub struct Room {
     most_documents: usize,
     bytes: AtomicUsize,
     documents: AtomicUsize,
-    read: Mutex<Option<OwnedSemaphorePermit>>,
-    large: OnceCell<OwnedSemaphorePermit>,
+    read: Place,
+    large: Place,
 }
 
 /// How much there is room for.
@@ -72,7 +75,7 @@ impl Room {
     /// Room for so many documents.
     pub fn new(most_documents: usize) -> Self {
         let (bytes, documents) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { most_documents, bytes, documents, read: Mutex::default(), large: OnceCell::new() }
+        Self { most_documents, bytes, documents, read: Place::default(), large: Place::default() }
     }
 
     /// Begins anew: what was read is not kept any more.
@@ -97,30 +100,35 @@ impl Room {
 
     /// Waits for the place of an answer that is about to be read, unless it has one.
     pub(super) async fn claim(&self, places: &Places) {
-        if self.read_place().is_none() {
-            // The semaphore is never closed, so that there is always a place in the end.
-            let place = Arc::clone(&places.read).acquire_owned().await;
-            *self.read_place() = place.ok();
-        }
+        take(&self.read, &places.read).await;
     }
 
-    /// Waits for the place of a large answer, unless it has one. Whoever waits here has the other place, and whoever has this one
-    /// waits for no other.
+    /// Waits for the place of a large answer, unless it has one. Whoever waits here has the other place, and nobody who has this
+    /// one waits for that: all would wait for each other.
     pub(super) async fn claim_large(&self, places: &Places) {
-        let place = async || Arc::clone(&places.large).acquire_owned().await;
-        let _place = self.large.get_or_try_init(place).await;
+        take(&self.large, &places.large).await;
     }
 
     /// An answer was read, or broke off: others are read while what came of it is small.
     pub(super) fn leave(&self) {
         if self.bytes.load(Ordering::Relaxed) <= SMALL {
-            *self.read_place() = None;
+            *had(&self.large) = None;
+            *had(&self.read) = None;
         }
     }
+}
 
-    fn read_place(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+async fn take(place: &Place, places: &Arc<Semaphore>) {
+    let is_had = had(place).is_some();
+    if !is_had {
+        // The semaphore is never closed, so that there is always a place in the end.
+        let taken = Arc::clone(places).acquire_owned().await;
+        *had(place) = taken.ok();
     }
+}
+
+fn had(place: &Place) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Does work on so many bytes: at once if they are few, else on a thread of its own, so that pages are served meanwhile.
@@ -164,6 +172,37 @@ mod tests {
         drop(first);
         second.claim_large(&places).await;
         assert_eq!(places.large.available_permits(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_large_answer_that_broke_off_keeps_no_place_while_it_waits_for_another_try() {
+        let places = Places::default();
+        let rooms: Vec<_> = (0..=READ_AT_A_TIME).map(|_| Room::default()).collect();
+        let (first, others) = rooms.split_first().unwrap();
+        first.claim(&places).await;
+        first.claim_large(&places).await;
+        first.leave();
+        for other in others {
+            other.claim(&places).await;
+        }
+        // Each of them is large as well, and the first one asks again.
+        assert!(first.claim(&places).now_or_never().is_none());
+        for other in others {
+            other.claim_large(&places).await;
+            other.leave();
+        }
+        first.claim(&places).await;
+        // Of one that has more in use, both places stay, and another try waits for neither.
+        others[0].add(SMALL + 1, 1);
+        others[0].claim(&places).await;
+        others[0].claim_large(&places).await;
+        others[0].leave();
+        assert_eq!((places.read.available_permits(), places.large.available_permits()), (READ_AT_A_TIME - 2, 0));
+        others[0].claim(&places).now_or_never().expect("it has its place");
+        others[0].claim_large(&places).now_or_never().expect("it has that one, too");
+        others[0].clear();
+        others[0].leave();
+        assert_eq!(places.large.available_permits(), 1);
     }
 
     #[tokio::test]
