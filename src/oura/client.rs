@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, Semaphore},
     time::{Instant, timeout},
 };
 
 use super::{
     ApiError, Need, Room,
     rate_limiter::RateLimiter,
-    room::{LARGE, Places},
+    room::LARGE,
     transport::{Get, Transport},
 };
 use crate::{
@@ -162,7 +162,7 @@ impl Client {
     /// Asks what is open to any token; if that was what refused, or the sandbox lacks it, a second route decides.
     async fn ask_elsewhere(&self, open_refused: bool, token: &SecretString) -> Result<AccountStatus, ApiError> {
         let path = if open_refused || self.transport.is_sandbox() { "daily_sleep" } else { OPEN_TO_ALL };
-        // Small enough to need no place among the answers: whoever asks may hold one.
+        // Small enough to need no place among the large answers: whoever asks may hold it.
         let get = Get { collection: path, path, query: &[], largest: LARGE };
         let room = Room::default();
         let asked = timeout(STANDING_TIMEOUT, self.transport.send_once(&get, token, &self.rate_limiter, &room)).await;
@@ -174,9 +174,9 @@ impl Client {
         }
     }
 
-    /// The places of answers, which all accounts share.
-    pub(super) fn places(&self) -> &Places {
-        &self.transport.places
+    /// The places of large answers, which all accounts share.
+    pub(super) fn large(&self) -> &Arc<Semaphore> {
+        &self.transport.large
     }
 
     pub(super) async fn send(&self, get: &Get<'_>, room: &Room) -> Result<Vec<u8>, ApiError> {

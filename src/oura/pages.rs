@@ -11,7 +11,7 @@ use tracing::{debug, trace};
 
 use super::{
     ApiError, Client, Room,
-    room::{LARGE, LARGEST_LIST, Left, apart},
+    room::{LARGEST_LIST, Left, apart},
     transport::{Get, LARGEST_PAGE},
 };
 use crate::http_client::body::{KILOBYTE, LARGEST_REPLY, size};
@@ -73,10 +73,9 @@ impl Client {
             let page = apart(body.len(), move || Page::read(&body, left)).await?;
             let pages = seen.len() + 1;
             trace!(collection, page = pages, documents = page.documents.len(), "page read");
-            if room.add(page.bytes, page.documents.len()) > LARGE {
-                room.claim_large(self.places()).await;
+            if room.add(page.bytes, page.documents.len()) {
+                room.claim(self.large()).await;
             }
-            room.leave();
             documents.extend(page.documents);
             let Some(next) = page.next else {
                 debug!(collection, pages, documents = documents.len(), "list read");

@@ -1,15 +1,15 @@
-//! The room that answers have in memory: limits for a list as a whole, and so many larger ones at a time.
+//! The room that answers have in memory: limits for a list as a whole, and large ones one after the other.
 
 use std::{
     panic::resume_unwind,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OnceCell, OwnedSemaphorePermit, Semaphore},
     task::spawn_blocking,
 };
 
@@ -19,41 +19,18 @@ use crate::{
     http_client::body::{KILOBYTE, MEGABYTE},
 };
 
-/// How many answers are read at a time. Hundreds may have begun to come: unpacked and as documents, each takes many times what its
-/// connection does.
-const READ_AT_A_TIME: usize = 32;
-/// Up to this size an answer that was read is in nobody's way; another one is not read yet while a larger one is in use.
-const SMALL: usize = 16 * KILOBYTE;
 /// From this size on an answer is large: it is read apart from the server's threads, and no other one meanwhile.
 pub(super) const LARGE: usize = 256 * KILOBYTE;
-const LARGE_AT_A_TIME: usize = 1;
 /// The largest list, all its pages together: months of everything are far below it.
 pub(super) const LARGEST_LIST: usize = 32 * MEGABYTE;
 
-/// The places of answers, which all accounts share.
-pub(super) struct Places {
-    read: Arc<Semaphore>,
-    large: Arc<Semaphore>,
-}
-
-impl Default for Places {
-    fn default() -> Self {
-        let [read, large] = [READ_AT_A_TIME, LARGE_AT_A_TIME].map(|most| Arc::new(Semaphore::new(most)));
-        Self { read, large }
-    }
-}
-
-/// A place that is had, or not.
-type Place = Mutex<Option<OwnedSemaphorePermit>>;
-
-/// What the lists of one turn may take up together, and their places, which are kept until this is dropped.
+/// What the lists of one turn may take up together, and the place among the large ones, which is kept until this is dropped.
 #[derive(Debug)]
 pub struct Room {
     most_documents: usize,
     bytes: AtomicUsize,
     documents: AtomicUsize,
-    read: Place,
-    large: Place,
+    place: OnceCell<OwnedSemaphorePermit>,
 }
 
 /// How much there is room for.
@@ -74,8 +51,7 @@ impl Default for Room {
 impl Room {
     /// Room for so many documents.
     pub fn new(most_documents: usize) -> Self {
-        let (bytes, documents) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { most_documents, bytes, documents, read: Place::default(), large: Place::default() }
+        Self { most_documents, bytes: AtomicUsize::new(0), documents: AtomicUsize::new(0), place: OnceCell::new() }
     }
 
     /// Begins anew: what was read is not kept any more.
@@ -92,43 +68,18 @@ impl Room {
         }
     }
 
-    /// Takes note of what was read; how many bytes it is by now.
-    pub(super) fn add(&self, bytes: usize, documents: usize) -> usize {
+    /// Takes note of what was read; whether the whole is large by now.
+    pub(super) fn add(&self, bytes: usize, documents: usize) -> bool {
         self.documents.fetch_add(documents, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes
+        self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > LARGE
     }
 
-    /// Waits for the place of an answer that is about to be read, unless it has one.
-    pub(super) async fn claim(&self, places: &Places) {
-        take(&self.read, &places.read).await;
-    }
-
-    /// Waits for the place of a large answer, unless it has one. Whoever waits here has the other place, and nobody who has this
-    /// one waits for that: all would wait for each other.
-    pub(super) async fn claim_large(&self, places: &Places) {
-        take(&self.large, &places.large).await;
-    }
-
-    /// An answer was read, or broke off: others are read while what came of it is small.
-    pub(super) fn leave(&self) {
-        if self.bytes.load(Ordering::Relaxed) <= SMALL {
-            *had(&self.large) = None;
-            *had(&self.read) = None;
-        }
-    }
-}
-
-async fn take(place: &Place, places: &Arc<Semaphore>) {
-    let is_had = had(place).is_some();
-    if !is_had {
+    /// Waits for the place of a large answer, unless it has one.
+    pub(super) async fn claim(&self, places: &Arc<Semaphore>) {
         // The semaphore is never closed, so that there is always a place in the end.
-        let taken = Arc::clone(places).acquire_owned().await;
-        *had(place) = taken.ok();
+        let place = async || Arc::clone(places).acquire_owned().await;
+        let _place = self.place.get_or_try_init(place).await;
     }
-}
-
-fn had(place: &Place) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
-    place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Does work on so many bytes: at once if they are few, else on a thread of its own, so that pages are served meanwhile.
@@ -164,69 +115,13 @@ mod tests {
 
     #[tokio::test]
     async fn one_large_answer_waits_for_another_and_not_for_itself() {
-        let places = Places::default();
+        let places = Arc::new(Semaphore::new(1));
         let (first, second) = (Room::default(), Room::default());
-        first.claim_large(&places).await;
-        first.claim_large(&places).await;
-        assert!(second.claim_large(&places).now_or_never().is_none());
+        first.claim(&places).await;
+        first.claim(&places).await;
+        assert!(second.claim(&places).now_or_never().is_none());
         drop(first);
-        second.claim_large(&places).await;
-        assert_eq!(places.large.available_permits(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_large_answer_that_broke_off_keeps_no_place_while_it_waits_for_another_try() {
-        let places = Places::default();
-        let rooms: Vec<_> = (0..=READ_AT_A_TIME).map(|_| Room::default()).collect();
-        let (first, others) = rooms.split_first().unwrap();
-        first.claim(&places).await;
-        first.claim_large(&places).await;
-        first.leave();
-        for other in others {
-            other.claim(&places).await;
-        }
-        // Each of them is large as well, and the first one asks again.
-        assert!(first.claim(&places).now_or_never().is_none());
-        for other in others {
-            other.claim_large(&places).await;
-            other.leave();
-        }
-        first.claim(&places).await;
-        // Of one that has more in use, both places stay, and another try waits for neither.
-        others[0].add(SMALL + 1, 1);
-        others[0].claim(&places).await;
-        others[0].claim_large(&places).await;
-        others[0].leave();
-        assert_eq!((places.read.available_permits(), places.large.available_permits()), (READ_AT_A_TIME - 2, 0));
-        others[0].claim(&places).now_or_never().expect("it has its place");
-        others[0].claim_large(&places).now_or_never().expect("it has that one, too");
-        others[0].clear();
-        others[0].leave();
-        assert_eq!(places.large.available_permits(), 1);
-    }
-
-    #[tokio::test]
-    async fn so_many_answers_are_read_at_a_time_and_what_came_of_a_small_one_keeps_no_place() {
-        let places = Places::default();
-        let rooms: Vec<_> = (0..READ_AT_A_TIME).map(|_| Room::default()).collect();
-        for room in &rooms {
-            room.claim(&places).await;
-            room.claim(&places).await;
-        }
-        let late = Room::default();
-        assert!(late.claim(&places).now_or_never().is_none());
-        rooms[0].add(SMALL + 1, 1);
-        rooms[0].leave();
-        assert!(late.claim(&places).now_or_never().is_none(), "its documents are in use");
-        rooms[0].clear();
-        rooms[0].leave();
-        late.claim(&places).await;
-        assert!(rooms[0].claim(&places).now_or_never().is_none(), "it gave it back");
-        rooms[1].add(SMALL, 1);
-        rooms[1].leave();
-        rooms[0].claim(&places).await;
-        drop(rooms);
-        late.leave();
-        assert_eq!(places.read.available_permits(), READ_AT_A_TIME);
+        second.claim(&places).await;
+        assert_eq!(places.available_permits(), 0);
     }
 }

@@ -9,13 +9,14 @@ use backon::{ExponentialBuilder, Retryable};
 use futures_util::future::BoxFuture;
 use reqwest::{Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
 use tracing::{debug, trace};
 
 use super::{
     ApiError, Room,
     budget::{Budget, Rank, USUAL_BUDGET},
     rate_limiter::RateLimiter,
-    room::{LARGE, Places},
+    room::LARGE,
 };
 use crate::{
     clock::Clock,
@@ -28,6 +29,8 @@ use crate::{
 
 /// The largest page that is read; a month of everything is far below it.
 pub(super) const LARGEST_PAGE: usize = 8 * MEGABYTE;
+/// How many large answers are in memory at a time.
+const LARGE_AT_A_TIME: usize = 1;
 /// How long an idle connection is kept: longer than the usual poll interval.
 const IDLE: Duration = Duration::from_secs(15 * 60);
 
@@ -66,8 +69,8 @@ pub struct Transport {
     stats: ApiStats,
     /// What all accounts together may ask.
     pub(super) budget: Arc<Budget>,
-    /// The places of answers.
-    pub(super) places: Places,
+    /// The places of large answers.
+    pub(super) large: Arc<Semaphore>,
 }
 
 /// One request: the collection it is counted for, the path below the collections' root, and the parameters.
@@ -135,9 +138,10 @@ impl Transport {
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(1)
             .build()?;
+        let large = Arc::new(Semaphore::new(LARGE_AT_A_TIME));
         let budget = Arc::new(Budget::new(USUAL_BUDGET, clock.clone(), stats.clone()));
         let url = url.trim_end_matches('/').to_owned();
-        Ok(Self { http, url, sandbox, client_options, clock, stats, budget, places: Places::default() })
+        Ok(Self { http, url, sandbox, client_options, clock, stats, budget, large })
     }
 
     /// The same with another budget than the usual one: so many requests in five minutes.
@@ -238,21 +242,16 @@ impl Transport {
             StatusCode::TOO_MANY_REQUESTS => Err(rate_limiter.close(answer.headers())),
             status if status.is_server_error() || is_of_the_moment(status) => Err(ApiError::Server(status.as_u16())),
             status if !status.is_success() => Err(ApiError::Rejected { status: status.as_u16() }),
-            _ => self.whole(answer, largest, room).await.inspect_err(|_| room.leave()),
+            _ => self.whole(answer, largest, room).await,
         }
     }
 
-    /// The body of a success, which waits for its place; once it shows to be a large one, until no other one is in memory. What
-    /// may be asked for while another answer is in memory can be no large one, and waits for nothing.
+    /// The body of a success; once it shows to be a large one, it waits until no other one is in memory.
     async fn whole(&self, mut answer: Response, largest: usize, room: &Room) -> Result<Vec<u8>, ApiError> {
         let mut body = Vec::new();
-        let waits = largest > LARGE;
-        if waits {
-            room.claim(&self.places).await;
-        }
         let mut ended = self.read(&mut answer, &mut body, largest.min(LARGE)).await?;
-        if !ended && waits {
-            room.claim_large(&self.places).await;
+        if !ended && largest > LARGE {
+            room.claim(&self.large).await;
             ended = self.read(&mut answer, &mut body, largest).await?;
         }
         if ended { Ok(body) } else { Err(ApiError::Unreadable(format!("it is larger than {}", body::size(largest)))) }
