@@ -135,11 +135,16 @@ impl AccountState {
         self.known.zone.map_or_else(|| Utc.fix(), |seen| seen.zone)
     }
 
-    /// The same, which shares nothing with this one.
-    pub(super) fn copied(&self) -> Self {
+    /// The same, which shares nothing with this one but what this one shares with `before`.
+    pub(super) fn copied(&self, before: Option<&Self>) -> Self {
         let mut state = self.clone();
-        for collection in &mut state.collections {
-            collection.shown = collection.shown.as_deref().map(|shown| shown.clone().into());
+        for (place, collection) in state.collections.iter_mut().enumerate() {
+            let before = before.and_then(|before| before.collections.get(place)?.shown.as_ref());
+            if let Some(shown) = &mut collection.shown
+                && before.is_none_or(|before| !Arc::ptr_eq(before, shown))
+            {
+                *shown = Arc::new((**shown).clone());
+            }
         }
         state
     }

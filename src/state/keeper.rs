@@ -8,8 +8,14 @@ use std::{
 
 use super::AccountState;
 
-/// A state to be copied, and where the copy goes.
-type Job = (Arc<AccountState>, mpsc::SyncSender<Arc<AccountState>>);
+/// A state to be copied.
+struct Job {
+    state: Arc<AccountState>,
+    /// The account's copy before, if there is one: what did not change stays where it is.
+    before: Option<Arc<AccountState>>,
+    /// Where the copy goes.
+    copy: mpsc::SyncSender<Arc<AccountState>>,
+}
 
 /// Copies what stays until the account's next turn, and does nothing else. Allocators give each thread a region of its own: in
 /// the region of a thread that reads answers, what stays comes to lie between answers that are gone a moment later, and the gaps
@@ -24,18 +30,19 @@ impl Keeper {
     pub(super) fn start() -> io::Result<Self> {
         let (jobs, waiting) = mpsc::channel::<Job>();
         thread::Builder::new().name("keeper".to_owned()).spawn(move || {
-            for (state, copy) in waiting {
+            for Job { state, before, copy } in waiting {
                 // Whoever has asked for it waits, or is gone.
-                let _taken = copy.send(state.copied().into());
+                let _taken = copy.send(state.copied(before.as_deref()).into());
             }
         })?;
         Ok(Self(jobs))
     }
 
-    /// A copy of `state`, which is there in microseconds; the state itself where the thread is gone.
-    pub(super) fn copy(&self, state: Arc<AccountState>) -> Arc<AccountState> {
+    /// A copy of `state`, which comes after the copy `before` and is there in microseconds; the state itself where the thread is
+    /// gone.
+    pub(super) fn copy(&self, state: Arc<AccountState>, before: Option<Arc<AccountState>>) -> Arc<AccountState> {
         let (copy, copied) = mpsc::sync_channel(1);
-        match self.0.send((Arc::clone(&state), copy)) {
+        match self.0.send(Job { state: Arc::clone(&state), before, copy }) {
             Ok(()) => copied.recv().unwrap_or(state),
             Err(_) => state,
         }

@@ -55,10 +55,12 @@ impl Snapshot {
     /// Puts up a copy of the new state of an account, which may be new itself; the copy, which is to be gone on with: whoever
     /// keeps the state keeps two.
     pub fn post(&self, state: impl Into<Arc<AccountState>>) -> Arc<AccountState> {
-        let posted = numbered(&self.posted, self.kept(state.into()));
-        let name = posted.state.name.as_str();
-        let state = Arc::clone(&posted.state);
-        match self.place(name) {
+        let state = state.into();
+        let place = self.place(&state.name);
+        let before = place.as_ref().map(|place| Arc::clone(&place.load().state));
+        let state = self.kept(state, before);
+        let posted = numbered(&self.posted, Arc::clone(&state));
+        match place {
             Some(place) => place.store(posted),
             None => self.change(|places| places.insert(state.name.as_str().into(), Arc::new(ArcSwap::new(posted)))),
         }
@@ -68,7 +70,7 @@ impl Snapshot {
 
     /// Has a copy of `state`, which shows the same for now, take the place of `before`, where that is up; the copy, as above.
     pub fn replace(&self, before: &Arc<AccountState>, state: Arc<AccountState>) -> Arc<AccountState> {
-        let state = self.kept(state);
+        let state = self.kept(state, Some(Arc::clone(before)));
         let place = self.place(&state.name).map(|place| (place.load_full(), place));
         if let Some((posted, place)) = place.filter(|(posted, _)| Arc::ptr_eq(&posted.state, before)) {
             place.store(Arc::new(Posted { number: posted.number, state: Arc::clone(&state) }));
@@ -76,9 +78,9 @@ impl Snapshot {
         state
     }
 
-    fn kept(&self, state: Arc<AccountState>) -> Arc<AccountState> {
+    fn kept(&self, state: Arc<AccountState>, before: Option<Arc<AccountState>>) -> Arc<AccountState> {
         match &self.keeper {
-            Some(keeper) => keeper.copy(state),
+            Some(keeper) => keeper.copy(state, before),
             None => state,
         }
     }

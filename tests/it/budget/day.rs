@@ -157,6 +157,7 @@ async fn kill_each_hour(study: &mut Study, budget: u32) {
         study.live(TimeDelta::minutes(3)).await;
         let running = shard(study, hour % 3, budget);
         study.office.running.push(running);
+        study.office.until_followed().await;
         study.live(TimeDelta::minutes(57)).await;
     }
 }

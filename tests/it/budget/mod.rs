@@ -7,7 +7,12 @@ mod start;
 mod stretch;
 mod study;
 
-use std::{ffi::OsString, io::Write as _, sync::Arc};
+use std::{
+    ffi::OsString,
+    io::Write as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http_body_util::BodyExt as _;
@@ -32,6 +37,8 @@ const WINDOW: TimeDelta = TimeDelta::minutes(5);
 /// So often the runtime comes round without anything new before all is taken for settled. From a request to what follows from
 /// its answer it comes round four times.
 const ROUNDS: u32 = 8;
+/// How long files are waited for.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Tells what a test found, past the test runner.
 fn tell(text: &str) {
@@ -158,6 +165,24 @@ impl Office {
             assert!(self.clock.now() - begun < at_most, "not all are read after {at_most}");
             self.hand.advance(step);
             self.settle().await;
+        }
+    }
+
+    /// Waits until everybody is followed. Who is there is read from files before, for which no clock by hand waits: hours would
+    /// go by meanwhile.
+    async fn until_followed(&self) {
+        let begun = Instant::now();
+        loop {
+            let mut followed = 0.0;
+            for running in &self.running {
+                let page = Page::parse(&get(running, "/metrics/exporter").await);
+                followed += page.get("oura_exporter_accounts").unwrap_or_default();
+            }
+            if followed >= self.accounts.len() as f64 {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{followed} of {} accounts are followed", self.accounts.len());
+            yield_now().await;
         }
     }
 

@@ -283,6 +283,7 @@ impl Study {
     /// Lets time go by until all that was started has been read once; in how much of it.
     pub(super) async fn until_ready(&mut self, at_most: TimeDelta) -> TimeDelta {
         let begun = self.office.clock.now();
+        self.office.until_followed().await;
         self.office.settle().await;
         while !self.office.is_ready().await {
             assert!(self.office.clock.now() - begun < at_most, "not all are read after {at_most}");
