@@ -281,7 +281,7 @@ fn listed<B>(request: &Request<B>, targets: &[Target]) -> Answer {
 fn nobody(named: &BTreeSet<String>) -> Answer {
     let name = named.first().filter(|name| named.len() == 1 && auth::is_name(name));
     let whom = name.map_or_else(|| "of these names".to_owned(), |name| format!("named {name}"));
-    text(StatusCode::NOT_FOUND, format!("no account {whom} is signed in; see {TARGETS} for those that are\n"))
+    text(StatusCode::NOT_FOUND, format!("this exporter has no account {whom}; see {TARGETS} for those that it has\n"))
 }
 
 /// How far back samples are wanted, by when they were learnt: `learnt=48h`, fourteen days at most.

@@ -220,11 +220,12 @@ impl Config {
         let mut reader = Reader::default();
         let Environment { given, places } = Environment::read(variables, &mut reader);
         let draft = Draft::read(given, &flags, &mut reader);
-        let token_is_set = draft.access_token.is_set();
+        let (token_is_set, database_is_named) = (draft.access_token.is_set(), draft.token_store.is_set());
         let mut config = Self::of(draft, &places, &mut reader);
         config.judge(&mut reader);
-        let known = if accounts == Accounts::NotNeeded { 0 } else { config.find_accounts(accounts, &mut reader) };
-        if !token_is_set && known == 0 {
+        let known = if accounts == Accounts::NotNeeded { Some(0) } else { config.find_accounts(accounts, &mut reader) };
+        // Of a database that is named wrongly or does not answer, that was said: nobody can tell who is signed in.
+        if !token_is_set && known == Some(0) && (config.sign_in.store.is_some() || !database_is_named) {
             reader.mistakes.extend(config.lacks(accounts));
         }
         let Reader { mistakes, warnings } = reader;
@@ -261,8 +262,8 @@ impl Config {
         }
     }
 
-    /// Who is signed in, and whether that is enough to go by; how many they are in all shards together.
-    fn find_accounts(&mut self, accounts: Accounts, reader: &mut Reader) -> usize {
+    /// Who is signed in, and whether that is enough to go by; how many they are in all shards together, if anybody can tell.
+    fn find_accounts(&mut self, accounts: Accounts, reader: &mut Reader) -> Option<usize> {
         let stored = self.sign_in.store.as_ref().map_or_else(|| Ok(Listing::default()), Store::list);
         match stored {
             Ok(listing) => {
@@ -272,7 +273,10 @@ impl Config {
             // The exporter says it, on its page too, and goes on when it is mended. What no waiting mends is a mistake unless a
             // token of the environment does without the store.
             Err(error) if accounts == Accounts::MayCome && (!self.accounts.is_empty() || !error.is_a_mistake()) => {}
-            Err(error) => reader.mistakes.push(error.to_string()),
+            Err(error) => {
+                reader.mistakes.push(error.to_string());
+                return None;
+            }
         }
         let same = self.accounts.iter().find(|account| self.signed_in.contains(&account.name));
         if let Some(account) = same {
@@ -293,7 +297,7 @@ impl Config {
                 "OURA_SHARD: none of the {known} accounts that are signed in is of shard {shard}; unset it to use them all"
             ));
         }
-        known
+        Some(known)
     }
 
     /// What it lacks to do without an account.

@@ -213,7 +213,11 @@ impl Setting {
     pub(super) fn secret(&self) -> Result<SecretString, String> {
         let fits = !self.text.is_empty() && self.text.chars().all(|c| c.is_ascii_graphic());
         fits.then(|| self.text.clone().into()).ok_or_else(|| {
-            format!("{}: not a token: it is empty, or has spaces or line breaks in it; copy it again", self.name)
+            let (what, next) = match self.name.contains("TOKEN_STORE") {
+                true => ("the URL of a database", "write postgres://USER:PASSWORD@HOST/DATABASE"),
+                false => ("a token", "copy it again"),
+            };
+            format!("{}: not {what}: it is empty, or has spaces or line breaks in it; {next}", self.name)
         })
     }
 

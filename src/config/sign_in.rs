@@ -61,8 +61,12 @@ impl SignIn {
 /// Where tokens are kept: in a database if one is named, else in the state directory.
 fn store(draft: &mut Draft, places: &Places, reader: &mut Reader) -> Option<Store> {
     let directory = draft.state_dir.take().or_else(|| places.state());
+    if !draft.token_store.is_set() {
+        return directory.map(Store::new);
+    }
     let name = draft.token_store.given_by();
-    let Some(url) = take(&mut draft.token_store).into_value() else { return directory.map(Store::new) };
+    // What is wrong with it was said where it was read.
+    let url = take(&mut draft.token_store).into_value()?;
     let Some(directory) = directory else {
         let mistake = "the record of this machine needs a directory besides; set OURA_STATE_DIR to one";
         reader.mistakes.push(format!("{name}: {mistake}"));

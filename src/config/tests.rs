@@ -43,6 +43,32 @@ fn webhooks_need_an_application_a_place_and_somebody_whom_they_tell_of() {
     assert!(warnings(&unknown)[0].contains("add it to OURA_COLLECTIONS"), "{:?}", warnings(&unknown));
 }
 
+#[cfg(feature = "postgres")]
+#[test]
+fn of_a_database_that_is_named_wrongly_nothing_else_is_said() {
+    let given = |url| {
+        let application = [("OURA_CLIENT_ID", "id"), ("OURA_CLIENT_SECRET", "secret"), ("OURA_STATE_DIR", "/tmp/oura")];
+        let variables = [&application[..], &[("OURA_TOKEN_STORE", url)]].concat();
+        [Accounts::Needed, Accounts::MayCome].map(|accounts| {
+            let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+            let wrong = Config::from_environment(variables, Flags::default(), accounts).expect_err(url).mistakes;
+            assert_eq!(wrong.len(), 1, "{url}: {wrong:?}");
+            wrong.into_iter().next().expect("one")
+        })
+    };
+    for (url, cause) in [
+        ("postgres://h", "names no "),
+        ("mysql://oura:hush@h/d", "postgres://"),
+        ("host=db.example user=oura", "not the URL of a database"),
+        ("postgres://oura:hush@h/d?sslmode=prefer", "sslmode"),
+    ] {
+        for wrong in given(url) {
+            assert!(wrong.starts_with("OURA_TOKEN_STORE: ") && wrong.contains(cause), "{url}: {wrong}");
+            assert!(!wrong.contains("hush"), "{wrong}");
+        }
+    }
+}
+
 #[test]
 fn blanks_around_a_value_do_not_count() {
     let config = read(&[

@@ -46,9 +46,9 @@ async fn the_page_and_the_record_are_there_for_single_accounts_and_an_unknown_na
         assert!(lines("?account=nobody&account=bob").await.iter().all(|line| is_of(line, "bob")));
         assert_eq!((both, lines("?account=bob").await.len() + alice.len()), (all, all), "{path}");
         for (query, status, words) in [
-            ("?account=eve", 404, "no account named eve is signed in; see /sd for those that are\n"),
-            ("?account=<script>", 404, "no account of these names is signed in; see /sd for those that are\n"),
-            ("?account=eve&account=%00", 404, "no account of these names is signed in; see /sd for those that are\n"),
+            ("?account=eve", 404, "this exporter has no account named eve; see /sd for those that it has\n"),
+            ("?account=<script>", 404, "this exporter has no account of these names; see /sd for those that it has\n"),
+            ("?account=eve&account=%00", 404, "this exporter has no account of these names; see /sd for those that it has\n"),
             ("?account=", 400, "account is empty; write account=NAME, or leave it out for all accounts\n"),
             ("?account=alice&account", 400, "account is empty; write account=NAME, or leave it out for all accounts\n"),
         ] {
