@@ -214,6 +214,15 @@ mod tests {
         assert!(!Arc::ptr_eq(now, before));
         let of_all = |state: &AccountState| state.collections.iter().map(|one| one.kind.name).collect::<Vec<_>>();
         assert_eq!((of_all(&up), &up.name), (of_all(&made), &made.name));
+        let (mut next, shown) = ((*up).clone(), Arc::new(Shown { date: Date::Standing, observations: vec![] }));
+        next.collections[5].shown = Some(Arc::clone(&shown));
+        let again = snapshot.post(next);
+        let of = |state: &AccountState, place: usize| state.collections[place].shown.clone().unwrap();
+        assert!(Arc::ptr_eq(&of(&again, 2), &of(&up, 2)), "what did not change stays where it is");
+        assert!(of(&again, 5) == shown && !Arc::ptr_eq(&of(&again, 5), &shown));
+        let mut gone = (*again).clone();
+        gone.collections[2].shown = None;
+        assert!(snapshot.post(gone).collections[2].shown.is_none());
     }
 
     #[test]

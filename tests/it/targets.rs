@@ -48,7 +48,11 @@ async fn the_page_and_the_record_are_there_for_single_accounts_and_an_unknown_na
         for (query, status, words) in [
             ("?account=eve", 404, "this exporter has no account named eve; see /sd for those that it has\n"),
             ("?account=<script>", 404, "this exporter has no account of these names; see /sd for those that it has\n"),
-            ("?account=eve&account=%00", 404, "this exporter has no account of these names; see /sd for those that it has\n"),
+            (
+                "?account=eve&account=%00",
+                404,
+                "this exporter has no account of these names; see /sd for those that it has\n",
+            ),
             ("?account=", 400, "account is empty; write account=NAME, or leave it out for all accounts\n"),
             ("?account=alice&account", 400, "account is empty; write account=NAME, or leave it out for all accounts\n"),
         ] {
