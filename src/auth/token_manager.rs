@@ -248,14 +248,14 @@ impl Inner {
     }
 
     async fn is_of(&self, id: &str, signed_in_at: DateTime<Utc>) -> Result<(), NoToken> {
-        let mut state = self.state.lock().await;
         let defect = |error: getrandom::Error| NoToken::Defect(error.to_string());
-        let known = state.tokens.as_ref().and_then(|tokens| tokens.person.as_ref());
-        if self.store.learns(known, id).map_err(defect)?.is_none() {
+        let known = self.state.lock().await.tokens.as_ref().and_then(|tokens| tokens.person.clone());
+        if self.store.learns(known.as_ref(), id).map_err(defect)?.is_none() {
             return Ok(());
         }
-        // Two who are learnt at once would each have a salt of their own, by which nobody can compare them.
+        // One by one: two at once would each have a salt of their own, and nobody could compare them. Meanwhile polls go on.
         let _one_by_one = LEARNING.lock().await;
+        let mut state = self.state.lock().await;
         let (_lock, stored) = self.prepared(&mut state).await?;
         if stored.signed_in_at != signed_in_at {
             // Somebody has signed in since: what was answered is about another sign-in.

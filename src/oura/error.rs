@@ -71,9 +71,16 @@ impl ApiError {
             return Self::Network(causes(error));
         }
         // Whatever fails in a body counts as decoding, even where nothing is compressed.
-        if layers(&error).any(is_broken_off) {
-            return Self::Network("the answer broke off before its end".to_owned());
-        }
+        if layers(&error).any(is_broken_off) { Self::broken_off() } else { Self::badly_packed() }
+    }
+
+    /// The connection failed under the body, or the body ended before what it holds did.
+    pub(super) fn broken_off() -> Self {
+        Self::Network("the answer broke off before its end".to_owned())
+    }
+
+    /// What the body holds cannot be unpacked.
+    pub(super) fn badly_packed() -> Self {
         Self::Unreadable("its compression is broken".to_owned())
     }
 

@@ -5,6 +5,7 @@ mod budget;
 mod budget_tests;
 mod client;
 mod error;
+mod packed;
 mod pages;
 mod person;
 mod rate_limiter;

@@ -7,7 +7,7 @@ use std::{
 
 use backon::{ExponentialBuilder, Retryable};
 use futures_util::future::BoxFuture;
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{Response, StatusCode, Url, header::ACCEPT_ENCODING};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use tracing::{debug, trace};
@@ -15,8 +15,9 @@ use tracing::{debug, trace};
 use super::{
     ApiError, Room,
     budget::{Budget, Rank, USUAL_BUDGET},
+    packed::{self, GZIP, Packed},
     rate_limiter::RateLimiter,
-    room::LARGE,
+    room::{LARGE, apart},
 };
 use crate::{
     clock::Clock,
@@ -106,6 +107,10 @@ impl Get<'_> {
     }
 }
 
+fn too_large(largest: usize) -> ApiError {
+    ApiError::Unreadable(format!("it is larger than {}", body::size(largest)))
+}
+
 /// The host of a URL, and its port.
 fn host(url: &str) -> Option<(String, Option<u16>)> {
     let url = Url::parse(url).ok()?;
@@ -133,7 +138,9 @@ impl Transport {
         clock: Clock,
         stats: ApiStats,
     ) -> Result<Self, reqwest::Error> {
+        // What comes gzipped is unpacked here.
         let http = http_client::to(url)
+            .no_gzip()
             .timeout(client_options.timeout)
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(1)
@@ -216,6 +223,7 @@ impl Transport {
         let started = Instant::now();
         let root = if self.sandbox { "sandbox/usercollection" } else { "usercollection" };
         let request = self.http.get(format!("{}/v2/{root}/{}", self.url, get.path)).query(get.query);
+        let request = request.header(ACCEPT_ENCODING, GZIP);
         let answer = request.bearer_auth(token.expose_secret()).send().await;
         let code = answer.as_ref().ok().map(Response::status);
         let body = match answer {
@@ -246,15 +254,33 @@ impl Transport {
         }
     }
 
-    /// The body of a success; once it shows to be a large one, it waits until no other one is in memory.
-    async fn whole(&self, mut answer: Response, largest: usize, room: &Room) -> Result<Vec<u8>, ApiError> {
+    /// The body of a success, unpacked.
+    async fn whole(&self, answer: Response, largest: usize, room: &Room) -> Result<Vec<u8>, ApiError> {
+        let is_packed = packed::is_packed(answer.headers());
+        let body = self.all(answer, largest, room).await?;
+        if is_packed && !body.is_empty() { self.unpacked(Packed::new(body), largest, room).await } else { Ok(body) }
+    }
+
+    async fn unpacked(&self, mut packed: Packed, largest: usize, room: &Room) -> Result<Vec<u8>, ApiError> {
+        let mut body = Vec::new();
+        let mut ended = packed.read(&mut body, largest.min(LARGE))?;
+        if !ended && largest > LARGE {
+            room.claim(&self.large).await;
+            let rest = move || packed.read(&mut body, largest).map(|ended| (ended, body));
+            (ended, body) = apart(largest, rest).await?;
+        }
+        if ended { Ok(body) } else { Err(too_large(largest)) }
+    }
+
+    /// A body as it comes; once it shows to be a large one, it waits until no other one is in memory.
+    async fn all(&self, mut answer: Response, largest: usize, room: &Room) -> Result<Vec<u8>, ApiError> {
         let mut body = Vec::new();
         let mut ended = self.read(&mut answer, &mut body, largest.min(LARGE)).await?;
         if !ended && largest > LARGE {
             room.claim(&self.large).await;
             ended = self.read(&mut answer, &mut body, largest).await?;
         }
-        if ended { Ok(body) } else { Err(ApiError::Unreadable(format!("it is larger than {}", body::size(largest)))) }
+        if ended { Ok(body) } else { Err(too_large(largest)) }
     }
 
     async fn read(&self, answer: &mut Response, body: &mut Vec<u8>, most: usize) -> Result<bool, ApiError> {
