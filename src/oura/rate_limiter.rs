@@ -109,7 +109,7 @@ impl RateLimiter {
 
     /// How many requests `collection` has made since the last call.
     pub(super) fn requests(&self, collection: &str) -> u32 {
-        self.account().requests.get_mut(collection).map_or(0, std::mem::take)
+        self.account().requests.remove(collection).unwrap_or_default()
     }
 
     /// Until when requests were last asked to wait; none if they never were.

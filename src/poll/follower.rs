@@ -15,6 +15,7 @@ use super::{
     told::Told,
 };
 use crate::{
+    documents::Kind,
     oura::{self, Client, Need, Room, Turn},
     problem::{Problem, Reason},
     samples::RecordKey,
@@ -73,9 +74,11 @@ pub(super) struct KeptTurn {
     pub(super) is_awaited: bool,
 }
 
-impl Default for KeptTurn {
-    fn default() -> Self {
-        Self { fetch: None, looked_back: None, cost: 1.0, is_awaited: false }
+impl KeptTurn {
+    /// Of what a turn will keep there is a place from the start: made in the midst of one, it would lie in the midst of an answer.
+    fn of(kind: &Kind) -> Self {
+        let fetch = kind.is_series().then(Box::default);
+        Self { fetch, looked_back: None, cost: 1.0, is_awaited: false }
     }
 }
 
@@ -109,7 +112,7 @@ impl Follower {
         // From now on whoever looks can tell that nothing comes, even if the first turn never ends.
         let state = poller.snapshot.post(begun(&poller, &account.name, &account.client));
         let record = poller.samples.as_ref().map(|samples| samples.keep(&account.name, account.access(), since));
-        let kept = poller.kinds.iter().map(|_| KeptTurn::default()).collect();
+        let kept = poller.kinds.iter().map(|kind| KeptTurn::of(kind)).collect();
         let schedule = Schedule::new(poller.kinds.len(), poller.clock.instant(), poller.client_options.stagger);
         let (client, need) = (Arc::clone(&account.client), account.client.need());
         let mailbox = poller.inbox.as_ref().map(|inbox| inbox.open(&account.name));
@@ -352,7 +355,7 @@ impl Follower {
             self.record = Some(samples.begin_again(&account, id, self.poller.clock.now()));
             self.life += 1;
             self.state = begun(&self.poller, &account, &self.client).into();
-            self.kept = self.poller.kinds.iter().map(|_| KeptTurn::default()).collect();
+            self.kept = self.poller.kinds.iter().map(|kind| KeptTurn::of(kind)).collect();
             self.told.fill_with(Told::default);
             let now = self.poller.clock.instant();
             (0..self.kept.len()).for_each(|place| self.schedule.ask_afresh(place, now));
