@@ -358,19 +358,13 @@ async fn check_says_whether_the_address_leads_to_the_exporter() {
     scene.simulator.webhooks().lose(|one| one.data_type == "daily_sleep" && one.event_type != "update");
     scene.simulator.webhooks().plant(OTHERS, "create", "daily_sleep");
     let (is_well, text) = check(&scene.url).await;
-    for words in [
-        "subscriptions are missing: 1; active: 1; of another program",
-        "application: 1, whose",
-        "its log says why it cannot",
-    ] {
+    for words in ["missing: 1; active: 1; of another program", "application: 1, whose", "its log says why it cannot"] {
         assert!(!is_well && text.contains(words) && !text.contains("secret"), "{words}: {text}");
     }
     scene.simulator.webhooks().plant(OTHERS, "delete", "daily_sleep");
     let (is_well, text) = check(&scene.url).await;
-    assert!(
-        is_well && text.contains("Active subscriptions: 1; of another program with the same application: 2, whose"),
-        "{text}"
-    );
+    assert!(is_well && text.contains("Active subscriptions: 1; of another program"), "{text}");
+    assert!(text.contains("with the same application: 2, whose"), "{text}");
     for (url, words) in [
         (scene.url.replace("/webhook", "/web"), "answers with status 404"),
         (format!("{}/", exporter.url), "leads to something else than this exporter"),
