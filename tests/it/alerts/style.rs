@@ -7,7 +7,7 @@ use std::{
 
 use super::{alerts, groups, rules, test_files, text};
 use crate::common::servers::{file, yaml};
-use oura_exporter::{catalogue, remote_write::LIVE, status::OWN, webhooks::WEBHOOKS};
+use oura_exporter::{auth::TOKEN_STORE, catalogue, remote_write::LIVE, status::OWN, webhooks::WEBHOOKS};
 use serde_json::Value;
 
 const SEVERITIES: [&str; 3] = ["critical", "warning", "info"];
@@ -152,7 +152,7 @@ fn every_metric_is_in_the_catalogue_and_every_recorded_series_is_recorded() {
 fn known() -> BTreeSet<String> {
     let board = catalogue::of_the_page().into_iter().map(|entry| entry.definition.name.to_owned());
     let sampled = catalogue::of_the_samples().into_iter().map(|entry| entry.definition.name.to_owned());
-    let own = OWN.iter().chain(LIVE).chain(WEBHOOKS).map(|own| own.name.to_owned());
+    let own = OWN.iter().chain(LIVE).chain(WEBHOOKS).chain(TOKEN_STORE).map(|own| own.name.to_owned());
     let recorded = rules().into_iter().filter_map(|rule| rule["record"].as_str().map(str::to_owned));
     board.chain(sampled).chain(own).chain(recorded).collect()
 }
