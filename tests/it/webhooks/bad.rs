@@ -68,6 +68,7 @@ async fn each_bad_event_is_answered_and_counted_and_nothing_is_asked_for_it() {
     {
         let answered = scene.simulator.webhooks().deliver(&delivery, &scene.url).await;
         assert_eq!(answered.expect(what), status, "{what}");
+        println!("| {what} | {status} | {result} |");
         *counts.entry(result).or_default() += 1.0;
     }
     for (result, count) in counts {
